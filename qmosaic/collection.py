@@ -1,0 +1,171 @@
+"""What a collection is: its dimension of images, its bands, their declared nodata, and the checks."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+NODATA_NAMES = ("_FillValue", "nodata", "missing_value")
+"""Where a band's nodata is looked up among its attributes, in this order (CF, odc, CF)."""
+
+
+def declared_nodata(band: xr.DataArray) -> Any:
+    """Give the nodata value that a band declares, in the band's dtype.
+
+    Parameters
+    ----------
+    band : xarray.DataArray
+        Its attributes ``_FillValue``, ``nodata`` and ``missing_value`` are looked at, in this
+        order, and for integers also ``encoding["_FillValue"]`` (for floats that belongs to
+        the packed integers on disk: decoding has turned it into NaN).
+
+    Returns
+    -------
+    scalar or None
+        None where nothing is declared, where a float declares NaN (NaN is masked anyway), and for dtypes
+        without a numeric nodata.
+
+    Raises
+    ------
+    ValueError
+        The value is not one that the dtype can hold.
+    """
+    dtype = band.dtype
+    if dtype.kind not in "iuf":
+        return None
+    name, value = _find_nodata(band)
+    if value is None:
+        return None
+    if dtype.kind == "f":
+        number = dtype.type(value)
+        return None if np.isnan(number) else number
+    if not fits(value, dtype):
+        raise ValueError(
+            f"band {band.name!r} declares {name} = {value!r}, which its dtype {dtype} cannot hold: no "
+            f"pixel can have that value, so what is masked cannot be told. Correct it "
+            f"(ds[{band.name!r}].attrs[{name!r}] = ...), or remove it if nothing is masked."
+        )
+    return dtype.type(int(value))
+
+
+def _find_nodata(band: xr.DataArray) -> tuple[str, Any]:
+    places = [(name, band.attrs.get(name)) for name in NODATA_NAMES]
+    if band.dtype.kind in "iu":
+        places.append(("_FillValue", band.encoding.get("_FillValue")))
+    for name, value in places:
+        if value is not None:
+            return name, np.asarray(value).reshape(-1)[0] if np.size(value) else None
+    return "", None
+
+
+def fits(value: Any, dtype: np.dtype[Any]) -> bool:
+    """Tell whether an integer or bool dtype can hold a value exactly."""
+    try:
+        number = int(value)
+        exact = number == value
+    except (TypeError, ValueError, OverflowError):
+        return False
+    if dtype.kind == "b":
+        return bool(exact) and number in (0, 1)
+    limits = np.iinfo(dtype)
+    return bool(exact) and int(limits.min) <= number <= int(limits.max)
+
+
+def bands_of(collection: xr.Dataset, dim: Hashable) -> list[Hashable]:
+    """Name the bands: the data variables that have the dimension of the images."""
+    return [name for name, band in collection.data_vars.items() if dim in band.dims]
+
+
+def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
+    """Refuse a value that is not among the choices, and name the one that was probably meant."""
+    choices = list(choices)
+    if value in choices:
+        return
+    close = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.3)
+    hint = f" Did you mean {name}={close[0]!r}?" if close else ""
+    raise ValueError(f"{name}={value!r} is not known; it takes {_listed(choices)}.{hint}")
+
+
+def check_collection(collection: xr.Dataset, quality_band: Hashable, dim: Hashable) -> None:
+    """Refuse what cannot be mosaicked, before anything is computed.
+
+    Raises
+    ------
+    KeyError
+        There is no such band.
+    ValueError
+        No time dimension, no image, chunks of unknown size, bands on another grid.
+    TypeError
+        The quality band has no order.
+    """
+    if dim not in collection.dims:
+        raise ValueError(
+            f"the collection has no dimension {dim!r}, along which its images would lie; its "
+            f"dimensions are {_listed(collection.dims)}. Name yours with dim=..., or give a single "
+            f"image one: ds.expand_dims({dim!r})."
+        )
+    if collection.sizes[dim] == 0:
+        raise ValueError(
+            f"the collection has zero images (dimension {dim!r} has length 0): there is nothing to "
+            "choose from. Check the filter that made it."
+        )
+    bands = bands_of(collection, dim)
+    if quality_band not in bands:
+        raise _no_such_band(collection, quality_band, dim, bands)
+    _check_order(collection[quality_band])
+    for name in bands:
+        _check_grid(collection, quality_band, name, dim)
+
+
+def _no_such_band(
+    collection: xr.Dataset, quality_band: Hashable, dim: Hashable, bands: list[Hashable]
+) -> KeyError:
+    if quality_band in collection.variables:
+        return KeyError(
+            f"{quality_band!r} has dimensions {_listed(collection[quality_band].dims)} and no {dim!r}, or "
+            f"is a coordinate: it is not a band, and cannot order images. The bands are {_listed(bands)}."
+        )
+    close = difflib.get_close_matches(str(quality_band), [str(b) for b in bands], n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return KeyError(
+        f"there is no band {quality_band!r} to order the images by; the bands are {_listed(bands)}.{hint} Add "
+        f"one with ds.assign({quality_band}=...)."
+    )
+
+
+def _check_order(quality: xr.DataArray) -> None:
+    if quality.dtype.kind not in "biuf":
+        raise TypeError(
+            f"the quality band {quality.name!r} is of dtype {quality.dtype}, which has no numeric order, so no "
+            "image can be the highest. Make a score of integers, floats or bools, for instance with "
+            "ds.assign(quality=...)."
+        )
+
+
+def _check_grid(
+    collection: xr.Dataset, quality_band: Hashable, name: Hashable, dim: Hashable
+) -> None:
+    band, quality = collection[name], collection[quality_band]
+    if any(np.isnan(size) for sizes in getattr(band, "chunks", None) or () for size in sizes):
+        raise ValueError(
+            f"band {name!r} has dask chunks of unknown size, so it cannot be cut into blocks of the map. Call "
+            "compute_chunk_sizes() on its dask array first."
+        )
+    own = [d for d in band.dims if d != dim]
+    missing = [d for d in quality.dims if d != dim and d not in own]
+    foreign = [d for d in own if d not in quality.dims]
+    if own and missing and foreign:
+        raise ValueError(
+            f"band {name!r} has dimensions {_listed(band.dims)}, the quality band {quality_band!r} "
+            f"has {_listed(quality.dims)}: they are not on the same grid, so a pixel of one is no pixel of the other. "
+            f"Bring them onto one grid first (interp, reproject or odc.stac.load with one geobox), "
+            f"or leave the band out: ds.drop_vars({name!r})."
+        )
+
+
+def _listed(names: Iterable[Hashable]) -> str:
+    return ", ".join(repr(name) for name in names) or "none"

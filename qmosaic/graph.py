@@ -1,0 +1,1154 @@
+"""Decide and take as layers of a dask graph: the only room that knows dask's graph types.
+
+A task needs *some* of its inputs, and learns which only while it runs: which images win a block is
+known once the quality has been read. Dask runs every dependency of a task before the task. So the
+inputs of a block travel as a recipe (`DeferredChunks`) that the task runs itself, chunk by chunk:
+
+- Symbolic layers (Blockwise: a store opened lazily, arithmetic on it) are small however many chunks they
+  describe. They are shared by all blocks as one task of the graph, and written out inside a task, for
+  the chunks that it reads.
+- Layers that are written out (slices, concatenations, loaders that list their tasks) are cut into the
+  parts that one block alone needs; each part travels with the tasks of its block.
+- Where blocks of the map share costly work (a rechunk, an overlap), or where chunks lie in memory already
+  (persisted, Futures), running a recipe would repeat the work or fail. Such inputs stay ordinary
+  dependencies: a tree over time, a few chunks to a task. `defer` decides which way it is; the pixels are the same.
+
+What is used of dask beyond its documented interface: ``Blockwise.cull``, ``.indices``, ``.numblocks``, ``.output``,
+``.output_indices``, ``.io_deps``; ``dask._task_spec``; the ``getter`` functions of ``dask.array.core``.
+``tests/test_graph.py`` has a test for each of them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef, convert_legacy_graph
+from dask.array.core import getter, getter_inline, getter_nofancy
+from dask.base import tokenize
+from dask.blockwise import Blockwise
+from dask.highlevelgraph import HighLevelGraph
+
+from qmosaic.blocks import Demand, decide_block, take_block
+from qmosaic.kernels import (
+    Array,
+    Contest,
+    Order,
+    give,
+    image_at,
+    index_dtype,
+    look_up,
+    valid_mask,
+    winners,
+)
+
+Key = Hashable
+Nodes = dict[Key, GraphNode]
+
+READ_TOGETHER = 4 * 2**20
+"""Bytes that a task may read in one request: a Zarr library spends more on a request than on a chunk."""
+
+CHEAP_TASKS = 8
+"""The most tasks that may be run again in every block: the opening of a file, a slice of a weight."""
+
+SMALL_DATA = 2**20
+"""The most bytes of data inside a graph that every worker may get a copy of."""
+
+CHUNKS_PER_TASK = 4
+PARTIALS_PER_TASK = 8
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A band as dask array, with the names of its dimensions.
+
+    Attributes
+    ----------
+    array : dask.array.Array
+        The band.
+    dims : tuple of str
+        The names of its dimensions.
+    time : str
+        The one along which the images lie.
+    nodata : scalar or None
+        Its declared nodata, in its dtype.
+    """
+
+    array: Any
+    dims: tuple[Hashable, ...]
+    time: Hashable
+    nodata: Any = None
+
+    @property
+    def axis(self) -> int:
+        """The axis of time."""
+        return self.dims.index(self.time)
+
+    @property
+    def map_dims(self) -> tuple[Hashable, ...]:
+        """The dimensions without time."""
+        return tuple(d for d in self.dims if d != self.time)
+
+    @property
+    def map_chunks(self) -> tuple[tuple[int, ...], ...]:
+        """The chunks without those of time."""
+        chunks = self.array.chunks
+        return tuple(c for axis, c in enumerate(chunks) if axis != self.axis)
+
+    @property
+    def images(self) -> int:
+        """The number of images."""
+        return int(self.array.shape[self.axis])
+
+    @cached_property
+    def first_images(self) -> tuple[int, ...]:
+        """The position of the first image of each chunk of time."""
+        sizes = self.array.chunks[self.axis]
+        return (0, *itertools.accumulate(sizes[:-1]))
+
+    def blocks(self) -> Iterator[tuple[int, ...]]:
+        """Number the blocks of the map."""
+        return itertools.product(*(range(len(c)) for c in self.map_chunks))
+
+    def block_shape(self, block: tuple[int, ...]) -> tuple[int, ...]:
+        """Give the shape of a block of the map."""
+        return tuple(c[i] for c, i in zip(self.map_chunks, block, strict=True))
+
+    def key(self, block: tuple[int, ...], chunk: int) -> Key:
+        """Name the source chunk at a block of the map and a chunk of time."""
+        return (self.array.name, *block[: self.axis], chunk, *block[self.axis :])
+
+
+# ---------------------------------------------------------------------------------------------
+# The recipe of a band's chunks
+# ---------------------------------------------------------------------------------------------
+
+
+def _layer_of(key: Key) -> Any:
+    return key[0] if isinstance(key, tuple) and key else key
+
+
+@dataclass
+class Recipes:
+    """How to make the chunks of an array: symbolic layers, and tasks that are written out."""
+
+    symbolic: dict[str, Blockwise]
+    tasks: Nodes
+
+    def expand(self, keys: Iterable[Key], nodes: Nodes, extra: Mapping[Key, GraphNode]) -> None:
+        """Write out all tasks behind `keys` into `nodes`.
+
+        Raises
+        ------
+        KeyError
+            A task is nowhere to be found: its result lives elsewhere (a Future).
+        """
+        todo = {key for key in keys if key not in nodes}
+        while todo:
+            new = self._write_out(todo, extra)
+            nodes.update(new)
+            todo = {d for node in new.values() for d in node.dependencies if d not in nodes}
+
+    def _write_out(self, keys: set[Key], extra: Mapping[Key, GraphNode]) -> Nodes:
+        by_layer: dict[str, set[Key]] = defaultdict(set)
+        new: Nodes = {}
+        for key in keys:
+            layer = _layer_of(key)
+            if isinstance(layer, str) and layer in self.symbolic:
+                by_layer[layer].add(key)
+            else:
+                new[key] = extra[key] if key in extra else self.tasks[key]
+        for layer, wanted in by_layer.items():
+            culled, _ = self.symbolic[layer].cull(wanted, ())
+            written = dict(culled)
+            new.update({key: written[key] for key in wanted})
+        return new
+
+
+def _is_future(value: object) -> bool:
+    return isinstance(value, TaskRef) or (hasattr(value, "key") and hasattr(value, "client"))
+
+
+def _read_graph(graph: Any) -> Recipes | None:
+    """Sort a graph into symbolic layers and tasks; None where it refers to Futures."""
+    layers = graph.layers if isinstance(graph, HighLevelGraph) else {"": graph}
+    symbolic = {l.output: l for l in layers.values() if isinstance(l, Blockwise)}
+    plain: dict[Key, Any] = {}
+    for layer in layers.values():
+        if not isinstance(layer, Blockwise):
+            plain.update(layer)
+    if any(_is_future(value) for value in plain.values()):
+        return None
+    return Recipes(symbolic, _as_nodes(plain, symbolic))
+
+
+def _as_nodes(plain: dict[Key, Any], symbolic: Mapping[str, Blockwise]) -> Nodes:
+    """Turn what stands in a graph into task objects; older libraries write tuples."""
+    legacy = {
+        key: value
+        for key, value in plain.items()
+        if not isinstance(value, GraphNode) and isinstance(value, tuple | list | dict | str)
+    }
+    nodes: Nodes = {
+        key: value if isinstance(value, GraphNode) else DataNode(key, value)
+        for key, value in plain.items()
+        if key not in legacy
+    }
+    if legacy:
+        known = set(plain).union(*(layer.get_output_keys() for layer in symbolic.values()))
+        nodes.update(convert_legacy_graph(legacy, known))
+    return nodes
+
+
+@dataclass
+class DeferredChunks:
+    """The chunks of a band, to be read inside a task: nothing is read before `open(...)` is walked.
+
+    One such object serves all blocks of the map; a scheduler sends it to each worker once.
+    """
+
+    recipes: Recipes
+    name: str
+    axis: int
+    time_chunks: tuple[int, ...]
+    map_chunks: tuple[tuple[int, ...], ...]
+    dtype: np.dtype[Any]
+
+    def open(self, block: tuple[int, ...], extra: Mapping[Key, GraphNode]) -> BlockReader:
+        """Give a reader of one block of the map; `extra` are the tasks of this block alone."""
+        return BlockReader(self, block, extra)
+
+
+class BlockReader:
+    """Reads the images of one band over one block by running the tasks behind them.
+
+    See `qmosaic.blocks.Reader`.
+    """
+
+    def __init__(
+        self, source: DeferredChunks, block: tuple[int, ...], extra: Mapping[Key, GraphNode]
+    ) -> None:
+        self._source = source
+        self._block = block
+        self._extra = extra
+        self._first = (0, *itertools.accumulate(source.time_chunks))
+        self._kept: tuple[int, Array] | None = None
+        self.images = self._first[-1]
+        self.shape = tuple(c[i] for c, i in zip(source.map_chunks, block, strict=True))
+        self.dtype = source.dtype
+
+    def walk(self, positions: Iterable[int], *, ahead: bool = True) -> Iterator[tuple[int, Array]]:
+        """See `qmosaic.blocks.Reader.walk`."""
+        grouped = [(c, list(p)) for c, p in itertools.groupby(positions, self._chunk_of)]
+        walk = Walk(self._source.recipes, self._extra, [self._key(c) for c, _ in grouped])
+        together = self._chunks_together([c for c, _ in grouped]) if ahead else 1
+        for number, (chunk, members) in enumerate(grouped):
+            if together > 1 and number % together == 0:
+                walk.read_ahead(number, number + together)
+            values = walk.run(number)
+            for position in members:
+                yield (
+                    position,
+                    image_at(values, self._source.axis, position - self._first[chunk]),
+                )
+            del values
+
+    def image(self, position: int) -> Array:
+        """See `qmosaic.blocks.Reader.image`."""
+        chunk = self._chunk_of(position)
+        if self._kept is None or self._kept[0] != chunk:
+            self._kept = None
+            walk = Walk(self._source.recipes, self._extra, [self._key(chunk)])
+            self._kept = (chunk, walk.run(0))
+        return image_at(self._kept[1], self._source.axis, position - self._first[chunk])
+
+    def _chunk_of(self, position: int) -> int:
+        return int(np.searchsorted(self._first, position, side="right")) - 1
+
+    def _key(self, chunk: int) -> Key:
+        axis = self._source.axis
+        return (self._source.name, *self._block[:axis], chunk, *self._block[axis:])
+
+    def _chunks_together(self, chunks: list[int]) -> int:
+        largest = max((self._source.time_chunks[c] for c in chunks), default=1)
+        size = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize * largest
+        return max(1, READ_TOGETHER // max(1, size))
+
+
+class Walk:
+    """Runs the tasks behind a sequence of chunks, one chunk at a time.
+
+    A value is dropped once its last user has run. What several chunks of the sequence use directly (a
+    static elevation, a mean over time, a source chunk that holds several images) is kept until the
+    last of them has been made; what stands behind such a value is not kept.
+    """
+
+    def __init__(
+        self, recipes: Recipes, extra: Mapping[Key, GraphNode], targets: Sequence[Key]
+    ) -> None:
+        self.targets = targets
+        self.nodes: Nodes = {}
+        recipes.expand(targets, self.nodes, extra)
+        self._kept: dict[Key, Any] = {}
+        self._last_user = self._find_shared()
+        self._drop_after: dict[int, list[Key]] = defaultdict(list)
+        for key, number in self._last_user.items():
+            self._drop_after[number].append(key)
+
+    def run(self, number: int) -> Any:
+        """Make the chunk `number` of the sequence."""
+        target = self.targets[number]
+        result = self._evaluate(target)
+        for key in self._drop_after[number]:
+            self._kept.pop(key, None)
+        return result
+
+    def read_ahead(self, start: int, stop: int) -> None:
+        """Read what several chunks of the sequence need from one source in as few requests as can be."""
+        reads: dict[Any, list[_Read]] = defaultdict(list)
+        for number in range(start, min(stop, len(self.targets))):
+            for key in self._order(self.targets[number]):
+                if key not in self._last_user and (read := _as_read(self.nodes[key], number)):
+                    reads[read.source].append(read)
+        for group in reads.values():
+            for run in _adjacent_runs(group):
+                self._read_together(run)
+
+    def _read_together(self, run: list[_Read]) -> None:
+        axis = _axis_between(run[0], run[-1])
+        index = list(run[0].index)
+        index[axis] = slice(run[0].index[axis].start, run[-1].index[axis].stop)
+        node = run[0].node
+        values = node.func(self._input(node.args[0]), tuple(index), *run[0].rest, **node.kwargs)
+        offsets = [0, *itertools.accumulate(r.length(axis) for r in run)]
+        if np.shape(values)[axis] != offsets[-1]:
+            return  # not a source that slices as numpy does: every chunk is read on its own
+        for read, first, last in zip(run, offsets, offsets[1:], strict=False):
+            part = (slice(None),) * axis + (slice(first, last),)
+            self._kept[node_key(read.node)] = values[part]
+            self._drop_after[read.number].append(node_key(read.node))
+
+    def _input(self, argument: Any) -> Any:
+        if isinstance(argument, TaskRef):
+            return self._evaluate(argument.key)
+        if isinstance(argument, GraphNode):
+            return argument({key: self._evaluate(key) for key in argument.dependencies})
+        return argument
+
+    def _order(self, target: Key) -> list[Key]:
+        """Sort the tasks that a target still needs so that each comes after its inputs."""
+        order: list[Key] = []
+        done: set[Key] = set(self._kept)
+        stack: list[tuple[Key, bool]] = [(target, False)]
+        while stack:
+            key, ready = stack.pop()
+            if ready:
+                order.append(key)
+            elif key not in done:
+                done.add(key)
+                stack.append((key, True))
+                stack.extend((d, False) for d in self.nodes[key].dependencies if d not in done)
+        return order
+
+    def _evaluate(self, target: Key) -> Any:
+        if target in self._kept:
+            return self._kept[target]
+        order = self._order(target)
+        users = Counter(d for key in order for d in self.nodes[key].dependencies)
+        values: dict[Key, Any] = {}
+        for key in order:
+            node = self.nodes[key]
+            inputs = {d: values[d] if d in values else self._kept[d] for d in node.dependencies}
+            values[key] = node(inputs)
+            del inputs
+            if key in self._last_user:
+                self._kept[key] = values[key]
+            for d in node.dependencies:
+                users[d] -= 1
+                if not users[d]:
+                    values.pop(d, None)
+        return values[target]
+
+    def _find_shared(self) -> dict[Key, int]:
+        """Find the values that several chunks of the sequence use directly, and their last users."""
+        several = -1
+        owner: dict[Key, int] = {}
+        for number, target in enumerate(self.targets):
+            stack = [target]
+            while stack:
+                key = stack.pop()
+                seen = owner.get(key)
+                if seen == several or seen == number:
+                    continue
+                owner[key] = number if seen is None else several
+                stack.extend(self.nodes[key].dependencies)
+        users: dict[Key, set[int]] = defaultdict(set)
+        for key, number in owner.items():
+            if number != several:
+                for d in self.nodes[key].dependencies:
+                    users[d].add(number)
+        for number, target in enumerate(self.targets):
+            users[target].add(number)
+        return {key: max(numbers) for key, numbers in users.items() if len(numbers) > 1}
+
+
+def node_key(node: GraphNode) -> Key:
+    """Give the key of a task."""
+    key: Key = node.key
+    return key
+
+
+@dataclass
+class _Read:
+    """A task that cuts a chunk out of a source array."""
+
+    node: Any
+    source: Any
+    index: tuple[slice, ...]
+    rest: tuple[Any, ...]
+    number: int
+
+    def length(self, axis: int) -> int:
+        return int(self.index[axis].stop - self.index[axis].start)
+
+
+_GETTERS: tuple[Callable[..., Any], ...] = (getter, getter_nofancy, getter_inline)
+
+
+def _as_read(node: GraphNode, number: int) -> _Read | None:
+    """Recognise the task that dask writes for ``from_array``: getter(source, slices, ...)."""
+    if not (isinstance(node, Task) and node.func in _GETTERS and len(node.args) >= 2):
+        return None
+    source, index, *rest = node.args
+    index = index.value if isinstance(index, DataNode) else index
+    if not (isinstance(index, tuple) and index and all(_is_plain(s) for s in index)):
+        return None
+    if any(isinstance(r, GraphNode | TaskRef) for r in rest):
+        return None
+    name = source.key if isinstance(source, TaskRef | Alias) else id(source)
+    return _Read(node, name, index, tuple(rest), number)
+
+
+def _is_plain(index: object) -> bool:
+    return (
+        isinstance(index, slice)
+        and index.step in (None, 1)
+        and isinstance(index.start, int)
+        and isinstance(index.stop, int)
+    )
+
+
+def _axis_between(a: _Read, b: _Read) -> int:
+    """Give the only axis along which two reads differ, or -1."""
+    differ = [i for i, (s, t) in enumerate(zip(a.index, b.index, strict=True)) if s != t]
+    return differ[0] if len(differ) == 1 else -1
+
+
+def _adjacent_runs(reads: list[_Read]) -> Iterator[list[_Read]]:
+    """Group reads of one source that lie side by side along one axis; single ones are left out."""
+    reads = sorted(reads, key=lambda r: tuple(s.start for s in r.index))
+    run: list[_Read] = []
+    for read in reads:
+        if run and _continues(run, read):
+            run.append(read)
+            continue
+        if len(run) > 1:
+            yield run
+        run = [read]
+    if len(run) > 1:
+        yield run
+
+
+def _continues(run: list[_Read], read: _Read) -> bool:
+    axis = _axis_between(run[-1], read)
+    if axis < 0 or (len(run) > 1 and _axis_between(run[0], read) != axis):
+        return False
+    if len(run) > 1 and _axis_between(run[0], run[-1]) != axis:
+        return False
+    return bool(run[-1].index[axis].stop == read.index[axis].start)
+
+
+# ---------------------------------------------------------------------------------------------
+# Whether a band can be deferred
+# ---------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Deferred:
+    """A band in its deferred form.
+
+    Attributes
+    ----------
+    key : str
+        The task that carries the recipe.
+    source : DeferredChunks
+        The recipe.
+    extra : dict
+        For each block of the map, the tasks that travel with it.
+    """
+
+    key: str
+    source: DeferredChunks
+    extra: dict[tuple[int, ...], Nodes] = field(default_factory=dict)
+
+
+def defer(stack: Stack) -> Deferred | None:
+    """Put a band into its deferred form, or give None where it has to stay a dependency."""
+    recipes = _read_graph(stack.array.__dask_graph__())
+    if recipes is None:
+        return None
+    traced = _trace(stack, recipes)
+    if traced is None:
+        return None
+    shared = _cheap(recipes, traced.shared)
+    if shared is None:
+        return None
+    extra: dict[tuple[int, ...], Nodes] = {}
+    if traced.written_out:
+        split = _split(stack, recipes, shared)
+        if split is None:
+            return None
+        extra, more = split
+        shared.update(more)
+    source = DeferredChunks(
+        recipes=Recipes(recipes.symbolic, shared),
+        name=stack.array.name,
+        axis=stack.axis,
+        time_chunks=stack.array.chunks[stack.axis],
+        map_chunks=stack.map_chunks,
+        dtype=stack.array.dtype,
+    )
+    return Deferred("qmosaic-source-" + tokenize(stack.array.name, stack.axis), source, extra)
+
+
+@dataclass
+class _Traced:
+    """What the symbolic layers of a band rest on.
+
+    Attributes
+    ----------
+    shared : set
+        Keys that several blocks of the map use, small by the way they are used.
+    written_out : bool
+        Whether layers that are written out stand behind single blocks.
+    """
+
+    shared: set[Key]
+    written_out: bool
+
+
+def _trace(stack: Stack, recipes: Recipes) -> _Traced | None:
+    """Follow the blocks of the map down the symbolic layers.
+
+    For each array on the way it is known which of its dimensions follows which axis of the
+    band. An array that does not follow all axes of the map is used by several blocks: it is small
+    if that comes from broadcasting, and else a reason not to defer.
+    """
+    array = stack.array
+    needed = {a for a, n in enumerate(array.numblocks) if n > 1 and a != stack.axis}
+    traced = _Traced(set(), array.name not in recipes.symbolic)
+    todo: list[tuple[str, tuple[int | None, ...]]] = [(array.name, tuple(range(array.ndim)))]
+    seen = set(todo)
+    while todo:
+        name, follows = todo.pop()
+        if name not in recipes.symbolic:
+            continue
+        layer = recipes.symbolic[name]
+        axis_of = dict(zip(layer.output_indices, follows, strict=True))
+        for source, letters in layer.indices:
+            if letters is None:
+                if isinstance(source, TaskRef):
+                    traced.shared.add(source.key)
+                continue
+            if source in layer.io_deps:
+                continue
+            if any(letter not in axis_of for letter in letters):
+                return None  # a contraction: one block rests on many
+            blocks = layer.numblocks[source]
+            step = tuple(
+                axis_of[letter] if count > 1 else None
+                for letter, count in zip(letters, blocks, strict=True)
+            )
+            if not needed <= set(step):
+                traced.shared.update(
+                    (source, *c) for c in itertools.product(*(range(n) for n in blocks))
+                )
+            elif source not in recipes.symbolic:
+                traced.written_out = True
+            elif (source, step) not in seen:
+                seen.add((source, step))
+                todo.append((source, step))
+    return traced
+
+
+def _cheap(recipes: Recipes, keys: Iterable[Key]) -> Nodes | None:
+    """Write out the tasks behind small shared values; None where one of them costs too much."""
+    found: Nodes = {}
+    for key in keys:
+        nodes: Nodes = {}
+        try:
+            recipes.expand([key], nodes, {})
+        except KeyError:
+            return None
+        if len(nodes) > CHEAP_TASKS or sum(map(_data_size, nodes.values())) > SMALL_DATA:
+            return None
+        found.update({k: n for k, n in nodes.items() if k in recipes.tasks})
+    return found
+
+
+def _data_size(node: GraphNode) -> int:
+    return int(node.value.nbytes) if _is_data(node) else 0
+
+
+def _is_data(node: GraphNode) -> bool:
+    return isinstance(node, DataNode) and isinstance(node.value, np.ndarray)
+
+
+def _split(
+    stack: Stack, recipes: Recipes, shared: Nodes
+) -> tuple[dict[tuple[int, ...], Nodes], Nodes] | None:
+    """Cut the tasks that are written out into those of each block.
+
+    Returns
+    -------
+    (dict, dict) or None
+        The tasks of each block and those that several of them use; None where the latter are
+        costly, or where chunks lie in memory.
+    """
+    seen: dict[Key, tuple[int, ...]] = {}
+    extra: dict[tuple[int, ...], Nodes] = {}
+    more: Nodes = {}
+    for block in stack.blocks():
+        nodes: Nodes = {}
+        chunks = range(len(stack.first_images))
+        try:
+            recipes.expand([stack.key(block, chunk) for chunk in chunks], nodes, {})
+        except KeyError:
+            return None
+        again = {k for k in nodes if k in seen and k not in shared and k not in more}
+        if any(_is_chunk(k) and not _is_constant(nodes[k], nodes) for k in again):
+            return None
+        cheap = _cheap(recipes, again)
+        if cheap is None:
+            return None
+        more.update(cheap)
+        own = {k: n for k, n in nodes.items() if k in recipes.tasks and k not in shared}
+        if any(_data_size(n) > 0 and _is_chunk(k) for k, n in own.items() if k not in more):
+            return None
+        seen.update(dict.fromkeys(nodes, block))
+        extra[block] = own
+    return {b: {k: n for k, n in own.items() if k not in more} for b, own in extra.items()}, more
+
+
+def _is_chunk(key: Key) -> bool:
+    """Whether a key looks like that of a chunk with two dimensions or more."""
+    return isinstance(key, tuple) and len(key) > 2 and all(isinstance(i, int) for i in key[1:])
+
+
+def _is_constant(node: GraphNode, nodes: Nodes) -> bool:
+    """Whether a task has no inputs but small data: an empty image, a constant."""
+    if _is_data(node):
+        return _data_size(node) <= SMALL_DATA
+    return False
+
+
+# ---------------------------------------------------------------------------------------------
+# The two layers
+# ---------------------------------------------------------------------------------------------
+
+
+def decide(
+    quality: Stack,
+    order: Order,
+    demands: Sequence[Stack] = (),
+    start: Any = None,
+) -> Any:
+    """Name the winner of every pixel, deferred.
+
+    Parameters
+    ----------
+    quality : Stack
+        The quality band.
+    order : Order
+        How images are ranked.
+    demands : sequence of Stack
+        Bands that have to be valid in the winner: the dimensions of the quality, in any order.
+    start : dask.array.Array, optional
+        The winners without demands; where they meet the demands, they stay.
+
+    Returns
+    -------
+    dask.array.Array
+        Positions along time, -1 where there is no candidate: the chunks of the quality, without
+        time.
+    """
+    demands = [_on_grid_of(quality, demand) for demand in demands]
+    stacks = [quality, *demands]
+    token = tokenize(
+        [(s.array.name, s.dims, s.nodata) for s in stacks],
+        quality.time,
+        (order.ties, order.nodata, order.min_quality, order.upper_bound),
+        None if start is None else start.name,
+    )
+    name = "qmosaic-decide-" + token
+    deferred = [defer(stack) for stack in stacks]
+    if all(d is not None for d in deferred):
+        graph = _decide_deferred(name, quality, demands, order, start, deferred)
+    else:
+        graph = _decide_tree(name, quality, demands, order)
+    return da.Array(
+        graph, name, quality.map_chunks, meta=_meta(len(quality.map_dims), _index_dtype(quality))
+    )
+
+
+def _index_dtype(quality: Stack) -> np.dtype[Any]:
+    return index_dtype(quality.images)
+
+
+def _meta(ndim: int, dtype: Any) -> Array:
+    return np.empty((0,) * ndim, dtype)
+
+
+def _on_grid_of(quality: Stack, demand: Stack) -> Stack:
+    """Rechunk a demanded band to the blocks of the quality; nothing changes where it has them."""
+    wanted = dict(zip(quality.map_dims, quality.map_chunks, strict=True))
+    if all(c == wanted[d] for d, c in zip(demand.map_dims, demand.map_chunks, strict=True)):
+        return demand
+    chunks = {demand.dims.index(d): c for d, c in wanted.items()}
+    return Stack(demand.array.rechunk(chunks), demand.dims, demand.time, demand.nodata)
+
+
+def _reorder(block: tuple[int, ...], source: Stack, target: Stack) -> tuple[int, ...]:
+    """Number a block of one band's map in the dimension order of another."""
+    return tuple(block[source.map_dims.index(d)] for d in target.map_dims)
+
+
+def _axes_from(source: Stack, target: Stack) -> tuple[int, ...]:
+    """Say how to transpose an image of `source` into the dimension order of `target`."""
+    return tuple(source.map_dims.index(d) for d in target.map_dims)
+
+
+def _source_layers(deferred: Iterable[Deferred | None]) -> dict[str, Any]:
+    return {d.key: {d.key: DataNode(d.key, d.source)} for d in deferred if d is not None}
+
+
+def _assemble(
+    name: str,
+    tasks: dict[Key, Any],
+    sources: Mapping[str, Any],
+    upstream: Sequence[Any],
+) -> HighLevelGraph:
+    """Put a layer on top of the recipes and of the arrays that it depends on."""
+    layers: dict[str, Any] = {}
+    dependencies: dict[str, set[str]] = {}
+    own: set[str] = set(sources)
+    for array in upstream:
+        graph = array.__dask_graph__()
+        if isinstance(graph, HighLevelGraph):
+            layers.update(graph.layers)
+            dependencies.update(graph.dependencies)
+            own.update(array.__dask_layers__())
+        else:
+            layers[array.name] = graph
+            dependencies[array.name] = set()
+            own.add(array.name)
+    for source, layer in sources.items():
+        layers[source] = layer
+        dependencies[source] = set()
+    layers[name] = tasks
+    dependencies[name] = own
+    return HighLevelGraph(layers, dependencies)
+
+
+def _decide_deferred(
+    name: str,
+    quality: Stack,
+    demands: Sequence[Stack],
+    order: Order,
+    start: Any,
+    deferred: Sequence[Any],
+) -> HighLevelGraph:
+    axes = tuple(_axes_from(demand, quality) for demand in demands)
+    tasks: dict[Key, Any] = {}
+    for block in quality.blocks():
+        blocks = [block, *(_reorder(block, quality, d) for d in demands)]
+        tasks[(name, *block)] = Task(
+            (name, *block),
+            _run_decide,
+            order,
+            tuple(blocks),
+            tuple(d.extra.get(b, {}) for d, b in zip(deferred, blocks, strict=True)),
+            tuple(d.nodata for d in demands),
+            axes,
+            None if start is None else TaskRef((start.name, *block)),
+            *(TaskRef(d.key) for d in deferred),
+        )
+    return _assemble(name, tasks, _source_layers(deferred), [] if start is None else [start])
+
+
+def _run_decide(
+    order: Order,
+    blocks: tuple[tuple[int, ...], ...],
+    extras: tuple[Nodes, ...],
+    nodata: tuple[Any, ...],
+    axes: tuple[tuple[int, ...], ...],
+    start: Array | None,
+    *sources: DeferredChunks,
+) -> Array:
+    readers = [s.open(b, e) for s, b, e in zip(sources, blocks, extras, strict=True)]
+    demands = [Demand(r, n, a) for r, n, a in zip(readers[1:], nodata, axes, strict=True)]
+    return decide_block(readers[0], order, demands, start)
+
+
+def _decide_tree(
+    name: str, quality: Stack, demands: Sequence[Stack], order: Order
+) -> HighLevelGraph:
+    """Decide by a tree over time: a few chunks to a task, then a few outcomes to a task."""
+    demands = [_time_chunks_of(quality, demand) for demand in demands]
+    axes = tuple(_axes_from(demand, quality) for demand in demands)
+    nodata = tuple(d.nodata for d in demands)
+    tasks: dict[Key, Any] = {}
+    for block in quality.blocks():
+        leaves = []
+        for number, chunks in enumerate(_groups(quality, order)):
+            key = (f"{name}-part", *block, 0, number)
+            refs = [TaskRef(quality.key(block, c)) for c in chunks]
+            refs += [
+                TaskRef(d.key(_reorder(block, quality, d), c)) for d in demands for c in chunks
+            ]
+            first = tuple(quality.first_images[c] for c in chunks)
+            tasks[key] = Task(
+                key,
+                _contest_chunks,
+                order,
+                quality.images,
+                quality.axis,
+                first,
+                tuple(d.axis for d in demands),
+                nodata,
+                axes,
+                *refs,
+            )
+            leaves.append(key)
+        merge = (_merge_contests, order, quality.images)
+        root = _grow(tasks, f"{name}-part", block, leaves, merge)
+        tasks[(name, *block)] = Task((name, *block), _outcome_index, TaskRef(root))
+    return _assemble(name, tasks, {}, [s.array for s in (quality, *demands)])
+
+
+def _time_chunks_of(quality: Stack, demand: Stack) -> Stack:
+    chunks = quality.array.chunks[quality.axis]
+    if demand.array.chunks[demand.axis] == chunks:
+        return demand
+    array = demand.array.rechunk({demand.axis: chunks})
+    return Stack(array, demand.dims, demand.time, demand.nodata)
+
+
+def _groups(stack: Stack, order: Order) -> Iterator[tuple[int, ...]]:
+    """Cut the chunks of time, in the order in which they challenge, into the shares of tasks."""
+    chunks = order.sequence(len(stack.first_images))
+    for first in range(0, len(chunks), CHUNKS_PER_TASK):
+        yield tuple(chunks[first : first + CHUNKS_PER_TASK])
+
+
+def _grow(
+    tasks: dict[Key, Any],
+    name: str,
+    block: tuple[int, ...],
+    level: list[Any],
+    merge: tuple[Any, ...],
+) -> Any:
+    """Add the tasks that merge partial outcomes, level by level; give the key of the last."""
+    depth = 0
+    func, *args = merge
+    while len(level) > 1:
+        depth += 1
+        above = []
+        for number, first in enumerate(range(0, len(level), PARTIALS_PER_TASK)):
+            key = (name, *block, depth, number)
+            refs = [TaskRef(k) for k in level[first : first + PARTIALS_PER_TASK]]
+            tasks[key] = Task(key, func, *args, *refs)
+            above.append(key)
+        level = above
+    return level[0]
+
+
+Outcome = tuple[Array, Array]
+
+
+def _contest_chunks(
+    order: Order,
+    images: int,
+    axis: int,
+    first: tuple[int, ...],
+    demand_axes: tuple[int, ...],
+    nodata: tuple[Any, ...],
+    transposes: tuple[tuple[int, ...], ...],
+    *chunks: Array,
+) -> Outcome:
+    """Run the contest of a few chunks: the scores first, then those of each demanded band."""
+    scores, others = chunks[: len(first)], chunks[len(first) :]
+    shape = scores[0].shape[:axis] + scores[0].shape[axis + 1 :]
+    contest = Contest(shape, scores[0].dtype, order, images)
+    for number, (start, chunk) in enumerate(zip(first, scores, strict=True)):
+        for i in order.sequence(chunk.shape[axis]):
+            score = image_at(chunk, axis, i)
+            better = contest.better(score)
+            for d, demand_axis in enumerate(demand_axes):
+                image = image_at(others[d * len(first) + number], demand_axis, i)
+                valid = valid_mask(image, nodata[d])
+                if valid is not None:
+                    better &= valid.transpose(transposes[d])
+            contest.award(better, score, start + i)
+    contest.check_bound()
+    return contest.best, contest.index
+
+
+def _merge_contests(order: Order, images: int, *outcomes: Outcome) -> Outcome:
+    best, _ = outcomes[0]
+    contest = Contest(best.shape, best.dtype, order, images)
+    for best, index in outcomes:
+        contest.merge(best, index)
+    return contest.best, contest.index
+
+
+def _outcome_index(outcome: Outcome) -> Array:
+    return outcome[1]
+
+
+def take(band: Stack, index: Any, index_dims: tuple[Hashable, ...], fill: Any) -> Any:
+    """Collect the pixels of the winners from a band, deferred.
+
+    Parameters
+    ----------
+    band : Stack
+        The band: all dimensions of the index, and possibly more.
+    index : dask.array.Array
+        The winners, from `decide`.
+    index_dims : tuple of str
+        The dimensions of the index.
+    fill : scalar
+        What a pixel without candidate gets.
+
+    Returns
+    -------
+    dask.array.Array
+        The band of the mosaic: the dtype, dimension order and chunks of the band, without time.
+    """
+    name = "qmosaic-take-" + tokenize(
+        band.array.name, band.dims, band.time, index.name, index_dims, fill
+    )
+    deferred = defer(band)
+    windows = [_windows(band, index, index_dims, block) for block in band.blocks()]
+    spread = _spread(band, index_dims)
+    tasks: dict[Key, Any] = {}
+    for block, window in zip(band.blocks(), windows, strict=True):
+        refs = [TaskRef((index.name, *w.block)) for w in window]
+        placing = tuple((w.source, w.target) for w in window)
+        shape = _index_shape(band, index_dims, block)
+        if deferred is None:
+            _take_tree(tasks, name, band, block, (shape, placing, spread), fill, refs)
+        else:
+            tasks[(name, *block)] = Task(
+                (name, *block),
+                _run_take,
+                block,
+                deferred.extra.get(block, {}),
+                fill,
+                shape,
+                placing,
+                spread,
+                TaskRef(deferred.key),
+                *refs,
+            )
+    upstream = [index] if deferred is not None else [index, band.array]
+    graph = _assemble(name, tasks, _source_layers([deferred]), upstream)
+    return da.Array(graph, name, band.map_chunks, meta=_meta(len(band.map_dims), band.array.dtype))
+
+
+@dataclass(frozen=True)
+class _Window:
+    """The part of an index block that lies under a block of a band."""
+
+    block: tuple[int, ...]
+    source: tuple[slice, ...]
+    target: tuple[slice, ...]
+
+
+def _windows(
+    band: Stack, index: Any, index_dims: tuple[Hashable, ...], block: tuple[int, ...]
+) -> list[_Window]:
+    """Find the index blocks under a block of a band: one, where the chunks are the same."""
+    per_dim = []
+    for axis, dim in enumerate(index_dims):
+        at = band.map_dims.index(dim)
+        sizes = band.map_chunks[at]
+        start = sum(sizes[: block[at]])
+        per_dim.append(list(_overlaps(index.chunks[axis], start, start + sizes[block[at]])))
+    return [
+        _Window(
+            tuple(p[0] for p in parts),
+            tuple(p[1] for p in parts),
+            tuple(p[2] for p in parts),
+        )
+        for parts in itertools.product(*per_dim)
+    ]
+
+
+def _overlaps(sizes: Sequence[int], start: int, stop: int) -> Iterator[tuple[int, slice, slice]]:
+    """Cut an interval at chunk borders: chunk number, slice in the chunk, slice in the interval."""
+    first = 0
+    for number, size in enumerate(sizes):
+        low, high = max(first, start), min(first + size, stop)
+        if low < high or (start == stop and first <= start <= first + size):
+            yield number, slice(low - first, high - first), slice(low - start, high - start)
+            if start == stop:
+                return
+        first += size
+
+
+def _index_shape(
+    band: Stack, index_dims: tuple[Hashable, ...], block: tuple[int, ...]
+) -> tuple[int, ...]:
+    shape = band.block_shape(block)
+    return tuple(shape[band.map_dims.index(d)] for d in index_dims)
+
+
+@dataclass(frozen=True)
+class _Spread:
+    """How an index is laid over an image of a band that has its dimensions in another order."""
+
+    axes: tuple[int, ...]
+    missing: tuple[int, ...]
+
+    def apply(self, index: Array) -> Array:
+        """Transpose, and add dimensions of length 1 where the index has none."""
+        return np.expand_dims(index.transpose(self.axes), self.missing)
+
+
+def _spread(band: Stack, index_dims: tuple[Hashable, ...]) -> _Spread:
+    present = [d for d in band.map_dims if d in index_dims]
+    missing = tuple(i for i, d in enumerate(band.map_dims) if d not in index_dims)
+    return _Spread(tuple(index_dims.index(d) for d in present), missing)
+
+
+Placing = tuple[tuple[tuple[slice, ...], tuple[slice, ...]], ...]
+
+
+def _piece_together(shape: tuple[int, ...], placing: Placing, blocks: Sequence[Array]) -> Array:
+    """Cut and join index blocks to the index of one block of a band."""
+    if len(blocks) == 1:
+        return blocks[0][placing[0][0]]
+    out: Array = np.empty(shape, blocks[0].dtype)
+    for (source, target), block in zip(placing, blocks, strict=True):
+        out[target] = block[source]
+    return out
+
+
+def _run_take(
+    block: tuple[int, ...],
+    extra: Nodes,
+    fill: Any,
+    shape: tuple[int, ...],
+    placing: Placing,
+    spread: _Spread,
+    source: DeferredChunks,
+    *index_blocks: Array,
+) -> Array:
+    index = _piece_together(shape, placing, index_blocks)
+    return take_block(source.open(block, extra), index, spread.apply(index), fill)
+
+
+def _take_tree(
+    tasks: dict[Key, Any],
+    name: str,
+    band: Stack,
+    block: tuple[int, ...],
+    laying: tuple[tuple[int, ...], Placing, _Spread],
+    fill: Any,
+    index_refs: Sequence[TaskRef],
+) -> None:
+    """Take by a chain over time: every task puts the winners of a few chunks into the block."""
+    previous: Any = None
+    chunks = range(len(band.first_images))
+    groups = [chunks[i : i + CHUNKS_PER_TASK] for i in range(0, len(chunks), CHUNKS_PER_TASK)]
+    for number, group in enumerate(groups):
+        last = number == len(groups) - 1
+        key = (name, *block) if last else (f"{name}-part", *block, number)
+        tasks[key] = Task(
+            key,
+            _take_chunks,
+            band.block_shape(block),
+            band.array.dtype,
+            fill,
+            band.axis,
+            tuple(band.first_images[c] for c in group),
+            laying,
+            None if previous is None else TaskRef(previous),
+            len(index_refs),
+            *index_refs,
+            *(TaskRef(band.key(block, c)) for c in group),
+        )
+        previous = key
+
+
+def _take_chunks(
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    fill: Any,
+    axis: int,
+    first: tuple[int, ...],
+    laying: tuple[tuple[int, ...], Placing, _Spread],
+    previous: Array | None,
+    index_blocks: int,
+    *arrays: Array,
+) -> Array:
+    index_shape, placing, spread = laying
+    index = _piece_together(index_shape, placing, arrays[:index_blocks])
+    won, over = set(winners(index)), spread.apply(index)
+    # A task may run twice: what came from another one is copied, never changed.
+    out: Array = np.full(shape, fill, dtype) if previous is None else previous.copy()
+    for start, chunk in zip(first, arrays[index_blocks:], strict=True):
+        for i in range(chunk.shape[axis]):
+            if start + i in won:
+                give(out, over, image_at(chunk, axis, i), start + i)
+    return out
+
+
+def take_from_table(values: Any, index: Any, fill: Any) -> Any:
+    """Give every pixel the value of its image in a band that has nothing but time.
+
+    Parameters
+    ----------
+    values : dask.array.Array or numpy.ndarray
+        One value an image.
+    index : dask.array.Array
+        The winners.
+    fill : scalar
+        What a pixel without candidate gets.
+    """
+    table = values.rechunk(-1) if isinstance(values, da.Array) else da.from_array(values, chunks=-1)
+    dims = tuple(range(index.ndim))
+    return da.blockwise(
+        _look_up_in,
+        dims,
+        index,
+        dims,
+        table,
+        (index.ndim,),
+        fill=fill,
+        concatenate=True,
+        dtype=table.dtype,
+        meta=_meta(index.ndim, table.dtype),
+        name="qmosaic-look-up-" + tokenize(table.name, index.name, fill),
+    )
+
+
+def _look_up_in(index: Array, values: Array, fill: Any) -> Array:
+    return look_up(index, values, fill)

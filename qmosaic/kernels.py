@@ -1,0 +1,190 @@
+"""The rules on numpy arrays: what is masked, who wins, what is taken.
+
+Numpy in, numpy out; nothing here knows of dask or xarray. Lazy and eager mosaics run these same few
+functions, so that the order, the ties and the masks are stated once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Ties = Literal["first", "last"]
+
+NO_IMAGE = -1
+"""The index of a pixel that has no candidate."""
+
+
+def index_dtype(images: int) -> np.dtype[Any]:
+    """Give the smallest signed dtype that numbers `images` images and still holds -1."""
+    return np.dtype(np.int16 if images <= np.iinfo(np.int16).max else np.int32)
+
+
+def lowest(dtype: np.dtype[Any]) -> Any:
+    """Give the smallest score that a dtype can hold; nothing but itself compares equal or below."""
+    if dtype.kind == "f":
+        return dtype.type(-np.inf)
+    if dtype.kind == "b":
+        return np.False_
+    return dtype.type(np.iinfo(dtype).min)
+
+
+def has_nan(dtype: np.dtype[Any]) -> bool:
+    """Whether a dtype has a value of its own for "missing" (NaN, NaT)."""
+    return dtype.kind in "fcmM"
+
+
+def valid_mask(values: Array, nodata: Any) -> Array | None:
+    """Tell which values are not masked; None where none of them can be.
+
+    Parameters
+    ----------
+    values : array
+        Values of a band, of any shape.
+    nodata : scalar or None
+        The band's declared nodata, of the dtype of `values`.
+    """
+    valid = ~np.isnan(values) if has_nan(values.dtype) and values.dtype.kind not in "mM" else None
+    if values.dtype.kind in "mM":
+        valid = ~np.isnat(values)
+    if nodata is None:
+        return valid
+    declared = values != nodata
+    return declared if valid is None else valid & declared
+
+
+@dataclass(frozen=True)
+class Order:
+    """How images are ranked at a pixel: everything that decides, apart from the scores.
+
+    Attributes
+    ----------
+    ties : {"first", "last"}
+        Which of several best images wins, in the order of the collection.
+    nodata : scalar or None
+        The quality band's declared nodata, in its dtype.
+    min_quality : scalar or None
+        The lowest score that makes a candidate, in the dtype of the quality.
+    upper_bound : scalar or None
+        The score that nothing can beat: where every pixel has it, no further image is looked at.
+    """
+
+    ties: Ties = "first"
+    nodata: Any = None
+    min_quality: Any = None
+    upper_bound: Any = None
+
+    def sequence(self, images: int) -> range:
+        """Give the positions of the images in the order in which they challenge.
+
+        A challenger has to be strictly better, so whoever comes first keeps a tie: the last
+        image of a tie wins where the images are walked from the end.
+        """
+        return range(images) if self.ties == "first" else range(images - 1, -1, -1)
+
+
+class Contest:
+    """The running best of one block: images challenge it one by one, in the order of `Order`.
+
+    Memory is that of one block whatever the number of images: the best score so far and the
+    position of the image that holds it.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], order: Order, images: int
+    ) -> None:
+        self.order = order
+        self.lowest = lowest(dtype)
+        self.best: Array = np.full(shape, self.lowest, dtype)
+        self.index: Array = np.full(shape, NO_IMAGE, index_dtype(images))
+        self._vacant = True
+
+    def better(self, score: Array) -> Array:
+        """Tell where a challenger beats the running best (a new boolean array)."""
+        order = self.order
+        better: Array = np.greater(score, self.best)
+        if self._vacant:
+            # The lowest score beats nothing, yet it wins where nobody has been a candidate.
+            better |= (self.index == NO_IMAGE) & (score == self.lowest)
+        if order.nodata is not None:
+            better &= score != order.nodata
+        if order.min_quality is not None:
+            better &= score >= order.min_quality
+        return better
+
+    def award(self, better: Array, score: Array, position: int) -> None:
+        """Give the pixels in `better` to the image at `position`."""
+        np.copyto(self.best, score, where=better)
+        np.copyto(self.index, self.index.dtype.type(position), where=better)
+        if self._vacant:
+            self._vacant = bool((self.index == NO_IMAGE).any())
+
+    def challenge(self, score: Array, position: int) -> None:
+        """Let an image compete; `score` has the shape of the block."""
+        better = self.better(score)
+        if better.any():
+            self.award(better, score, position)
+
+    def merge(self, best: Array, index: Array) -> None:
+        """Let the outcome of another contest compete, over images that come later in the order."""
+        better = self.better(best)
+        better &= index != NO_IMAGE
+        np.copyto(self.best, best, where=better)
+        np.copyto(self.index, index, where=better)
+        if self._vacant:
+            self._vacant = bool((self.index == NO_IMAGE).any())
+
+    def settled(self) -> bool:
+        """Whether no image that is still to come can win a pixel."""
+        bound = self.order.upper_bound
+        if bound is None or self._vacant:
+            return False
+        self.check_bound()
+        return bool((self.best >= bound).all())
+
+    def check_bound(self) -> None:
+        """Refuse an upper bound that a score has beaten: the outcome would be an accident."""
+        bound = self.order.upper_bound
+        if bound is None:
+            return
+        above = self.best > bound
+        if above.any():
+            raise ValueError(
+                f"upper_bound={bound!r} was beaten by a score of {self.best[above].max()!r}: the "
+                "search may have stopped too early. Give the score that nothing can beat, or leave "
+                "upper_bound out."
+            )
+
+
+def image_at(chunk: Array, axis: int, position: int) -> Array:
+    """Give the image at `position` of a chunk along its time axis, as a view."""
+    image: Array = chunk[(slice(None),) * axis + (position,)]
+    return image
+
+
+def winners(index: Array) -> list[int]:
+    """Name the images that win at least one pixel, in ascending order."""
+    if index.size == 0:
+        return []
+    counts = np.bincount(index.ravel().astype(np.intp) + 1)
+    return [int(i) - 1 for i in np.flatnonzero(counts) if i > 0]
+
+
+def give(out: Array, index: Array, image: Array, position: int) -> None:
+    """Copy the pixels that the image at `position` has won into `out`.
+
+    `image` and `index` broadcast to the shape of `out`.
+    """
+    np.copyto(out, image, where=index == position)
+
+
+def look_up(index: Array, values: Array, fill: Any) -> Array:
+    """Give each pixel the value that its image has in a band with nothing but time."""
+    # The appended fill stands where -1 points to.
+    table = np.append(values, np.array([fill], dtype=values.dtype)).astype(values.dtype, copy=False)
+    taken: Array = table[index]
+    return taken

@@ -1,0 +1,524 @@
+"""The door for xarray: check the collection, call the engine, dress the result."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from qmosaic import graph
+from qmosaic.blocks import ArrayReader, Demand, decide_block, take_block
+from qmosaic.collection import (
+    NODATA_NAMES,
+    bands_of,
+    check_choice,
+    check_collection,
+    declared_nodata,
+    fits,
+)
+from qmosaic.graph import Stack
+from qmosaic.kernels import NO_IMAGE, Array, Order, Ties, has_nan, look_up
+
+Masked = Literal["keep", "skip", "fill"]
+Collection = TypeVar("Collection", xr.Dataset, xr.DataArray)
+
+PREFIX = "qmosaic_"
+"""What the attributes that record a mosaic's making begin with."""
+
+# What says how values are packed on disk; chunks, shards, codecs and file names fit the source alone.
+_KEPT_ENCODING = (
+    "dtype",
+    "_FillValue",
+    "missing_value",
+    "scale_factor",
+    "add_offset",
+    "units",
+    "calendar",
+    "grid_mapping",
+    "coordinates",
+)
+
+
+def quality_mosaic(
+    collection: Collection,
+    quality_band: Hashable,
+    *,
+    dim: Hashable = "time",
+    ties: Ties = "first",
+    masked: Masked = "keep",
+    fill_value: float | int | bool | None = None,
+    min_quality: float | int | None = None,
+    upper_bound: float | int | None = None,
+) -> Collection:
+    """Take, for every pixel, all bands of the image with the highest quality.
+
+    Parameters
+    ----------
+    collection : xarray.Dataset or xarray.DataArray
+        Images along `dim`. In a Dataset every data variable with `dim` is a band, of any dtype,
+        dimension order and chunks; bands that have only `dim` (a date, a sun angle) are broadcast,
+        variables without it pass through. In a DataArray the bands lie along a dimension ``band``.
+    quality_band : hashable
+        The name of the band that orders the images; any unit, the highest value wins. A masked
+        value (NaN, or the declared nodata) is never a candidate.
+    dim : hashable, default: "time"
+        The dimension along which the images lie.
+    ties : {"first", "last"}, default: "first"
+        Which of several best images wins, in the order of the collection.
+    masked : {"keep", "skip", "fill"}, default: "keep"
+        What becomes of a band that is masked in the winner: it stays masked; or only images with
+        all bands valid are candidates; or each band is taken from the best image in which
+        that band is valid, and a coordinate ``<band>_image`` says from which one (its
+        position along `dim`, -1 for none).
+    fill_value : scalar, optional
+        What a pixel without candidate gets in an integer band that declares no nodata; 0 by
+        default. Other bands get NaN or their own nodata.
+    min_quality : scalar, optional
+        Only images with at least this quality are candidates.
+    upper_bound : scalar, optional
+        The score that nothing can beat, such as 0 for a negated cloud probability: a block whose
+        pixels all have it looks at no further image.
+
+    Returns
+    -------
+    xarray.Dataset or xarray.DataArray
+        The mosaic: what `collection` is, without `dim`. dtypes, attributes, coordinates and the chunks of
+        the map are kept. Deferred if any band is backed by dask, else computed at once. Its
+        attributes ``qmosaic_...`` record the rules, the number of images, the first and last time.
+
+    Raises
+    ------
+    KeyError
+        There is no such band.
+    TypeError
+        The quality is not numeric, or the collection is neither Dataset nor DataArray.
+    ValueError
+        The collection has no images, or an argument or a declared nodata cannot be right. While
+        computing: a score above `upper_bound` was met.
+
+    Notes
+    -----
+    Earth Engine's ``ImageCollection.qualityMosaic``,
+    https://developers.google.com/earth-engine/apidocs/ee-imagecollection-qualitymosaic
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, qmosaic as qm
+    >>> collection = xr.Dataset(
+    ...     {
+    ...         "red": (("time", "y", "x"), np.array([[[10, 11]], [[20, 21]]], "uint16")),
+    ...         "cloud": (("time", "y", "x"), np.array([[[0, 90]], [[50, 5]]], "uint8")),
+    ...     }
+    ... ).chunk(time=1)
+    >>> collection["quality"] = qm.scores.inverse(collection["cloud"])
+    >>> qm.quality_mosaic(collection, "quality")["red"].compute().values
+    array([[10, 21]], dtype=uint16)
+    """
+    check_choice("ties", ties, ("first", "last"))
+    check_choice("masked", masked, ("keep", "skip", "fill"))
+    if isinstance(collection, xr.DataArray):
+        rules = {
+            "dim": dim,
+            "ties": ties,
+            "masked": masked,
+            "fill_value": fill_value,
+            "min_quality": min_quality,
+            "upper_bound": upper_bound,
+        }
+        return _mosaic_of_array(collection, quality_band, rules)
+    if not isinstance(collection, xr.Dataset):
+        raise TypeError(
+            f"quality_mosaic() got a {type(collection).__name__}; a collection is an xarray.Dataset with "
+            f"a dimension {dim!r}, or a DataArray with a dimension 'band'. Write xr.open_zarr(...) for a "
+            "Zarr store, xr.concat(images, 'time') for a list of images."
+        )
+    check_collection(collection, quality_band, dim)
+    quality = collection[quality_band]
+    order = Order(
+        ties=ties,
+        nodata=declared_nodata(quality),
+        min_quality=_threshold("min_quality", min_quality, quality.dtype),
+        upper_bound=_threshold("upper_bound", upper_bound, quality.dtype),
+    )
+    job = _Job(collection, quality_band, dim, order, masked, fill_value)
+    job.check_fills()
+    return job.dress(job.run())
+
+
+def _threshold(name: str, value: Any, dtype: np.dtype[Any]) -> Any:
+    """Bring a bound into the dtype of the scores, so that integers are compared as integers."""
+    if value is None:
+        return None
+    if isinstance(value, complex | str | bytes) or np.ndim(value) or math.isnan(value):
+        raise ValueError(
+            f"{name}={value!r} cannot be compared with a quality of dtype {dtype}: give a single number, "
+            "or leave it out."
+        )
+    if dtype.kind == "f":
+        return dtype.type(value)
+    low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    if value > high:
+        if name == "min_quality":
+            raise ValueError(
+                f"min_quality={value!r} is above everything that the quality's dtype {dtype} can hold "
+                f"({high}): no image would be a candidate anywhere. Give a lower one."
+            )
+        return None  # nothing can reach such a bound, so it never stops the search
+    return dtype.type(max(low, math.ceil(value)) if math.isfinite(value) else low)
+
+
+@dataclass
+class _Job:
+    """One mosaic of a Dataset: what was asked for."""
+
+    collection: xr.Dataset
+    quality_band: Hashable
+    dim: Hashable
+    order: Order
+    masked: Masked
+    fill_value: Any
+
+    def __post_init__(self) -> None:
+        self.bands = bands_of(self.collection, self.dim)
+        self.nodata = {name: declared_nodata(self.collection[name]) for name in self.bands}
+        self.lazy = any(
+            isinstance(self.collection[name].variable.chunks, tuple) for name in self.bands
+        )
+
+    # -- what a pixel without candidate gets --------------------------------------------------
+
+    def can_be_masked(self, name: Hashable) -> bool:
+        """Whether a band has a value for "missing"."""
+        return has_nan(self.collection[name].dtype) or self.nodata[name] is not None
+
+    def can_lack_candidate(self) -> bool:
+        """Whether there can be pixels without any candidate."""
+        return (
+            self.can_be_masked(self.quality_band)
+            or self.order.min_quality is not None
+            or (self.masked == "skip" and any(self.can_be_masked(name) for name in self.bands))
+        )
+
+    def fill(self, name: Hashable) -> Any:
+        """Give the value that stands for "masked" in the mosaic's band."""
+        dtype = self.collection[name].dtype
+        if self.nodata[name] is not None:
+            return self.nodata[name]
+        if dtype.kind in "fc":
+            return dtype.type(np.nan)
+        if dtype.kind in "mM":
+            return dtype.type("NaT")
+        if dtype.kind in "biu":
+            return dtype.type(int(self.fill_value or 0))
+        return "" if dtype.kind in "US" else None
+
+    def check_fills(self) -> None:
+        """Refuse a fill value that a band which needs it cannot hold."""
+        if self.fill_value is None:
+            return
+        for name in self.bands:
+            dtype = self.collection[name].dtype
+            needs = dtype.kind in "biu" and self.nodata[name] is None
+            if needs and not fits(self.fill_value, dtype):
+                raise ValueError(
+                    f"fill_value={self.fill_value!r} does not fit band {name!r} of dtype {dtype}, which would "
+                    "get it where no image is a candidate; dtypes are kept. Give an integer in its "
+                    f"range, or declare a nodata for the band: ds[{name!r}].attrs['_FillValue'] = ..."
+                )
+
+    # -- the engine, lazy or at once ----------------------------------------------------------
+
+    def run(self) -> dict[Hashable, xr.DataArray]:
+        """Make the bands of the mosaic, and the provenance where that is asked for."""
+        engine: _Engine = _Lazy(self.dim) if self.lazy else _Eager(self.dim)
+        quality = self.collection[self.quality_band]
+        demands = self._demands(quality) if self.masked == "skip" else []
+        index = engine.decide(quality, self.order, demands, None)
+        made: dict[Hashable, xr.DataArray] = {}
+        for name in self.bands:
+            band = self.collection[name]
+            fill = self.fill(name)
+            if self.masked == "fill" and name != self.quality_band and self.can_be_masked(name):
+                own = self._refine(engine, quality, band, index)
+                made[f"{name}_image"] = self._provenance(own, name)
+            else:
+                own = index
+            made[name] = self._take(engine, band, own, fill)
+        return made
+
+    def _demands(self, quality: xr.DataArray) -> list[tuple[xr.DataArray, Any]]:
+        demands = []
+        for name in self.bands:
+            if name != self.quality_band and self.can_be_masked(name):
+                demands.append(self._on_quality(self.collection[name], quality))
+        return demands
+
+    def _on_quality(self, band: xr.DataArray, quality: xr.DataArray) -> tuple[xr.DataArray, Any]:
+        """Bring a band to the dimensions of the quality: more are combined, fewer broadcast."""
+        nodata = self.nodata[band.name]
+        extra = [d for d in band.dims if d not in quality.dims]
+        if extra:
+            valid = band.notnull() if nodata is None else band.notnull() & (band != nodata)
+            return valid.all(extra), np.False_
+        return _broadcast(band, quality), nodata
+
+    def _refine(
+        self, engine: _Engine, quality: xr.DataArray, band: xr.DataArray, index: xr.DataArray
+    ) -> xr.DataArray:
+        """Decide anew, for one band, where it is masked in the winner."""
+        if any(d not in quality.dims for d in band.dims):
+            quality = _broadcast(quality, band)
+            return engine.decide(quality, self.order, [(band, self.nodata[band.name])], None)
+        demand = (_broadcast(band, quality), self.nodata[band.name])
+        return engine.decide(quality, self.order, [demand], index)
+
+    def _take(
+        self, engine: _Engine, band: xr.DataArray, index: xr.DataArray, fill: Any
+    ) -> xr.DataArray:
+        if band.dims == (self.dim,):
+            return engine.look_up(band, index, fill)
+        if any(d not in band.dims for d in index.dims):
+            band = _broadcast(band, index)
+        return engine.take(band, index, fill)
+
+    def _provenance(self, index: xr.DataArray, name: Hashable) -> xr.DataArray:
+        what = f"position along {self.dim} of the image that band {name} is from; {NO_IMAGE}: none"
+        return index.assign_attrs(long_name=what)
+
+    # -- the result ---------------------------------------------------------------------------
+
+    def dress(self, made: dict[Hashable, xr.DataArray]) -> xr.Dataset:
+        """Put coordinates, attributes and encodings back."""
+        provenance = {n: a for n, a in made.items() if n not in self.bands}
+        for name in self.bands:
+            made[name].attrs = self._attrs(name)
+            made[name].encoding = self._encoding(name)
+        rest = self.collection.drop_dims(self.dim)
+        kept = {
+            n: (made[n].variable if n in made else rest[n].variable)
+            for n in self.collection.data_vars
+        }
+        mosaic = xr.Dataset(kept, rest.coords, self.collection.attrs)
+        mosaic = mosaic.assign_coords({n: a.variable for n, a in provenance.items()})
+        mosaic.attrs.update(self._record())
+        mosaic.encoding = {
+            k: v for k, v in self.collection.encoding.items() if k != "unlimited_dims"
+        }
+        return mosaic
+
+    def _declares_fill(self, name: Hashable) -> bool:
+        return (
+            self.collection[name].dtype.kind in "iu"
+            and self.nodata[name] is None
+            and self.can_lack_candidate()
+        )
+
+    def _attrs(self, name: Hashable) -> dict[str, Any]:
+        attrs = dict(self.collection[name].attrs)
+        if self._declares_fill(name):
+            attrs["_FillValue"] = self.fill(name)
+        return attrs
+
+    def _encoding(self, name: Hashable) -> dict[str, Any]:
+        source = self.collection[name]
+        encoding = {k: v for k, v in source.encoding.items() if k in _KEPT_ENCODING}
+        for key in NODATA_NAMES:
+            if key in self._attrs(name):
+                encoding.pop(key, None)
+        packed = np.dtype(encoding.get("dtype", source.dtype))
+        if source.dtype.kind == "f" and packed.kind in "iu":
+            if not any(key in encoding for key in NODATA_NAMES) and self.can_lack_candidate():
+                encoding["_FillValue"] = packed.type(int(self.fill_value or 0))
+        elif packed != source.dtype and source.dtype.kind in "biuf":
+            encoding.pop("dtype", None)
+        return encoding
+
+    def _record(self) -> dict[str, Any]:
+        record: dict[str, Any] = {
+            "quality_band": str(self.quality_band),
+            "ties": self.order.ties,
+            "masked": self.masked,
+            "images": int(self.collection.sizes[self.dim]),
+        }
+        for rule in ("min_quality", "upper_bound"):
+            if (bound := getattr(self.order, rule)) is not None:
+                record[rule] = bound.item()
+        record.update(self._time_span())
+        return {PREFIX + key: value for key, value in record.items()}
+
+    def _time_span(self) -> dict[str, str]:
+        if self.dim not in self.collection.indexes:
+            return {}
+        times = self.collection.indexes[self.dim]
+        known = times[~times.isna()]
+        if not len(known):
+            return {}
+        return {"time_first": _in_words(known.min()), "time_last": _in_words(known.max())}
+
+
+def _in_words(moment: Any) -> str:
+    if isinstance(moment, datetime.datetime) or hasattr(moment, "isoformat"):
+        return str(moment.isoformat())
+    return str(moment)
+
+
+def _broadcast(band: xr.DataArray, like: xr.DataArray) -> xr.DataArray:
+    """Add the dimensions that `band` lacks, lazily and in the chunks of `like`."""
+    missing = [d for d in like.dims if d not in band.dims]
+    if not missing:
+        return band
+    wide = band.variable.set_dims({d: like.sizes[d] for d in missing} | dict(band.sizes))
+    if isinstance(like.variable.chunks, tuple):
+        chunks = dict(zip(like.dims, like.variable.chunks, strict=True))
+        wide = wide.chunk({d: chunks[d] for d in missing})
+    return xr.DataArray(wide, name=band.name)
+
+
+class _Engine:
+    """What both ways of making a mosaic offer; DataArrays without coordinates in and out."""
+
+    def __init__(self, dim: Hashable) -> None:
+        self.dim = dim
+
+    def decide(
+        self,
+        quality: xr.DataArray,
+        order: Order,
+        demands: list[tuple[xr.DataArray, Any]],
+        start: xr.DataArray | None,
+    ) -> xr.DataArray:
+        raise NotImplementedError
+
+    def take(self, band: xr.DataArray, index: xr.DataArray, fill: Any) -> xr.DataArray:
+        raise NotImplementedError
+
+    def look_up(self, band: xr.DataArray, index: xr.DataArray, fill: Any) -> xr.DataArray:
+        raise NotImplementedError
+
+    def map_dims(self, band: xr.DataArray) -> tuple[Hashable, ...]:
+        """The dimensions of a band without that of its images."""
+        return tuple(d for d in band.dims if d != self.dim)
+
+
+class _Lazy(_Engine):
+    """The deferred way: layers of a dask graph."""
+
+    def _stack(self, band: xr.DataArray, nodata: Any = None) -> Stack:
+        variable = band.variable
+        array = variable.data
+        if not isinstance(array, da.Array):
+            array = variable.chunk(dict.fromkeys(variable.dims, -1) | {self.dim: 1}).data
+        return Stack(array, tuple(band.dims), self.dim, nodata)
+
+    def decide(
+        self,
+        quality: xr.DataArray,
+        order: Order,
+        demands: list[tuple[xr.DataArray, Any]],
+        start: xr.DataArray | None,
+    ) -> xr.DataArray:
+        index = graph.decide(
+            self._stack(quality, order.nodata),
+            order,
+            [self._stack(band, nodata) for band, nodata in demands],
+            None if start is None else start.data,
+        )
+        return xr.DataArray(index, dims=self.map_dims(quality))
+
+    def take(self, band: xr.DataArray, index: xr.DataArray, fill: Any) -> xr.DataArray:
+        array = graph.take(self._stack(band), index.data, tuple(index.dims), fill)
+        return xr.DataArray(array, dims=self.map_dims(band))
+
+    def look_up(self, band: xr.DataArray, index: xr.DataArray, fill: Any) -> xr.DataArray:
+        return xr.DataArray(graph.take_from_table(band.data, index.data, fill), dims=index.dims)
+
+
+class _Eager(_Engine):
+    """The same blocks, run at once: the whole map is one block."""
+
+    def _reader(self, band: xr.DataArray) -> ArrayReader:
+        return ArrayReader(band.values, band.dims.index(self.dim))
+
+    def decide(
+        self,
+        quality: xr.DataArray,
+        order: Order,
+        demands: list[tuple[xr.DataArray, Any]],
+        start: xr.DataArray | None,
+    ) -> xr.DataArray:
+        dims = self.map_dims(quality)
+        needed = [
+            Demand(self._reader(b), n, tuple(self.map_dims(b).index(d) for d in dims))
+            for b, n in demands
+        ]
+        first = None if start is None else start.values
+        return xr.DataArray(decide_block(self._reader(quality), order, needed, first), dims=dims)
+
+    def take(self, band: xr.DataArray, index: xr.DataArray, fill: Any) -> xr.DataArray:
+        dims = self.map_dims(band)
+        present = [d for d in dims if d in index.dims]
+        spread: Array = np.expand_dims(
+            index.transpose(*present).values,
+            tuple(i for i, d in enumerate(dims) if d not in index.dims),
+        )
+        taken = take_block(self._reader(band), index.values, spread, fill)
+        return xr.DataArray(taken, dims=dims)
+
+    def look_up(self, band: xr.DataArray, index: xr.DataArray, fill: Any) -> xr.DataArray:
+        return xr.DataArray(look_up(index.values, band.values, fill), dims=index.dims)
+
+
+# ---------------------------------------------------------------------------------------------
+# A DataArray with a band dimension
+# ---------------------------------------------------------------------------------------------
+
+
+def _mosaic_of_array(
+    array: xr.DataArray, quality_band: Hashable, rules: dict[str, Any]
+) -> xr.DataArray:
+    """Mosaic a DataArray whose bands lie along ``band``, as stackstac makes them."""
+    dim = rules["dim"]
+    for needed in ("band", dim):
+        if needed not in array.dims:
+            raise ValueError(
+                f"the DataArray has dimensions {', '.join(map(repr, array.dims))} and no {needed!r}: a collection in one array "
+                f"has its images along {dim!r} and its bands along 'band'. Name the images' dimension "
+                "with dim=..., or pass a Dataset with one variable a band."
+            )
+    if "band" not in array.indexes:
+        raise ValueError(
+            "the dimension 'band' of the DataArray has no labels, so no band can be found by name. Write "
+            "array.assign_coords(band=[...])."
+        )
+    labels = list(array.indexes["band"])
+    if len(set(labels)) < len(labels):
+        raise ValueError(
+            f"the labels along 'band' are not unique: {', '.join(map(repr, labels))}. Rename them: "
+            "array.assign_coords(band=[...])."
+        )
+    bands = {
+        label: array.isel(band=i, drop=True).drop_vars(
+            [n for n, c in array.coords.items() if "band" in c.dims], errors="ignore"
+        )
+        for i, label in enumerate(labels)
+    }
+    for band in bands.values():
+        band.attrs, band.encoding = dict(array.attrs), dict(array.encoding)
+    mosaic = quality_mosaic(xr.Dataset(bands), quality_band, **rules)
+    joined = xr.concat(
+        [mosaic[label].variable for label in labels], "band", combine_attrs="override"
+    )
+    dims = tuple(d for d in array.dims if d != dim)
+    coords = {n: c for n, c in array.coords.items() if dim not in c.dims}
+    provenance = {n: mosaic[n].variable for n in mosaic.coords if str(n).endswith("_image")}
+    result = xr.DataArray(joined.transpose(*dims), coords, dims, name=array.name)
+    result = result.assign_coords({n: v for n, v in provenance.items() if n not in coords})
+    first = mosaic[labels[0]]
+    result.attrs, result.encoding = first.attrs | mosaic.attrs, dict(first.encoding)
+    return result

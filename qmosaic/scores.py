@@ -1,0 +1,139 @@
+"""Makers of quality bands: plain xarray expressions, lazy where their input is lazy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from qmosaic.collection import declared_nodata
+
+__all__ = ["inverse", "normalized_difference"]
+
+_WIDER: dict[str, str] = {
+    "bool": "int8",
+    "uint8": "int16",
+    "uint16": "int32",
+    "uint32": "int64",
+    "int8": "int16",
+    "int16": "int32",
+    "int32": "int64",
+}
+
+
+def inverse(band: xr.DataArray) -> xr.DataArray:
+    """Turn a band round, so that its lowest values rank highest: ``-band``, without wrapping.
+
+    An unsigned band has no negatives: ``-band`` would turn 1 into 255. Integers are widened
+    to the next larger signed dtype before they are negated.
+
+    Parameters
+    ----------
+    band : xarray.DataArray
+        A numeric band of any shape, for instance a cloud probability (0 to 100, %).
+
+    Returns
+    -------
+    xarray.DataArray
+        ``-band`` in the same unit and shape, lazy where `band` is: uint8 and int8 become int16,
+        16 bits become int32, 32 bits become int64, bool becomes int8; floats and int64 keep their
+        dtype. A declared nodata is carried along (negated), so what was masked stays masked.
+        The lowest int64, whose negative does not exist, becomes the highest one.
+
+    Raises
+    ------
+    TypeError
+        The band is not numeric, or uint64, which no signed integer can hold.
+
+    Notes
+    -----
+    The first step of Earth Engine's example for ``qualityMosaic``: ``MSK_CLDPRB`` × −1,
+    https://developers.google.com/earth-engine/apidocs/ee-imagecollection-qualitymosaic
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, qmosaic as qm
+    >>> qm.scores.inverse(xr.DataArray(np.array([0, 1, 100], "uint8"))).values
+    array([   0,   -1, -100], dtype=int16)
+    """
+    dtype = band.dtype
+    if dtype.kind not in "biuf":
+        raise TypeError(
+            f"inverse() got a band of dtype {dtype}, which has no order that could be turned "
+            "round. Pass an integer, float or bool band."
+        )
+    if dtype == np.uint64:
+        raise TypeError(
+            "inverse() got a uint64 band: no signed integer holds the negatives of all its "
+            "values. Write inverse(band.astype('int64')) if they stay below 2**63."
+        )
+    nodata = declared_nodata(band)
+    wide = band.astype(_WIDER.get(dtype.name, dtype))
+    if dtype == np.int64:
+        wide = xr.where(wide == np.iinfo(np.int64).min, -np.iinfo(np.int64).max, wide)
+    score = (-wide).drop_attrs()
+    score.encoding = {}
+    if nodata is not None:
+        nodata = max(int(nodata), -np.iinfo(np.int64).max) if dtype.kind in "iu" else nodata
+        score.attrs["_FillValue"] = score.dtype.type(-nodata)
+    return score
+
+
+def normalized_difference(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
+    """Compare two bands: ``(a - b) / (a + b)``, the form of NDVI, NDWI, NBR and their kin.
+
+    Parameters
+    ----------
+    a, b : xarray.DataArray
+        Two numeric bands of the same unit (reflectances, digital numbers) and shape. For NDVI
+        `a` is the near infrared and `b` the red one.
+
+    Returns
+    -------
+    xarray.DataArray
+        The index, without unit, -1 to 1 for bands that are not negative; lazy where `a` or `b`
+        is. float32 for integers of up to 16 bits and for float32, else float64. NaN where
+        ``a + b`` is 0 and where `a` or `b` is masked (NaN, or its declared nodata), so that such a
+        pixel is no candidate.
+
+    Raises
+    ------
+    TypeError
+        A band is not numeric.
+
+    Notes
+    -----
+    Rouse et al. (1974), Monitoring vegetation systems in the Great Plains with ERTS. Unlike
+    Earth Engine's ``normalizedDifference``, negative inputs are not masked.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, qmosaic as qm
+    >>> nir, red = xr.DataArray(np.uint16([300, 0])), xr.DataArray(np.uint16([100, 0]))
+    >>> qm.scores.normalized_difference(nir, red).values
+    array([0.5, nan], dtype=float32)
+    """
+    for band in (a, b):
+        if band.dtype.kind not in "biuf":
+            raise TypeError(
+                f"normalized_difference() got a band of dtype {band.dtype}: a difference needs "
+                "numbers. Pass integer or float bands."
+            )
+    dtype = np.result_type(_score_dtype(a.dtype), _score_dtype(b.dtype))
+    wide_a, wide_b = _masked_to_nan(a, dtype), _masked_to_nan(b, dtype)
+    total = wide_a + wide_b
+    return ((wide_a - wide_b) / total.where(total != 0)).drop_attrs()
+
+
+def _score_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return np.result_type(dtype, np.float32) if dtype.kind != "b" else np.dtype(np.float32)
+
+
+def _masked_to_nan(band: xr.DataArray, dtype: np.dtype[Any]) -> xr.DataArray:
+    nodata = declared_nodata(band)
+    wide = band.astype(dtype)
+    # compared in the band's own dtype: large integers are not exact as floats
+    result = wide if nodata is None else wide.where(band != nodata)
+    result.encoding = {}
+    return result
