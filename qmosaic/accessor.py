@@ -26,11 +26,11 @@ class _Verbs:
         return to_zarr(self._collection, store, **options)
 
 
-@xr.register_dataset_accessor("qmosaic")
+@xr.register_dataset_accessor("qmosaic")  # type: ignore[no-untyped-call]
 class DatasetVerbs(_Verbs):
     """``dataset.qmosaic``."""
 
 
-@xr.register_dataarray_accessor("qmosaic")
+@xr.register_dataarray_accessor("qmosaic")  # type: ignore[no-untyped-call]
 class DataArrayVerbs(_Verbs):
     """``array.qmosaic``."""

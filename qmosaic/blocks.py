@@ -79,7 +79,8 @@ class Demand:
         self.axes = axes
 
     def restrict(self, better: Array, position: int) -> None:
-        """Take the pixels out of `better` in which the band is masked; reads only if any is left."""
+        """Take the pixels out of `better` in which the band is masked; reads only if any is
+        left."""
         if better.any():
             valid = valid_mask(self.reader.image(position), self.nodata)
             if valid is not None:

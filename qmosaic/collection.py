@@ -1,4 +1,5 @@
-"""What a collection is: its dimension of images, its bands, their declared nodata, and the checks."""
+"""What a collection is: its dimension of images, its bands, their declared nodata, and the
+checks."""
 
 from __future__ import annotations
 
@@ -26,8 +27,8 @@ def declared_nodata(band: xr.DataArray) -> Any:
     Returns
     -------
     scalar or None
-        None where nothing is declared, where a float declares NaN (NaN is masked anyway), and for dtypes
-        without a numeric nodata.
+        None where nothing is declared, where a float declares NaN (NaN is masked anyway), and for
+        dtypes without a numeric nodata.
 
     Raises
     ------
@@ -45,7 +46,8 @@ def declared_nodata(band: xr.DataArray) -> Any:
         return None if np.isnan(number) else number
     if not fits(value, dtype):
         raise ValueError(
-            f"band {band.name!r} declares {name} = {value!r}, which its dtype {dtype} cannot hold: no "
+            f"band {band.name!r} declares {name} = {value!r}, which its dtype {dtype} cannot "
+            f"hold: no "
             f"pixel can have that value, so what is masked cannot be told. Correct it "
             f"(ds[{band.name!r}].attrs[{name!r}] = ...), or remove it if nothing is masked."
         )
@@ -126,13 +128,16 @@ def _no_such_band(
 ) -> KeyError:
     if quality_band in collection.variables:
         return KeyError(
-            f"{quality_band!r} has dimensions {_listed(collection[quality_band].dims)} and no {dim!r}, or "
-            f"is a coordinate: it is not a band, and cannot order images. The bands are {_listed(bands)}."
+            f"{quality_band!r} has dimensions {_listed(collection[quality_band].dims)} and no "
+            f"{dim!r}, or "
+            f"is a coordinate: it is not a band, and cannot order images. The bands are "
+            f"{_listed(bands)}."
         )
     close = difflib.get_close_matches(str(quality_band), [str(b) for b in bands], n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return KeyError(
-        f"there is no band {quality_band!r} to order the images by; the bands are {_listed(bands)}.{hint} Add "
+        f"there is no band {quality_band!r} to order the images by; the bands are "
+        f"{_listed(bands)}.{hint} Add "
         f"one with ds.assign({quality_band}=...)."
     )
 
@@ -140,8 +145,10 @@ def _no_such_band(
 def _check_order(quality: xr.DataArray) -> None:
     if quality.dtype.kind not in "biuf":
         raise TypeError(
-            f"the quality band {quality.name!r} is of dtype {quality.dtype}, which has no numeric order, so no "
-            "image can be the highest. Make a score of integers, floats or bools, for instance with "
+            f"the quality band {quality.name!r} is of dtype {quality.dtype}, which has no "
+            f"numeric order, so no "
+            "image can be the highest. Make a score of integers, floats or bools, for instance "
+            "with "
             "ds.assign(quality=...)."
         )
 
@@ -152,7 +159,8 @@ def _check_grid(
     band, quality = collection[name], collection[quality_band]
     if any(np.isnan(size) for sizes in getattr(band, "chunks", None) or () for size in sizes):
         raise ValueError(
-            f"band {name!r} has dask chunks of unknown size, so it cannot be cut into blocks of the map. Call "
+            f"band {name!r} has dask chunks of unknown size, so it cannot be cut into blocks of "
+            f"the map. Call "
             "compute_chunk_sizes() on its dask array first."
         )
     own = [d for d in band.dims if d != dim]
@@ -161,7 +169,8 @@ def _check_grid(
     if own and missing and foreign:
         raise ValueError(
             f"band {name!r} has dimensions {_listed(band.dims)}, the quality band {quality_band!r} "
-            f"has {_listed(quality.dims)}: they are not on the same grid, so a pixel of one is no pixel of the other. "
+            f"has {_listed(quality.dims)}: they are not on the same grid, so a pixel of one is "
+            f"no pixel of the other. "
             f"Bring them onto one grid first (interp, reproject or odc.stac.load with one geobox), "
             f"or leave the band out: ds.drop_vars({name!r})."
         )

@@ -4,18 +4,19 @@ A task needs *some* of its inputs, and learns which only while it runs: which im
 known once the quality has been read. Dask runs every dependency of a task before the task. So the
 inputs of a block travel as a recipe (`DeferredChunks`) that the task runs itself, chunk by chunk:
 
-- Symbolic layers (Blockwise: a store opened lazily, arithmetic on it) are small however many chunks they
-  describe. They are shared by all blocks as one task of the graph, and written out inside a task, for
-  the chunks that it reads.
-- Layers that are written out (slices, concatenations, loaders that list their tasks) are cut into the
-  parts that one block alone needs; each part travels with the tasks of its block.
-- Where blocks of the map share costly work (a rechunk, an overlap), or where chunks lie in memory already
-  (persisted, Futures), running a recipe would repeat the work or fail. Such inputs stay ordinary
-  dependencies: a tree over time, a few chunks to a task. `defer` decides which way it is; the pixels are the same.
+- Symbolic layers (Blockwise: a store opened lazily, arithmetic on it) are small however many
+  chunks they describe. They are shared by all blocks as one task of the graph, and written out
+  inside a task, for the chunks that it reads.
+- Layers that are written out (slices, concatenations, loaders that list their tasks) are cut into
+  the parts that one block alone needs; each part travels with the tasks of its block.
+- Where blocks of the map share costly work (a rechunk, an overlap), or where chunks lie in memory
+  already (persisted, Futures), running a recipe would repeat the work or fail. Such inputs stay
+  ordinary dependencies: a tree over time, a few chunks to a task. `defer` decides which way it is;
+  the pixels are the same.
 
-What is used of dask beyond its documented interface: ``Blockwise.cull``, ``.indices``, ``.numblocks``, ``.output``,
-``.output_indices``, ``.io_deps``; ``dask._task_spec``; the ``getter`` functions of ``dask.array.core``.
-``tests/test_graph.py`` has a test for each of them.
+What is used of dask beyond its documented interface: ``Blockwise.cull``, ``.indices``,
+``.numblocks``, ``.output``, ``.output_indices``, ``.io_deps``; ``dask._task_spec``; the ``getter``
+functions of ``dask.array.core``. ``tests/test_graph.py`` has a test for each of them.
 """
 
 from __future__ import annotations
@@ -52,10 +53,11 @@ Key = Hashable
 Nodes = dict[Key, GraphNode]
 
 READ_TOGETHER = 4 * 2**20
-"""Bytes that a task may read in one request: a Zarr library spends more on a request than on a chunk."""
+"""Bytes that a task may ask for at once: to a Zarr library a request costs more than a chunk."""
 
 CHEAP_TASKS = 8
-"""The most tasks that may be run again in every block: the opening of a file, a slice of a weight."""
+"""The most tasks that may be run again in every block: the opening of a file, a slice of a
+weight."""
 
 SMALL_DATA = 2**20
 """The most bytes of data inside a graph that every worker may get a copy of."""
@@ -178,7 +180,7 @@ def _is_future(value: object) -> bool:
 def _read_graph(graph: Any) -> Recipes | None:
     """Sort a graph into symbolic layers and tasks; None where it refers to Futures."""
     layers = graph.layers if isinstance(graph, HighLevelGraph) else {"": graph}
-    symbolic = {l.output: l for l in layers.values() if isinstance(l, Blockwise)}
+    symbolic = {layer.output: layer for layer in layers.values() if isinstance(layer, Blockwise)}
     plain: dict[Key, Any] = {}
     for layer in layers.values():
         if not isinstance(layer, Blockwise):
@@ -284,9 +286,9 @@ class BlockReader:
 class Walk:
     """Runs the tasks behind a sequence of chunks, one chunk at a time.
 
-    A value is dropped once its last user has run. What several chunks of the sequence use directly (a
-    static elevation, a mean over time, a source chunk that holds several images) is kept until the
-    last of them has been made; what stands behind such a value is not kept.
+    A value is dropped once its last user has run. What several chunks of the sequence use directly
+    (a static elevation, a mean over time, a source chunk that holds several images) is kept until
+    the last of them has been made; what stands behind such a value is not kept.
     """
 
     def __init__(
@@ -310,7 +312,8 @@ class Walk:
         return result
 
     def read_ahead(self, start: int, stop: int) -> None:
-        """Read what several chunks of the sequence need from one source in as few requests as can be."""
+        """Read what several chunks of the sequence need from one source in as few requests as can
+        be."""
         reads: dict[Any, list[_Read]] = defaultdict(list)
         for number in range(start, min(stop, len(self.targets))):
             for key in self._order(self.targets[number]):
@@ -376,7 +379,8 @@ class Walk:
         return values[target]
 
     def _find_shared(self) -> dict[Key, int]:
-        """Find the values that several chunks of the sequence use directly, and their last users."""
+        """Find the values that several chunks of the sequence use directly, and their last
+        users."""
         several = -1
         owner: dict[Key, int] = {}
         for number, target in enumerate(self.targets):

@@ -48,12 +48,13 @@ def valid_mask(values: Array, nodata: Any) -> Array | None:
     nodata : scalar or None
         The band's declared nodata, of the dtype of `values`.
     """
-    valid = ~np.isnan(values) if has_nan(values.dtype) and values.dtype.kind not in "mM" else None
-    if values.dtype.kind in "mM":
-        valid = ~np.isnat(values)
+    valid: Array | None = None
+    if has_nan(values.dtype):
+        # x == x is false for NaN and for NaT, and for nothing else
+        valid = np.equal(values, values)
     if nodata is None:
         return valid
-    declared = values != nodata
+    declared: Array = np.not_equal(values, nodata)
     return declared if valid is None else valid & declared
 
 

@@ -31,7 +31,8 @@ Collection = TypeVar("Collection", xr.Dataset, xr.DataArray)
 PREFIX = "qmosaic_"
 """What the attributes that record a mosaic's making begin with."""
 
-# What says how values are packed on disk; chunks, shards, codecs and file names fit the source alone.
+# What says how values are packed on disk; chunks, shards, codecs and file names fit the source
+# alone.
 _KEPT_ENCODING = (
     "dtype",
     "_FillValue",
@@ -88,9 +89,10 @@ def quality_mosaic(
     Returns
     -------
     xarray.Dataset or xarray.DataArray
-        The mosaic: what `collection` is, without `dim`. dtypes, attributes, coordinates and the chunks of
-        the map are kept. Deferred if any band is backed by dask, else computed at once. Its
-        attributes ``qmosaic_...`` record the rules, the number of images, the first and last time.
+        The mosaic: what `collection` is, without `dim`. dtypes, attributes, coordinates and the
+        chunks of the map are kept. Deferred if any band is backed by dask, else computed at once.
+        Its attributes ``qmosaic_...`` record the rules, the number of images, the first and last
+        time.
 
     Raises
     ------
@@ -134,8 +136,10 @@ def quality_mosaic(
         return _mosaic_of_array(collection, quality_band, rules)
     if not isinstance(collection, xr.Dataset):
         raise TypeError(
-            f"quality_mosaic() got a {type(collection).__name__}; a collection is an xarray.Dataset with "
-            f"a dimension {dim!r}, or a DataArray with a dimension 'band'. Write xr.open_zarr(...) for a "
+            f"quality_mosaic() got a {type(collection).__name__}; a collection is an "
+            f"xarray.Dataset with "
+            f"a dimension {dim!r}, or a DataArray with a dimension 'band'. Write "
+            f"xr.open_zarr(...) for a "
             "Zarr store, xr.concat(images, 'time') for a list of images."
         )
     check_collection(collection, quality_band, dim)
@@ -157,7 +161,8 @@ def _threshold(name: str, value: Any, dtype: np.dtype[Any]) -> Any:
         return None
     if isinstance(value, complex | str | bytes) or np.ndim(value) or math.isnan(value):
         raise ValueError(
-            f"{name}={value!r} cannot be compared with a quality of dtype {dtype}: give a single number, "
+            f"{name}={value!r} cannot be compared with a quality of dtype {dtype}: give a single "
+            f"number, "
             "or leave it out."
         )
     if dtype.kind == "f":
@@ -166,7 +171,8 @@ def _threshold(name: str, value: Any, dtype: np.dtype[Any]) -> Any:
     if value > high:
         if name == "min_quality":
             raise ValueError(
-                f"min_quality={value!r} is above everything that the quality's dtype {dtype} can hold "
+                f"min_quality={value!r} is above everything that the quality's dtype {dtype} can "
+                f"hold "
                 f"({high}): no image would be a candidate anywhere. Give a lower one."
             )
         return None  # nothing can reach such a bound, so it never stops the search
@@ -227,9 +233,11 @@ class _Job:
             needs = dtype.kind in "biu" and self.nodata[name] is None
             if needs and not fits(self.fill_value, dtype):
                 raise ValueError(
-                    f"fill_value={self.fill_value!r} does not fit band {name!r} of dtype {dtype}, which would "
+                    f"fill_value={self.fill_value!r} does not fit band {name!r} of dtype "
+                    f"{dtype}, which would "
                     "get it where no image is a candidate; dtypes are kept. Give an integer in its "
-                    f"range, or declare a nodata for the band: ds[{name!r}].attrs['_FillValue'] = ..."
+                    f"range, or declare a nodata for the band: ds[{name!r}].attrs['_FillValue'] "
+                    f"= ..."
                 )
 
     # -- the engine, lazy or at once ----------------------------------------------------------
@@ -299,7 +307,7 @@ class _Job:
         for name in self.bands:
             made[name].attrs = self._attrs(name)
             made[name].encoding = self._encoding(name)
-        rest = self.collection.drop_dims(self.dim)
+        rest = self.collection.drop_dims([self.dim])
         kept = {
             n: (made[n].variable if n in made else rest[n].variable)
             for n in self.collection.data_vars
@@ -373,11 +381,12 @@ def _broadcast(band: xr.DataArray, like: xr.DataArray) -> xr.DataArray:
     missing = [d for d in like.dims if d not in band.dims]
     if not missing:
         return band
-    wide = band.variable.set_dims({d: like.sizes[d] for d in missing} | dict(band.sizes))
+    bare = xr.DataArray(band.variable, name=band.name)
+    wide = bare.expand_dims({d: like.sizes[d] for d in missing})
     if isinstance(like.variable.chunks, tuple):
         chunks = dict(zip(like.dims, like.variable.chunks, strict=True))
         wide = wide.chunk({d: chunks[d] for d in missing})
-    return xr.DataArray(wide, name=band.name)
+    return wide
 
 
 class _Engine:
@@ -487,13 +496,16 @@ def _mosaic_of_array(
     for needed in ("band", dim):
         if needed not in array.dims:
             raise ValueError(
-                f"the DataArray has dimensions {', '.join(map(repr, array.dims))} and no {needed!r}: a collection in one array "
-                f"has its images along {dim!r} and its bands along 'band'. Name the images' dimension "
+                f"the DataArray has dimensions {', '.join(map(repr, array.dims))} and no "
+                f"{needed!r}: a collection in one array "
+                f"has its images along {dim!r} and its bands along 'band'. Name the images' "
+                f"dimension "
                 "with dim=..., or pass a Dataset with one variable a band."
             )
     if "band" not in array.indexes:
         raise ValueError(
-            "the dimension 'band' of the DataArray has no labels, so no band can be found by name. Write "
+            "the dimension 'band' of the DataArray has no labels, so no band can be found by "
+            "name. Write "
             "array.assign_coords(band=[...])."
         )
     labels = list(array.indexes["band"])
@@ -511,8 +523,8 @@ def _mosaic_of_array(
     for band in bands.values():
         band.attrs, band.encoding = dict(array.attrs), dict(array.encoding)
     mosaic = quality_mosaic(xr.Dataset(bands), quality_band, **rules)
-    joined = xr.concat(
-        [mosaic[label].variable for label in labels], "band", combine_attrs="override"
+    joined = xr.Variable.concat(  # type: ignore[no-untyped-call]
+        [mosaic[label].variable for label in labels], "band"
     )
     dims = tuple(d for d in array.dims if d != dim)
     coords = {n: c for n, c in array.coords.items() if dim not in c.dims}

@@ -71,7 +71,7 @@ def inverse(band: xr.DataArray) -> xr.DataArray:
     nodata = declared_nodata(band)
     wide = band.astype(_WIDER.get(dtype.name, dtype))
     if dtype == np.int64:
-        wide = xr.where(wide == np.iinfo(np.int64).min, -np.iinfo(np.int64).max, wide)
+        wide = wide.where(wide != np.iinfo(np.int64).min, -np.iinfo(np.int64).max)
     score = (-wide).drop_attrs()
     score.encoding = {}
     if nodata is not None:

@@ -1,7 +1,7 @@
 """The sink: a mosaic is computed while it is written to Zarr.
 
-The store is laid out once, as a template without pixels; then every block of the mosaic is computed and
-written as one chunk of the store, so that no two tasks ever touch the same chunk.
+The store is laid out once, as a template without pixels; then every block of the mosaic is
+computed and written as one chunk of the store, so that no two tasks ever touch the same chunk.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def to_zarr(
     FileExistsError
         The store exists and ``mode="w-"``, or what is there is not a Zarr store.
     ValueError
-        An unknown mode; a band whose nodata does not fit its dtype; or the store is the one that the mosaic is
-        made from.
+        An unknown mode; a band whose nodata does not fit its dtype; or the store is the one that
+        the mosaic is made from.
 
     Examples
     --------
@@ -66,7 +66,8 @@ def to_zarr(
     for fixed in ("compute", "append_dim", "region"):
         if fixed in options:
             raise ValueError(
-                f"to_zarr() got {fixed}={options[fixed]!r}: it writes a whole mosaic to a store of its own. Use "
+                f"to_zarr() got {fixed}={options[fixed]!r}: it writes a whole mosaic to a store "
+                f"of its own. Use "
                 f"mosaic.to_zarr(..., {fixed}=...) of xarray for that."
             )
     dataset = _as_dataset(mosaic)
@@ -75,7 +76,8 @@ def to_zarr(
     # Readers other than zarr-python do not know consolidated metadata in format 3.
     options.setdefault("consolidated", options.get("zarr_format") == 2)
     encoding = _store_encoding(dataset, options.pop("encoding", None) or {})
-    plan = dataset.to_zarr(store, mode=mode, compute=False, encoding=encoding, **options)
+    write: Any = dataset.to_zarr  # its overloads cannot be told apart with options passed on
+    plan = write(store, mode=mode, compute=False, encoding=encoding, **options)
     with _progress(progress):
         plan.compute()
 
@@ -85,7 +87,8 @@ def _as_dataset(mosaic: xr.Dataset | xr.DataArray) -> xr.Dataset:
         return mosaic.to_dataset(name=mosaic.name or "mosaic")
     if not isinstance(mosaic, xr.Dataset):
         raise TypeError(
-            f"to_zarr() got a {type(mosaic).__name__}; it writes an xarray.Dataset or DataArray, as "
+            f"to_zarr() got a {type(mosaic).__name__}; it writes an xarray.Dataset or DataArray, "
+            f"as "
             "quality_mosaic() gives them."
         )
     return mosaic.copy()
@@ -99,7 +102,8 @@ def _check_target(dataset: xr.Dataset, store: Any, mode: str, options: dict[str,
     if mode == "w-" and _holds_group(store, options):
         where = path if path is not None else store
         raise FileExistsError(
-            f"the store {str(where)!r} exists already and mode='w-' does not replace anything. Write "
+            f"the store {str(where)!r} exists already and mode='w-' does not replace anything. "
+            f"Write "
             "to another one, or pass mode='w' to replace it."
         )
 
@@ -114,18 +118,21 @@ def _local_path(store: Any) -> Path | None:
 def _check_path(dataset: xr.Dataset, path: Path) -> None:
     if path.is_dir() and any(path.iterdir()) and not _looks_like_zarr(path):
         raise FileExistsError(
-            f"{str(path)!r} is a folder with files in it that is no Zarr store; writing would mix with them or "
+            f"{str(path)!r} is a folder with files in it that is no Zarr store; writing would "
+            f"mix with them or "
             "delete them. Write to a path of its own, for instance "
             f"{str(path / 'mosaic.zarr')!r}."
         )
     if path.is_file() and path.suffix != ".zip":
         raise FileExistsError(
-            f"{str(path)!r} is a file, not a folder that a Zarr store could be in. Write to another path."
+            f"{str(path)!r} is a file, not a folder that a Zarr store could be in. Write to "
+            f"another path."
         )
     for source in _sources(dataset):
         if "://" not in source and _nested(Path(source).resolve(), path.resolve()):
             raise ValueError(
-                f"the mosaic is made from {source!r}, and writing to {str(path)!r} would destroy it before it is "
+                f"the mosaic is made from {source!r}, and writing to {str(path)!r} would destroy "
+                f"it before it is "
                 "read. Write to another path."
             )
 
