@@ -1,0 +1,92 @@
+"""The house: rooms import only downwards, and the public surface is what it says it is."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import qmosaic as qm
+
+PACKAGE = Path(qm.__file__).parent
+ROOMS = [
+    "cli",
+    "display",
+    "accessor",
+    "store",
+    "mosaic",
+    "sources",
+    "scores",
+    "collection",
+    "graph",
+    "blocks",
+    "kernels",
+]
+
+
+def imports_of(path: Path) -> set[str]:
+    """Name the modules that a file imports, wherever in the file."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def test_every_room_is_on_the_map() -> None:
+    """The docstring of the package names every room, in order."""
+    files = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
+    assert files == set(ROOMS)
+    places = [(qm.__doc__ or "").index(f"``{room}``") for room in ROOMS]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_import_only_rooms_below(room: str) -> None:
+    """The table of the house; a room that imports upwards breaks it."""
+    above = ROOMS[: ROOMS.index(room) + 1]
+    for name in imports_of(PACKAGE / f"{room}.py"):
+        if name == "qmosaic" or not name.startswith("qmosaic."):
+            continue
+        assert name.split(".")[1] not in above, f"{room} imports {name}"
+
+
+@pytest.mark.parametrize("room", [r for r in ROOMS if r != "graph"])
+def test_private_interfaces_stay_in_graph(room: str) -> None:
+    """No private module of dask or xarray outside the room that is made for it."""
+    for name in imports_of(PACKAGE / f"{room}.py"):
+        if name.split(".")[0] in ("dask", "xarray", "zarr"):
+            assert not any(part.startswith("_") for part in name.split(".")), f"{room}: {name}"
+            assert name.split(".")[:2] not in (["dask", "highlevelgraph"], ["dask", "blockwise"])
+
+
+def test_kernels_know_only_numpy() -> None:
+    """numpy in, numpy out."""
+    outside = {name.split(".")[0] for name in imports_of(PACKAGE / "kernels.py")}
+    assert outside <= {"__future__", "dataclasses", "typing", "numpy"}
+
+
+@pytest.mark.parametrize(
+    "thing", [qm.quality_mosaic, qm.to_zarr, qm.scores.inverse, qm.scores.normalized_difference]
+)
+def test_public_functions_are_documented(thing: object) -> None:
+    """Public docstrings give parameters, errors and an example; the doctests run them."""
+    text = inspect.getdoc(thing) or ""
+    for section in ("Parameters\n---", "Raises\n---", "Examples\n---"):
+        assert section in text
+
+
+def test_every_dependency_has_its_reason() -> None:
+    """In pyproject.toml a reason stands beside each runtime dependency."""
+    root = PACKAGE.parent
+    if not (root / "pyproject.toml").exists():
+        pytest.skip("the package is installed without its sources: there is no pyproject.toml")
+    text = (root / "pyproject.toml").read_text()
+    for requirement in tomllib.loads(text)["project"]["dependencies"]:
+        (line,) = (row for row in text.splitlines() if f'"{requirement}"' in row)
+        assert "#" in line, requirement

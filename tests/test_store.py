@@ -1,0 +1,221 @@
+"""The sink: what is written is the mosaic, chunk by chunk, and nothing is lost by a mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+import qmosaic as qm
+from tests.sources import Forbidden, as_dataset, expected, in_store, random_stack
+
+
+@pytest.fixture
+def collection(tmp_path: Path) -> xr.Dataset:
+    """A lazy collection on disk."""
+    return in_store(random_stack(), tmp_path / "in.zarr")[0]
+
+
+def test_chunks_of_the_store_are_the_blocks(collection: xr.Dataset, tmp_path: Path) -> None:
+    """One task writes one chunk: blocks and chunks are the same."""
+    qm.to_zarr(qm.quality_mosaic(collection, "quality"), tmp_path / "out.zarr")
+    group = zarr.open_group(tmp_path / "out.zarr", mode="r")
+    assert group["red"].chunks == (8, 8)
+    assert group["red"].dtype == "uint16"
+    values = random_stack()
+    for name, want in expected(values).items():
+        np.testing.assert_array_equal(group[name][:], want)
+
+
+def test_uneven_blocks_are_made_even(collection: xr.Dataset, tmp_path: Path) -> None:
+    """Zarr has one chunk size: blocks of several sizes are written in the largest of them."""
+    mosaic = qm.quality_mosaic(collection.chunk(y=(5, 9, 10), x=(20, 4)), "quality")
+    qm.to_zarr(mosaic, tmp_path / "out.zarr")
+    group = zarr.open_group(tmp_path / "out.zarr", mode="r")
+    assert group["red"].chunks == (10, 20)
+    np.testing.assert_array_equal(group["red"][:], expected(random_stack())["red"])
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_dtype_and_nodata_round_trip(tmp_path: Path, zarr_format: int) -> None:
+    """uint16 in, uint16 out; _FillValue and odc's nodata are declared in the store."""
+    values = random_stack()
+    lazy = as_dataset(values).chunk(time=1, y=8, x=8)
+    lazy["red"].attrs["nodata"] = np.uint16(7)
+    lazy["int"] = lazy["red"].astype("int16").drop_attrs()
+    path = tmp_path / "out.zarr"
+    qm.to_zarr(qm.quality_mosaic(lazy, "quality"), path, zarr_format=zarr_format)
+    raw = xr.open_zarr(path, mask_and_scale=False, consolidated=False)
+    assert raw["red"].dtype == "uint16"
+    assert raw["red"].attrs["_FillValue"] == 7
+    assert raw["int"].dtype == "int16"
+    assert raw["int"].attrs["_FillValue"] == 0
+    decoded = xr.open_zarr(path, consolidated=False)
+    assert np.isnan(decoded["red"].values[raw["red"].values == 7]).all()
+
+
+def test_crs_and_coordinates_survive(collection: xr.Dataset, tmp_path: Path) -> None:
+    """spatial_ref, x and y, a static elevation, attributes."""
+    crs = xr.DataArray(0, attrs={"crs_wkt": 'PROJCS["x"]', "GeoTransform": "0 10 0 0 0 -10"})
+    rich = collection.assign_coords(spatial_ref=crs, y=np.arange(24.0), x=np.arange(24.0))
+    rich["red"].attrs["grid_mapping"] = "spatial_ref"
+    rich["elevation"] = (("y", "x"), np.ones((24, 24), "float32"))
+    qm.to_zarr(qm.quality_mosaic(rich, "quality"), tmp_path / "out.zarr")
+    back = xr.open_zarr(tmp_path / "out.zarr", consolidated=False, decode_coords="all")
+    assert back["spatial_ref"].attrs == crs.attrs
+    np.testing.assert_array_equal(back["y"], np.arange(24.0))
+    assert (back["elevation"] == 1).all()
+    assert back.attrs["qmosaic_quality_band"] == "quality"
+
+
+def test_options_reach_zarr(collection: xr.Dataset, tmp_path: Path) -> None:
+    """Groups, chunks and shards that were asked for; blocks follow them."""
+    mosaic = qm.quality_mosaic(collection, "quality")
+    encoding = {"red": {"chunks": (4, 4), "shards": (8, 12)}}
+    qm.to_zarr(mosaic, tmp_path / "out.zarr", group="best", encoding=encoding)
+    qm.to_zarr(mosaic, tmp_path / "out.zarr", group="other")
+    array = zarr.open_group(tmp_path / "out.zarr", mode="r")["best/red"]
+    assert (array.chunks, array.shards) == ((4, 4), (8, 12))
+    np.testing.assert_array_equal(array[:], expected(random_stack())["red"])
+
+
+def test_stores_of_every_kind(collection: xr.Dataset, tmp_path: Path) -> None:
+    """A path, a string, a LocalStore, a MemoryStore."""
+    mosaic = qm.quality_mosaic(collection, "quality")[["red"]]
+    memory = zarr.storage.MemoryStore()
+    for store in (
+        tmp_path / "a",
+        str(tmp_path / "b"),
+        zarr.storage.LocalStore(tmp_path / "c"),
+        memory,
+    ):
+        qm.to_zarr(mosaic, store)
+        with pytest.raises(FileExistsError, match="mode='w'"):
+            qm.to_zarr(mosaic, store)
+
+
+def test_xarrays_own_writer_works(collection: xr.Dataset, tmp_path: Path) -> None:
+    """mosaic.to_zarr(...) writes the same pixels."""
+    mosaic = qm.quality_mosaic(collection, "quality")
+    mosaic.to_zarr(tmp_path / "x.zarr", consolidated=False)
+    qm.to_zarr(mosaic, tmp_path / "q.zarr")
+    ours, theirs = (
+        xr.open_zarr(tmp_path / n, consolidated=False, mask_and_scale=False)
+        for n in ("q.zarr", "x.zarr")
+    )
+    xr.testing.assert_identical(ours.load(), theirs.load())
+
+
+# -- nothing is lost ------------------------------------------------------------------------------
+
+
+def unreadable() -> xr.Dataset:
+    """A mosaic that fails as soon as a pixel of it is computed."""
+    source = da.from_array(Forbidden((3, 8, 8), "uint16"), chunks=(1, 4, 4))
+    return qm.quality_mosaic(as_dataset({"red": source, "quality": source}), "red")
+
+
+def content(path: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for p in sorted(path.rglob("*")) if p.is_file()}
+
+
+def test_a_store_that_exists_is_kept(collection: xr.Dataset, tmp_path: Path) -> None:
+    """mode="w-" refuses, names the store and the cure, and touches nothing."""
+    path = tmp_path / "out.zarr"
+    qm.to_zarr(qm.quality_mosaic(collection, "quality"), path)
+    before = content(path)
+    with pytest.raises(FileExistsError, match=r"out\.zarr.*exists.*mode='w'"):
+        qm.to_zarr(unreadable(), path)
+    assert content(path) == before
+    qm.to_zarr(qm.quality_mosaic(collection, "quality", ties="last"), path, mode="w")
+    assert content(path) != before
+
+
+@pytest.mark.parametrize("mode", ["w-", "w"])
+def test_a_folder_of_other_things_is_kept(tmp_path: Path, mode: str) -> None:
+    """Neither mode writes into, or deletes, a folder that is no Zarr store."""
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1.txt").write_text("ten years")
+    before = content(tmp_path)
+    with pytest.raises(FileExistsError, match="no Zarr store"):
+        qm.to_zarr(unreadable(), tmp_path / "thesis", mode=mode)
+    with pytest.raises(FileExistsError, match="is a file"):
+        qm.to_zarr(unreadable(), tmp_path / "thesis" / "chapter1.txt", mode=mode)
+    assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize("inside", ["", "best.zarr", ".."])
+def test_the_input_is_not_overwritten(tmp_path: Path, inside: str) -> None:
+    """mode="w" on the store that is being read would delete it before it is read."""
+    in_store(random_stack(), tmp_path / "all.zarr" / "in.zarr")
+    zarr.open_group(tmp_path / "all.zarr", mode="a")
+    path = tmp_path / "all.zarr" / "in.zarr"
+    opened = xr.open_zarr(path, consolidated=False, chunks={})
+    mosaic = qm.quality_mosaic(opened.assign(quality=-opened["red"].astype("int32")), "quality")
+    before = content(path)
+    with pytest.raises(ValueError, match="made from"):
+        qm.to_zarr(mosaic, path / inside, mode="w")
+    assert content(path) == before
+
+
+@pytest.mark.parametrize("mode", ["a", "r+", "resume!", None])
+def test_unknown_modes_are_refused(tmp_path: Path, mode: Any) -> None:
+    """Before anything is written."""
+    with pytest.raises(ValueError, match="mode="):
+        qm.to_zarr(unreadable(), tmp_path / "out.zarr", mode=mode)
+    assert not (tmp_path / "out.zarr").exists()
+
+
+@pytest.mark.parametrize("option", ["compute", "append_dim", "region"])
+def test_options_that_cannot_hold_are_refused(tmp_path: Path, option: str) -> None:
+    """What would write something else than a whole mosaic is refused by name."""
+    with pytest.raises(ValueError, match=option):
+        qm.to_zarr(unreadable(), tmp_path / "out.zarr", **{option: "time"})
+    assert not (tmp_path / "out.zarr").exists()
+
+
+def test_what_is_no_mosaic_is_refused(tmp_path: Path) -> None:
+    """An array of numpy is told what to be."""
+    with pytest.raises(TypeError, match="ndarray"):
+        qm.to_zarr(np.ones(3), tmp_path / "out.zarr")  # type: ignore[arg-type]
+
+
+# -- progress -------------------------------------------------------------------------------------
+
+
+def test_progress_is_shown_when_asked_for(
+    collection: xr.Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bar on request; silence where there is no terminal."""
+    mosaic = qm.quality_mosaic(collection, "quality")
+    qm.to_zarr(mosaic, tmp_path / "a.zarr")
+    assert capsys.readouterr().err == ""
+    qm.to_zarr(mosaic, tmp_path / "b.zarr", progress=True)
+    assert "100%" in capsys.readouterr().err
+
+
+def test_the_active_scheduler_is_used(collection: xr.Dataset, tmp_path: Path) -> None:
+    """Whatever scheduler is active does the work."""
+    used = []
+
+    def scheduler(graph: Any, keys: Any, **kwargs: Any) -> Any:
+        used.append(keys)
+        return dask.get(graph, keys, **kwargs)
+
+    with dask.config.set(scheduler=scheduler):
+        qm.to_zarr(qm.quality_mosaic(collection, "quality"), tmp_path / "out.zarr")
+    assert used
+
+
+def test_a_mosaic_in_memory_is_written_too(tmp_path: Path) -> None:
+    """Rule 10: numpy-backed mosaics go the same way."""
+    values = random_stack()
+    qm.to_zarr(qm.quality_mosaic(as_dataset(values), "quality"), tmp_path / "out.zarr")
+    back = xr.open_zarr(tmp_path / "out.zarr", consolidated=False, mask_and_scale=False)
+    np.testing.assert_array_equal(back["red"].values, expected(values)["red"])
