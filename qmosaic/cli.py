@@ -1,0 +1,142 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+import xarray as xr
+
+import qmosaic as qm
+from qmosaic import display, sources
+
+CLEAR = (4, 5, 6)
+"""Scene classes without cloud, shadow, snow or doubt: vegetation, bare soil, water."""
+
+CLOUD = (10, 8, 9)
+"""Thin cirrus, cloud of medium and of high probability: from the least to the most sure."""
+
+DARKEST = 100
+"""The lowest red of a clear pixel that is trusted: a reflectance of 1 %."""
+
+BANDS = ["B2", "B3", "B4", "B8", "SCL"]
+
+
+@click.group()
+@click.version_option(qm.__version__, prog_name="qmosaic")
+def main() -> None:
+    """Quality mosaics: for every pixel the image with the highest score."""
+
+
+@main.command()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("qmosaic-demo"),
+    show_default=True,
+    help="Folder for the two mosaics and the picture.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace what an earlier run left in the folder.")
+def demo(out: Path, overwrite: bool) -> None:
+    """Make the best and the worst mosaic of a real Sentinel-2 series, and a picture of them."""
+    try:
+        display.require_matplotlib()
+        collection, reads = sources.sentinel2_romania()
+    except ModuleNotFoundError as error:
+        raise click.ClickException(str(error)) from error
+    stores = {"best": out / "best.zarr", "worst": out / "worst.zarr"}
+    _refuse_existing([*stores.values(), out / "mosaic.png"], overwrite)
+    out.mkdir(parents=True, exist_ok=True)
+
+    started = time.perf_counter()
+    for name, mosaic in (("best", best_pixels(collection)), ("worst", worst_pixels(collection))):
+        qm.to_zarr(mosaic, stores[name], mode="w" if overwrite else "w-")
+    seconds = time.perf_counter() - started
+    read, read_bytes = len(reads.chunks), reads.bytes
+
+    date = cloudy_date(collection)
+    _draw(collection, stores, date, out / "mosaic.png")
+    _report(collection, read, read_bytes, seconds, out)
+
+
+def best_pixels(collection: xr.Dataset) -> xr.Dataset:
+    """Take the greenest of the clear pixels: NDVI where the scene class is clear.
+
+    Elsewhere the quality is NaN, so a cloud is no candidate, however green. Nor is a pixel with
+    next to no red left: in overcorrected shadows the NDVI goes to 1 without anything green.
+    """
+    ndvi = qm.scores.normalized_difference(collection["B8"], collection["B4"])
+    lit = collection["B4"] >= DARKEST
+    quality = ndvi.where(collection["SCL"].isin(CLEAR) & lit)
+    return qm.quality_mosaic(collection.assign(quality=quality), "quality")
+
+
+def worst_pixels(collection: xr.Dataset) -> xr.Dataset:
+    """Take the surest of the clouds: high before medium probability before cirrus."""
+    scene = collection["SCL"]
+    quality = xr.zeros_like(scene, dtype=np.uint8).drop_attrs()
+    for rank, value in enumerate(CLOUD, start=1):
+        quality = quality.where(scene != value, np.uint8(rank))
+    return qm.quality_mosaic(collection.assign(quality=quality), "quality")
+
+
+def cloudy_date(collection: xr.Dataset) -> int:
+    """Find the image that is cloudy over half of the map, as nearly as can be."""
+    share = collection["SCL"].isin(CLOUD).mean(("y", "x"))
+    return int(abs(share - 0.5).argmin("time"))
+
+
+def _refuse_existing(paths: list[Path], overwrite: bool) -> None:
+    existing = [str(path) for path in paths if path.exists()]
+    if existing and not overwrite:
+        raise click.ClickException(
+            f"{', '.join(existing)} exists already; nothing was changed. Choose another folder with "
+            "--out, or replace it with --overwrite."
+        )
+
+
+def _open(store: Path) -> xr.Dataset:
+    return xr.open_zarr(store, consolidated=False, mask_and_scale=False)
+
+
+def _draw(collection: xr.Dataset, stores: dict[str, Path], date: int, path: Path) -> None:
+    best, worst = _open(stores["best"]), _open(stores["worst"])
+    one = collection.isel(time=date)
+    day = str(one["time"].values)[:10]
+    images = collection.sizes["time"]
+    stretch = display.stretch_of(best, worst)
+    panels = {
+        "Best pixels": (f"the greenest clear pixel of {images} images", best),
+        "One image": (f"{day}, half of it under cloud", one),
+        "Worst pixels": (f"the surest cloud of {images} images", worst),
+    }
+    pictures = {
+        title: (subtitle, display.true_colour(image, stretch))
+        for title, (subtitle, image) in panels.items()
+    }
+    pixel = abs(float(collection["x"][1] - collection["x"][0]))
+    credit = (
+        "Sentinel-2, true colour (B4 B3 B2), one stretch for all. "
+        "Contains modified Copernicus Sentinel data 2015–2021; series from the package nrt 0.1.0."
+    )
+    display.side_by_side(pictures, pixel, path, credit)
+
+
+def _report(collection: xr.Dataset, read: int, read_bytes: int, seconds: float, out: Path) -> None:
+    """Say what was done; reads are counted where the file is read."""
+    images, height, width = (collection.sizes[d] for d in ("time", "y", "x"))
+    first, last = (str(t)[:10] for t in collection["time"].values[[0, -1]])
+    chunks = sum(int(np.prod(collection[b].data.numblocks)) for b in BANDS)
+    size = sum(collection[b].nbytes for b in BANDS)
+    lines = [
+        f"collection  {images} Sentinel-2 images, {first} to {last}",
+        f"map         {height} × {width} pixels of 10 m; bands {', '.join(BANDS)} (uint16)",
+        f"read        {read} of {chunks} chunks, {chunks - read} never touched",
+        f"            {read_bytes / 1e6:.1f} MB for two mosaics of a collection of {size / 1e6:.1f} MB",
+        f"time        {seconds:.1f} s",
+        f"mosaics     {out / 'best.zarr'}, {out / 'worst.zarr'}",
+        f"picture     {out / 'mosaic.png'}",
+    ]
+    click.echo("\n".join(lines))
