@@ -1,0 +1,63 @@
+"""The command line: ``python -m benchmarks compare`` and ``python -m benchmarks report``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import report
+from benchmarks.compare import Plan, compare
+from benchmarks.routes import ROUTES
+from benchmarks.workloads import workloads
+
+HERE = Path(__file__).resolve().parent
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the two commands."""
+    root = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = root.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("compare", help="run the routes side by side")
+    run.add_argument("--workload", nargs="+", choices=list(workloads()), metavar="NAME")
+    run.add_argument("--route", nargs="+", choices=list(ROUTES), metavar="NAME")
+    run.add_argument("--rounds", type=int, default=5)
+    run.add_argument("--size", choices=["full", "tiny"], default="full")
+    run.add_argument("--out", type=Path, default=HERE / "out" / "results")
+    run.add_argument("--data", type=Path, default=HERE / "out" / "data")
+    run.add_argument("--timeout", type=float, default=900.0, help="seconds for one run")
+    again = commands.add_parser("report", help="draw the table and the figure again")
+    again.add_argument("results", type=Path)
+    return root
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command."""
+    asked = parser().parse_args(arguments)
+    if asked.command == "compare":
+        plan = Plan(
+            asked.workload or list(workloads()),
+            asked.route or list(ROUTES),
+            asked.rounds,
+            asked.size,
+            asked.out,
+            asked.data,
+            asked.timeout,
+            say=lambda line: print(line, flush=True),
+        )
+        show(compare(plan), asked.out)
+    else:
+        show(json.loads(asked.results.read_text()), asked.results.parent)
+
+
+def show(results: report.Record, out: Path) -> None:
+    """Print the table and draw the figure beside the JSON."""
+    print()
+    print(report.table(results))
+    report.figure(results, out / "results.png")
+    print(f"\nwritten: {out / 'results.json'}, {out / 'results.png'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""One run of one route in a process of its own; the last line printed is its record as JSON.
+
+A fresh process each time: no route inherits another's imports, caches, threads or memory.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import resource
+import shutil
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks import oracle
+from benchmarks.limit import plan_file
+from benchmarks.routes import ROUTES, Job, Route
+from benchmarks.workloads import workloads
+
+
+def memory(field: str) -> int:
+    """Give VmRSS (now) or VmHWM (peak) in bytes.
+
+    The kernel's own peak of this process image: `ru_maxrss` also knows the parent's memory from
+    before the fork. Where there is no /proc, `ru_maxrss` has to do.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        for line in status.read_text().splitlines():
+            if line.startswith(field):
+                return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def cpu() -> float:
+    """Give the CPU seconds of this process and of its finished children."""
+    used = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used)
+
+
+def measure(route: Route, job: Job) -> dict[str, Any]:
+    """Run a route by the clock; imports and preparations are done before."""
+    _get_ready(route, job)
+    rss, cpu_before, start = memory("VmRSS"), cpu(), time.perf_counter()
+    route.run(job)
+    wall = time.perf_counter() - start
+    record: dict[str, Any] = {
+        "wall": wall,
+        "cpu": cpu() - cpu_before,
+        "peak": memory("VmHWM"),
+        "rss_before": rss,
+    }
+    if route.written:
+        record |= oracle.check(job.workload, job.oracle, job.output)
+    return record
+
+
+def count(route: Route, job: Job) -> dict[str, Any]:
+    """Run a route without the clock and count tasks, chunks and bytes."""
+    if route.name == "limit":
+        plan = json.loads(plan_file(job.oracle).read_text())
+        sizes = [(job.store / path).stat().st_size for path in plan]
+        return {"tasks": None, "chunks": len(sizes), "absent": 0, "bytes": sum(sizes)}
+    _get_ready(route, job)
+    with _counting(job) as counts:
+        route.run(job)
+    return counts
+
+
+def _get_ready(route: Route, job: Job) -> None:
+    for module in route.modules:
+        importlib.import_module(module)
+    if "xarray" in route.modules:
+        # finding the installed backends is a part of importing, not of the work
+        importlib.import_module("xarray").backends.list_engines()
+    if route.prepare is not None:
+        route.prepare(job)
+
+
+@contextmanager
+def _counting(job: Job) -> Iterator[dict[str, Any]]:
+    """Count what is asked of any local store over the input, and the tasks that dask runs.
+
+    Both entrances of the store's class are wrapped; only chunks of bands count, neither metadata
+    nor coordinates.
+    """
+    from dask.callbacks import Callback
+    from zarr.storage import LocalStore
+
+    counts: dict[str, Any] = {"tasks": 0, "chunks": 0, "absent": 0, "bytes": 0}
+    lock = threading.Lock()
+
+    def note(where: Any, key: str, value: Any) -> Any:
+        band, _, chunk = key.partition("/c/")
+        if chunk and band in job.workload.bands and Path(where.root) == job.store:
+            with lock:
+                counts["absent" if value is None else "chunks"] += 1
+                counts["bytes"] += 0 if value is None else len(value)
+        return value
+
+    def task(key: Any, dsk: Any, state: Any) -> None:
+        counts["tasks"] += 1
+
+    get = LocalStore.get
+    get_sync = getattr(LocalStore, "get_sync", None)
+
+    async def counted(self: Any, key: str, *args: Any, **kwargs: Any) -> Any:
+        return note(self, key, await get(self, key, *args, **kwargs))
+
+    def counted_sync(self: Any, key: str, *args: Any, **kwargs: Any) -> Any:
+        return note(self, key, get_sync(self, key, *args, **kwargs))
+
+    LocalStore.get = counted
+    if get_sync is not None:
+        LocalStore.get_sync = counted_sync
+    try:
+        with Callback(pretask=task):
+            yield counts
+    finally:
+        LocalStore.get = get
+        if get_sync is not None:
+            LocalStore.get_sync = get_sync
+
+
+def main(request: str) -> None:
+    """Carry out a request of `compare` and print the record."""
+    warnings.simplefilter("ignore")
+    asked = json.loads(request)
+    job = Job(
+        workloads(asked["size"])[asked["workload"]],
+        Path(asked["store"]),
+        Path(asked["output"]),
+        Path(asked["oracle"]),
+    )
+    shutil.rmtree(job.output, ignore_errors=True)
+    action = count if asked["count"] else measure
+    try:
+        record = action(ROUTES[asked["route"]], job)
+    except Exception as error:
+        traceback.print_exc()
+        record = {"error": f"{type(error).__name__}: {error}"[:500]}
+    finally:
+        shutil.rmtree(job.output, ignore_errors=True)
+    print(json.dumps(record), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,283 @@
+"""What a comparison says: ratios, a table, a figure. Drawn from the JSON alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+Record = dict[str, Any]
+Spread = tuple[float, float, float]
+
+SUBJECT = "qmosaic"
+COLUMNS = "route|wall s|CPU s|peak MB|grown MB|tasks|chunks|read MB|wrong pixels|time / qmosaic's"
+AIMS = {
+    "cloudy": {"speed": 4.0, "memory": 2.0, "limit": 2.5},
+    "footprints": {"speed": 4.0, "memory": 2.0},
+    "greenest": {"speed": 1.5, "memory": 2.0},
+    "random": {"speed": 1.0, "memory": 2.0},
+}
+"""To be reached: at least so many times faster and leaner, at most so far from the limit."""
+
+
+def spread(values: list[float]) -> Spread:
+    """Give the lowest, the median and the highest value."""
+    return min(values), median(values), max(values)
+
+
+def column(entry: Record, field: str) -> list[float]:
+    """Give a field of all rounds of a route; "grown" is the peak less what the imports took."""
+    if field == "grown":
+        return [record["peak"] - record["rss_before"] for record in entry["rounds"]]
+    return [record[field] for record in entry["rounds"]]
+
+
+def wrong_pixels(entry: Record) -> int | None:
+    """Give the most pixels that a round had wrong; None where nothing was written."""
+    counts = [r["wrong_pixels"] for r in entry["rounds"] if "wrong_pixels" in r]
+    return max(counts) if counts else None
+
+
+def correct(entry: Record) -> bool:
+    """Tell whether every round gave the right pixels in all bands."""
+    complete = all(not r.get("missing") for r in entry["rounds"])
+    return bool(entry["rounds"]) and wrong_pixels(entry) == 0 and complete
+
+
+def ratios(over: Record, under: Record, field: str) -> Spread | None:
+    """Divide two routes round by round: both sides saw the same minute of the machine."""
+    pairs = zip(column(over, field), column(under, field), strict=False)
+    quotients = [a / b for a, b in pairs if b]
+    return spread(quotients) if quotients else None
+
+
+def best_peer(routes: dict[str, Record], field: str) -> str | None:
+    """Name the peer with right pixels whose median is the lowest."""
+    peers = [n for n, e in routes.items() if e["role"] == "peer" and correct(e)]
+    return min(peers, key=lambda n: median(column(routes[n], field)), default=None)
+
+
+def summarise(workload: Record) -> Record:
+    """Compare the subject with the fastest and the leanest correct peer, and with the limit."""
+    routes = workload["routes"]
+    subject = routes.get(SUBJECT)
+    if subject is None or not correct(subject):
+        return {}
+    found: Record = {}
+    for key, field in (("speed", "wall"), ("memory", "peak"), ("growth", "grown")):
+        peer = best_peer(routes, field)
+        if peer is not None:
+            found[key] = {"peer": peer, "ratio": ratios(routes[peer], subject, field)}
+    if routes.get("limit", {}).get("rounds"):
+        found["limit"] = {"ratio": ratios(subject, routes["limit"], "wall")}
+    return found
+
+
+def flatness(results: Record) -> dict[str, Spread]:
+    """Compare, for each route, the peak memory of the long series with that of the short one."""
+    pair = [results["workloads"].get(name) for name in ("tall", "tall60")]
+    if None in pair:
+        return {}
+    tall, short = (workload["routes"] for workload in pair)
+    both = [n for n in tall if n in short and tall[n]["rounds"] and short[n]["rounds"]]
+    found = {n: ratios(tall[n], short[n], "peak") for n in both if n != "limit"}
+    return {n: r for n, r in found.items() if r is not None}
+
+
+# --- the table ----------------------------------------------------------------------------------
+
+
+def table(results: Record) -> str:
+    """Write everything that was found as text."""
+    machine = results["machine"]
+    lines = [
+        f"{machine['cores']} cores, {machine['system']} {machine['machine']}, "
+        f"Python {machine['python']}, {results['settings']['rounds']} rounds, warm file cache",
+        ", ".join(f"{name} {version}" for name, version in results["versions"].items()),
+    ]
+    for name, workload in results["workloads"].items():
+        lines += ["", *_workload_lines(name, workload)]
+    flat = flatness(results)
+    if flat:
+        lines += ["", "peak memory, tall / tall60 (the same map, more images):"]
+        lines += [f"  {name}: {_spread(ratio)}" for name, ratio in flat.items()]
+    return "\n".join(lines)
+
+
+def _workload_lines(name: str, workload: Record) -> list[str]:
+    y, x = workload["map"]
+    head = (
+        f"{name}: {workload['about']} ({workload['images']} images of {y} × {x}, "
+        f"{workload['stored_chunks']} chunks, {workload['stored_bytes'] / 1e6:.0f} MB stored)"
+    )
+    subject = workload["routes"].get(SUBJECT)
+    rows = [COLUMNS.split("|")]
+    for route, entry in workload["routes"].items():
+        if entry["rounds"]:
+            rows.append(_row(route, entry, subject))
+    widths = [max(len(row[c]) for row in rows) for c in range(len(rows[0]))]
+    lines = [head]
+    for row in rows:
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  " + "  ".join(cells))
+    for route, entry in workload["routes"].items():
+        reason = entry["skipped"] or entry["error"]
+        if reason:
+            lines.append(f"  {route} {'skipped' if entry['skipped'] else 'failed'}: {reason}")
+    return lines + _verdicts(name, workload)
+
+
+def _row(route: str, entry: Record, subject: Record | None) -> list[str]:
+    counts = entry["counts"] or {}
+    wrong = wrong_pixels(entry)
+    grown = median(column(entry, "grown"))
+    faster = None
+    if subject and subject["rounds"] and route != SUBJECT:
+        faster = ratios(entry, subject, "wall")
+    mark = "" if entry["role"] != "info" else " (info)"
+    return [
+        route + mark,
+        _spread(spread(column(entry, "wall"))),
+        f"{median(column(entry, 'cpu')):.1f}",
+        f"{median(column(entry, 'peak')) / 1e6:.0f}",
+        f"{grown / 1e6:.0f}",
+        _number(counts.get("tasks")),
+        _number(counts.get("chunks")),
+        f"{counts['bytes'] / 1e6:.0f}" if counts else "",
+        _number(wrong) + (" (bands missing)" if wrong is not None and _lacks(entry) else ""),
+        _spread(faster),
+    ]
+
+
+def _lacks(entry: Record) -> bool:
+    return any(record.get("missing") for record in entry["rounds"])
+
+
+def _verdicts(name: str, workload: Record) -> list[str]:
+    found, aims = summarise(workload), AIMS.get(name, {})
+    words = {
+        "speed": "faster than {peer}, the fastest correct peer (aim: at least {aim})",
+        "memory": "leaner than {peer}, the leanest correct peer (aim: at least {aim})",
+        "growth": "less memory than {peer} on top of the imports",
+        "limit": "the time of the limit (aim: at most {aim})",
+    }
+    lines = []
+    for key, sentence in words.items():
+        if found.get(key, {}).get("ratio"):
+            aim = f"{aims[key]:g}" if key in aims else "none"
+            told = sentence.format(peer=found[key].get("peer"), aim=aim)
+            lines.append(f"  → {_spread(found[key]['ratio'])} × {told}")
+    return lines
+
+
+def _spread(values: Spread | None) -> str:
+    """Write a spread as median [lowest to highest]."""
+    if values is None:
+        return ""
+    low, middle, high = values
+    return f"{middle:.2f} [{low:.2f} to {high:.2f}]"
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}".replace(",", " ")
+
+
+# --- the figure ---------------------------------------------------------------------------------
+
+COLOURS = {"subject": "#d1495b", "peer": "#8d99ae", "info": "#cfd6df"}
+
+
+def figure(results: Record, path: Path) -> None:
+    """Draw wall time and peak memory of each route, a row for each workload."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    shown = {n: w for n, w in results["workloads"].items() if _bars(w)}
+    if not shown:
+        return
+    heights = [len(_bars(workload)) + 1.2 for workload in shown.values()]
+    fig, axes = plt.subplots(
+        len(shown),
+        2,
+        figsize=(11, 0.34 * sum(heights) + 1),
+        height_ratios=heights,
+        squeeze=False,
+        layout="constrained",
+        sharey="row",
+    )
+    for (left, right), (name, workload) in zip(axes, shown.items(), strict=True):
+        _draw(left, workload, "wall", 1.0)
+        _draw(right, workload, "peak", 1e6)
+        y, _ = workload["map"]
+        left.set_title(
+            f"{name}: {workload['about']}\n{workload['images']} images, {y} × {y} pixels",
+            loc="left",
+            fontsize=9,
+        )
+    axes[0, 1].set_title("peak memory", loc="left", fontsize=9)
+    axes[-1, 0].set_xlabel("wall time, s (bar: median, whisker: lowest to highest)", fontsize=9)
+    axes[-1, 1].set_xlabel("peak resident memory, MB", fontsize=9)
+    _legend(fig)
+    fig.savefig(path, dpi=150)
+    plt.close(fig)
+
+
+def _bars(workload: Record) -> dict[str, Record]:
+    """Give the routes to be drawn, the fastest on top; the limit is a line instead."""
+    run = {n: e for n, e in workload["routes"].items() if e["rounds"] and n != "limit"}
+    return dict(sorted(run.items(), key=lambda item: median(column(item[1], "wall"))))
+
+
+def _draw(ax: Any, workload: Record, field: str, unit: float) -> None:
+    bars = _bars(workload)
+    top = max(max(column(entry, field)) for entry in bars.values()) / unit
+    for row, entry in enumerate(bars.values()):
+        low, middle, high = (value / unit for value in spread(column(entry, field)))
+        wrong = wrong_pixels(entry)
+        ax.barh(
+            row,
+            middle,
+            color=COLOURS[entry["role"]],
+            hatch="////" if wrong else None,
+            edgecolor="white" if wrong else "none",
+            linewidth=0,
+            height=0.72,
+        )
+        if high > low:
+            ax.hlines(row, low, high, color="#22223b", linewidth=1.1)
+            ax.vlines([low, high], row - 0.14, row + 0.14, color="#22223b", linewidth=1.1)
+        label = f"{middle:.1f}" if field == "wall" else f"{middle:.0f}"
+        note = f"  ({_number(wrong)} pixels wrong)" if wrong and field == "wall" else ""
+        ax.text(high + top * 0.012, row, label + note, va="center", fontsize=8)
+    if field == "wall" and workload["routes"].get("limit", {}).get("rounds"):
+        bare = median(column(workload["routes"]["limit"], "wall"))
+        ax.axvline(bare, color="#22223b", linestyle="--", linewidth=1)
+    if field == "wall":
+        ax.set_yticks(range(len(bars)), list(bars), fontsize=8)
+        for tick, name in zip(ax.get_yticklabels(), bars, strict=True):
+            tick.set_fontweight("bold" if name == SUBJECT else "normal")
+    ax.set_ylim(len(bars) - 0.4, -0.6)
+    ax.set_xlim(0, top * 1.18)
+    ax.tick_params(axis="x", labelsize=8)
+    ax.tick_params(axis="y", length=0)
+    for side in ("top", "right", "left"):
+        ax.spines[side].set_visible(False)
+
+
+def _legend(fig: Any) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles = [
+        Patch(color=COLOURS["subject"], label="qmosaic"),
+        Patch(color=COLOURS["peer"], label="other routes"),
+        Patch(color=COLOURS["info"], label="for information"),
+        Patch(facecolor=COLOURS["peer"], hatch="////", edgecolor="white", label="wrong pixels"),
+        Line2D([], [], color="#22223b", linestyle="--", linewidth=1, label="the limit, bare reads"),
+    ]
+    fig.legend(
+        handles=handles, loc="outside upper center", ncols=len(handles), fontsize=8, frameon=False
+    )

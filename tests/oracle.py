@@ -1,0 +1,83 @@
+"""The rules as a loop over pixels, in plain Python: it shares nothing with the package.
+
+Bands come as nested per-pixel access on numpy arrays whose first axis is time; numbers are turned into
+Python's own ints and floats, so that nothing of numpy's promotion or comparison is relied on.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+
+def is_masked(value: Any, nodata: Any) -> bool:
+    """NaN, or the declared nodata."""
+    number = value.item()
+    if isinstance(number, float) and math.isnan(number):
+        return True
+    return nodata is not None and number == nodata
+
+
+def candidates(
+    quality: np.ndarray, pixel: tuple[int, ...], nodata: Any, minimum: Any
+) -> list[tuple[Any, int]]:
+    """Give score and position of the images that may win a pixel."""
+    found = []
+    for t in range(quality.shape[0]):
+        score = quality[(t, *pixel)]
+        if not is_masked(score, nodata) and (minimum is None or score.item() >= minimum):
+            found.append((score.item(), t))
+    return found
+
+
+def winner(entries: list[tuple[Any, int]], ties: str) -> int | None:
+    """Give the position of the highest score, the first or the last of equal ones."""
+    best: tuple[Any, int] | None = None
+    for score, t in entries:
+        if best is None or score > best[0] or (score == best[0] and ties == "last"):
+            best = (score, t)
+    return None if best is None else best[1]
+
+
+def mosaic(
+    bands: dict[str, np.ndarray],
+    quality: str,
+    *,
+    nodata: dict[str, Any],
+    ties: str = "first",
+    masked: str = "keep",
+    minimum: Any = None,
+    fill: int = 0,
+) -> dict[str, np.ndarray]:
+    """Mosaic bands of the same shape, time first."""
+    shape = bands[quality].shape[1:]
+    out = {}
+    for name, band in bands.items():
+        if nodata.get(name) is not None:
+            missing = nodata[name]
+        else:
+            missing = math.nan if band.dtype.kind == "f" else fill
+        out[name] = np.full(shape, missing, band.dtype)
+    for pixel in product(*(range(n) for n in shape)):
+        entries = candidates(bands[quality], pixel, nodata.get(quality), minimum)
+        if masked == "skip":
+            entries = [
+                (score, t)
+                for score, t in entries
+                if not any(is_masked(b[(t, *pixel)], nodata.get(n)) for n, b in bands.items())
+            ]
+        for name, band in bands.items():
+            mine = entries
+            if masked == "fill":
+                mine = [
+                    (score, t)
+                    for score, t in entries
+                    if not is_masked(band[(t, *pixel)], nodata.get(name))
+                ]
+            won = winner(mine, ties)
+            if won is not None:
+                out[name][pixel] = band[(won, *pixel)]
+    return out

@@ -1,0 +1,153 @@
+"""The benchmark at a tiny size, so that it does not rot. Nothing here is a matter of time."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from benchmarks import oracle, report
+from benchmarks import workloads as bench
+from benchmarks.compare import ROOT
+
+WORKLOADS = ("cloudy", "footprints")
+WITHOUT_PEERS = ("qmosaic", "qmosaic-bound", "apply_ufunc", "eager", "limit")
+PEERS = ("odc-algo", "stackstac", "satpy", "rio-tiler")
+
+
+def command_line(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONWARNINGS": "ignore", "PYTHONIOENCODING": "utf-8"},
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("benchmarks")
+
+
+@pytest.fixture(scope="module")
+def printed(out: Path) -> str:
+    routes = [*WITHOUT_PEERS, *PEERS]
+    folders = ["--out", str(out), "--data", str(out / "data")]
+    tiny = ["--size", "tiny", "--rounds", "1"]
+    return command_line("compare", *tiny, *folders, "--workload", *WORKLOADS, "--route", *routes)
+
+
+@pytest.fixture(scope="module")
+def results(printed: str, out: Path) -> report.Record:
+    return json.loads((out / "results.json").read_text())
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+@pytest.mark.parametrize("route", WITHOUT_PEERS)
+def test_a_route_that_needs_no_peer_gives_the_right_pixels(
+    results: report.Record, workload: str, route: str
+) -> None:
+    entry = results["workloads"][workload]["routes"][route]
+    assert entry["error"] is None
+    assert len(entry["rounds"]) == 1
+    assert report.wrong_pixels(entry) == (None if route == "limit" else 0)
+    assert all(entry["rounds"][0][field] > 0 for field in ("wall", "cpu", "peak"))
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+@pytest.mark.parametrize("route", PEERS)
+def test_a_peer_is_run_or_skipped_with_a_reason(
+    results: report.Record, workload: str, route: str
+) -> None:
+    entry = results["workloads"][workload]["routes"][route]
+    if entry["skipped"]:
+        assert "not installed" in entry["skipped"]
+    else:
+        assert entry["error"] is None
+        assert report.wrong_pixels(entry) == 0
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_chunks_are_counted(results: report.Record, workload: str) -> None:
+    found = results["workloads"][workload]
+    chunks = {n: e["counts"]["chunks"] for n, e in found["routes"].items() if e["counts"]}
+    assert chunks["apply_ufunc"] == found["stored_chunks"]
+    assert 0 < chunks["limit"] <= found["stored_chunks"]
+    assert found["routes"]["qmosaic"]["counts"]["tasks"] > 0
+
+
+def test_table_and_figure_are_there_and_can_be_made_again(printed: str, out: Path) -> None:
+    assert "fastest correct peer" in printed
+    (out / "results.png").unlink()
+    again = command_line("report", str(out / "results.json"))
+    assert again.strip() in printed
+    assert (out / "results.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture
+def prepared(printed: str, out: Path) -> tuple[bench.Workload, Path]:
+    workload = bench.workloads("tiny")["footprints"]
+    return workload, out / "data" / "tiny" / "footprints.oracle"
+
+
+def write_right_mosaic(workload: bench.Workload, folder: Path, store: Path) -> zarr.Group:
+    group = zarr.open_group(store, mode="w")
+    for band in (*workload.bands, "quality"):
+        values = np.load(folder / f"{band}.npy")
+        group.create_array(band, shape=values.shape, dtype=values.dtype)[...] = values
+    return group
+
+
+def test_the_oracle_accepts_its_own_pixels(
+    prepared: tuple[bench.Workload, Path], tmp_path: Path
+) -> None:
+    write_right_mosaic(*prepared, tmp_path / "m.zarr")
+    found = oracle.check(*prepared, tmp_path / "m.zarr")
+    assert found == {"wrong_by_band": {}, "missing": [], "dtypes": {}, "wrong_pixels": 0}
+
+
+def test_the_oracle_notices_wrong_pixels(
+    prepared: tuple[bench.Workload, Path], tmp_path: Path
+) -> None:
+    group = write_right_mosaic(*prepared, tmp_path / "m.zarr")
+    group["B03"][5, 6:9] += 1
+    group["quality"][5, 8:10] += 1
+    found = oracle.check(*prepared, tmp_path / "m.zarr")
+    assert found["wrong_by_band"] == {"B03": 3, "quality": 2}
+    assert found["wrong_pixels"] == 4
+
+
+def test_the_oracle_notices_a_missing_band_and_a_changed_dtype(
+    prepared: tuple[bench.Workload, Path], tmp_path: Path
+) -> None:
+    group = write_right_mosaic(*prepared, tmp_path / "m.zarr")
+    values = group["B02"][...]
+    del group["B08"], group["B02"]
+    group.create_array("B02", shape=values.shape, dtype="float64")[...] = values
+    found = oracle.check(*prepared, tmp_path / "m.zarr")
+    assert (found["missing"], found["dtypes"]) == (["B08"], {"B02": "float64"})
+
+
+def test_a_route_with_wrong_pixels_is_not_the_fastest_peer(results: report.Record) -> None:
+    def entry(wall: float, wrong: int) -> report.Record:
+        return {"role": "peer", "rounds": [{"wall": wall, "wrong_pixels": wrong}]}
+
+    routes = {"quick but wrong": entry(1.0, 7), "right": entry(3.0, 0), "slow": entry(4.0, 0)}
+    assert report.best_peer(routes, "wall") == "right"
+
+
+def test_ratios_are_taken_round_by_round() -> None:
+    peer = {"rounds": [{"wall": 2.0}, {"wall": 40.0}, {"wall": 9.0}]}
+    subject = {"rounds": [{"wall": 1.0}, {"wall": 10.0}, {"wall": 3.0}]}
+    assert report.ratios(peer, subject, "wall") == (2.0, 3.0, 4.0)
