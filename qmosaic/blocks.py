@@ -89,8 +89,8 @@ class Demand:
 
 def decide_block(
     quality: Reader, order: Order, demands: Sequence[Demand] = (), start: Array | None = None
-) -> Array:
-    """Name the winner of each pixel of a block.
+) -> tuple[Array, Array]:
+    """Name the winner of each pixel of a block, and its score.
 
     Parameters
     ----------
@@ -102,17 +102,18 @@ def decide_block(
         Bands that have to be valid in the winner.
     start : array of int, optional
         The winners without demands. Only pixels in which the winner breaks a demand are
-        decided anew; the others keep what `start` says.
+        decided anew; the others keep what `start` says, and their score is not given.
 
     Returns
     -------
-    array of int
-        Positions along time, of the shape of the block; -1 where there is no candidate.
+    (array, array of int)
+        The highest scores, and the positions of the winners along time, of the shape of the
+        block; where there is no candidate the position is -1, and the score has no meaning.
     """
     open_pixels = None if start is None else _broken(start, demands)
     if open_pixels is not None and not open_pixels.any():
         assert start is not None
-        return start
+        return np.zeros(start.shape, quality.dtype), start
     contest = Contest(quality.shape, quality.dtype, order, quality.images)
     bounded = order.upper_bound is not None
     for position, score in quality.walk(order.sequence(quality.images), ahead=not bounded):
@@ -124,8 +125,8 @@ def decide_block(
             break
     contest.check_bound()
     if open_pixels is None or start is None:
-        return contest.index
-    return np.where(open_pixels, contest.index, start)
+        return contest.best, contest.index
+    return contest.best, np.where(open_pixels, contest.index, start)
 
 
 def _challenge_on_demand(

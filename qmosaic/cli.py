@@ -76,10 +76,11 @@ def best_pixels(collection: xr.Dataset) -> xr.Dataset:
 def worst_pixels(collection: xr.Dataset) -> xr.Dataset:
     """Take the surest of the clouds: high before medium probability before cirrus."""
     scene = collection["SCL"]
-    quality = xr.zeros_like(scene, dtype=np.uint8).drop_attrs()
+    quality: xr.DataArray = xr.zeros_like(scene, dtype=np.uint8).drop_attrs()
     for rank, value in enumerate(CLOUD, start=1):
         quality = quality.where(scene != value, np.uint8(rank))
-    return qm.quality_mosaic(collection.assign(quality=quality), "quality")
+    scored: xr.Dataset = collection.assign(quality=quality)
+    return qm.quality_mosaic(scored, "quality")
 
 
 def cloudy_date(collection: xr.Dataset) -> int:
@@ -92,13 +93,15 @@ def _refuse_existing(paths: list[Path], overwrite: bool) -> None:
     existing = [str(path) for path in paths if path.exists()]
     if existing and not overwrite:
         raise click.ClickException(
-            f"{', '.join(existing)} exists already; nothing was changed. Choose another folder with "
+            f"{', '.join(existing)} exists already; nothing was changed. Choose another folder "
+            f"with "
             "--out, or replace it with --overwrite."
         )
 
 
 def _open(store: Path) -> xr.Dataset:
-    return xr.open_zarr(store, consolidated=False, mask_and_scale=False)
+    opened: xr.Dataset = xr.open_zarr(store, consolidated=False, mask_and_scale=False)
+    return opened
 
 
 def _draw(collection: xr.Dataset, stores: dict[str, Path], date: int, path: Path) -> None:
@@ -134,7 +137,8 @@ def _report(collection: xr.Dataset, read: int, read_bytes: int, seconds: float, 
         f"collection  {images} Sentinel-2 images, {first} to {last}",
         f"map         {height} × {width} pixels of 10 m; bands {', '.join(BANDS)} (uint16)",
         f"read        {read} of {chunks} chunks, {chunks - read} never touched",
-        f"            {read_bytes / 1e6:.1f} MB for two mosaics of a collection of {size / 1e6:.1f} MB",
+        f"            {read_bytes / 1e6:.1f} MB for two mosaics of a collection of "
+        f"{size / 1e6:.1f} MB",
         f"time        {seconds:.1f} s",
         f"mosaics     {out / 'best.zarr'}, {out / 'worst.zarr'}",
         f"picture     {out / 'mosaic.png'}",

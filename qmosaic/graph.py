@@ -41,6 +41,7 @@ from qmosaic.kernels import (
     Array,
     Contest,
     Order,
+    best_scores,
     give,
     image_at,
     index_dtype,
@@ -667,12 +668,99 @@ def _is_constant(node: GraphNode, nodes: Nodes) -> bool:
 # ---------------------------------------------------------------------------------------------
 
 
+Outcome = tuple[Array, Array]
+"""What the tasks of a decision give: the highest scores, and the positions of the winners."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The winner of every pixel, deferred.
+
+    Its tasks give scores and winners together, so that the quality band of the mosaic costs no
+    second reading; tasks that take bands pick the winners out themselves.
+
+    Attributes
+    ----------
+    graph : HighLevelGraph
+        What makes it.
+    name : str
+        Its layer.
+    dims : tuple of str
+        The dimensions of the map.
+    chunks : tuple of tuple of int
+        The blocks of the map.
+    dtype : numpy.dtype
+        That of the scores.
+    images : int
+        How many images were ranked.
+    """
+
+    graph: HighLevelGraph
+    name: str
+    dims: tuple[Hashable, ...]
+    chunks: tuple[tuple[int, ...], ...]
+    dtype: np.dtype[Any]
+    images: int
+
+    def blocks(self) -> Iterator[tuple[int, ...]]:
+        """Number the blocks of the map."""
+        return itertools.product(*(range(len(c)) for c in self.chunks))
+
+    def index(self) -> Any:
+        """Give the positions of the winners along time, -1 for none, as dask array."""
+        return self._each("index", index_dtype(self.images), _winners_of)
+
+    def scores(self, fill: Any) -> Any:
+        """Give the scores of the winners, `fill` for none, as dask array."""
+        return self._each("scores", self.dtype, _scores_of, fill)
+
+    def look_up(self, values: Any, fill: Any) -> Any:
+        """Give every pixel the value of its image in a band that has nothing but time."""
+        table = values if isinstance(values, da.Array) else da.from_array(values, chunks=-1)
+        table = table.rechunk(-1)
+        first = TaskRef((table.name, 0))
+        return self._each("look-up", table.dtype, _look_up_in, first, fill, upstream=[table])
+
+    def _each(
+        self, what: str, dtype: Any, func: Callable[..., Any], *args: Any, upstream: Any = ()
+    ) -> Any:
+        """Run a function on the outcome of every block."""
+        given = [a.key if isinstance(a, TaskRef) else a for a in args]
+        name = f"qmosaic-{what}-" + tokenize(self.name, given)
+        tasks: dict[Key, Any] = {
+            (name, *block): Task((name, *block), func, TaskRef((self.name, *block)), *args)
+            for block in self.blocks()
+        }
+        graph = _assemble(name, tasks, {}, [self, *upstream])
+        return da.Array(graph, name, self.chunks, meta=_meta(len(self.dims), dtype))
+
+    def __dask_graph__(self) -> HighLevelGraph:
+        """Give the graph, as dask's collections do."""
+        return self.graph
+
+    def __dask_layers__(self) -> tuple[str, ...]:
+        """Name the layer, as dask's collections do."""
+        return (self.name,)
+
+
+def _winners_of(outcome: Outcome) -> Array:
+    return outcome[1]
+
+
+def _scores_of(outcome: Outcome, fill: Any) -> Array:
+    return best_scores(*outcome, fill)
+
+
+def _look_up_in(outcome: Outcome, values: Array, fill: Any) -> Array:
+    return look_up(outcome[1], values, fill)
+
+
 def decide(
     quality: Stack,
     order: Order,
     demands: Sequence[Stack] = (),
-    start: Any = None,
-) -> Any:
+    start: Decision | None = None,
+) -> Decision:
     """Name the winner of every pixel, deferred.
 
     Parameters
@@ -683,14 +771,13 @@ def decide(
         How images are ranked.
     demands : sequence of Stack
         Bands that have to be valid in the winner: the dimensions of the quality, in any order.
-    start : dask.array.Array, optional
+    start : Decision, optional
         The winners without demands; where they meet the demands, they stay.
 
     Returns
     -------
-    dask.array.Array
-        Positions along time, -1 where there is no candidate: the chunks of the quality, without
-        time.
+    Decision
+        In the chunks of the quality, without time.
     """
     demands = [_on_grid_of(quality, demand) for demand in demands]
     stacks = [quality, *demands]
@@ -706,13 +793,9 @@ def decide(
         graph = _decide_deferred(name, quality, demands, order, start, deferred)
     else:
         graph = _decide_tree(name, quality, demands, order)
-    return da.Array(
-        graph, name, quality.map_chunks, meta=_meta(len(quality.map_dims), _index_dtype(quality))
+    return Decision(
+        graph, name, quality.map_dims, quality.map_chunks, quality.array.dtype, quality.images
     )
-
-
-def _index_dtype(quality: Stack) -> np.dtype[Any]:
-    return index_dtype(quality.images)
 
 
 def _meta(ndim: int, dtype: Any) -> Array:
@@ -802,12 +885,12 @@ def _run_decide(
     extras: tuple[Nodes, ...],
     nodata: tuple[Any, ...],
     axes: tuple[tuple[int, ...], ...],
-    start: Array | None,
+    start: Outcome | None,
     *sources: DeferredChunks,
-) -> Array:
+) -> Outcome:
     readers = [s.open(b, e) for s, b, e in zip(sources, blocks, extras, strict=True)]
     demands = [Demand(r, n, a) for r, n, a in zip(readers[1:], nodata, axes, strict=True)]
-    return decide_block(readers[0], order, demands, start)
+    return decide_block(readers[0], order, demands, None if start is None else start[1])
 
 
 def _decide_tree(
@@ -842,7 +925,7 @@ def _decide_tree(
             leaves.append(key)
         merge = (_merge_contests, order, quality.images)
         root = _grow(tasks, f"{name}-part", block, leaves, merge)
-        tasks[(name, *block)] = Task((name, *block), _outcome_index, TaskRef(root))
+        tasks[(name, *block)] = Alias((name, *block), root)
     return _assemble(name, tasks, {}, [s.array for s in (quality, *demands)])
 
 
@@ -883,9 +966,6 @@ def _grow(
     return level[0]
 
 
-Outcome = tuple[Array, Array]
-
-
 def _contest_chunks(
     order: Order,
     images: int,
@@ -922,21 +1002,15 @@ def _merge_contests(order: Order, images: int, *outcomes: Outcome) -> Outcome:
     return contest.best, contest.index
 
 
-def _outcome_index(outcome: Outcome) -> Array:
-    return outcome[1]
-
-
-def take(band: Stack, index: Any, index_dims: tuple[Hashable, ...], fill: Any) -> Any:
+def take(band: Stack, decision: Decision, fill: Any) -> Any:
     """Collect the pixels of the winners from a band, deferred.
 
     Parameters
     ----------
     band : Stack
-        The band: all dimensions of the index, and possibly more.
-    index : dask.array.Array
-        The winners, from `decide`.
-    index_dims : tuple of str
-        The dimensions of the index.
+        The band: all dimensions of the decision, and possibly more.
+    decision : Decision
+        The winners.
     fill : scalar
         What a pixel without candidate gets.
 
@@ -946,16 +1020,16 @@ def take(band: Stack, index: Any, index_dims: tuple[Hashable, ...], fill: Any) -
         The band of the mosaic: the dtype, dimension order and chunks of the band, without time.
     """
     name = "qmosaic-take-" + tokenize(
-        band.array.name, band.dims, band.time, index.name, index_dims, fill
+        band.array.name, band.dims, band.time, decision.name, decision.dims, fill
     )
     deferred = defer(band)
-    windows = [_windows(band, index, index_dims, block) for block in band.blocks()]
-    spread = _spread(band, index_dims)
+    windows = [_windows(band, decision, block) for block in band.blocks()]
+    spread = _spread(band, decision.dims)
     tasks: dict[Key, Any] = {}
     for block, window in zip(band.blocks(), windows, strict=True):
-        refs = [TaskRef((index.name, *w.block)) for w in window]
+        refs = [TaskRef((decision.name, *w.block)) for w in window]
         placing = tuple((w.source, w.target) for w in window)
-        shape = _index_shape(band, index_dims, block)
+        shape = _index_shape(band, decision.dims, block)
         if deferred is None:
             _take_tree(tasks, name, band, block, (shape, placing, spread), fill, refs)
         else:
@@ -971,7 +1045,7 @@ def take(band: Stack, index: Any, index_dims: tuple[Hashable, ...], fill: Any) -
                 TaskRef(deferred.key),
                 *refs,
             )
-    upstream = [index] if deferred is not None else [index, band.array]
+    upstream = [decision] if deferred is not None else [decision, band.array]
     graph = _assemble(name, tasks, _source_layers([deferred]), upstream)
     return da.Array(graph, name, band.map_chunks, meta=_meta(len(band.map_dims), band.array.dtype))
 
@@ -985,16 +1059,14 @@ class _Window:
     target: tuple[slice, ...]
 
 
-def _windows(
-    band: Stack, index: Any, index_dims: tuple[Hashable, ...], block: tuple[int, ...]
-) -> list[_Window]:
-    """Find the index blocks under a block of a band: one, where the chunks are the same."""
+def _windows(band: Stack, decision: Decision, block: tuple[int, ...]) -> list[_Window]:
+    """Find the blocks of a decision under a block of a band: one, where chunks are the same."""
     per_dim = []
-    for axis, dim in enumerate(index_dims):
+    for axis, dim in enumerate(decision.dims):
         at = band.map_dims.index(dim)
         sizes = band.map_chunks[at]
         start = sum(sizes[: block[at]])
-        per_dim.append(list(_overlaps(index.chunks[axis], start, start + sizes[block[at]])))
+        per_dim.append(list(_overlaps(decision.chunks[axis], start, start + sizes[block[at]])))
     return [
         _Window(
             tuple(p[0] for p in parts),
@@ -1045,8 +1117,9 @@ def _spread(band: Stack, index_dims: tuple[Hashable, ...]) -> _Spread:
 Placing = tuple[tuple[tuple[slice, ...], tuple[slice, ...]], ...]
 
 
-def _piece_together(shape: tuple[int, ...], placing: Placing, blocks: Sequence[Array]) -> Array:
-    """Cut and join index blocks to the index of one block of a band."""
+def _piece_together(shape: tuple[int, ...], placing: Placing, outcomes: Sequence[Outcome]) -> Array:
+    """Cut and join the winners of blocks of the map to those under one block of a band."""
+    blocks = [positions for _, positions in outcomes]
     if len(blocks) == 1:
         return blocks[0][placing[0][0]]
     out: Array = np.empty(shape, blocks[0].dtype)
@@ -1063,9 +1136,9 @@ def _run_take(
     placing: Placing,
     spread: _Spread,
     source: DeferredChunks,
-    *index_blocks: Array,
+    *outcomes: Outcome,
 ) -> Array:
-    index = _piece_together(shape, placing, index_blocks)
+    index = _piece_together(shape, placing, outcomes)
     return take_block(source.open(block, extra), index, spread.apply(index), fill)
 
 
@@ -1111,7 +1184,7 @@ def _take_chunks(
     laying: tuple[tuple[int, ...], Placing, _Spread],
     previous: Array | None,
     index_blocks: int,
-    *arrays: Array,
+    *arrays: Any,
 ) -> Array:
     index_shape, placing, spread = laying
     index = _piece_together(index_shape, placing, arrays[:index_blocks])
@@ -1123,36 +1196,3 @@ def _take_chunks(
             if start + i in won:
                 give(out, over, image_at(chunk, axis, i), start + i)
     return out
-
-
-def take_from_table(values: Any, index: Any, fill: Any) -> Any:
-    """Give every pixel the value of its image in a band that has nothing but time.
-
-    Parameters
-    ----------
-    values : dask.array.Array or numpy.ndarray
-        One value an image.
-    index : dask.array.Array
-        The winners.
-    fill : scalar
-        What a pixel without candidate gets.
-    """
-    table = values.rechunk(-1) if isinstance(values, da.Array) else da.from_array(values, chunks=-1)
-    dims = tuple(range(index.ndim))
-    return da.blockwise(
-        _look_up_in,
-        dims,
-        index,
-        dims,
-        table,
-        (index.ndim,),
-        fill=fill,
-        concatenate=True,
-        dtype=table.dtype,
-        meta=_meta(index.ndim, table.dtype),
-        name="qmosaic-look-up-" + tokenize(table.name, index.name, fill),
-    )
-
-
-def _look_up_in(index: Array, values: Array, fill: Any) -> Array:
-    return look_up(index, values, fill)

@@ -183,6 +183,12 @@ def give(out: Array, index: Array, image: Array, position: int) -> None:
     np.copyto(out, image, where=index == position)
 
 
+def best_scores(best: Array, index: Array, fill: Any) -> Array:
+    """Give the quality band of the mosaic: the winners' scores, `fill` where there is no winner."""
+    out: Array = np.where(index == NO_IMAGE, best.dtype.type(fill), best)
+    return out
+
+
 def look_up(index: Array, values: Array, fill: Any) -> Array:
     """Give each pixel the value that its image has in a band with nothing but time."""
     # The appended fill stands where -1 points to.

@@ -6,7 +6,7 @@ import datetime
 import math
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import dask.array as da
 import numpy as np
@@ -22,8 +22,8 @@ from qmosaic.collection import (
     declared_nodata,
     fits,
 )
-from qmosaic.graph import Stack
-from qmosaic.kernels import NO_IMAGE, Array, Order, Ties, has_nan, look_up
+from qmosaic.graph import Decision, Stack
+from qmosaic.kernels import NO_IMAGE, Array, Order, Ties, best_scores, has_nan, look_up
 
 Masked = Literal["keep", "skip", "fill"]
 Collection = TypeVar("Collection", xr.Dataset, xr.DataArray)
@@ -33,7 +33,7 @@ PREFIX = "qmosaic_"
 
 # What says how values are packed on disk; chunks, shards, codecs and file names fit the source
 # alone.
-_KEPT_ENCODING = (
+KEPT_ENCODING = (
     "dtype",
     "_FillValue",
     "missing_value",
@@ -42,7 +42,6 @@ _KEPT_ENCODING = (
     "units",
     "calendar",
     "grid_mapping",
-    "coordinates",
 )
 
 
@@ -247,16 +246,16 @@ class _Job:
         engine: _Engine = _Lazy(self.dim) if self.lazy else _Eager(self.dim)
         quality = self.collection[self.quality_band]
         demands = self._demands(quality) if self.masked == "skip" else []
-        index = engine.decide(quality, self.order, demands, None)
+        decision = engine.decide(quality, self.order, demands, None)
         made: dict[Hashable, xr.DataArray] = {}
         for name in self.bands:
-            band = self.collection[name]
-            fill = self.fill(name)
-            if self.masked == "fill" and name != self.quality_band and self.can_be_masked(name):
-                own = self._refine(engine, quality, band, index)
-                made[f"{name}_image"] = self._provenance(own, name)
-            else:
-                own = index
+            band, own, fill = self.collection[name], decision, self.fill(name)
+            if name == self.quality_band:
+                made[name] = engine.scores(decision, fill)
+                continue
+            if self.masked == "fill" and self.can_be_masked(name):
+                own = self._refine(engine, quality, band, decision)
+                made[f"{name}_image"] = self._provenance(engine.index(own), name)
             made[name] = self._take(engine, band, own, fill)
         return made
 
@@ -273,27 +272,24 @@ class _Job:
         extra = [d for d in band.dims if d not in quality.dims]
         if extra:
             valid = band.notnull() if nodata is None else band.notnull() & (band != nodata)
-            return valid.all(extra), np.False_
+            return _broadcast(valid.all(extra), quality), np.False_
         return _broadcast(band, quality), nodata
 
     def _refine(
-        self, engine: _Engine, quality: xr.DataArray, band: xr.DataArray, index: xr.DataArray
-    ) -> xr.DataArray:
+        self, engine: _Engine, quality: xr.DataArray, band: xr.DataArray, decision: Any
+    ) -> Any:
         """Decide anew, for one band, where it is masked in the winner."""
-        if any(d not in quality.dims for d in band.dims):
-            quality = _broadcast(quality, band)
-            return engine.decide(quality, self.order, [(band, self.nodata[band.name])], None)
-        demand = (_broadcast(band, quality), self.nodata[band.name])
-        return engine.decide(quality, self.order, [demand], index)
+        nodata = self.nodata[band.name]
+        if any(d not in quality.dims for d in band.dims if d != self.dim):
+            wide = _broadcast(quality, band)
+            return engine.decide(wide, self.order, [(_broadcast(band, wide), nodata)], None)
+        return engine.decide(quality, self.order, [(_broadcast(band, quality), nodata)], decision)
 
-    def _take(
-        self, engine: _Engine, band: xr.DataArray, index: xr.DataArray, fill: Any
-    ) -> xr.DataArray:
+    def _take(self, engine: _Engine, band: xr.DataArray, decision: Any, fill: Any) -> xr.DataArray:
         if band.dims == (self.dim,):
-            return engine.look_up(band, index, fill)
-        if any(d not in band.dims for d in index.dims):
-            band = _broadcast(band, index)
-        return engine.take(band, index, fill)
+            return engine.look_up(band, decision, fill)
+        band = _broadcast(band, self.collection[self.quality_band])
+        return engine.take(band, decision, fill)
 
     def _provenance(self, index: xr.DataArray, name: Hashable) -> xr.DataArray:
         what = f"position along {self.dim} of the image that band {name} is from; {NO_IMAGE}: none"
@@ -335,7 +331,7 @@ class _Job:
 
     def _encoding(self, name: Hashable) -> dict[str, Any]:
         source = self.collection[name]
-        encoding = {k: v for k, v in source.encoding.items() if k in _KEPT_ENCODING}
+        encoding = {k: v for k, v in source.encoding.items() if k in KEPT_ENCODING}
         for key in NODATA_NAMES:
             if key in self._attrs(name):
                 encoding.pop(key, None)
@@ -389,34 +385,36 @@ def _broadcast(band: xr.DataArray, like: xr.DataArray) -> xr.DataArray:
     return wide
 
 
-class _Engine:
-    """What both ways of making a mosaic offer; DataArrays without coordinates in and out."""
-
-    def __init__(self, dim: Hashable) -> None:
-        self.dim = dim
+class _Engine(Protocol):
+    """What both ways of making a mosaic offer; a decision is whatever `decide` gives."""
 
     def decide(
         self,
         quality: xr.DataArray,
         order: Order,
         demands: list[tuple[xr.DataArray, Any]],
-        start: xr.DataArray | None,
-    ) -> xr.DataArray:
-        raise NotImplementedError
+        start: Any,
+    ) -> Any:
+        """Name the winners, see `qmosaic.graph.decide`."""
 
-    def take(self, band: xr.DataArray, index: xr.DataArray, fill: Any) -> xr.DataArray:
-        raise NotImplementedError
+    def index(self, decision: Any) -> xr.DataArray:
+        """Give the positions of the winners."""
 
-    def look_up(self, band: xr.DataArray, index: xr.DataArray, fill: Any) -> xr.DataArray:
-        raise NotImplementedError
+    def scores(self, decision: Any, fill: Any) -> xr.DataArray:
+        """Give the quality of the winners."""
 
-    def map_dims(self, band: xr.DataArray) -> tuple[Hashable, ...]:
-        """The dimensions of a band without that of its images."""
-        return tuple(d for d in band.dims if d != self.dim)
+    def look_up(self, band: xr.DataArray, decision: Any, fill: Any) -> xr.DataArray:
+        """Give the winners' values of a band that has nothing but time."""
+
+    def take(self, band: xr.DataArray, decision: Any, fill: Any) -> xr.DataArray:
+        """Give the winners' pixels of a band."""
 
 
-class _Lazy(_Engine):
+class _Lazy:
     """The deferred way: layers of a dask graph."""
+
+    def __init__(self, dim: Hashable) -> None:
+        self.dim = dim
 
     def _stack(self, band: xr.DataArray, nodata: Any = None) -> Stack:
         variable = band.variable
@@ -430,47 +428,67 @@ class _Lazy(_Engine):
         quality: xr.DataArray,
         order: Order,
         demands: list[tuple[xr.DataArray, Any]],
-        start: xr.DataArray | None,
-    ) -> xr.DataArray:
-        index = graph.decide(
-            self._stack(quality, order.nodata),
-            order,
-            [self._stack(band, nodata) for band, nodata in demands],
-            None if start is None else start.data,
-        )
-        return xr.DataArray(index, dims=self.map_dims(quality))
+        start: Decision | None,
+    ) -> Decision:
+        stacks = [self._stack(band, nodata) for band, nodata in demands]
+        return graph.decide(self._stack(quality, order.nodata), order, stacks, start)
 
-    def take(self, band: xr.DataArray, index: xr.DataArray, fill: Any) -> xr.DataArray:
-        array = graph.take(self._stack(band), index.data, tuple(index.dims), fill)
-        return xr.DataArray(array, dims=self.map_dims(band))
+    def index(self, decision: Decision) -> xr.DataArray:
+        return xr.DataArray(decision.index(), dims=decision.dims)
 
-    def look_up(self, band: xr.DataArray, index: xr.DataArray, fill: Any) -> xr.DataArray:
-        return xr.DataArray(graph.take_from_table(band.data, index.data, fill), dims=index.dims)
+    def scores(self, decision: Decision, fill: Any) -> xr.DataArray:
+        return xr.DataArray(decision.scores(fill), dims=decision.dims)
+
+    def look_up(self, band: xr.DataArray, decision: Decision, fill: Any) -> xr.DataArray:
+        return xr.DataArray(decision.look_up(band.data, fill), dims=decision.dims)
+
+    def take(self, band: xr.DataArray, decision: Decision, fill: Any) -> xr.DataArray:
+        stack = self._stack(band)
+        return xr.DataArray(graph.take(stack, decision, fill), dims=stack.map_dims)
 
 
-class _Eager(_Engine):
-    """The same blocks, run at once: the whole map is one block."""
+class _Eager:
+    """The same blocks, run at once: the whole map is one block; a decision is scores and index."""
+
+    def __init__(self, dim: Hashable) -> None:
+        self.dim = dim
 
     def _reader(self, band: xr.DataArray) -> ArrayReader:
         return ArrayReader(band.values, band.dims.index(self.dim))
+
+    def _map_dims(self, band: xr.DataArray) -> tuple[Hashable, ...]:
+        return tuple(d for d in band.dims if d != self.dim)
 
     def decide(
         self,
         quality: xr.DataArray,
         order: Order,
         demands: list[tuple[xr.DataArray, Any]],
-        start: xr.DataArray | None,
-    ) -> xr.DataArray:
-        dims = self.map_dims(quality)
+        start: tuple[xr.DataArray, xr.DataArray] | None,
+    ) -> tuple[xr.DataArray, xr.DataArray]:
+        dims = self._map_dims(quality)
         needed = [
-            Demand(self._reader(b), n, tuple(self.map_dims(b).index(d) for d in dims))
+            Demand(self._reader(b), n, tuple(self._map_dims(b).index(d) for d in dims))
             for b, n in demands
         ]
-        first = None if start is None else start.values
-        return xr.DataArray(decide_block(self._reader(quality), order, needed, first), dims=dims)
+        first = None if start is None else start[1].values
+        best, index = decide_block(self._reader(quality), order, needed, first)
+        return xr.DataArray(best, dims=dims), xr.DataArray(index, dims=dims)
 
-    def take(self, band: xr.DataArray, index: xr.DataArray, fill: Any) -> xr.DataArray:
-        dims = self.map_dims(band)
+    def index(self, decision: tuple[xr.DataArray, xr.DataArray]) -> xr.DataArray:
+        return decision[1].copy()
+
+    def scores(self, decision: tuple[xr.DataArray, xr.DataArray], fill: Any) -> xr.DataArray:
+        best, index = decision
+        return best.copy(data=best_scores(best.values, index.values, fill))
+
+    def look_up(self, band: xr.DataArray, decision: Any, fill: Any) -> xr.DataArray:
+        _, index = decision
+        return xr.DataArray(look_up(index.values, band.values, fill), dims=index.dims)
+
+    def take(self, band: xr.DataArray, decision: Any, fill: Any) -> xr.DataArray:
+        _, index = decision
+        dims = self._map_dims(band)
         present = [d for d in dims if d in index.dims]
         spread: Array = np.expand_dims(
             index.transpose(*present).values,
@@ -478,9 +496,6 @@ class _Eager(_Engine):
         )
         taken = take_block(self._reader(band), index.values, spread, fill)
         return xr.DataArray(taken, dims=dims)
-
-    def look_up(self, band: xr.DataArray, index: xr.DataArray, fill: Any) -> xr.DataArray:
-        return xr.DataArray(look_up(index.values, band.values, fill), dims=index.dims)
 
 
 # ---------------------------------------------------------------------------------------------

@@ -64,8 +64,8 @@ def sentinel2_romania() -> tuple[xr.Dataset, ReadCounter]:
     -------
     (xarray.Dataset, ReadCounter)
         A lazy collection, time × y × x = 140 × 100 × 100 pixels of 10 m (EPSG:3035), in chunks of
-        one image × 50 × 50 pixels: the bands B2, B3, B4, B8 (uint16, reflectance × 10 000, nodata 0)
-        and the scene classification SCL. And what counts the reads from it.
+        one image × 50 × 50 pixels: the bands B2, B3, B4, B8 (uint16, reflectance × 10 000, nodata
+        0) and the scene classification SCL. And what counts the reads from it.
 
     Raises
     ------

@@ -18,6 +18,7 @@ import zarr
 from dask.diagnostics import ProgressBar
 
 from qmosaic.collection import check_choice, declared_nodata
+from qmosaic.mosaic import KEPT_ENCODING
 
 
 def to_zarr(
@@ -175,14 +176,15 @@ def _declare_nodata(dataset: xr.Dataset) -> xr.Dataset:
 
 def _in_store_chunks(dataset: xr.Dataset, encoding: dict[Hashable, Any]) -> xr.Dataset:
     """Bring every variable into chunks that Zarr can store: all of one size but the last."""
-    for name, variable in dataset.variables.items():
+    for name, variable in list(dataset.variables.items()):
         if variable.chunks is None:
             continue
         asked = encoding.get(name, {})
         sizes = asked.get("shards") or asked.get("chunks")
         sizes = sizes or [_regular(chunks) for chunks in variable.chunks]
         wanted = dict(zip(variable.dims, sizes, strict=True))
-        dataset[name] = dataset[name].chunk(wanted)
+        chunked = variable.chunk(wanted)
+        dataset[name] = (chunked.dims, chunked.data, variable.attrs, dict(variable.encoding))
     return dataset
 
 
@@ -191,14 +193,20 @@ def _regular(chunks: tuple[int, ...]) -> int:
 
 
 def _store_encoding(
-    dataset: xr.Dataset, encoding: dict[Hashable, Any]
+    dataset: xr.Dataset, asked: dict[Hashable, Any]
 ) -> dict[Hashable, dict[str, Any]]:
-    """Let the chunks of the store be the blocks of the mosaic, unless others were asked for."""
-    full: dict[Hashable, dict[str, Any]] = {n: dict(e) for n, e in encoding.items()}
+    """Let the chunks of the store be the blocks of the mosaic, unless others were asked for.
+
+    What xarray is given as encoding replaces a variable's own: the way its values are packed
+    has to be said again.
+    """
+    full: dict[Hashable, dict[str, Any]] = {n: dict(e) for n, e in asked.items()}
     for name, variable in dataset.variables.items():
+        packing = {k: v for k, v in variable.encoding.items() if k in KEPT_ENCODING}
         if variable.chunks is not None:
-            sizes = tuple(_regular(chunks) for chunks in variable.chunks)
-            full.setdefault(name, {}).setdefault("chunks", sizes)
+            packing["chunks"] = tuple(_regular(chunks) for chunks in variable.chunks)
+        if name in asked or variable.chunks is not None:
+            full[name] = packing | full.get(name, {})
     return full
 
 

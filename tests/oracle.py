@@ -1,7 +1,7 @@
 """The rules as a loop over pixels, in plain Python: it shares nothing with the package.
 
-Bands come as nested per-pixel access on numpy arrays whose first axis is time; numbers are turned into
-Python's own ints and floats, so that nothing of numpy's promotion or comparison is relied on.
+Bands come as numpy arrays whose first axis is time; each number is turned into Python's own int or
+float, so that nothing of numpy's promotion or comparison is relied on.
 """
 
 from __future__ import annotations

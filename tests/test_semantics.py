@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import dask
@@ -232,7 +233,7 @@ def rich() -> xr.Dataset:
 
 
 def test_rule_8_what_is_kept_and_what_is_recorded() -> None:
-    """Rule 8: attributes, CRS, coordinates, chunks in y and x; time goes; the rules are recorded."""
+    """Rule 8: attributes, CRS, coordinates, chunks in y and x are kept; the rules are recorded."""
     c = rich()
     m = qm.quality_mosaic(c, "q", ties="last", min_quality=1)
     assert "time" not in m.dims
@@ -377,7 +378,7 @@ def chunks(draw: st.DrawFn, length: int) -> tuple[int, ...]:
     """Cut a length anywhere."""
     cuts = draw(st.sets(st.integers(1, length - 1))) if length > 1 else set()
     edges = [0, *sorted(cuts), length]
-    return tuple(b - a for a, b in zip(edges, edges[1:], strict=False))
+    return tuple(b - a for a, b in itertools.pairwise(edges))
 
 
 class Source:
@@ -553,8 +554,6 @@ def test_chunks_of_unknown_size_are_refused() -> None:
     """Blocks of unknown size cannot be laid on each other."""
     band = da.ones((4, 4, 4), chunks=2)
     unknown = band[band[:, 0, 0] > 0]
-    c = xr.Dataset({"q": (("time", "y", "x"), da.ones((4, 4, 4), chunks=2))})
-    c["q"].variable.data = unknown if unknown.shape == c["q"].shape else c["q"].data
-    with pytest.raises(ValueError, match=r"unknown size|conflicting sizes|replacement data"):
-        bad = xr.Dataset({"q": xr.Variable(("time", "y", "x"), unknown)})
+    bad = xr.Dataset({"q": xr.Variable(("time", "y", "x"), unknown)})
+    with pytest.raises(ValueError, match="unknown size"):
         qm.quality_mosaic(bad, "q")

@@ -64,11 +64,14 @@ def test_crs_and_coordinates_survive(collection: xr.Dataset, tmp_path: Path) -> 
     """spatial_ref, x and y, a static elevation, attributes."""
     crs = xr.DataArray(0, attrs={"crs_wkt": 'PROJCS["x"]', "GeoTransform": "0 10 0 0 0 -10"})
     rich = collection.assign_coords(spatial_ref=crs, y=np.arange(24.0), x=np.arange(24.0))
-    rich["red"].attrs["grid_mapping"] = "spatial_ref"
+    rich["red"].encoding["grid_mapping"] = "spatial_ref"  # as decode_coords="all" leaves it
+    rich["nir"].attrs["grid_mapping"] = "spatial_ref"
     rich["elevation"] = (("y", "x"), np.ones((24, 24), "float32"))
     qm.to_zarr(qm.quality_mosaic(rich, "quality"), tmp_path / "out.zarr")
     back = xr.open_zarr(tmp_path / "out.zarr", consolidated=False, decode_coords="all")
     assert back["spatial_ref"].attrs == crs.attrs
+    for band in ("red", "nir"):
+        assert back[band].encoding["grid_mapping"] == "spatial_ref"
     np.testing.assert_array_equal(back["y"], np.arange(24.0))
     assert (back["elevation"] == 1).all()
     assert back.attrs["qmosaic_quality_band"] == "quality"
