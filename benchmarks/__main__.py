@@ -28,7 +28,8 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--data", type=Path, default=HERE / "out" / "data")
     run.add_argument("--timeout", type=float, default=900.0, help="seconds for one run")
     again = commands.add_parser("report", help="draw the table and the figure again")
-    again.add_argument("results", type=Path)
+    again.add_argument("results", type=Path, nargs="+", help="several runs are put together")
+    again.add_argument("--out", type=Path, help="where to, beside the first of them otherwise")
     return root
 
 
@@ -48,7 +49,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         show(compare(plan), asked.out)
     else:
-        show(json.loads(asked.results.read_text()), asked.results.parent)
+        out = asked.out or asked.results[0].parent
+        together = join([json.loads(path.read_text()) for path in asked.results])
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "results.json").write_text(json.dumps(together, indent=1))
+        show(together, out)
+
+
+def join(runs: Sequence[report.Record]) -> report.Record:
+    """Put the workloads of several runs together; all were made with the same settings.
+
+    Raises
+    ------
+    SystemExit
+        Runs on other machines, versions or settings cannot stand in one table.
+    """
+    first = runs[0]
+    for run in runs[1:]:
+        for field in ("machine", "versions", "settings"):
+            if run[field] != first[field]:
+                raise SystemExit(
+                    f"the runs differ in their {field}: {first[field]} and {run[field]}"
+                )
+        first["workloads"].update(run["workloads"])
+    return first
 
 
 def show(results: report.Record, out: Path) -> None:

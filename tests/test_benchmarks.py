@@ -14,6 +14,7 @@ import zarr
 
 from benchmarks import oracle, report
 from benchmarks import workloads as bench
+from benchmarks.__main__ import join
 from benchmarks.compare import ROOT
 
 WORKLOADS = ("cloudy", "footprints")
@@ -93,6 +94,13 @@ def test_table_and_figure_are_there_and_can_be_made_again(printed: str, out: Pat
     again = command_line("report", str(out / "results.json"))
     assert again.strip() in printed
     assert (out / "results.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_runs_are_put_together_or_refused(results: report.Record) -> None:
+    one, two = ({**results, "workloads": {name: {}}} for name in WORKLOADS)
+    assert set(join([one, two])["workloads"]) == set(WORKLOADS)
+    with pytest.raises(SystemExit, match="differ in their settings"):
+        join([one, {**two, "settings": {}}])
 
 
 @pytest.fixture
