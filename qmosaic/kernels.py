@@ -185,7 +185,8 @@ def give(out: Array, index: Array, image: Array, position: int) -> None:
 
 def best_scores(best: Array, index: Array, fill: Any) -> Array:
     """Give the quality band of the mosaic: the winners' scores, `fill` where there is no winner."""
-    out: Array = np.where(index == NO_IMAGE, best.dtype.type(fill), best)
+    out: Array = best.copy()
+    np.copyto(out, best.dtype.type(fill), where=index == NO_IMAGE)
     return out
 
 

@@ -220,7 +220,7 @@ class _Job:
         if dtype.kind in "mM":
             return dtype.type("NaT")
         if dtype.kind in "biu":
-            return dtype.type(int(self.fill_value or 0))
+            return dtype.type(int(self.fill_value or 0) if dtype.kind != "b" else False)
         return "" if dtype.kind in "US" else None
 
     def check_fills(self) -> None:
@@ -229,7 +229,7 @@ class _Job:
             return
         for name in self.bands:
             dtype = self.collection[name].dtype
-            needs = dtype.kind in "biu" and self.nodata[name] is None
+            needs = dtype.kind in "iu" and self.nodata[name] is None
             if needs and not fits(self.fill_value, dtype):
                 raise ValueError(
                     f"fill_value={self.fill_value!r} does not fit band {name!r} of dtype "
@@ -250,13 +250,15 @@ class _Job:
         made: dict[Hashable, xr.DataArray] = {}
         for name in self.bands:
             band, own, fill = self.collection[name], decision, self.fill(name)
+            substitutes = self.masked == "fill" and self.can_be_masked(name)
+            if substitutes and name != self.quality_band:
+                own = self._refine(engine, quality, band, decision)
+            if substitutes:
+                made[f"{name}_image"] = self._provenance(engine.index(own), name)
             if name == self.quality_band:
                 made[name] = engine.scores(decision, fill)
-                continue
-            if self.masked == "fill" and self.can_be_masked(name):
-                own = self._refine(engine, quality, band, decision)
-                made[f"{name}_image"] = self._provenance(engine.index(own), name)
-            made[name] = self._take(engine, band, own, fill)
+            else:
+                made[name] = self._take(engine, band, own, fill)
         return made
 
     def _demands(self, quality: xr.DataArray) -> list[tuple[xr.DataArray, Any]]:

@@ -72,6 +72,7 @@ def to_zarr(
                 f"mosaic.to_zarr(..., {fixed}=...) of xarray for that."
             )
     dataset = _as_dataset(mosaic)
+    _check_encoding(dataset, options.get("encoding") or {})
     _check_target(dataset, store, mode, options)
     dataset = _in_store_chunks(_declare_nodata(dataset), options.get("encoding") or {})
     # Readers other than zarr-python do not know consolidated metadata in format 3.
@@ -93,6 +94,17 @@ def _as_dataset(mosaic: xr.Dataset | xr.DataArray) -> xr.Dataset:
             "quality_mosaic() gives them."
         )
     return mosaic.copy()
+
+
+def _check_encoding(dataset: xr.Dataset, encoding: dict[Hashable, Any]) -> None:
+    """Refuse an encoding for what is not there, before a store is made."""
+    for name in encoding:
+        if name not in dataset.variables:
+            known = ", ".join(repr(n) for n in dataset.variables)
+            raise ValueError(
+                f"to_zarr() got an encoding for {name!r}, which the mosaic does not have; it has "
+                f"{known}. Correct the name, or leave it out."
+            )
 
 
 def _check_target(dataset: xr.Dataset, store: Any, mode: str, options: dict[str, Any]) -> None:
