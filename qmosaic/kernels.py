@@ -110,8 +110,10 @@ class Contest:
         better: Array = np.greater(score, self.best)
         if self._vacant:
             # The lowest score beats nothing, yet it wins where nobody has been a candidate.
-            better |= (self.index == NO_IMAGE) & (score == self.lowest)
-        if order.nodata is not None:
+            lowest_score = score == self.lowest
+            if lowest_score.any():
+                better |= lowest_score & (self.index == NO_IMAGE)
+        if order.nodata is not None and better.any():
             better &= score != order.nodata
         if order.min_quality is not None:
             better &= score >= order.min_quality
@@ -122,7 +124,7 @@ class Contest:
         np.copyto(self.best, score, where=better)
         np.copyto(self.index, self.index.dtype.type(position), where=better)
         if self._vacant:
-            self._vacant = bool((self.index == NO_IMAGE).any())
+            self._vacant = bool(self.index.min(initial=0) == NO_IMAGE)
 
     def challenge(self, score: Array, position: int) -> None:
         """Let an image compete; `score` has the shape of the block."""
@@ -137,7 +139,7 @@ class Contest:
         np.copyto(self.best, best, where=better)
         np.copyto(self.index, index, where=better)
         if self._vacant:
-            self._vacant = bool((self.index == NO_IMAGE).any())
+            self._vacant = bool(self.index.min(initial=0) == NO_IMAGE)
 
     def settled(self) -> bool:
         """Whether no image that is still to come can win a pixel."""

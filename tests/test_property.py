@@ -42,8 +42,6 @@ def test_any_collection_gives_the_pixels_that_the_rules_ask_for(case: Case) -> N
                     elif case.masked == "keep":
                         assert declared is None
                 images = f"{name}_image"
-                if name == "q":
-                    continue  # the provenance of the quality itself: see test_rules
                 if case.masked != "fill" or not band.can_be_masked:
                     assert images not in got.coords
                 else:
