@@ -149,8 +149,10 @@ def quality_mosaic(
         min_quality=_threshold("min_quality", min_quality, quality.dtype),
         upper_bound=_threshold("upper_bound", upper_bound, quality.dtype),
     )
-    job = _Job(collection, quality_band, dim, order, masked, fill_value)
+    asked = {"min_quality": min_quality, "upper_bound": upper_bound}
+    job = _Job(collection, quality_band, dim, order, masked, fill_value, asked)
     job.check_fills()
+    job.check_names()
     return job.dress(job.run())
 
 
@@ -188,6 +190,7 @@ class _Job:
     order: Order
     masked: Masked
     fill_value: Any
+    asked: dict[str, Any]
 
     def __post_init__(self) -> None:
         self.bands = bands_of(self.collection, self.dim)
@@ -237,6 +240,17 @@ class _Job:
                     "get it where no image is a candidate; dtypes are kept. Give an integer in its "
                     f"range, or declare a nodata for the band: ds[{name!r}].attrs['_FillValue'] "
                     f"= ..."
+                )
+
+    def check_names(self) -> None:
+        """Refuse a variable that stands where the provenance of a band has to."""
+        for name in self.bands if self.masked == "fill" else []:
+            taken = f"{name}_image"
+            if self.can_be_masked(name) and taken in self.collection.variables:
+                raise ValueError(
+                    f"the collection has a variable {taken!r}, but masked='fill' writes there from "
+                    f"which image each pixel of {name!r} is. Rename one of the two: "
+                    f"ds.rename({{{taken!r}: ...}})."
                 )
 
     # -- the engine, lazy or at once ----------------------------------------------------------
@@ -352,9 +366,8 @@ class _Job:
             "masked": self.masked,
             "images": int(self.collection.sizes[self.dim]),
         }
-        for rule in ("min_quality", "upper_bound"):
-            if (bound := getattr(self.order, rule)) is not None:
-                record[rule] = bound.item()
+        # as they were given: an integer quality is compared with the next whole number
+        record.update({k: np.asarray(v).item() for k, v in self.asked.items() if v is not None})
         record.update(self._time_span())
         return {PREFIX + key: value for key, value in record.items()}
 

@@ -533,6 +533,12 @@ def unreadable(dtype: Any = "uint8", dims: tuple[str, ...] = ("time", "y", "x"))
         (lambda c: c, {"min_quality": "high"}, ValueError, ["min_quality='high'"]),
         (lambda c: c, {"min_quality": 256}, ValueError, ["256", "no image would be a candidate"]),
         (lambda c: c, {"upper_bound": [1, 2]}, ValueError, ["upper_bound=[1, 2]"]),
+        (
+            lambda c: c.assign(a=unreadable("float32"), a_image=("x", np.ones(4))),
+            {"masked": "fill"},
+            ValueError,
+            ["'a_image'", "'a'", "rename"],
+        ),
         (lambda c: c["red"], {}, ValueError, ["no 'band'", "Dataset"]),
         (lambda c: c["red"].rename(y="band"), {}, ValueError, ["no labels"]),
         (lambda c: c["red"].rename(y="band").assign_coords(band=["a", "a", "b"]), {}, ValueError, ["not unique"]),
