@@ -13,6 +13,7 @@ The house; a room imports only rooms below it.
 ``collection``  what a collection is: bands, nodata, checks
 ``graph``       decide and take as layers of a dask graph; deferred chunks
 ``blocks``      decide and take for one block of the map
+``reading``     how a task reads: again, counted, named where it fails
 ``kernels``     the rules on numpy arrays
 =============== ==============================================================================
 

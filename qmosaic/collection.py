@@ -82,6 +82,14 @@ def bands_of(collection: xr.Dataset, dim: Hashable) -> list[Hashable]:
     return [name for name, band in collection.data_vars.items() if dim in band.dims]
 
 
+def sources_of(data: xr.Dataset | xr.DataArray) -> set[str]:
+    """Name the files and stores that an object of xarray says it is read from."""
+    named = [data.encoding.get("source")]
+    if isinstance(data, xr.Dataset):
+        named += [variable.encoding.get("source") for variable in data.variables.values()]
+    return {str(source) for source in named if source}
+
+
 def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
     """Refuse a value that is not among the choices, and name the one that was probably meant."""
     choices = list(choices)

@@ -14,16 +14,19 @@ inputs of a block travel as a recipe (`DeferredChunks`) that the task runs itsel
   ordinary dependencies: a tree over time, a few chunks to a task. `defer` decides which way it is;
   the pixels are the same.
 
-What is used of dask beyond its documented interface: ``Blockwise.cull``, ``.indices``,
-``.numblocks``, ``.output``, ``.output_indices``, ``.io_deps``; ``dask._task_spec``; the ``getter``
-functions of ``dask.array.core``. ``tests/test_graph.py`` has a test for each of them.
+What is used of dask beyond its documented interface: ``dask.blockwise.blockwise`` and
+``Blockwise`` (``.cull``, ``.indices``, ``.numblocks``, ``.output``, ``.output_indices``,
+``.io_deps``); ``dask.layers.ArrayBlockIdDep``; ``dask._task_spec``; the ``getter`` functions of
+``dask.array.core``. ``tests/test_graph.py`` has a test for each of them.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections import Counter, defaultdict
+import time
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -33,8 +36,9 @@ import numpy as np
 from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef, convert_legacy_graph
 from dask.array.core import getter, getter_inline, getter_nofancy
 from dask.base import tokenize
-from dask.blockwise import Blockwise
+from dask.blockwise import Blockwise, blockwise
 from dask.highlevelgraph import HighLevelGraph
+from dask.layers import ArrayBlockIdDep
 
 from qmosaic.blocks import Demand, decide_block, take_block
 from qmosaic.kernels import (
@@ -49,12 +53,19 @@ from qmosaic.kernels import (
     valid_mask,
     winners,
 )
+from qmosaic.reading import UNNAMED, Origin, current, unreadable
 
 Key = Hashable
 Nodes = dict[Key, GraphNode]
 
 READ_TOGETHER = 4 * 2**20
 """Bytes that a task may ask for at once: to a Zarr library a request costs more than a chunk."""
+
+SLOW = 0.005
+"""Seconds for a chunk from which on the next ones are read while it is being worked on."""
+
+MOST_IN_FLIGHT = 16
+"""The most chunks that a task reads at the same time from a slow source."""
 
 CHEAP_TASKS = 8
 """The most tasks that may be run again in every block: the opening of a file, a slice of a
@@ -81,12 +92,15 @@ class Stack:
         The one along which the images lie.
     nodata : scalar or None
         Its declared nodata, in its dtype.
+    origin : Origin
+        What to call it in errors.
     """
 
     array: Any
     dims: tuple[Hashable, ...]
     time: Hashable
     nodata: Any = None
+    origin: Origin = UNNAMED
 
     @property
     def axis(self) -> int:
@@ -222,6 +236,7 @@ class DeferredChunks:
     time_chunks: tuple[int, ...]
     map_chunks: tuple[tuple[int, ...], ...]
     dtype: np.dtype[Any]
+    origin: Origin = UNNAMED
 
     def open(self, block: tuple[int, ...], extra: Mapping[Key, GraphNode]) -> BlockReader:
         """Give a reader of one block of the map; `extra` are the tasks of this block alone."""
@@ -241,6 +256,7 @@ class BlockReader:
         self._block = block
         self._extra = extra
         self._first = (0, *itertools.accumulate(source.time_chunks))
+        self._reading = current()
         self._kept: tuple[int, Array] | None = None
         self.images = self._first[-1]
         self.shape = tuple(c[i] for c, i in zip(source.map_chunks, block, strict=True))
@@ -248,19 +264,16 @@ class BlockReader:
 
     def walk(self, positions: Iterable[int], *, ahead: bool = True) -> Iterator[tuple[int, Array]]:
         """See `qmosaic.blocks.Reader.walk`."""
-        grouped = [(c, list(p)) for c, p in itertools.groupby(positions, self._chunk_of)]
-        walk = Walk(self._source.recipes, self._extra, [self._key(c) for c, _ in grouped])
-        together = self._chunks_together([c for c, _ in grouped]) if ahead else 1
-        for number, (chunk, members) in enumerate(grouped):
-            if together > 1 and number % together == 0:
-                walk.read_ahead(number, number + together)
-            values = walk.run(number)
+        left_out = self._reading.leaves_out(self._source.origin.collection)
+        wanted = [p for p in positions if p not in left_out]
+        grouped = [(c, list(p)) for c, p in itertools.groupby(wanted, self._chunk_of)]
+        chunks = [c for c, _ in grouped]
+        walk = Walk(self._source.recipes, self._extra, [self._key(c) for c in chunks])
+        values = self._in_turn(walk, chunks) if ahead else self._one_by_one(walk, chunks)
+        for (chunk, members), array in zip(grouped, values, strict=True):
             for position in members:
-                yield (
-                    position,
-                    image_at(values, self._source.axis, position - self._first[chunk]),
-                )
-            del values
+                yield position, image_at(array, self._source.axis, position - self._first[chunk])
+            del array
 
     def image(self, position: int) -> Array:
         """See `qmosaic.blocks.Reader.image`."""
@@ -268,8 +281,63 @@ class BlockReader:
         if self._kept is None or self._kept[0] != chunk:
             self._kept = None
             walk = Walk(self._source.recipes, self._extra, [self._key(chunk)])
-            self._kept = (chunk, walk.run(0))
+            self._kept = (chunk, self._make(walk, 0, chunk))
         return image_at(self._kept[1], self._source.axis, position - self._first[chunk])
+
+    def _one_by_one(self, walk: Walk, chunks: list[int]) -> Iterator[Array]:
+        for number, chunk in enumerate(chunks):
+            yield self._make(walk, number, chunk)
+            walk.drop(number)
+
+    def _in_turn(self, walk: Walk, chunks: list[int]) -> Iterator[Array]:
+        """Give one chunk after the other; where the source is slow, the next are read meanwhile."""
+        size = self._chunk_bytes(chunks)
+        together = max(1, READ_TOGETHER // size)
+        started: deque[Future[Array]] = deque()
+        pool: ThreadPoolExecutor | None = None
+        try:
+            for number, chunk in enumerate(chunks):
+                if pool is None and together > 1 and number % together == 0:
+                    self._read_ahead(walk, number, number + together)
+                begin = time.perf_counter()
+                array = started.popleft().result() if started else self._make(walk, number, chunk)
+                if pool is None and time.perf_counter() - begin > SLOW:
+                    pool = ThreadPoolExecutor(in_flight(size))
+                if pool is not None:
+                    first = number + 1 + len(started)
+                    for n in range(first, min(number + 1 + in_flight(size), len(chunks))):
+                        started.append(pool.submit(self._make, walk, n, chunks[n]))
+                yield array
+                del array
+                walk.drop(number)
+        finally:
+            if pool is not None:
+                pool.shutdown(cancel_futures=True)
+
+    def _make(self, walk: Walk, number: int, chunk: int) -> Array:
+        """Run the tasks behind a chunk, again where they fail."""
+        try:
+            return self._reading.attempt(lambda: walk.make(number, self._reading.count))
+        except MemoryError:
+            raise
+        except Exception as error:
+            first = self._first[chunk]
+            positions = range(first, first + self._source.time_chunks[chunk])
+            at = str(self._key(chunk)[1:])  # type: ignore[index]
+            named = unreadable(self._source.origin, positions, at, error)
+            if self._reading.names_errors:
+                raise named from error
+            error.add_note(str(named))
+            raise
+
+    def _read_ahead(self, walk: Walk, start: int, stop: int) -> None:
+        """Read several chunks at once; one that fails is found when it is read on its own."""
+        try:
+            walk.read_ahead(start, stop, self._reading.count)
+        except MemoryError:
+            raise
+        except Exception:
+            return
 
     def _chunk_of(self, position: int) -> int:
         return int(np.searchsorted(self._first, position, side="right")) - 1
@@ -278,10 +346,23 @@ class BlockReader:
         axis = self._source.axis
         return (self._source.name, *self._block[:axis], chunk, *self._block[axis:])
 
-    def _chunks_together(self, chunks: list[int]) -> int:
+    def _chunk_bytes(self, chunks: list[int]) -> int:
         largest = max((self._source.time_chunks[c] for c in chunks), default=1)
         size = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize * largest
-        return max(1, READ_TOGETHER // max(1, size))
+        return max(1, size)
+
+
+def in_flight(chunk_bytes: int) -> int:
+    """Say how many chunks are read at the same time from a slow source."""
+    return max(2, min(MOST_IN_FLIGHT, 2 * READ_TOGETHER // chunk_bytes))
+
+
+Count = Callable[[Any], None]
+"""What is told of everything that is read."""
+
+
+def _no_count(values: Any) -> None:
+    pass
 
 
 class Walk:
@@ -304,27 +385,28 @@ class Walk:
         for key, number in self._last_user.items():
             self._drop_after[number].append(key)
 
-    def run(self, number: int) -> Any:
-        """Make the chunk `number` of the sequence."""
-        target = self.targets[number]
-        result = self._evaluate(target)
+    def make(self, number: int, count: Count = _no_count) -> Any:
+        """Make the chunk `number` of the sequence; threads may make several at a time."""
+        return self._evaluate(self.targets[number], count)
+
+    def drop(self, number: int) -> None:
+        """Let go of what was kept for the chunks up to `number`."""
         for key in self._drop_after[number]:
             self._kept.pop(key, None)
-        return result
 
-    def read_ahead(self, start: int, stop: int) -> None:
+    def read_ahead(self, start: int, stop: int, count: Count = _no_count) -> None:
         """Read what several chunks of the sequence need from one source in as few requests as can
         be."""
         reads: dict[Any, list[_Read]] = defaultdict(list)
         for number in range(start, min(stop, len(self.targets))):
-            for key in self._order(self.targets[number]):
+            for key in self._order(self.targets[number], self._kept):
                 if key not in self._last_user and (read := _as_read(self.nodes[key], number)):
                     reads[read.source].append(read)
         for group in reads.values():
             for run in _adjacent_runs(group):
-                self._read_together(run)
+                self._read_together(run, count)
 
-    def _read_together(self, run: list[_Read]) -> None:
+    def _read_together(self, run: list[_Read], count: Count) -> None:
         axis = _axis_between(run[0], run[-1])
         index = list(run[0].index)
         index[axis] = slice(run[0].index[axis].start, run[-1].index[axis].stop)
@@ -333,6 +415,7 @@ class Walk:
         offsets = [0, *itertools.accumulate(r.length(axis) for r in run)]
         if np.shape(values)[axis] != offsets[-1]:
             return  # not a source that slices as numpy does: every chunk is read on its own
+        count(values)
         for read, first, last in zip(run, offsets, offsets[1:], strict=False):
             part = (slice(None),) * axis + (slice(first, last),)
             self._kept[node_key(read.node)] = values[part]
@@ -345,10 +428,10 @@ class Walk:
             return argument({key: self._evaluate(key) for key in argument.dependencies})
         return argument
 
-    def _order(self, target: Key) -> list[Key]:
+    def _order(self, target: Key, kept: Iterable[Key]) -> list[Key]:
         """Sort the tasks that a target still needs so that each comes after its inputs."""
         order: list[Key] = []
-        done: set[Key] = set(self._kept)
+        done: set[Key] = set(kept)
         stack: list[tuple[Key, bool]] = [(target, False)]
         while stack:
             key, ready = stack.pop()
@@ -360,17 +443,20 @@ class Walk:
                 stack.extend((d, False) for d in self.nodes[key].dependencies if d not in done)
         return order
 
-    def _evaluate(self, target: Key) -> Any:
-        if target in self._kept:
-            return self._kept[target]
-        order = self._order(target)
+    def _evaluate(self, target: Key, count: Count = _no_count) -> Any:
+        kept = dict(self._kept)  # threads drop and add while this one is at work
+        if target in kept:
+            return kept[target]
+        order = self._order(target, kept)
         users = Counter(d for key in order for d in self.nodes[key].dependencies)
         values: dict[Key, Any] = {}
         for key in order:
             node = self.nodes[key]
-            inputs = {d: values[d] if d in values else self._kept[d] for d in node.dependencies}
+            inputs = {d: values[d] if d in values else kept[d] for d in node.dependencies}
             values[key] = node(inputs)
             del inputs
+            if _is_read(node):
+                count(values[key])
             if key in self._last_user:
                 self._kept[key] = values[key]
             for d in node.dependencies:
@@ -438,6 +524,11 @@ def _as_read(node: GraphNode, number: int) -> _Read | None:
         return None
     name = source.key if isinstance(source, TaskRef | Alias) else id(source)
     return _Read(node, name, index, tuple(rest), number)
+
+
+def _is_read(node: GraphNode) -> bool:
+    """Whether a task brings data in: it cuts a chunk out of a source, or rests on nothing."""
+    return isinstance(node, Task) and (node.func in _GETTERS or not node.dependencies)
 
 
 def _is_plain(index: object) -> bool:
@@ -528,8 +619,10 @@ def defer(stack: Stack) -> Deferred | None:
         time_chunks=stack.array.chunks[stack.axis],
         map_chunks=stack.map_chunks,
         dtype=stack.array.dtype,
+        origin=stack.origin,
     )
-    return Deferred("qmosaic-source-" + tokenize(stack.array.name, stack.axis), source, extra)
+    token = tokenize(stack.array.name, stack.axis, stack.origin.collection)
+    return Deferred("qmosaic-source-" + token, source, extra)
 
 
 @dataclass
@@ -727,12 +820,17 @@ class Decision:
         """Run a function on the outcome of every block."""
         given = [a.key if isinstance(a, TaskRef) else a for a in args]
         name = f"qmosaic-{what}-" + tokenize(self.name, given)
-        tasks: dict[Key, Any] = {
-            (name, *block): Task((name, *block), func, TaskRef((self.name, *block)), *args)
-            for block in self.blocks()
-        }
-        graph = _assemble(name, tasks, {}, [self, *upstream])
+        letters = _letters(self.dims, self.dims)
+        rest = tuple(itertools.chain.from_iterable((a, None) for a in args))
+        layer = blockwise(
+            func, name, letters, self.name, letters, *rest, numblocks=self.numblocks()
+        )
+        graph = _assemble(name, layer, {}, [self, *upstream])
         return da.Array(graph, name, self.chunks, meta=_meta(len(self.dims), dtype))
+
+    def numblocks(self) -> dict[str, tuple[int, ...]]:
+        """Count the blocks in each dimension, as dask's Blockwise asks for it."""
+        return {self.name: tuple(len(c) for c in self.chunks)}
 
     def __dask_graph__(self) -> HighLevelGraph:
         """Give the graph, as dask's collections do."""
@@ -741,6 +839,11 @@ class Decision:
     def __dask_layers__(self) -> tuple[str, ...]:
         """Name the layer, as dask's collections do."""
         return (self.name,)
+
+
+def _letters(dims: Sequence[Hashable], among: Sequence[Hashable]) -> tuple[int, ...]:
+    """Number dimensions for dask's Blockwise, which sorts its indices."""
+    return tuple(among.index(d) for d in dims)
 
 
 def _winners_of(outcome: Outcome) -> Array:
@@ -827,7 +930,7 @@ def _source_layers(deferred: Iterable[Deferred | None]) -> dict[str, Any]:
 
 def _assemble(
     name: str,
-    tasks: dict[Key, Any],
+    tasks: dict[Key, Any] | Blockwise,
     sources: Mapping[str, Any],
     upstream: Sequence[Any],
 ) -> HighLevelGraph:
@@ -861,36 +964,81 @@ def _decide_deferred(
     start: Any,
     deferred: Sequence[Any],
 ) -> HighLevelGraph:
-    axes = tuple(_axes_from(demand, quality) for demand in demands)
-    tasks: dict[Key, Any] = {}
-    for block in quality.blocks():
-        blocks = [block, *(_reorder(block, quality, d) for d in demands)]
-        tasks[(name, *block)] = Task(
-            (name, *block),
-            _run_decide,
-            order,
-            tuple(blocks),
-            tuple(d.extra.get(b, {}) for d, b in zip(deferred, blocks, strict=True)),
-            tuple(d.nodata for d in demands),
-            axes,
-            None if start is None else TaskRef((start.name, *block)),
-            *(TaskRef(d.key) for d in deferred),
+    task = _DecideTask(
+        order,
+        tuple(d.nodata for d in demands),
+        tuple(_axes_from(demand, quality) for demand in demands),
+        start is not None,
+    )
+    refs = [TaskRef(d.key) for d in deferred]
+    layer: dict[Key, Any] | Blockwise
+    if any(d.extra for d in deferred):
+        layer = {}
+        for block in quality.blocks():
+            places = (block, *(_reorder(block, quality, d) for d in demands))
+            extras = tuple(d.extra.get(b, {}) for d, b in zip(deferred, places, strict=True))
+            first = [] if start is None else [TaskRef((start.name, *block))]
+            key = (name, *block)
+            layer[key] = Task(key, task.with_extras, block, extras, *first, *refs)
+    else:
+        letters = _letters(quality.map_dims, quality.map_dims)
+        layer = blockwise(
+            task,
+            name,
+            letters,
+            ArrayBlockIdDep(quality.map_chunks),
+            letters,
+            *([] if start is None else [start.name, letters]),
+            *itertools.chain.from_iterable((ref, None) for ref in refs),
+            numblocks={} if start is None else start.numblocks(),
         )
-    return _assemble(name, tasks, _source_layers(deferred), [] if start is None else [start])
+    return _assemble(name, layer, _source_layers(deferred), [] if start is None else [start])
 
 
-def _run_decide(
-    order: Order,
-    blocks: tuple[tuple[int, ...], ...],
-    extras: tuple[Nodes, ...],
-    nodata: tuple[Any, ...],
-    axes: tuple[tuple[int, ...], ...],
-    start: Outcome | None,
-    *sources: DeferredChunks,
-) -> Outcome:
-    readers = [s.open(b, e) for s, b, e in zip(sources, blocks, extras, strict=True)]
-    demands = [Demand(r, n, a) for r, n, a in zip(readers[1:], nodata, axes, strict=True)]
-    return decide_block(readers[0], order, demands, None if start is None else start[1])
+@dataclass(frozen=True)
+class _DecideTask:
+    """What the tasks of a decision have in common; each is called with its block of the map.
+
+    Attributes
+    ----------
+    order : Order
+        How images are ranked.
+    nodata : tuple
+        That of each demanded band.
+    axes : tuple of tuple of int
+        How an image of each demanded band is transposed to the quality's.
+    started : bool
+        Whether the outcome of another decision is given first.
+    """
+
+    order: Order
+    nodata: tuple[Any, ...]
+    axes: tuple[tuple[int, ...], ...]
+    started: bool
+
+    def __call__(self, block: tuple[int, ...], *inputs: Any) -> Outcome:
+        return self.with_extras(block, ({},) * (1 + len(self.axes)), *inputs)
+
+    def with_extras(
+        self, block: tuple[int, ...], extras: tuple[Nodes, ...], *inputs: Any
+    ) -> Outcome:
+        """Decide a block; `extras` are the tasks of each band that are written out for it."""
+        start = inputs[0] if self.started else None
+        sources = inputs[1:] if self.started else inputs
+        places = (block, *(_place(block, axes) for axes in self.axes))
+        readers = [s.open(b, e) for s, b, e in zip(sources, places, extras, strict=True)]
+        demands = [
+            Demand(r, n, a) for r, n, a in zip(readers[1:], self.nodata, self.axes, strict=True)
+        ]
+        return decide_block(readers[0], self.order, demands, None if start is None else start[1])
+
+
+def _place(block: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    """Number a block in the dimension order of a band that `axes` transposes to the quality's."""
+    place = [0] * len(block)
+    for number, axis in zip(block, axes, strict=True):
+        place[axis] = number
+    return tuple(place)
 
 
 def _decide_tree(
@@ -1023,10 +1171,58 @@ def take(band: Stack, decision: Decision, fill: Any) -> Any:
         band.array.name, band.dims, band.time, decision.name, decision.dims, fill
     )
     deferred = defer(band)
-    windows = [_windows(band, decision, block) for block in band.blocks()]
+    layer: dict[Key, Any] | Blockwise
+    if deferred is not None and not deferred.extra and _same_grid(band, decision):
+        layer = _take_symbolic(name, band, decision, fill, deferred)
+    else:
+        layer = _take_written_out(name, band, decision, fill, deferred)
+    upstream = [decision] if deferred is not None else [decision, band.array]
+    graph = _assemble(name, layer, _source_layers([deferred]), upstream)
+    return da.Array(graph, name, band.map_chunks, meta=_meta(len(band.map_dims), band.array.dtype))
+
+
+def _same_grid(band: Stack, decision: Decision) -> bool:
+    chunks = dict(zip(band.map_dims, band.map_chunks, strict=True))
+    return all(chunks[d] == c for d, c in zip(decision.dims, decision.chunks, strict=True))
+
+
+def _take_symbolic(
+    name: str, band: Stack, decision: Decision, fill: Any, deferred: Deferred
+) -> Blockwise:
+    letters = _letters(band.map_dims, band.map_dims)
+    return blockwise(
+        _TakeTask(fill, _spread(band, decision.dims)),
+        name,
+        letters,
+        ArrayBlockIdDep(band.map_chunks),
+        letters,
+        TaskRef(deferred.key),
+        None,
+        decision.name,
+        _letters(decision.dims, band.map_dims),
+        numblocks=decision.numblocks(),
+    )
+
+
+@dataclass(frozen=True)
+class _TakeTask:
+    """What the tasks that take a band have in common; each is called with its block."""
+
+    fill: Any
+    spread: _Spread
+
+    def __call__(self, block: tuple[int, ...], source: DeferredChunks, outcome: Outcome) -> Array:
+        index = outcome[1]
+        return take_block(source.open(block, {}), index, self.spread.apply(index), self.fill)
+
+
+def _take_written_out(
+    name: str, band: Stack, decision: Decision, fill: Any, deferred: Deferred | None
+) -> dict[Key, Any]:
     spread = _spread(band, decision.dims)
     tasks: dict[Key, Any] = {}
-    for block, window in zip(band.blocks(), windows, strict=True):
+    for block in band.blocks():
+        window = _windows(band, decision, block)
         refs = [TaskRef((decision.name, *w.block)) for w in window]
         placing = tuple((w.source, w.target) for w in window)
         shape = _index_shape(band, decision.dims, block)
@@ -1045,9 +1241,7 @@ def take(band: Stack, decision: Decision, fill: Any) -> Any:
                 TaskRef(deferred.key),
                 *refs,
             )
-    upstream = [decision] if deferred is not None else [decision, band.array]
-    graph = _assemble(name, tasks, _source_layers([deferred]), upstream)
-    return da.Array(graph, name, band.map_chunks, meta=_meta(len(band.map_dims), band.array.dtype))
+    return tasks
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import dask.array as da
 import numpy as np
 import xarray as xr
+from dask.base import tokenize
 
 from qmosaic import graph
 from qmosaic.blocks import ArrayReader, Demand, decide_block, take_block
@@ -21,9 +22,11 @@ from qmosaic.collection import (
     check_collection,
     declared_nodata,
     fits,
+    sources_of,
 )
 from qmosaic.graph import Decision, Stack
 from qmosaic.kernels import NO_IMAGE, Array, Order, Ties, best_scores, has_nan, look_up
+from qmosaic.reading import Origin, labels
 
 Masked = Literal["keep", "skip", "fill"]
 Collection = TypeVar("Collection", xr.Dataset, xr.DataArray)
@@ -257,7 +260,7 @@ class _Job:
 
     def run(self) -> dict[Hashable, xr.DataArray]:
         """Make the bands of the mosaic, and the provenance where that is asked for."""
-        engine: _Engine = _Lazy(self.dim) if self.lazy else _Eager(self.dim)
+        engine: _Engine = _Lazy(self.collection, self.dim) if self.lazy else _Eager(self.dim)
         quality = self.collection[self.quality_band]
         demands = self._demands(quality) if self.masked == "skip" else []
         decision = engine.decide(quality, self.order, demands, None)
@@ -428,15 +431,23 @@ class _Engine(Protocol):
 class _Lazy:
     """The deferred way: layers of a dask graph."""
 
-    def __init__(self, dim: Hashable) -> None:
+    def __init__(self, collection: xr.Dataset, dim: Hashable) -> None:
         self.dim = dim
+        self.collection = collection
+        arrays = [collection[name].data for name in bands_of(collection, dim)]
+        self.token = tokenize([a.name if isinstance(a, da.Array) else "in memory" for a in arrays])
+        self.times = labels(collection.indexes[dim]) if dim in collection.indexes else None
+
+    def _origin(self, band: xr.DataArray) -> Origin:
+        sources = sources_of(band) or sources_of(self.collection)
+        return Origin(self.token, str(band.name), self.times, ", ".join(sorted(sources)))
 
     def _stack(self, band: xr.DataArray, nodata: Any = None) -> Stack:
         variable = band.variable
         array = variable.data
         if not isinstance(array, da.Array):
             array = variable.chunk(dict.fromkeys(variable.dims, -1) | {self.dim: 1}).data
-        return Stack(array, tuple(band.dims), self.dim, nodata)
+        return Stack(array, tuple(band.dims), self.dim, nodata, self._origin(band))
 
     def decide(
         self,

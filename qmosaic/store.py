@@ -17,7 +17,7 @@ import xarray as xr
 import zarr
 from dask.diagnostics import ProgressBar
 
-from qmosaic.collection import check_choice, declared_nodata
+from qmosaic.collection import check_choice, declared_nodata, sources_of
 from qmosaic.mosaic import KEPT_ENCODING
 
 
@@ -141,7 +141,7 @@ def _check_path(dataset: xr.Dataset, path: Path) -> None:
             f"{str(path)!r} is a file, not a folder that a Zarr store could be in. Write to "
             f"another path."
         )
-    for source in _sources(dataset):
+    for source in sources_of(dataset):
         if "://" not in source and _nested(Path(source).resolve(), path.resolve()):
             raise ValueError(
                 f"the mosaic is made from {source!r}, and writing to {str(path)!r} would destroy "
@@ -156,13 +156,6 @@ def _nested(a: Path, b: Path) -> bool:
 
 def _looks_like_zarr(path: Path) -> bool:
     return any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zarray", ".zmetadata"))
-
-
-def _sources(dataset: xr.Dataset) -> set[str]:
-    """Name the files and stores that a dataset says it is read from."""
-    named = [dataset.encoding.get("source")]
-    named += [variable.encoding.get("source") for variable in dataset.variables.values()]
-    return {str(source) for source in named if source}
 
 
 def _holds_group(store: Any, options: dict[str, Any]) -> bool:

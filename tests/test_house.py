@@ -23,6 +23,7 @@ ROOMS = [
     "collection",
     "graph",
     "blocks",
+    "reading",
     "kernels",
 ]
 

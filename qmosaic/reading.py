@@ -1,0 +1,177 @@
+"""How a task reads its sources: again where that fails, counted, and named where it fails for good.
+
+A task of the sink says with `reading_as` how it wants its sources read; whatever runs inside it
+(see `qmosaic.graph.BlockReader`) asks for that with `current`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+
+Value = TypeVar("Value")
+
+FIRST_WAIT = 0.1
+"""Seconds before the first repetition; each further one waits twice as long as the one before."""
+
+
+class ChunkReadError(OSError):
+    """A chunk of the collection could not be read.
+
+    Attributes
+    ----------
+    collection : str
+        Which collection the images are of.
+    positions : tuple of int
+        The positions along time of the images that the chunk holds.
+    where : str
+        The image's time, the band, the chunk and the store, in words.
+    """
+
+    def __init__(self, message: str, collection: str, positions: tuple[int, ...], where: str):
+        super().__init__(message)
+        self.collection = collection
+        self.positions = positions
+        self.where = where
+
+    def __reduce__(self) -> Any:
+        return type(self), (str(self), self.collection, self.positions, self.where)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a band is, for those who read about it in an error.
+
+    Attributes
+    ----------
+    collection : str
+        A token of the collection.
+    band : str
+        The name of the band.
+    times : numpy.ndarray
+        The labels of its images.
+    store : str
+        Where it is read from, "" where that is not known.
+    """
+
+    collection: str = ""
+    band: str = ""
+    times: Any = None
+    store: str = ""
+
+    def time(self, position: int) -> str:
+        """Name an image by its time, else by its position."""
+        if self.times is None or position >= len(self.times):
+            return f"number {position}"
+        return str(self.times[position])
+
+    def describe(self, positions: Iterable[int], chunk: str) -> str:
+        """Name a chunk: the image's time, band, chunk and store."""
+        first, *others = list(positions)
+        images = self.time(first) + (f" to {self.time(others[-1])}" if others else "")
+        store = f" of {self.store!r}" if self.store else ""
+        return f"band {self.band!r} of image {images}, chunk {chunk}{store}"
+
+
+UNNAMED = Origin()
+"""The origin of a band of which nothing is known."""
+
+
+@dataclass
+class Reading:
+    """What a task says about its reading, and what it learns of it.
+
+    Attributes
+    ----------
+    retries : int
+        How often a chunk that fails is read again.
+    names_errors : bool
+        Whether a chunk that fails for good raises `ChunkReadError`, which names it; else the
+        source's own error is raised, with the names as a note.
+    excluded : dict of str to set of int
+        For each collection, the images that count as masked in this task.
+    bytes : int
+        The decoded size of what was read.
+    """
+
+    retries: int = 0
+    names_errors: bool = False
+    excluded: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    bytes: int = 0
+    _lock: Any = field(default_factory=threading.Lock)
+
+    def leaves_out(self, collection: str) -> set[int]:
+        """Give the images of a collection that count as masked."""
+        return self.excluded.get(collection, set())
+
+    def count(self, values: Any) -> None:
+        """Add the size of what was read."""
+        with self._lock:
+            self.bytes += int(getattr(values, "nbytes", 0))
+
+    def attempt(self, read: Callable[[], Value]) -> Value:
+        """Read, again where it fails.
+
+        Raises
+        ------
+        Exception
+            Whatever the last attempt raised.
+        """
+        for number in range(self.retries):
+            try:
+                return read()
+            except MemoryError:
+                raise
+            except Exception:  # a store raises what it likes
+                time.sleep(FIRST_WAIT * 2**number)
+        return read()
+
+
+_current: ContextVar[Reading | None] = ContextVar("qmosaic_reading", default=None)
+
+
+def current() -> Reading:
+    """Give what the running task says about reading; without a word, errors are raised at once, as they are."""
+    return _current.get() or Reading()
+
+
+@contextlib.contextmanager
+def reading_as(reading: Reading) -> Iterator[Reading]:
+    """Say how sources are to be read, within the block."""
+    token = _current.set(reading)
+    try:
+        yield reading
+    finally:
+        _current.reset(token)
+
+
+def unreadable(origin: Origin, positions: Iterable[int], chunk: str, error: Exception) -> OSError:
+    """Make the error for a chunk that could not be read."""
+    positions = tuple(positions)
+    where = origin.describe(positions, chunk)
+    listed = ", ".join(str(p) for p in positions)
+    return ChunkReadError(
+        f"{where} could not be read: {type(error).__name__}: {error}. Mend or replace the chunk, "
+        f"leave the image out (collection.drop_isel(time=[{listed}])), or let it count as masked "
+        "there: qm.to_zarr(..., on_error='skip').",
+        origin.collection,
+        positions,
+        where,
+    )
+
+
+def labels(values: Any) -> Any:
+    """Bring the labels of images into a form that is small and prints well."""
+    array = np.asarray(values)
+    if array.dtype.kind == "M":
+        short = array.astype("datetime64[s]")
+        return short if (short == array).all() else array
+    return array
