@@ -29,7 +29,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import dask.array as da
 import numpy as np
@@ -63,6 +63,10 @@ READ_TOGETHER = 4 * 2**20
 
 SLOW = 0.005
 """Seconds for a chunk from which on the next ones are read while it is being worked on."""
+
+STEP = 0.75
+"""How much a step of arithmetic adds to what a task holds, in chunks: some of its inputs and
+intermediate values are alive together. Measured on scores of one to six steps."""
 
 MOST_IN_FLIGHT = 16
 """The most chunks that a task reads at the same time from a slow source."""
@@ -153,10 +157,21 @@ def _layer_of(key: Key) -> Any:
 
 @dataclass
 class Recipes:
-    """How to make the chunks of an array: symbolic layers, and tasks that are written out."""
+    """How to make the chunks of an array: symbolic layers, and tasks that are written out.
+
+    Attributes
+    ----------
+    symbolic : dict
+        The layers that are not written out.
+    tasks : dict
+        The others, task by task.
+    futures : dict
+        Keys whose values live elsewhere already.
+    """
 
     symbolic: dict[str, Blockwise]
     tasks: Nodes
+    futures: dict[Key, Any] = field(default_factory=dict)
 
     def expand(self, keys: Iterable[Key], nodes: Nodes, extra: Mapping[Key, GraphNode]) -> None:
         """Write out all tasks behind `keys` into `nodes`.
@@ -179,6 +194,8 @@ class Recipes:
             layer = _layer_of(key)
             if isinstance(layer, str) and layer in self.symbolic:
                 by_layer[layer].add(key)
+            elif key in self.futures:
+                continue
             else:
                 new[key] = extra[key] if key in extra else self.tasks[key]
         for layer, wanted in by_layer.items():
@@ -192,17 +209,20 @@ def _is_future(value: object) -> bool:
     return isinstance(value, TaskRef) or (hasattr(value, "key") and hasattr(value, "client"))
 
 
-def _read_graph(graph: Any) -> Recipes | None:
-    """Sort a graph into symbolic layers and tasks; None where it refers to Futures."""
-    layers = graph.layers if isinstance(graph, HighLevelGraph) else {"": graph}
+def _sort(*graphs: Any) -> Recipes:
+    """Sort graphs into symbolic layers, tasks and Futures."""
+    layers: dict[Any, Any] = {}
+    for number, graph in enumerate(graphs):
+        layers.update(graph.layers if isinstance(graph, HighLevelGraph) else {number: graph})
     symbolic = {layer.output: layer for layer in layers.values() if isinstance(layer, Blockwise)}
     plain: dict[Key, Any] = {}
     for layer in layers.values():
         if not isinstance(layer, Blockwise):
             plain.update(layer)
-    if any(_is_future(value) for value in plain.values()):
-        return None
-    return Recipes(symbolic, _as_nodes(plain, symbolic))
+    futures = {key: value for key, value in plain.items() if _is_future(value)}
+    for key in futures:
+        del plain[key]
+    return Recipes(symbolic, _as_nodes(plain, symbolic), futures)
 
 
 def _as_nodes(plain: dict[Key, Any], symbolic: Mapping[str, Blockwise]) -> Nodes:
@@ -596,24 +616,15 @@ class Deferred:
 
 def defer(stack: Stack) -> Deferred | None:
     """Put a band into its deferred form, or give None where it has to stay a dependency."""
-    recipes = _read_graph(stack.array.__dask_graph__())
-    if recipes is None:
+    recipes = _sort(stack.array.__dask_graph__())
+    chunks = range(len(stack.first_images))
+    parts = _Parts(stack.blocks, lambda block: [stack.key(block, chunk) for chunk in chunks])
+    apart = _set_apart(recipes, [(stack.array, {stack.axis})], parts)
+    if apart is None:
         return None
-    traced = _trace(stack, recipes)
-    if traced is None:
-        return None
-    shared = _cheap(recipes, traced.shared)
-    if shared is None:
-        return None
-    extra: dict[tuple[int, ...], Nodes] = {}
-    if traced.written_out:
-        split = _split(stack, recipes, shared)
-        if split is None:
-            return None
-        extra, more = split
-        shared.update(more)
+    shared, extra = apart
     source = DeferredChunks(
-        recipes=Recipes(recipes.symbolic, shared),
+        recipes=shared,
         name=stack.array.name,
         axis=stack.axis,
         time_chunks=stack.array.chunks[stack.axis],
@@ -625,6 +636,79 @@ def defer(stack: Stack) -> Deferred | None:
     return Deferred("qmosaic-source-" + token, source, extra)
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """Parts of arrays, one by one: what a task works on, and the keys of its chunks."""
+
+    names: Callable[[], Iterable[Any]]
+    keys_of: Callable[[Any], list[Key]]
+
+    def items(self) -> Iterator[tuple[Any, list[Key]]]:
+        """Give each part and its chunks; never all of them at once."""
+        for name in self.names():
+            yield name, self.keys_of(name)
+
+
+def _set_apart(
+    recipes: Recipes,
+    arrays: Sequence[tuple[Any, set[int]]],
+    parts: _Parts,
+) -> tuple[Recipes, dict[Any, Nodes]] | None:
+    """Divide what is behind some arrays into what all parts share and what each has alone.
+
+    Parameters
+    ----------
+    recipes : Recipes
+        What makes the arrays.
+    arrays : sequence of (dask.array.Array, set of int)
+        The arrays, and the axes along which a part has all chunks.
+    parts : _Parts
+        The chunks of each part.
+
+    Returns
+    -------
+    (Recipes, dict) or None
+        None where parts share what is costly, or where chunks live elsewhere.
+    """
+    if recipes.futures:
+        return None
+    shared: Nodes = {}
+    written_out = False
+    for array, whole in arrays:
+        traced = _trace(array, whole, recipes)
+        cheap = None if traced is None else _cheap(recipes, traced.shared)
+        if traced is None or cheap is None:
+            return None
+        shared.update(cheap)
+        written_out |= traced.written_out
+    extra: dict[Any, Nodes] = {}
+    if written_out:
+        split = _split(parts, recipes, shared)
+        if split is None:
+            return None
+        extra, more = split
+        shared.update(more)
+    symbolic = recipes.symbolic
+    if not written_out:
+        behind = _behind(recipes, [array.name for array, _ in arrays], shared)
+        symbolic = {name: layer for name, layer in symbolic.items() if name in behind}
+    return Recipes(symbolic, shared), extra
+
+
+def _behind(recipes: Recipes, names: Iterable[str], shared: Nodes) -> set[str]:
+    """Name the symbolic layers that arrays and some tasks rest on."""
+    found: set[str] = set()
+    todo = [*names, *(_layer_of(d) for node in shared.values() for d in node.dependencies)]
+    while todo:
+        name = todo.pop()
+        if name in recipes.symbolic and name not in found:
+            found.add(name)
+            inputs = [source for source, _ in recipes.symbolic[name].indices]
+            keys = [i.key if isinstance(i, TaskRef) else i for i in inputs]
+            todo += [k for k in map(_layer_of, keys) if isinstance(k, str)]
+    return found
+
+
 @dataclass
 class _Traced:
     """What the symbolic layers of a band rest on.
@@ -634,22 +718,21 @@ class _Traced:
     shared : set
         Keys that several blocks of the map use, small by the way they are used.
     written_out : bool
-        Whether layers that are written out stand behind single blocks.
+        Whether layers that are written out stand behind single parts.
     """
 
     shared: set[Key]
     written_out: bool
 
 
-def _trace(stack: Stack, recipes: Recipes) -> _Traced | None:
+def _trace(array: Any, whole: set[int], recipes: Recipes) -> _Traced | None:
     """Follow the blocks of the map down the symbolic layers.
 
     For each array on the way it is known which of its dimensions follows which axis of the
     band. An array that does not follow all axes of the map is used by several blocks: it is small
     if that comes from broadcasting, and else a reason not to defer.
     """
-    array = stack.array
-    needed = {a for a, n in enumerate(array.numblocks) if n > 1 and a != stack.axis}
+    needed = {a for a, n in enumerate(array.numblocks) if n > 1 and a not in whole}
     traced = _Traced(set(), array.name not in recipes.symbolic)
     todo: list[tuple[str, tuple[int | None, ...]]] = [(array.name, tuple(range(array.ndim)))]
     seen = set(todo)
@@ -708,25 +791,22 @@ def _is_data(node: GraphNode) -> bool:
     return isinstance(node, DataNode) and isinstance(node.value, np.ndarray)
 
 
-def _split(
-    stack: Stack, recipes: Recipes, shared: Nodes
-) -> tuple[dict[tuple[int, ...], Nodes], Nodes] | None:
-    """Cut the tasks that are written out into those of each block.
+def _split(parts: _Parts, recipes: Recipes, shared: Nodes) -> tuple[dict[Any, Nodes], Nodes] | None:
+    """Cut the tasks that are written out into those of each part.
 
     Returns
     -------
     (dict, dict) or None
-        The tasks of each block and those that several of them use; None where the latter are
+        The tasks of each part and those that several of them use; None where the latter are
         costly, or where chunks lie in memory.
     """
-    seen: dict[Key, tuple[int, ...]] = {}
-    extra: dict[tuple[int, ...], Nodes] = {}
+    seen: dict[Key, Any] = {}
+    extra: dict[Any, Nodes] = {}
     more: Nodes = {}
-    for block in stack.blocks():
+    for part, keys in parts.items():
         nodes: Nodes = {}
-        chunks = range(len(stack.first_images))
         try:
-            recipes.expand([stack.key(block, chunk) for chunk in chunks], nodes, {})
+            recipes.expand(keys, nodes, {})
         except KeyError:
             return None
         again = {k for k in nodes if k in seen and k not in shared and k not in more}
@@ -739,8 +819,8 @@ def _split(
         own = {k: n for k, n in nodes.items() if k in recipes.tasks and k not in shared}
         if any(_data_size(n) > 0 and _is_chunk(k) for k, n in own.items() if k not in more):
             return None
-        seen.update(dict.fromkeys(nodes, block))
-        extra[block] = own
+        seen.update(dict.fromkeys(nodes, part))
+        extra[part] = own
     return {b: {k: n for k, n in own.items() if k not in more} for b, own in extra.items()}, more
 
 
@@ -1068,6 +1148,7 @@ def _decide_tree(
                 tuple(d.axis for d in demands),
                 nodata,
                 axes,
+                _bytes_of(quality, block, chunks),
                 *refs,
             )
             leaves.append(key)
@@ -1083,6 +1164,12 @@ def _time_chunks_of(quality: Stack, demand: Stack) -> Stack:
         return demand
     array = demand.array.rechunk({demand.axis: chunks})
     return Stack(array, demand.dims, demand.time, demand.nodata)
+
+
+def _bytes_of(stack: Stack, block: tuple[int, ...], chunks: Iterable[int]) -> int:
+    """Give the size of some chunks of time over a block of the map."""
+    images = sum(stack.array.chunks[stack.axis][c] for c in chunks)
+    return int(images * np.prod(stack.block_shape(block)) * stack.array.dtype.itemsize)
 
 
 def _groups(stack: Stack, order: Order) -> Iterator[tuple[int, ...]]:
@@ -1122,9 +1209,13 @@ def _contest_chunks(
     demand_axes: tuple[int, ...],
     nodata: tuple[Any, ...],
     transposes: tuple[tuple[int, ...], ...],
+    reads: int,
     *chunks: Array,
 ) -> Outcome:
-    """Run the contest of a few chunks: the scores first, then those of each demanded band."""
+    """Run the contest of a few chunks: the scores first, then those of each demanded band.
+
+    `reads` is the size of the scores, which `survey` looks at.
+    """
     scores, others = chunks[: len(first)], chunks[len(first) :]
     shape = scores[0].shape[:axis] + scores[0].shape[axis + 1 :]
     contest = Contest(shape, scores[0].dtype, order, images)
@@ -1362,6 +1453,7 @@ def _take_tree(
             tuple(band.first_images[c] for c in group),
             laying,
             None if previous is None else TaskRef(previous),
+            _bytes_of(band, block, group),
             len(index_refs),
             *index_refs,
             *(TaskRef(band.key(block, c)) for c in group),
@@ -1377,9 +1469,11 @@ def _take_chunks(
     first: tuple[int, ...],
     laying: tuple[tuple[int, ...], Placing, _Spread],
     previous: Array | None,
+    reads: int,
     index_blocks: int,
     *arrays: Any,
 ) -> Array:
+    """Put the winners of a few chunks into a block; `reads`, their size, is for `survey`."""
     index_shape, placing, spread = laying
     index = _piece_together(index_shape, placing, arrays[:index_blocks])
     won, over = set(winners(index)), spread.apply(index)
@@ -1390,3 +1484,223 @@ def _take_chunks(
             if start + i in won:
                 give(out, over, image_at(chunk, axis, i), start + i)
     return out
+
+
+# ---------------------------------------------------------------------------------------------
+# Jobs: a task for each part of a mosaic, in batches
+# ---------------------------------------------------------------------------------------------
+
+
+class Work(Protocol):
+    """What is done with the chunks of a mosaic, job by job; it travels to the workers."""
+
+    def keys(self, job: int) -> list[Key]:
+        """Name the chunks that a job needs, in the order in which it wants them."""
+
+    def __call__(self, job: int, chunks: Callable[[], Iterator[Array]]) -> Any:
+        """Do a job; `chunks()` gives the chunks in order, and may be called again."""
+
+
+@dataclass
+class Jobs:
+    """Work on the chunks of several arrays, made into tasks batch by batch.
+
+    Where every job can run all that is behind its chunks itself, it is one task that carries
+    nothing but its number; else what is behind the chunks stands in the graph.
+
+    Attributes
+    ----------
+    name : str
+        What the keys of the tasks begin with.
+    work : Work
+        What is done.
+    recipes : Recipes
+        All that is behind the chunks.
+    shared : Recipes or None
+        What a job runs itself; None where it has to stay in the graph.
+    extra : dict
+        The tasks that only one job needs.
+    """
+
+    name: str
+    work: Work
+    recipes: Recipes
+    shared: Recipes | None
+    extra: dict[int, Nodes]
+
+    @property
+    def self_contained(self) -> bool:
+        """Whether a job is one task."""
+        return self.shared is not None
+
+    def batch(self, jobs: Sequence[int]) -> tuple[dict[Key, Any], list[Key]]:
+        """Make the graph of some jobs.
+
+        Returns
+        -------
+        (dict, list)
+            The graph and the keys of the jobs.
+        """
+        work = f"{self.name}-work"
+        graph: dict[Key, Any] = {work: DataNode(work, self.work)}
+        if self.shared is not None:
+            recipes = f"{self.name}-recipes"
+            graph[recipes] = DataNode(recipes, self.shared)
+            for job in jobs:
+                key = (self.name, job)
+                extra = [self.extra[job]] if job in self.extra else []
+                graph[key] = Task(key, _run_job, job, TaskRef(work), TaskRef(recipes), *extra)
+        else:
+            nodes: Nodes = {}
+            for job in jobs:
+                keys = self.work.keys(job)
+                self.recipes.expand(keys, nodes, {})
+                key = (self.name, job)
+                graph[key] = Task(key, _run_last, job, TaskRef(work), *map(TaskRef, keys))
+            graph.update(nodes)
+            graph.update(self.recipes.futures)
+        return graph, [(self.name, job) for job in jobs]
+
+
+def make_jobs(
+    arrays: Sequence[tuple[Any, set[int]]], work: Work, jobs: Sequence[int], name: str
+) -> Jobs:
+    """Prepare work on the chunks of some arrays.
+
+    Parameters
+    ----------
+    arrays : sequence of (dask.array.Array, set of int)
+        The arrays, and the axes along which a job has all chunks.
+    work : Work
+        What is to be done.
+    jobs : sequence of int
+        The numbers of the jobs.
+    name : str
+        What the keys of the tasks begin with.
+
+    Returns
+    -------
+    Jobs
+        Nothing has been run.
+    """
+    recipes = _sort(*(array.__dask_graph__() for array, _ in arrays))
+    apart = _set_apart(recipes, arrays, _Parts(lambda: jobs, work.keys))
+    shared, extra = (None, {}) if apart is None else apart
+    return Jobs(name, work, recipes, shared, extra)
+
+
+def _run_job(job: int, work: Work, recipes: Recipes, extra: Nodes | None = None) -> Any:
+    def chunks() -> Iterator[Array]:
+        walk = Walk(recipes, extra or {}, work.keys(job))
+        for number in range(len(walk.targets)):
+            yield walk.make(number)
+            walk.drop(number)
+
+    return work(job, chunks)
+
+
+def _run_last(job: int, work: Work, *chunks: Array) -> Any:
+    return work(job, lambda: iter(chunks))
+
+
+# ---------------------------------------------------------------------------------------------
+# What a graph will do
+# ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What the tasks of one band may read.
+
+    Attributes
+    ----------
+    quality : bool
+        Whether they read all of it, to decide.
+    images : int
+        The number of images, 0 where it is not known.
+    total : int
+        The bytes of the whole band.
+    block : int
+        The pixels of its largest block of the map.
+    itemsize : int
+        Bytes a pixel.
+    held : int
+        The most bytes that a task holds of what it reads, and of what that is derived from.
+    """
+
+    quality: bool
+    images: int
+    total: int
+    block: int
+    itemsize: int
+    held: int
+
+
+def survey(arrays: Sequence[Any]) -> list[Reads]:
+    """Find out what making some arrays will read, without reading anything.
+
+    Parameters
+    ----------
+    arrays : sequence of dask.array.Array
+        Bands of mosaics, or what is derived from them.
+    """
+    recipes = _sort(*(array.__dask_graph__() for array in arrays))
+    deciding = _sources_of_decisions(recipes)
+    found = [
+        _reads_of(node.value, key in deciding)
+        for key, node in recipes.tasks.items()
+        if isinstance(node, DataNode) and isinstance(node.value, DeferredChunks)
+    ]
+    found += _reads_of_trees(recipes)
+    return found
+
+
+def _sources_of_decisions(recipes: Recipes) -> set[Key]:
+    """Name the recipes that decisions read."""
+    found: set[Key] = set()
+    for layer in recipes.symbolic.values():
+        if isinstance(layer.task.func, _DecideTask):
+            found |= {s.key for s, _ in layer.indices if isinstance(s, TaskRef)}
+    for node in recipes.tasks.values():
+        method = node.func if isinstance(node, Task) else None
+        if isinstance(getattr(method, "__self__", None), _DecideTask):
+            found |= set(node.dependencies)
+    return found
+
+
+def _reads_of(source: DeferredChunks, quality: bool) -> Reads:
+    sizes = source.map_chunks
+    block = int(np.prod([max(c, default=0) for c in sizes], dtype=np.int64))
+    pixels = int(np.prod([sum(c) for c in sizes], dtype=np.int64))
+    images, itemsize = sum(source.time_chunks), source.dtype.itemsize
+    chunk = max(1, block * itemsize * max(source.time_chunks, default=1))
+    at_once = max(READ_TOGETHER // chunk, in_flight(chunk)) * chunk
+    held = int(at_once * (2 + STEP * min(4, _steps(source))))
+    return Reads(quality, images, images * pixels * itemsize, block, itemsize, held)
+
+
+def _steps(source: DeferredChunks) -> int:
+    """Count the steps of arithmetic behind a chunk."""
+    nodes: Nodes = {}
+    first = (source.name, *(0 for _ in range(len(source.map_chunks) + 1)))
+    try:
+        source.recipes.expand([first], nodes, {})
+    except KeyError:
+        return 4  # written out for each block: not looked at
+    return sum(isinstance(n, Task) and not _is_read(n) for n in nodes.values())
+
+
+def _reads_of_trees(recipes: Recipes) -> list[Reads]:
+    """The same for bands that stay ordinary dependencies."""
+    images = 0
+    sizes: dict[tuple[Any, bool], list[int]] = defaultdict(list)
+    for key, node in recipes.tasks.items():
+        if isinstance(node, Task) and node.func in (_contest_chunks, _take_chunks):
+            given = [a.value if isinstance(a, DataNode) else a for a in node.args[:8]]
+            quality = node.func is _contest_chunks
+            images = given[1] if quality else images
+            sizes[_layer_of(key), quality].append(given[7])
+    return [
+        Reads(quality, images, sum(found), 0, 1, 4 * max(found))
+        for (_, quality), found in sizes.items()
+    ]

@@ -139,7 +139,7 @@ _current: ContextVar[Reading | None] = ContextVar("qmosaic_reading", default=Non
 
 
 def current() -> Reading:
-    """Give what the running task says about reading; without a word, errors are raised at once, as they are."""
+    """Give what the running task says about reading; without a word, errors come as they are."""
     return _current.get() or Reading()
 
 

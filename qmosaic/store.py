@@ -1,32 +1,58 @@
-"""The sink: a mosaic is computed while it is written to Zarr.
+"""The sink: a mosaic is computed while it is written to Zarr, in jobs that can be interrupted.
 
-The store is laid out once, as a template without pixels; then every block of the mosaic is
-computed and written as one chunk of the store, so that no two tasks ever touch the same chunk.
+The store is laid out once, as a template without pixels; then every job computes a box of the
+mosaic and writes it as whole chunks of the store, and marks it in the journal (`qmosaic.journal`).
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
-from collections.abc import Hashable, Iterator
-from pathlib import Path
-from typing import Any
+import pickle
+import uuid
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
+import dask.array as da
 import xarray as xr
 import zarr
-from dask.diagnostics import ProgressBar
 
-from qmosaic.collection import check_choice, declared_nodata, sources_of
-from qmosaic.mosaic import KEPT_ENCODING
+from qmosaic.collection import check_choice, declared_nodata
+from qmosaic.graph import Jobs, make_jobs
+from qmosaic.identity import check_format, differences, identify
+from qmosaic.journal import GROUP, Journal
+from qmosaic.layout import lay_out
+from qmosaic.mosaic import PREFIX
+from qmosaic.progress import Meter, Progress, display_for, logger
+from qmosaic.running import run_jobs
+from qmosaic.target import Place, check_place, open_place
+from qmosaic.writing import Outcome, Plan, Target, Transaction, Writer, arrays_of, stopped
+
+Mode = Literal["w-", "w", "resume"]
+Sizes = Mapping[Hashable, int]
+
+SKIPPED = PREFIX + "skipped"
+INCOMPLETE = PREFIX + "incomplete"
+OWN = (SKIPPED, INCOMPLETE)
+"""Attributes that speak of one writing of a mosaic."""
+
+
+class IncompleteMosaicError(RuntimeError):
+    """A mosaic has not been written to its end."""
 
 
 def to_zarr(
     mosaic: xr.Dataset | xr.DataArray,
     store: Any,
     *,
-    mode: str = "w-",
-    progress: bool | None = None,
+    mode: Mode = "w-",
+    chunks: Sizes | None = None,
+    shards: Sizes | None = None,
+    retries: int = 3,
+    on_error: Literal["raise", "skip"] = "raise",
+    progress: bool | Callable[[Progress], Any] | None = None,
+    inputs: str | None = None,
+    group: str | None = None,
+    storage_options: dict[str, Any] | None = None,
     **options: Any,
 ) -> None:
     """Compute a mosaic and write it to a Zarr store, block by block, on the active scheduler.
@@ -34,25 +60,55 @@ def to_zarr(
     Parameters
     ----------
     mosaic : xarray.Dataset or xarray.DataArray
-        The mosaic; chunks of the store become the blocks of the mosaic. Where the blocks of a
-        dimension are of different sizes, which Zarr cannot store, the largest is taken for all.
+        The mosaic. Where the blocks of a dimension are of different sizes, which Zarr cannot
+        store, the largest is taken for all.
     store : str, Path or zarr store
-        Where to write.
-    mode : {"w-", "w"}, default: "w-"
-        Refuse a store that exists, or replace it.
-    progress : bool, optional
-        Whether to show a progress bar; by default on a terminal.
+        Where to write: a path, a URL, a store object. The store of an Icechunk session takes part
+        in its transaction: nothing is visible before you commit the session.
+    mode : {"w-", "w", "resume"}, default: "w-"
+        Refuse a store that exists, or replace it, or go on with what an interrupted run of the
+        same mosaic has left there (and start where there is nothing).
+    chunks, shards : mapping of hashable to int, optional
+        For some dimensions, the size in pixels of the chunks of the store and of its shards; the
+        blocks of the mosaic are the chunks where nothing is said. A task always writes whole
+        shards, or whole chunks where there are none.
+    retries : int, default: 3
+        How often a chunk of the collection that fails is read again, after 0.1, 0.2, 0.4 ... s.
+    on_error : {"raise", "skip"}, default: "raise"
+        What to do about one that fails for good: stop with an error that names it, or let the
+        image count as masked in that block, and list it in the attribute ``qmosaic_skipped``.
+    progress : bool or callable, optional
+        True for a bar, False for nothing, or a function that gets a `qmosaic.Progress` after every
+        block. By default a bar on a terminal, and elsewhere lines in the log ``qmosaic``
+        (`logging`, level INFO), one every 30 s.
+    inputs : str, optional
+        A name for the inputs, for ``mode="resume"``. By default they are told apart by the names
+        of their dask arrays, which change where these are random or contain signed URLs.
+    group : str, optional
+        The group of the store.
+    storage_options : dict, optional
+        For a URL, what `fsspec` needs.
     **options
-        Passed on to ``xarray.Dataset.to_zarr``: ``group``, ``encoding``, ``zarr_format``,
-        ``consolidated``, ``storage_options``.
+        Passed on to ``xarray.Dataset.to_zarr``: ``encoding``, ``zarr_format``, ``consolidated``.
 
     Raises
     ------
     FileExistsError
         The store exists and ``mode="w-"``, or what is there is not a Zarr store.
     ValueError
-        An unknown mode; a band whose nodata does not fit its dtype; or the store is the one that
-        the mosaic is made from.
+        An argument that cannot be right; the store is the one that the mosaic is made from; or,
+        with ``mode="resume"``, it holds another mosaic.
+    StoreInUseError
+        Another job is writing there.
+    ChunkReadError
+        A chunk of the collection cannot be read; the error names image, band, chunk and store.
+    OSError
+        The store cannot be written, for instance because the disk is full.
+
+    Notes
+    -----
+    After any of these, and after an interruption, ``mode="resume"`` goes on: blocks that are
+    complete are not computed again, and the result is byte for byte that of a single run.
 
     Examples
     --------
@@ -60,114 +116,160 @@ def to_zarr(
     >>> mosaic = xr.Dataset({"red": (("y", "x"), np.ones((4, 4), "uint16"))})
     >>> store = zarr.storage.MemoryStore()
     >>> qm.to_zarr(mosaic, store)
-    >>> xr.open_zarr(store, consolidated=False)["red"].dtype
+    >>> qm.open_mosaic(store)["red"].dtype
     dtype('uint16')
     """
-    check_choice("mode", mode, ("w-", "w"))
+    check_choice("mode", mode, ("w-", "w", "resume"))
+    check_choice("on_error", on_error, ("raise", "skip"))
+    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
+        raise ValueError(f"retries={retries!r} is not a number of attempts: give 0, 1, 2 ...")
     for fixed in ("compute", "append_dim", "region"):
         if fixed in options:
             raise ValueError(
                 f"to_zarr() got {fixed}={options[fixed]!r}: it writes a whole mosaic to a store "
-                f"of its own. Use "
-                f"mosaic.to_zarr(..., {fixed}=...) of xarray for that."
+                f"of its own. Use mosaic.to_zarr(..., {fixed}=...) of xarray for that."
             )
-    dataset = _as_dataset(mosaic)
-    _check_encoding(dataset, options.get("encoding") or {})
-    _check_target(dataset, store, mode, options)
-    dataset = _in_store_chunks(_declare_nodata(dataset), options.get("encoding") or {})
+    place = open_place(store, group, storage_options)
+    dataset = as_dataset(mosaic)
+    check_place(place, dataset)
+    writing = _prepare(dataset, place, chunks, shards, inputs, options)
+    rules = {"retries": retries, "on_error": on_error, "progress": progress}
+    if place.session is not None:
+        _write_in_transaction(writing, mode, rules)
+        return
+    if mode == "w-":
+        _refuse_existing(place)
+    with writing.journal.lock() as lock:
+        todo = _open_for_writing(writing, mode)
+        if todo is not None:
+            target = Target(arrays_of(place.store, place.path, writing.plan), writing.journal)
+            _run(writing, target, todo, rules, lambda outcome: lock.check())
+            _complete(writing)
+    writing.consolidate()
+
+
+@dataclass
+class _Writing:
+    """A mosaic ready to be written.
+
+    Attributes
+    ----------
+    dataset : xarray.Dataset
+        As it is given to xarray, in blocks that fit the chunks of the store.
+    encoded : xarray.Dataset
+        Its lazy variables in the values that are stored.
+    encoding : dict
+        How each variable is stored.
+    plan : Plan
+        The jobs.
+    place : Place
+        Where to.
+    identity : dict
+        What makes it the mosaic that it is.
+    options : dict
+        What xarray is told.
+    """
+
+    dataset: xr.Dataset
+    encoded: xr.Dataset
+    encoding: dict[Hashable, dict[str, Any]]
+    plan: Plan
+    place: Place
+    identity: dict[str, Any]
+    options: dict[str, Any]
+    consolidated: bool
+
+    @property
+    def journal(self) -> Journal:
+        """The journal of the store."""
+        return self.place.journal(self.options["zarr_format"])
+
+    def group(self) -> zarr.Group:
+        """Open the group that is written."""
+        return zarr.open_group(
+            self.place.store, path=self.place.path, mode="r+", use_consolidated=False
+        )
+
+    def write_template(self, store: Any) -> None:
+        """Lay the store out, without the pixels of lazy variables."""
+        template = self.dataset.copy()
+        for name, variable in self.encoded.variables.items():
+            own = template.variables[name]
+            if own.dtype.kind != "O" and variable.chunks is not None:
+                # as one block: nobody looks into it, and a graph of thousands would be for nothing
+                data = da.empty(own.shape, dtype=own.dtype, chunks=own.shape)
+                template[name] = (own.dims, data, own.attrs, own.encoding)
+        template.attrs[INCOMPLETE] = (
+            "this mosaic is being written or was interrupted: blocks are missing. "
+            "qmosaic.open_mosaic() says more."
+        )
+        write: Any = template.to_zarr  # its overloads cannot be told apart with options passed on
+        write(
+            store,
+            mode="a",
+            group=self.place.path or None,
+            compute=False,
+            encoding=self.encoding,
+            consolidated=False,
+            **self.options,
+        )
+
+    def settle_attributes(self, store: Any, skipped: list[str]) -> None:
+        """Give the finished mosaic its attributes."""
+        group = zarr.open_group(store, path=self.place.path, mode="r+", use_consolidated=False)
+        attributes = {k: v for k, v in group.attrs.asdict().items() if k not in OWN}
+        if skipped:
+            attributes[SKIPPED] = skipped
+        group.attrs.put(attributes)
+
+    def consolidate(self) -> None:
+        """Consolidate the metadata, where that was asked for."""
+        if self.consolidated:
+            zarr.consolidate_metadata(
+                self.place.store, path=self.place.path, zarr_format=self.options["zarr_format"]
+            )
+
+
+def _prepare(
+    dataset: xr.Dataset,
+    place: Place,
+    chunks: Sizes | None,
+    shards: Sizes | None,
+    inputs: str | None,
+    options: dict[str, Any],
+) -> _Writing:
+    for name in OWN:
+        dataset.attrs.pop(name, None)
+    encoding = options.pop("encoding", None) or {}
+    options["zarr_format"] = options.get("zarr_format") or 3
     # Readers other than zarr-python do not know consolidated metadata in format 3.
-    options.setdefault("consolidated", options.get("zarr_format") == 2)
-    encoding = _store_encoding(dataset, options.pop("encoding", None) or {})
-    write: Any = dataset.to_zarr  # its overloads cannot be told apart with options passed on
-    plan = write(store, mode=mode, compute=False, encoding=encoding, **options)
-    with _progress(progress):
-        plan.compute()
+    consolidated = options.pop("consolidated", None)
+    if consolidated is None:
+        consolidated = options["zarr_format"] == 2
+    dataset = _declare_nodata(dataset)
+    laid = lay_out(dataset, encoding, chunks, shards, options["zarr_format"])
+    return _Writing(
+        laid.dataset,
+        laid.encoded,
+        laid.encoding,
+        laid.plan,
+        place,
+        identify(laid.dataset, laid.encoding, inputs),
+        options,
+        consolidated,
+    )
 
 
-def _as_dataset(mosaic: xr.Dataset | xr.DataArray) -> xr.Dataset:
+def as_dataset(mosaic: xr.Dataset | xr.DataArray) -> xr.Dataset:
+    """Copy a mosaic as a Dataset, to be written."""
     if isinstance(mosaic, xr.DataArray):
         return mosaic.to_dataset(name=mosaic.name or "mosaic")
     if not isinstance(mosaic, xr.Dataset):
         raise TypeError(
             f"to_zarr() got a {type(mosaic).__name__}; it writes an xarray.Dataset or DataArray, "
-            f"as "
-            "quality_mosaic() gives them."
+            "as quality_mosaic() gives them."
         )
     return mosaic.copy()
-
-
-def _check_encoding(dataset: xr.Dataset, encoding: dict[Hashable, Any]) -> None:
-    """Refuse an encoding for what is not there, before a store is made."""
-    for name in encoding:
-        if name not in dataset.variables:
-            known = ", ".join(repr(n) for n in dataset.variables)
-            raise ValueError(
-                f"to_zarr() got an encoding for {name!r}, which the mosaic does not have; it has "
-                f"{known}. Correct the name, or leave it out."
-            )
-
-
-def _check_target(dataset: xr.Dataset, store: Any, mode: str, options: dict[str, Any]) -> None:
-    """Refuse a target before anything in it is touched."""
-    path = _local_path(store)
-    if path is not None:
-        _check_path(dataset, path)
-    if mode == "w-" and _holds_group(store, options):
-        where = path if path is not None else store
-        raise FileExistsError(
-            f"the store {str(where)!r} exists already and mode='w-' does not replace anything. "
-            f"Write "
-            "to another one, or pass mode='w' to replace it."
-        )
-
-
-def _local_path(store: Any) -> Path | None:
-    if isinstance(store, os.PathLike) or (isinstance(store, str) and "://" not in store):
-        return Path(store)
-    root = getattr(store, "root", None)
-    return root if isinstance(root, Path) else None
-
-
-def _check_path(dataset: xr.Dataset, path: Path) -> None:
-    if path.is_dir() and any(path.iterdir()) and not _looks_like_zarr(path):
-        raise FileExistsError(
-            f"{str(path)!r} is a folder with files in it that is no Zarr store; writing would "
-            f"mix with them or "
-            "delete them. Write to a path of its own, for instance "
-            f"{str(path / 'mosaic.zarr')!r}."
-        )
-    if path.is_file() and path.suffix != ".zip":
-        raise FileExistsError(
-            f"{str(path)!r} is a file, not a folder that a Zarr store could be in. Write to "
-            f"another path."
-        )
-    for source in sources_of(dataset):
-        if "://" not in source and _nested(Path(source).resolve(), path.resolve()):
-            raise ValueError(
-                f"the mosaic is made from {source!r}, and writing to {str(path)!r} would destroy "
-                f"it before it is "
-                "read. Write to another path."
-            )
-
-
-def _nested(a: Path, b: Path) -> bool:
-    return a == b or a in b.parents or b in a.parents
-
-
-def _looks_like_zarr(path: Path) -> bool:
-    return any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zarray", ".zmetadata"))
-
-
-def _holds_group(store: Any, options: dict[str, Any]) -> bool:
-    path = _local_path(store)
-    if path is not None and not path.exists():
-        return False
-    storage = options.get("storage_options")
-    try:
-        zarr.open(store, path=options.get("group"), mode="r", storage_options=storage)
-    except (FileNotFoundError, KeyError):
-        return False
-    return True
 
 
 def _declare_nodata(dataset: xr.Dataset) -> xr.Dataset:
@@ -179,46 +281,260 @@ def _declare_nodata(dataset: xr.Dataset) -> xr.Dataset:
     return dataset
 
 
-def _in_store_chunks(dataset: xr.Dataset, encoding: dict[Hashable, Any]) -> xr.Dataset:
-    """Bring every variable into chunks that Zarr can store: all of one size but the last."""
-    for name, variable in list(dataset.variables.items()):
-        if variable.chunks is None:
-            continue
-        asked = encoding.get(name, {})
-        sizes = asked.get("shards") or asked.get("chunks")
-        sizes = sizes or [_regular(chunks) for chunks in variable.chunks]
-        wanted = dict(zip(variable.dims, sizes, strict=True))
-        chunked = variable.chunk(wanted)
-        dataset[name] = (chunked.dims, chunked.data, variable.attrs, dict(variable.encoding))
-    return dataset
+# -- what is there already ------------------------------------------------------------------------
 
 
-def _regular(chunks: tuple[int, ...]) -> int:
-    return max(max(chunks), 1)
+def _refuse_existing(place: Place) -> None:
+    found = place.zarr_format()
+    if found is None:
+        return
+    state = (place.journal(found).read() or {}).get("state")
+    unfinished = (
+        " What is there is a mosaic whose writing was interrupted: mode='resume' goes on with it."
+        if state == "writing"
+        else ""
+    )
+    raise FileExistsError(
+        f"the store {place.name!r} exists already and mode='w-' does not replace anything. Write "
+        f"to another one, or pass mode='w' to replace it.{unfinished}"
+    )
 
 
-def _store_encoding(
-    dataset: xr.Dataset, asked: dict[Hashable, Any]
-) -> dict[Hashable, dict[str, Any]]:
-    """Let the chunks of the store be the blocks of the mosaic, unless others were asked for.
+def _open_for_writing(writing: _Writing, mode: Mode) -> list[int] | None:
+    """Lay out the store, or check what is there.
 
-    What xarray is given as encoding replaces a variable's own: the way its values are packed
-    has to be said again.
+    Returns
+    -------
+    list of int or None
+        The jobs that are left; None where the mosaic is whole.
     """
-    full: dict[Hashable, dict[str, Any]] = {n: dict(e) for n, e in asked.items()}
-    for name, variable in dataset.variables.items():
-        packing = {k: v for k, v in variable.encoding.items() if k in KEPT_ENCODING}
-        if variable.chunks is not None:
-            packing["chunks"] = tuple(_regular(chunks) for chunks in variable.chunks)
-        if name in asked or variable.chunks is not None:
-            full[name] = packing | full.get(name, {})
-    return full
+    place, journal, blocks = writing.place, writing.journal, writing.plan.jobs
+    if mode == "w-":
+        _refuse_existing(place)  # again: somebody may have been faster before the lock was taken
+    found = place.zarr_format() if mode == "resume" else None
+    state = None if found is None else place.journal(found).read()
+    if found is not None and state is None and _has_bands(writing):
+        raise ValueError(
+            f"the store {place.name!r} was not written by qmosaic.to_zarr, so nothing tells what "
+            "of it is complete, and mode='resume' cannot go on with it. Write to another one, or "
+            "pass mode='w' to replace it."
+        )
+    if state is not None:
+        _check_same(writing, state)
+        if state["state"] == "complete":
+            journal.finish()  # the last run may have ended in the middle of that
+            return None
+        done = journal.done()
+        return [job for job in range(blocks) if job not in done]
+    journal.clear()
+    writing.write_template(place.store)
+    journal.begin(blocks, writing.identity)
+    return list(range(blocks))
 
 
-@contextlib.contextmanager
-def _progress(wanted: bool | None) -> Iterator[None]:
-    """Show dask's own progress bar."""
-    if wanted is None:
-        wanted = sys.stderr.isatty()
-    with ProgressBar(out=sys.stderr) if wanted else contextlib.nullcontext():
-        yield
+def _has_bands(writing: _Writing) -> bool:
+    """Whether there is more than what a run leaves that ends while it lays out the store."""
+    return INCOMPLETE not in writing.group().attrs
+
+
+def _check_same(writing: _Writing, state: dict[str, Any]) -> None:
+    check_format(state, writing.place.name)
+    found = differences(state["plan"], writing.identity)
+    if found:
+        raise ValueError(
+            f"the store {writing.place.name!r} holds another mosaic, so mode='resume' cannot go on "
+            f"with it: {'; '.join(found)}. Give the mosaic that was begun (inputs=... names "
+            "inputs whose names in dask change from run to run), write to another store, or pass "
+            "mode='w' to replace it."
+        )
+
+
+# -- writing --------------------------------------------------------------------------------------
+
+
+def _run(
+    writing: _Writing,
+    target: Target | Transaction,
+    todo: Sequence[int],
+    rules: dict[str, Any],
+    then: Callable[[Outcome], Any],
+) -> None:
+    """Run the jobs that are left, and tell of it; `then` is called with every outcome."""
+    total = writing.plan.jobs
+    jobs = _make_jobs(writing, target, todo, rules)
+    resumed = total - len(todo)
+    meter = Meter(display_for(rules["progress"], total, resumed), total, resumed)
+
+    def report(outcome: Outcome) -> None:
+        if meter.progress.done == meter.progress.resumed:
+            _check_visible(writing, target, outcome)
+        then(outcome)
+        for chunk in outcome.skipped:
+            logger.warning("%s could not be read; the image counts as masked there", chunk)
+        meter.add(outcome.read, outcome.written, len(outcome.skipped))
+
+    finished = False
+    try:
+        run_jobs(jobs, todo, report)
+        finished = True
+    finally:
+        stopped.add(jobs.name)
+        meter.close(finished=finished)
+
+
+def _make_jobs(
+    writing: _Writing, target: Target | Transaction, todo: Sequence[int], rules: dict[str, Any]
+) -> Jobs:
+    name = "qmosaic-write-" + uuid.uuid4().hex
+    writer = Writer(name, writing.plan, target, rules["retries"], rules["on_error"])
+    whole = writing.plan.whole_axes()
+    arrays = [(writing.encoded.variables[n].data, axes) for n, axes in whole.items()]
+    jobs = make_jobs(arrays, writer, todo, name)
+    if rules["on_error"] == "skip" and not jobs.self_contained and todo:
+        raise ValueError(
+            "on_error='skip' cannot leave an image out here: blocks of this mosaic share costly "
+            "work (a rechunk, an overlap, persisted data), which runs as ordinary tasks of dask. "
+            "Open the collection in chunks that need no rechunk, or use on_error='raise'."
+        )
+    return jobs
+
+
+def _check_visible(writing: _Writing, target: Target | Transaction, outcome: Outcome) -> None:
+    """Notice workers that write somewhere else: to memory or a disk of their own."""
+    if isinstance(target, Target) and not target.journal.marked(outcome.job):
+        raise RuntimeError(
+            f"a worker has written a block, but it is not in {writing.place.name!r} as seen from "
+            "here: the store is in memory, or on a disk that the workers do not share. Write to "
+            "a folder that all of them see, or to an object store."
+        )
+
+
+def _complete(writing: _Writing) -> None:
+    """Check that all blocks are there, and say so in the store."""
+    journal = writing.journal
+    missing = writing.plan.jobs - len(journal.done())
+    if missing > 0:
+        raise RuntimeError(
+            f"{missing} of {writing.plan.jobs} blocks are not in {writing.place.name!r}, though "
+            "all tasks have ended: the workers write to another place than the one that is seen "
+            "from here. Write to a folder that all of them see, or to an object store."
+        )
+    writing.settle_attributes(writing.place.store, journal.notes())
+    journal.finish()
+
+
+def _write_in_transaction(writing: _Writing, mode: Mode, rules: dict[str, Any]) -> None:
+    """Write into forks of a session of Icechunk, and let the session take them up at the end."""
+    place = writing.place
+    if mode == "resume":
+        raise ValueError(
+            "mode='resume' has nothing to go on with in a session of Icechunk: what an "
+            "interrupted run has written was never committed. Write with mode='w-' or 'w' in a new "
+            "session."
+        )
+    if mode == "w-":
+        _refuse_existing(place)
+    if place.session.has_uncommitted_changes:
+        raise ValueError(
+            "the session of Icechunk has changes that are not committed, so it cannot be forked "
+            "for the workers. Commit them first, and write the mosaic in a new session."
+        )
+    fork = place.session.fork()
+    journal = Journal(fork.store, place.path, writing.options["zarr_format"])
+    if mode == "w":
+        journal.clear()
+    writing.write_template(fork.store)
+    journal.begin(writing.plan.jobs, writing.identity)
+    journal.finish()  # nobody sees it before the session is committed, and then it is true
+    skipped: set[str] = set()
+
+    def take_up(outcome: Outcome) -> None:
+        fork.merge(outcome.changes)
+        skipped.update(outcome.skipped)
+
+    target = Transaction(pickle.dumps(fork), place.path)
+    _run(writing, target, range(writing.plan.jobs), rules, take_up)
+    writing.settle_attributes(fork.store, sorted(skipped))
+    place.session.merge(fork)
+
+
+# -- opening --------------------------------------------------------------------------------------
+
+
+def open_mosaic(
+    store: Any,
+    *,
+    group: str | None = None,
+    allow_incomplete: bool = False,
+    storage_options: dict[str, Any] | None = None,
+    **options: Any,
+) -> xr.Dataset:
+    """Open a mosaic that `to_zarr` has written, and refuse one that is not whole.
+
+    Parameters
+    ----------
+    store : str, Path or zarr store
+        Where it is.
+    group : str, optional
+        Its group in the store.
+    allow_incomplete : bool, default: False
+        Open a mosaic of which blocks are missing too; they are masked or 0.
+    storage_options : dict, optional
+        For a URL, what `fsspec` needs.
+    **options
+        Passed on to ``xarray.open_zarr``: ``chunks``, ``mask_and_scale`` ...
+
+    Returns
+    -------
+    xarray.Dataset
+        The mosaic, lazily.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no store.
+    IncompleteMosaicError
+        Blocks are missing.
+    ValueError
+        The store was written by something else.
+
+    Notes
+    -----
+    Without qmosaic the state of a store is the attribute ``state`` of its group ``_qmosaic``:
+    "writing" or "complete".
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, qmosaic as qm, zarr
+    >>> store = zarr.storage.MemoryStore()
+    >>> qm.to_zarr(xr.Dataset({"red": ("x", np.ones(4))}), store)
+    >>> qm.open_mosaic(store)["red"].values
+    array([1., 1., 1., 1.])
+    >>> zarr.open_group(store)["_qmosaic"].attrs["state"]
+    'complete'
+    """
+    place = open_place(store, group, storage_options)
+    found = place.zarr_format()
+    if found is None:
+        raise FileNotFoundError(
+            f"there is no mosaic at {place.name!r}"
+            + (f" in group {place.path!r}" if place.path else "")
+            + ": no Zarr group is there. Check the path."
+        )
+    journal = place.journal(found)
+    state = journal.read()
+    if state is None and not allow_incomplete:
+        raise ValueError(
+            f"the store {place.name!r} has no group {GROUP!r}: it was not written by "
+            "qmosaic.to_zarr, or ended while it was laid out, so nothing tells whether it is "
+            "whole. Open it with xarray.open_zarr, or write it with qmosaic.to_zarr."
+        )
+    if state is not None and state["state"] != "complete" and not allow_incomplete:
+        raise IncompleteMosaicError(
+            f"the mosaic in {place.name!r} is not whole: {len(journal.done())} of "
+            f"{state['blocks']} blocks are there. Go on with qmosaic.to_zarr(mosaic, store, "
+            "mode='resume'), or open what is there with allow_incomplete=True."
+        )
+    options.setdefault("consolidated", False)
+    opened: xr.Dataset = xr.open_zarr(place.store, group=place.path or None, **options)
+    return opened

@@ -1,0 +1,166 @@
+"""What a mosaic will cost, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+
+import xarray as xr
+
+from qmosaic.graph import Reads, make_jobs, survey
+from qmosaic.layout import lay_out
+from qmosaic.store import as_dataset
+from qmosaic.writing import Plan
+
+INDEX_BYTES = 4
+"""Bytes a pixel for the winners' positions: 2 up to 32 767 images, and a copy while a band is
+taken."""
+
+MASK_BYTES = 3
+"""Bytes a pixel for the masks of a comparison: which images are valid, better, and were before."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What writing a mosaic takes; printing it gives a table.
+
+    Attributes
+    ----------
+    images : int
+        The most images that are compared.
+    blocks : int
+        Jobs: boxes of the map that are computed and written, each by one task.
+    tasks : int
+        Tasks that the scheduler sees in all, over all batches.
+    quality_bytes : int
+        Decoded size of the quality, all of which is read (less with ``upper_bound``).
+    most_band_bytes : int
+        Decoded size of the other bands; what is read of them is decided by who wins.
+    written_bytes : int
+        Decoded size of the mosaic.
+    peak_bytes : int
+        What a worker thread needs at most, on top of the bare process.
+    deferred : bool
+        Whether a block is one task that reads only what won. If not, blocks share costly work (a
+        rechunk, an overlap, persisted data), and everything is read.
+    """
+
+    images: int
+    blocks: int
+    tasks: int
+    quality_bytes: int
+    most_band_bytes: int
+    written_bytes: int
+    peak_bytes: int
+    deferred: bool
+
+    def __str__(self) -> str:
+        way = "reads only what won" if self.deferred else "reads everything: blocks share work"
+        rows = {
+            "images": f"{self.images}",
+            "blocks": f"{self.blocks}, {self.tasks} tasks; {way}",
+            "quality": f"{_size(self.quality_bytes)}, all of it read",
+            "other bands": f"at most {_size(self.most_band_bytes)} read",
+            "mosaic": f"{_size(self.written_bytes)} written",
+            "memory": f"{_size(self.peak_bytes)} a worker thread, on top of the bare process",
+        }
+        return "\n".join(f"{name:<12}{text}" for name, text in rows.items())
+
+
+def _size(number: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:.3g} TB"
+
+
+def explain(
+    mosaic: xr.Dataset | xr.DataArray,
+    *,
+    chunks: Mapping[Hashable, int] | None = None,
+    shards: Mapping[Hashable, int] | None = None,
+) -> Explanation:
+    """Say what writing a mosaic takes: images, tasks, bytes, memory. Nothing is computed.
+
+    Parameters
+    ----------
+    mosaic : xarray.Dataset or xarray.DataArray
+        A lazy mosaic.
+    chunks, shards : mapping of hashable to int, optional
+        As `to_zarr` is to be told.
+
+    Returns
+    -------
+    Explanation
+        Sizes in bytes, decoded. The peak is an upper estimate: what a task holds of the chunks
+        that it reads (twice, for decoding and arithmetic), the running best with its index and
+        masks, and the chunk or shard that is written (twice, for encoding).
+
+    Raises
+    ------
+    TypeError
+        It is neither Dataset nor DataArray.
+    ValueError
+        It is not lazy, or `chunks` or `shards` cannot be right.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, qmosaic as qm
+    >>> collection = xr.Dataset({"quality": (("time", "y", "x"), np.ones((9, 64, 64), "uint8"))})
+    >>> mosaic = qm.quality_mosaic(collection.chunk(time=1, y=32, x=32), "quality")
+    >>> explanation = qm.explain(mosaic)
+    >>> explanation.images, explanation.blocks, explanation.quality_bytes
+    (9, 4, 36864)
+    """
+    dataset = as_dataset(mosaic)
+    layout = lay_out(dataset, {}, chunks, shards, 3)
+    plan = layout.plan
+    whole = plan.whole_axes()
+    if not whole:
+        raise ValueError(
+            "explain() got a mosaic in memory: nothing of it is left to be computed. Make it of a "
+            "collection that is backed by dask, for instance with collection.chunk(time=1)."
+        )
+    arrays = [(layout.encoded.variables[name].data, axes) for name, axes in whole.items()]
+    jobs = make_jobs(arrays, _KeysOf(plan), range(plan.jobs), "explain")
+    reads = survey([array for array, _ in arrays])
+    graph_tasks = plan.jobs + 2
+    if not jobs.self_contained:
+        graph_tasks = len(jobs.batch(range(plan.jobs))[0])
+    return Explanation(
+        images=max((r.images for r in reads), default=0),
+        blocks=plan.jobs,
+        tasks=graph_tasks,
+        quality_bytes=sum(r.total for r in reads if r.quality),
+        most_band_bytes=sum(r.total for r in reads if not r.quality),
+        written_bytes=sum(v.bytes for group in plan.groups for v in group.variables),
+        peak_bytes=_peak(plan, reads),
+        deferred=jobs.self_contained,
+    )
+
+
+def _peak(plan: Plan, reads: list[Reads]) -> int:
+    """Add up what is alive at the same time in one job."""
+    most = 0
+    deciding = [r for r in reads if r.quality]
+    outcome = sum(r.itemsize + INDEX_BYTES for r in deciding) + MASK_BYTES
+    for group in plan.groups:
+        written = max(v.unit_bytes for v in group.variables)
+        most = max(most, group.pixels * outcome + 2 * written)
+    return most + max((r.held for r in reads), default=0)
+
+
+@dataclass(frozen=True)
+class _KeysOf:
+    """Stands for the work of a plan where only its keys are asked for."""
+
+    plan: Plan
+
+    def keys(self, job: int) -> list[object]:
+        """See `qmosaic.graph.Work`."""
+        return self.plan.keys(job)
+
+    def __call__(self, job: int, chunks: object) -> None:
+        """See `qmosaic.graph.Work`."""
+        raise NotImplementedError("a plan that is explained is not run")

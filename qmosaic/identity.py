@@ -1,0 +1,132 @@
+"""What makes a mosaic the mosaic that it is, and how two of them differ.
+
+A run that goes on with a store has to make the very mosaic that is half written there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any
+
+import dask
+import xarray as xr
+from dask.base import tokenize
+
+from qmosaic.journal import FORMAT
+from qmosaic.mosaic import PREFIX
+
+SECTIONS = {
+    "rules": "rules",
+    "grid": "grid",
+    "bands": "bands",
+    "static": "variables without images",
+    "inputs": "inputs",
+    "expression": "computation",
+}
+"""What is compared, in the order in which differences are told, and what it is called."""
+
+
+def identify(
+    dataset: xr.Dataset,
+    encoding: Mapping[Hashable, Mapping[str, Any]],
+    inputs: str | None,
+) -> dict[str, Any]:
+    """Describe a mosaic.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        What is to be written.
+    encoding : mapping
+        How each variable is stored.
+    inputs : str, optional
+        A name for the inputs, in place of the names that dask gives them.
+
+    Returns
+    -------
+    dict
+        Of strings and dicts of strings, as JSON keeps them.
+    """
+    lazy = {n: v for n, v in dataset.variables.items() if v.chunks is not None}
+    memory = {n: v for n, v in dataset.variables.items() if v.chunks is None}
+    on_grid = set(dataset.coords)
+    names = {str(n): inputs or _inputs(v.data) for n, v in lazy.items()}
+    made = {str(n): inputs or v.data.name for n, v in lazy.items()}
+    found: dict[str, Any] = {
+        "rules": {k: v for k, v in dataset.attrs.items() if str(k).startswith(PREFIX)},
+        "grid": {str(n): _token(v) for n, v in memory.items() if n in on_grid},
+        "bands": {
+            str(n): f"{v.dtype} {dict(zip(map(str, v.dims), v.shape, strict=True))}, stored as "
+            f"{_in_words(encoding.get(n, {}))}"
+            for n, v in lazy.items()
+        },
+        "static": {str(n): _token(v) for n, v in memory.items() if n not in on_grid},
+        "inputs": names,
+        "expression": made,
+        "dask": dask.__version__,
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(found, default=str))
+    return plain
+
+
+def _inputs(array: Any) -> str:
+    """Name what an array rests on, whatever is made of it."""
+    graph = array.__dask_graph__()
+    dependencies = getattr(graph, "dependencies", None) or {array.name: ()}
+    return str(tokenize(sorted(str(name) for name, needs in dependencies.items() if not needs)))
+
+
+def _token(variable: xr.Variable) -> str:
+    return str(tokenize(variable.dims, variable.values, str(variable.dtype)))
+
+
+def _in_words(encoding: Mapping[str, Any]) -> str:
+    return ", ".join(f"{k} {v}" for k, v in sorted(encoding.items())) or "it is"
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Tell how two descriptions differ, in words; nothing where they do not.
+
+    What follows from another difference (other inputs make another computation) is left out.
+    """
+    for section, title in SECTIONS.items():
+        found = list(_differing(title, old.get(section, {}), new[section]))
+        if found and section in ("inputs", "expression") and old.get("dask") != new["dask"]:
+            found.append(
+                f"dask was {old.get('dask')}, is {new['dask']}, which may name the same inputs "
+                "otherwise"
+            )
+        if found:
+            return found
+    return []
+
+
+def _differing(title: str, old: Any, new: Any) -> Iterator[str]:
+    opaque = title not in ("rules", "bands")
+    for name in sorted(set(old) | set(new)):
+        was, now = old.get(name), new.get(name)
+        if was == now:
+            continue
+        if was is None or now is None:
+            yield f"{title}: {name!r} is only in the {'mosaic' if was is None else 'store'}"
+        elif opaque:
+            yield f"{title}: those of {name!r} are others"
+        else:
+            yield f"{title}: {name} was {was!r}, is {now!r}"
+
+
+def check_format(found: Mapping[str, Any], name: str) -> None:
+    """Refuse a journal that another version has written.
+
+    Raises
+    ------
+    ValueError
+        It has another format.
+    """
+    if found.get("format") != FORMAT:
+        raise ValueError(
+            f"the store {name!r} was begun in version {found.get('format')!r} of the journal's "
+            f"format, this is version {FORMAT}: its state cannot be understood. Go on with the "
+            "version of qmosaic that began it, or write anew with mode='w'."
+        )

@@ -1,0 +1,396 @@
+"""How a mosaic is cut into jobs, and what a job does: whole chunks of the store, each by one task.
+
+A job is a box of the map. It makes everything that lies in it, band by band, and writes whole
+chunks (or whole shards), so no two jobs ever touch the same one.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import math
+import pickle
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import zarr
+
+from qmosaic.journal import Journal
+from qmosaic.kernels import Array
+from qmosaic.reading import ChunkReadError, Reading, reading_as
+
+BAND = "band"
+"""The dimension of the bands in a mosaic that is one array: its bands are of one decision."""
+
+stopped: set[str] = set()
+"""The runs in this process whose remaining jobs are not wanted any more."""
+
+
+class Stopped(RuntimeError):
+    """The run of this job has failed or was interrupted."""
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A band of a mosaic, in blocks that can be written one by one.
+
+    Attributes
+    ----------
+    name : hashable
+        Its name in the dataset and in the store.
+    key : str
+        The name of its dask array.
+    dims : tuple of hashable
+        Its dimensions.
+    shape, block, unit : tuple of int
+        Its size, that of the blocks of the dask array, and that of what is written at once: a
+        chunk or shard of the store, or a block that holds whole ones.
+    """
+
+    name: Hashable
+    key: str
+    dims: tuple[Hashable, ...]
+    shape: tuple[int, ...]
+    block: tuple[int, ...]
+    unit: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def unit_bytes(self) -> int:
+        """The size of what is written at once."""
+        sizes = (min(u, n) for u, n in zip(self.unit, self.shape, strict=True))
+        return math.prod(sizes) * self.dtype.itemsize
+
+    @property
+    def bytes(self) -> int:
+        """The size of the whole variable."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def pieces(self, box: Mapping[Hashable, slice]) -> Iterator[tuple[slice, ...]]:
+        """Cut what lies in a box into units."""
+        steps = []
+        for dim, size, unit in zip(self.dims, self.shape, self.unit, strict=True):
+            span = box.get(dim, slice(0, size))
+            stop = min(span.stop, size)
+            starts = range(span.start, stop, unit)
+            steps.append([slice(start, min(start + unit, stop)) for start in starts])
+        return itertools.product(*steps)
+
+    def blocks(self, piece: tuple[slice, ...]) -> Iterator[tuple[tuple[int, ...], Any]]:
+        """Number the blocks of a piece; with each goes its place in the piece."""
+        per_dim = [
+            [
+                (start // block, slice(start - s.start, min(start + block, s.stop) - s.start))
+                for start in range(s.start, s.stop, block)
+            ]
+            for s, block in zip(piece, self.block, strict=True)
+        ]
+        for parts in itertools.product(*per_dim):
+            yield tuple(n for n, _ in parts), tuple(s for _, s in parts)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Variables that are written by the same jobs, as they rest on the same decision.
+
+    Attributes
+    ----------
+    variables : tuple of Variable
+        The variables.
+    box : dict
+        For each dimension along which jobs follow each other, the length of a job.
+    """
+
+    variables: tuple[Variable, ...]
+    box: dict[Hashable, int]
+
+    @cached_property
+    def counts(self) -> tuple[int, ...]:
+        """The number of jobs along each dimension of the box."""
+        sizes = dict(zip(self.variables[0].dims, self.variables[0].shape, strict=True))
+        return tuple(math.ceil(sizes[d] / length) for d, length in self.box.items())
+
+    @property
+    def jobs(self) -> int:
+        """The number of jobs."""
+        return math.prod(self.counts)
+
+    @property
+    def pixels(self) -> int:
+        """The pixels of a job."""
+        sizes = dict(zip(self.variables[0].dims, self.variables[0].shape, strict=True))
+        return math.prod(min(length, sizes[d]) for d, length in self.box.items())
+
+    def place(self, job: int) -> dict[Hashable, slice]:
+        """Give the box of a job."""
+        index = np.unravel_index(job, self.counts) if self.counts else ()
+        return {
+            dim: slice(int(i) * length, (int(i) + 1) * length)
+            for i, (dim, length) in zip(index, self.box.items(), strict=True)
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs of a mosaic, numbered through the groups."""
+
+    groups: tuple[Group, ...]
+
+    @property
+    def jobs(self) -> int:
+        """The number of jobs."""
+        return sum(group.jobs for group in self.groups)
+
+    def find(self, job: int) -> tuple[Group, dict[Hashable, slice]]:
+        """Give the group and the box of a job."""
+        for group in self.groups:
+            if job < group.jobs:
+                return group, group.place(job)
+            job -= group.jobs
+        raise IndexError(f"there is no job {job}")
+
+    def keys(self, job: int) -> list[Any]:
+        """Name the chunks that a job needs, in order."""
+        group, box = self.find(job)
+        return [
+            (variable.key, *block)
+            for variable in group.variables
+            for piece in variable.pieces(box)
+            for block, _ in variable.blocks(piece)
+        ]
+
+    def whole_axes(self) -> dict[Hashable, set[int]]:
+        """Name, for each variable, the axes along which a job has all of it."""
+        return {
+            v.name: {axis for axis, dim in enumerate(v.dims) if dim not in group.box}
+            for group in self.groups
+            for v in group.variables
+        }
+
+
+def make_plan(dataset: xr.Dataset, units: Mapping[Hashable, tuple[int, ...]]) -> Plan:
+    """Cut the lazy variables of a dataset into jobs.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        Its dask-backed variables have blocks of one size each, aligned with `units`.
+    units : mapping
+        The chunks of the store, or the shards where there are any, of each variable.
+    """
+    groups: list[list[Variable]] = []
+    boxes: list[dict[Hashable, int]] = []
+    for variable in sorted(_lazy_variables(dataset, units), key=lambda v: len(v.dims)):
+        for number, box in enumerate(boxes):
+            joined = _join(box, variable)
+            if joined is not None:
+                groups[number].append(variable)
+                boxes[number] = joined
+                break
+        else:
+            groups.append([variable])
+            boxes.append(
+                {
+                    dim: unit
+                    for dim, unit in zip(variable.dims, variable.unit, strict=True)
+                    if dim != BAND or len(variable.dims) < 3
+                }
+            )
+    return Plan(tuple(Group(tuple(v), box) for v, box in zip(groups, boxes, strict=True)))
+
+
+def _lazy_variables(
+    dataset: xr.Dataset, units: Mapping[Hashable, tuple[int, ...]]
+) -> Iterator[Variable]:
+    for name, variable in dataset.variables.items():
+        if variable.chunks is None or not math.prod(variable.shape):
+            continue
+        block = tuple(c[0] for c in variable.chunks)
+        unit = tuple(max(b, u) for b, u in zip(block, units[name], strict=True))
+        yield Variable(
+            name,
+            variable.data.name,
+            tuple(variable.dims),
+            variable.shape,
+            block,
+            unit,
+            variable.dtype,
+        )
+
+
+def _join(box: dict[Hashable, int], variable: Variable) -> dict[Hashable, int] | None:
+    """Give the box that serves a variable too; None where they have nothing to share."""
+    if len(box) < 2 or not set(box) <= set(variable.dims):
+        return None
+    joined = dict(box)
+    for dim, unit in zip(variable.dims, variable.unit, strict=True):
+        if dim in box:
+            longer, shorter = max(unit, box[dim]), min(unit, box[dim])
+            if longer % shorter:
+                return None
+            joined[dim] = longer
+    return joined
+
+
+def aligned(block: int, unit: int, size: int) -> bool:
+    """Whether blocks hold whole units, or units whole blocks, along a dimension."""
+    return block % unit == 0 or unit % block == 0 or (block >= size and unit >= size)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a job reports.
+
+    Attributes
+    ----------
+    job : int
+        Its number.
+    read, written : int
+        Bytes of source chunks and of blocks, decoded.
+    skipped : list of str
+        The chunks that could not be read, where that is allowed.
+    changes : Any
+        What a transaction has to take up.
+    """
+
+    job: int
+    read: int
+    written: int
+    skipped: list[str]
+    changes: Any = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where jobs write.
+
+    Attributes
+    ----------
+    arrays : dict
+        The arrays of the store.
+    journal : Journal
+        What is told when a block is there.
+    """
+
+    arrays: dict[Hashable, Any]
+    journal: Journal
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """A target whose writes are collected, and become visible all at once later.
+
+    Attributes
+    ----------
+    pickled : bytes
+        A fork of a session of Icechunk; every job works on a copy of its own.
+    path : str
+        The group of the mosaic.
+    """
+
+    pickled: bytes
+    path: str
+
+
+@dataclass(frozen=True)
+class Writer:
+    """What every job does: see `qmosaic.graph.Work`.
+
+    Attributes
+    ----------
+    run : str
+        Names the run.
+    plan : Plan
+        All jobs.
+    target : Target or Transaction
+        Where to write.
+    retries : int
+        How often a source chunk that fails is read again.
+    on_error : {"raise", "skip"}
+        What to do with one that fails for good.
+    """
+
+    run: str
+    plan: Plan
+    target: Target | Transaction
+    retries: int = 0
+    on_error: str = "raise"
+
+    def keys(self, job: int) -> list[Any]:
+        """Name the chunks that a job needs, in order."""
+        return self.plan.keys(job)
+
+    def __call__(self, job: int, chunks: Callable[[], Iterator[Array]]) -> Outcome:
+        """Make and write all that lies in the box of a job."""
+        if self.run in stopped:
+            raise Stopped(f"job {job} was not started: another one had failed")
+        if isinstance(self.target, Transaction):
+            fork = pickle.loads(self.target.pickled)
+            arrays = arrays_of(fork.store, self.target.path, self.plan)
+            outcome = self._make(job, chunks, arrays)
+            return Outcome(job, outcome.read, outcome.written, outcome.skipped, fork)
+        outcome = self._make(job, chunks, self.target.arrays)
+        self.target.journal.mark(job, outcome.skipped)
+        return outcome
+
+    def _make(
+        self, job: int, chunks: Callable[[], Iterator[Array]], arrays: dict[Hashable, Any]
+    ) -> Outcome:
+        """Write a box, anew without an image that cannot be read where that is allowed."""
+        reading = Reading(retries=self.retries, names_errors=True)
+        skipped: list[str] = []
+        while True:
+            try:
+                with reading_as(reading):
+                    written = self._write(job, chunks(), arrays)
+                return Outcome(job, reading.bytes, written, skipped)
+            except ChunkReadError as error:
+                if self.on_error != "skip":
+                    raise
+                reading.excluded[error.collection].update(error.positions)
+                skipped.append(error.where)
+
+    def _write(self, job: int, chunks: Iterator[Array], arrays: dict[Hashable, Any]) -> int:
+        group, box = self.plan.find(job)
+        written = 0
+        for variable in group.variables:
+            array = arrays[variable.name]
+            for piece in variable.pieces(box):
+                values = _assemble(variable, piece, chunks)
+                written += values.nbytes
+                self._store(array, piece, values)
+                del values
+        return written
+
+    def _store(self, array: Any, piece: tuple[slice, ...], values: Array) -> None:
+        try:
+            array[piece] = values
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise OSError(
+                    error.errno,
+                    f"there is no space left where {str(array.store_path)!r} is written. What is "
+                    "written so far stays: free some space and go on with mode='resume'",
+                ) from error
+            raise
+
+
+def _assemble(variable: Variable, piece: tuple[slice, ...], chunks: Iterator[Array]) -> Array:
+    """Put the blocks of a piece together; the blocks come in the order of `Writer.keys`."""
+    places = [place for _, place in variable.blocks(piece)]
+    if len(places) == 1:
+        return np.asarray(next(chunks))
+    values: Array = np.empty(tuple(s.stop - s.start for s in piece), variable.dtype)
+    for place in places:
+        values[place] = next(chunks)
+    return values
+
+
+def arrays_of(store: Any, path: str, plan: Plan) -> dict[Hashable, Any]:
+    """Open the arrays that a plan writes."""
+    group = zarr.open_group(store, path=path, mode="r+", use_consolidated=False)
+    return {v.name: group[str(v.name)] for g in plan.groups for v in g.variables}
