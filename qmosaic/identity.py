@@ -66,7 +66,7 @@ def identify(
         "expression": made,
         "dask": dask.__version__,
     }
-    plain: dict[str, Any] = json.loads(json.dumps(found, default=str))
+    plain: dict[str, Any] = json.loads(json.dumps(found, default=str, sort_keys=True))
     return plain
 
 

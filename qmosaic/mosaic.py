@@ -435,7 +435,8 @@ class _Lazy:
         self.dim = dim
         self.collection = collection
         arrays = [collection[name].data for name in bands_of(collection, dim)]
-        self.token = tokenize([a.name if isinstance(a, da.Array) else "in memory" for a in arrays])
+        names = [a.name for a in arrays if isinstance(a, da.Array)]
+        self.token = tokenize(sorted(names))  # a store lists its bands in any order
         self.times = labels(collection.indexes[dim]) if dim in collection.indexes else None
 
     def _origin(self, band: xr.DataArray) -> Origin:

@@ -139,6 +139,8 @@ def to_zarr(
         return
     if mode == "w-":
         _refuse_existing(place)
+    if mode == "resume":
+        _refuse_others(writing)
     with writing.journal.lock() as lock:
         todo = _open_for_writing(writing, mode)
         if todo is not None:
@@ -311,16 +313,8 @@ def _open_for_writing(writing: _Writing, mode: Mode) -> list[int] | None:
     place, journal, blocks = writing.place, writing.journal, writing.plan.jobs
     if mode == "w-":
         _refuse_existing(place)  # again: somebody may have been faster before the lock was taken
-    found = place.zarr_format() if mode == "resume" else None
-    state = None if found is None else place.journal(found).read()
-    if found is not None and state is None and _has_bands(writing):
-        raise ValueError(
-            f"the store {place.name!r} was not written by qmosaic.to_zarr, so nothing tells what "
-            "of it is complete, and mode='resume' cannot go on with it. Write to another one, or "
-            "pass mode='w' to replace it."
-        )
+    state = _refuse_others(writing) if mode == "resume" else None
     if state is not None:
-        _check_same(writing, state)
         if state["state"] == "complete":
             journal.finish()  # the last run may have ended in the middle of that
             return None
@@ -330,6 +324,24 @@ def _open_for_writing(writing: _Writing, mode: Mode) -> list[int] | None:
     writing.write_template(place.store)
     journal.begin(blocks, writing.identity)
     return list(range(blocks))
+
+
+def _refuse_others(writing: _Writing) -> dict[str, Any] | None:
+    """Refuse to go on with anything but the very mosaic; give the state of the store."""
+    place = writing.place
+    found = place.zarr_format()
+    if found is None:
+        return None
+    state = place.journal(found).read()
+    if state is not None:
+        _check_same(writing, state)
+    elif _has_bands(writing):
+        raise ValueError(
+            f"the store {place.name!r} was not written by qmosaic.to_zarr, so nothing tells what "
+            "of it is complete, and mode='resume' cannot go on with it. Write to another one, or "
+            "pass mode='w' to replace it."
+        )
+    return state
 
 
 def _has_bands(writing: _Writing) -> bool:

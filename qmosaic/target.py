@@ -62,7 +62,7 @@ def open_place(store: Any, group: str | None, storage_options: dict[str, Any] | 
     """
     path = (group or "").strip("/")
     if isinstance(store, Store):
-        return Place(store, path, str(store))
+        return Place(store, path, _name(store))
     if isinstance(store, StorePath):
         return Place(store.store, "/".join(p for p in (store.path, path) if p), str(store))
     if isinstance(store, dict):
@@ -78,6 +78,11 @@ def open_place(store: Any, group: str | None, storage_options: dict[str, Any] | 
         "'s3://bucket/mosaic.zarr', or a store of zarr (zarr.storage.LocalStore, ObjectStore, "
         "the store of an Icechunk session ...)."
     )
+
+
+def _name(store: Store) -> str:
+    root = getattr(store, "root", None) or getattr(store, "path", None)
+    return str(root) if root else str(store)
 
 
 def check_place(place: Place, dataset: xr.Dataset) -> None:

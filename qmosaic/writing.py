@@ -184,7 +184,9 @@ def make_plan(dataset: xr.Dataset, units: Mapping[Hashable, tuple[int, ...]]) ->
     """
     groups: list[list[Variable]] = []
     boxes: list[dict[Hashable, int]] = []
-    for variable in sorted(_lazy_variables(dataset, units), key=lambda v: len(v.dims)):
+    # A store lists its bands in any order, but the numbers of the jobs have to stay.
+    variables = sorted(_lazy_variables(dataset, units), key=lambda v: (len(v.dims), str(v.name)))
+    for variable in variables:
         for number, box in enumerate(boxes):
             joined = _join(box, variable)
             if joined is not None:

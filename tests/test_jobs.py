@@ -1,0 +1,695 @@
+"""The sink as a job: resumed, refused, retried, aligned, bounded, and followed by a person."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import pickle
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any, ClassVar
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from zarr.storage import LocalStore
+
+import qmosaic as qm
+from qmosaic import journal as journal_module
+from qmosaic import reading, store
+from qmosaic.journal import Journal
+from qmosaic.writing import Target
+from tests.job import content, mosaic_of, same_as
+from tests.sources import (
+    CountingArray,
+    as_dataset,
+    chunked,
+    dates,
+    expected,
+    in_store,
+    random_stack,
+)
+
+
+@pytest.fixture
+def values() -> dict[str, np.ndarray]:
+    """Bands of six images, 24 × 24 pixels."""
+    return random_stack(images=6)
+
+
+@pytest.fixture
+def source(tmp_path: Path, values: dict[str, np.ndarray]) -> Path:
+    """Nine blocks on disk."""
+    in_store(values, tmp_path / "in.zarr")
+    return tmp_path / "in.zarr"
+
+
+class Interrupted(Exception):
+    """Stands for whatever ends a job."""
+
+
+def interrupt_after(blocks: int) -> Any:
+    """Make a progress callback that ends the job."""
+
+    def callback(progress: qm.Progress) -> None:
+        if progress.done == blocks:
+            raise Interrupted
+
+    return callback
+
+
+def interrupted(mosaic: xr.Dataset, path: Path, blocks: int = 4, **options: Any) -> None:
+    """Write some blocks of a mosaic, and no more."""
+    with pytest.raises(Interrupted), dask.config.set(scheduler="synchronous"):
+        qm.to_zarr(mosaic, path, progress=interrupt_after(blocks), **options)
+
+
+# -- resume ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_resume_computes_only_what_is_missing(
+    source: Path, tmp_path: Path, values: dict[str, np.ndarray], zarr_format: int
+) -> None:
+    """Complete blocks are not computed again, and the bytes are those of a single run."""
+    out, whole = tmp_path / "out.zarr", tmp_path / "whole.zarr"
+    interrupted(mosaic_of(source), out, zarr_format=zarr_format)
+    told: list[qm.Progress] = []
+    qm.to_zarr(mosaic_of(source), out, mode="resume", progress=told.append, zarr_format=zarr_format)
+    assert told[0].resumed == 4
+    assert [p.done for p in told] == [5, 6, 7, 8, 9]
+    qm.to_zarr(mosaic_of(source), whole, zarr_format=zarr_format)
+    assert content(out) == content(whole)
+    same_as(out, expected(values))
+
+
+def test_resume_of_a_finished_mosaic_does_nothing(source: Path, tmp_path: Path) -> None:
+    """A finished store says so: nothing is computed, nothing is written."""
+    out = tmp_path / "out.zarr"
+    qm.to_zarr(mosaic_of(source), out)
+    before = content(out)
+    with dask.config.set(scheduler=lambda *a, **k: pytest.fail("something was computed")):
+        qm.to_zarr(mosaic_of(source), out, mode="resume")
+    assert content(out) == before
+
+
+def test_resume_starts_where_there_is_nothing(
+    source: Path, tmp_path: Path, values: dict[str, np.ndarray]
+) -> None:
+    """One script, with mode="resume", serves the first run too."""
+    qm.to_zarr(mosaic_of(source), tmp_path / "out.zarr", mode="resume")
+    same_as(tmp_path / "out.zarr", expected(values))
+
+
+def test_resume_after_the_end_came_while_the_store_was_laid_out(
+    source: Path, tmp_path: Path, values: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that is not laid out to its end holds no block: it is begun again."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "begin", lambda *args: (_ for _ in ()).throw(Interrupted))
+        with pytest.raises(Interrupted):
+            qm.to_zarr(mosaic_of(source), tmp_path / "out.zarr")
+    with pytest.raises(ValueError, match="was not written by"):
+        qm.open_mosaic(tmp_path / "out.zarr")
+    qm.to_zarr(mosaic_of(source), tmp_path / "out.zarr", mode="resume")
+    same_as(tmp_path / "out.zarr", expected(values))
+
+
+@pytest.mark.parametrize("step", ["finish", "settle"])
+def test_resume_after_the_end_came_while_the_store_was_finished(
+    source: Path, tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All blocks are there, but the store does not say so yet: the rest is made up for."""
+    out, whole = tmp_path / "out.zarr", tmp_path / "whole.zarr"
+    with monkeypatch.context() as patch:
+        if step == "finish":
+            patch.setattr(
+                LocalStore, "delete_dir", lambda *args: (_ for _ in ()).throw(Interrupted)
+            )
+        else:
+            patch.setattr(
+                store._Writing, "settle_attributes", lambda *a: (_ for _ in ()).throw(Interrupted)
+            )
+        with pytest.raises(Interrupted):
+            qm.to_zarr(mosaic_of(source), out)
+    for lock in out.glob("_qmosaic/lock/*"):
+        lock.write_text(lock.read_text().replace('"pid"', '"former"').replace('"job"', '"x"'))
+    qm.to_zarr(mosaic_of(source), out, mode="resume")
+    qm.to_zarr(mosaic_of(source), whole)
+    assert content(out) == content(whole)
+
+
+def test_resume_into_a_group_keeps_the_others(
+    source: Path, tmp_path: Path, values: dict[str, np.ndarray]
+) -> None:
+    """Each group of a store has a journal of its own."""
+    out = tmp_path / "out.zarr"
+    qm.to_zarr(mosaic_of(source, ties="last"), out, group="last")
+    interrupted(mosaic_of(source), out, group="first")
+    qm.open_mosaic(out, group="last")
+    with pytest.raises(qm.IncompleteMosaicError):
+        qm.open_mosaic(out, group="first")
+    qm.to_zarr(mosaic_of(source), out, mode="resume", group="first")
+    opened = qm.open_mosaic(out, group="first", mask_and_scale=False)
+    np.testing.assert_array_equal(opened["red"], expected(values)["red"])
+
+
+def changed(source: Path, what: str) -> xr.Dataset:
+    """Make another mosaic than `mosaic_of` does."""
+    mosaic = mosaic_of(source)
+    if what == "ties":
+        return mosaic_of(source, ties="last")
+    if what == "grid":
+        return mosaic.assign_coords(x=np.arange(24) + 0.5)
+    if what == "chunks":
+        return mosaic.chunk(y=24)
+    if what == "bands":
+        return mosaic.drop_vars("nir")
+    if what == "elevation":
+        return mosaic.assign(elevation=(("y", "x"), np.ones((24, 24))))
+    other = mosaic["red"] + np.uint16(1)
+    return mosaic.assign(red=mosaic["red"].copy(data=other.data))
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("ties", "qmosaic_ties was 'first', is 'last'"),
+        ("grid", "grid: 'x' is only in the mosaic"),
+        ("chunks", r"bands: .*\(8, 8\).*is.*\(24, 8\)"),
+        ("bands", "bands: 'nir' is only in the store"),
+        ("elevation", "'elevation' is only in the mosaic"),
+        ("arithmetic", "computation: those of 'red'"),
+    ],
+)
+def test_another_mosaic_is_refused(source: Path, tmp_path: Path, what: str, told: str) -> None:
+    """What differs is said, and nothing is touched."""
+    out = tmp_path / "out.zarr"
+    interrupted(mosaic_of(source), out)
+    before = content(out)
+    with pytest.raises(ValueError, match=told):
+        qm.to_zarr(changed(source, what), out, mode="resume")
+    assert content(out) == before
+
+
+def test_other_inputs_are_refused(source: Path, tmp_path: Path) -> None:
+    """The same rules on another collection; named inputs are the caller's word."""
+    in_store(random_stack(images=6, seed=1), tmp_path / "other.zarr")
+    out = tmp_path / "out.zarr"
+    interrupted(mosaic_of(source), out)
+    with pytest.raises(ValueError, match="inputs: those of 'nir' are others"):
+        qm.to_zarr(mosaic_of(tmp_path / "other.zarr"), out, mode="resume")
+
+
+def test_inputs_can_be_named(tmp_path: Path, values: dict[str, np.ndarray]) -> None:
+    """Arrays with random names (signed URLs, objects without a token) can be gone on with."""
+    out = tmp_path / "out.zarr"
+    interrupted(qm.quality_mosaic(chunked(values), "quality"), out, inputs="summer 2020")
+    again = qm.quality_mosaic(chunked(values), "quality")
+    with pytest.raises(ValueError, match="inputs"):
+        qm.to_zarr(again, out, mode="resume")
+    with pytest.raises(ValueError, match="inputs"):
+        qm.to_zarr(again, out, mode="resume", inputs="summer 2021")
+    qm.to_zarr(again, out, mode="resume", inputs="summer 2020")
+    same_as(out, expected(values))
+
+
+def test_another_version_of_the_format_is_refused(source: Path, tmp_path: Path) -> None:
+    """A journal that a later version has written is not guessed at."""
+    out = tmp_path / "out.zarr"
+    interrupted(mosaic_of(source), out)
+    document = out / "_qmosaic" / "zarr.json"
+    document.write_text(document.read_text().replace('"format": 1', '"format": 99'))
+    with pytest.raises(ValueError, match="version 99"):
+        qm.to_zarr(mosaic_of(source), out, mode="resume")
+
+
+def test_a_store_of_somebody_else_is_not_resumed(source: Path, tmp_path: Path) -> None:
+    """Without a journal nothing tells what is complete."""
+    mosaic_of(source).to_zarr(tmp_path / "out.zarr", consolidated=False)
+    before = content(tmp_path / "out.zarr")
+    with pytest.raises(ValueError, match=r"not written by qmosaic\.to_zarr"):
+        qm.to_zarr(mosaic_of(source), tmp_path / "out.zarr", mode="resume")
+    assert content(tmp_path / "out.zarr") == before
+
+
+# -- whole or not ---------------------------------------------------------------------------------
+
+
+def test_a_half_written_store_is_not_taken_for_a_whole_one(source: Path, tmp_path: Path) -> None:
+    """`open_mosaic` refuses it and says how far it is; so do the documented attributes."""
+    out = tmp_path / "out.zarr"
+    interrupted(mosaic_of(source), out)
+    with pytest.raises(qm.IncompleteMosaicError, match=r"4 of 9 blocks.*mode='resume'"):
+        qm.open_mosaic(out)
+    with pytest.raises(FileExistsError, match="mode='resume' goes on"):
+        qm.to_zarr(mosaic_of(source), out)
+    assert zarr.open_group(out)["_qmosaic"].attrs["state"] == "writing"
+    opened = xr.open_zarr(out, consolidated=False)  # xarray does not mind
+    assert set(opened.data_vars) == {"quality", "red", "nir"}
+    assert "interrupted" in opened.attrs["qmosaic_incomplete"]
+    assert qm.open_mosaic(out, allow_incomplete=True)["red"].shape == (24, 24)
+    assert sorted(name for name, _ in zarr.open_group(out).members(max_depth=None))
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_finished_store_says_so(source: Path, tmp_path: Path, zarr_format: int) -> None:
+    """The state is there, and nothing else is left of the writing; also where metadata are
+    consolidated."""
+    out = tmp_path / "out.zarr"
+    qm.to_zarr(mosaic_of(source), out, zarr_format=zarr_format)
+    assert zarr.open_group(out)["_qmosaic"].attrs["state"] == "complete"
+    assert "qmosaic_incomplete" not in qm.open_mosaic(out).attrs
+    left = {p.name for p in (out / "_qmosaic").iterdir()}
+    assert left == ({"zarr.json"} if zarr_format == 3 else {".zgroup", ".zattrs"})
+    assert (out / ".zmetadata").exists() == (zarr_format == 2)
+    assert "nir" in xr.open_zarr(out, consolidated=zarr_format == 2)
+
+
+def test_what_is_no_mosaic_is_not_opened(tmp_path: Path) -> None:
+    """Nothing there, or a store of somebody else: said by name."""
+    with pytest.raises(FileNotFoundError, match=r"nothing\.zarr"):
+        qm.open_mosaic(tmp_path / "nothing.zarr")
+    xr.Dataset({"red": ("x", np.ones(3))}).to_zarr(tmp_path / "x.zarr", consolidated=False)
+    with pytest.raises(ValueError, match=r"xarray\.open_zarr"):
+        qm.open_mosaic(tmp_path / "x.zarr")
+
+
+# -- one writer at a time -------------------------------------------------------------------------
+
+
+def hold(out: Path, **holder: Any) -> None:
+    """Leave the lock of another job in a store."""
+    attributes = {"job": "another", "host": "elsewhere", "pid": 1, "beat": time.time()} | holder
+    node = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+    (out / "_qmosaic" / "lock").mkdir(parents=True, exist_ok=True)
+    (out / "_qmosaic" / "lock" / "zarr.json").write_text(json.dumps(node))
+
+
+@pytest.mark.parametrize("mode", ["w", "resume"])
+def test_a_second_writer_is_refused(source: Path, tmp_path: Path, mode: Any) -> None:
+    """It is told who writes, and touches nothing."""
+    out = tmp_path / "out.zarr"
+    interrupted(mosaic_of(source), out)
+    hold(out, host="node7", pid=4711)
+    before = content(out)
+    with pytest.raises(qm.StoreInUseError, match="4711 on 'node7'"):
+        qm.to_zarr(mosaic_of(source), out, mode=mode)
+    assert content(out) == before
+
+
+def test_a_writer_that_is_gone_holds_nothing(
+    source: Path, tmp_path: Path, values: dict[str, np.ndarray]
+) -> None:
+    """A machine that is lost shows no sign of life: its hold ends."""
+    out = tmp_path / "out.zarr"
+    interrupted(mosaic_of(source), out)
+    hold(out, beat=time.time() - journal_module.LEASE - 1)
+    qm.to_zarr(mosaic_of(source), out, mode="resume")
+    same_as(out, expected(values))
+
+
+def test_a_writer_shows_signs_of_life(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it writes, its sign of life is renewed; a job that lost its hold stops."""
+    monkeypatch.setattr(journal_module, "BEAT", 0.02)
+    out, beats = tmp_path / "out.zarr", set()
+
+    def look(progress: qm.Progress) -> None:
+        time.sleep(0.1)
+        if progress.done == 7:
+            hold(out, host="thief")
+        else:
+            beats.add((out / "_qmosaic/lock/zarr.json").read_bytes())
+
+    with (
+        dask.config.set(scheduler="synchronous"),
+        pytest.raises(qm.StoreInUseError, match="thief"),
+    ):
+        qm.to_zarr(mosaic_of(source), out, progress=look)
+    assert len(beats) > 3
+
+
+# -- faults of the source -------------------------------------------------------------------------
+
+
+class Failing(CountingArray):
+    """An array in memory of which some images fail the first few times they are read."""
+
+    def __init__(self, values: np.ndarray, image: int, times: int) -> None:
+        super().__init__(values)
+        self.image, self.left = image, times
+
+    def __getitem__(self, index: Any) -> Any:
+        if index[0].start <= self.image < index[0].stop and index[1].start == 8 and self.left:
+            with self._lock:
+                self.left -= 1
+            raise OSError("the network is down")
+        return super().__getitem__(index)
+
+
+def failing(values: dict[str, np.ndarray], band: str, image: int, times: int) -> xr.Dataset:
+    """Make a collection of which a chunk fails some times."""
+    arrays = {n: CountingArray(v) for n, v in values.items()}
+    arrays[band] = Failing(values[band], image, times)
+    return as_dataset({n: da.from_array(a, chunks=(1, 8, 24)) for n, a in arrays.items()})
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not wait between attempts."""
+    monkeypatch.setattr(reading, "FIRST_WAIT", 0.0)
+
+
+@pytest.mark.parametrize("band", ["quality", "red"])
+def test_a_chunk_that_fails_twice_and_then_reads(
+    values: dict[str, np.ndarray], tmp_path: Path, band: str
+) -> None:
+    """It is read again, and nothing is missing."""
+    image = int(np.nanargmax(np.nan_to_num(values["quality"][:, 8, 0], nan=-1)))
+    with dask.config.set(scheduler="synchronous"):
+        qm.to_zarr(
+            qm.quality_mosaic(failing(values, band, image, 2), "quality"),
+            tmp_path / "out.zarr",
+            retries=2,
+        )
+        same_as(tmp_path / "out.zarr", expected(values))
+        with pytest.raises(qm.ChunkReadError, match="network is down"):
+            qm.to_zarr(
+                qm.quality_mosaic(failing(values, band, image, 3), "quality"),
+                tmp_path / "again.zarr",
+                retries=1,
+            )
+
+
+def corrupt(source: Path, band: str, image: int, y: int, x: int) -> None:
+    """Cut a chunk short."""
+    chunk = source / band / "c" / str(image) / str(y) / str(x)
+    chunk.write_bytes(chunk.read_bytes()[:7])
+
+
+def masked_there(
+    values: dict[str, np.ndarray], image: int, y: int, x: int
+) -> dict[str, np.ndarray]:
+    """Mask an image in a block of 8 × 8."""
+    quality = values["quality"].copy()
+    quality[image, y * 8 : y * 8 + 8, x * 8 : x * 8 + 8] = np.nan
+    return values | {"quality": quality}
+
+
+@pytest.mark.parametrize("band", ["quality", "red"])
+def test_a_chunk_that_is_corrupt_for_good(
+    source: Path, tmp_path: Path, values: dict[str, np.ndarray], band: str
+) -> None:
+    """The error names image, band, chunk and store; what was written can be gone on with."""
+    corrupt(source, band, 2, 1, 0)
+    out = tmp_path / "out.zarr"
+    with pytest.raises(
+        qm.ChunkReadError, match=rf"'{band}' of image 2020-07-03.*\(2, 1, 0\).*in\.zarr"
+    ):
+        qm.to_zarr(mosaic_of(source), out)
+    qm.to_zarr(mosaic_of(source), out, mode="resume", on_error="skip")
+    opened = qm.open_mosaic(out, mask_and_scale=False)
+    for name, want in expected(masked_there(values, 2, 1, 0)).items():
+        np.testing.assert_array_equal(opened[name].values, want, err_msg=name)
+    (skipped,) = opened.attrs["qmosaic_skipped"]
+    for part in (f"'{band}'", "2020-07-03", "(2, 1, 0)", "in.zarr"):
+        assert part in skipped
+
+
+def test_what_was_skipped_survives_an_interruption(source: Path, tmp_path: Path) -> None:
+    """The first run skips, the second one finishes: the attribute names it all the same."""
+    for y, x in ((0, 0), (2, 2)):
+        corrupt(source, "quality", 2, y, x)
+    out, whole = tmp_path / "out.zarr", tmp_path / "whole.zarr"
+    interrupted(mosaic_of(source), out, on_error="skip")
+    qm.to_zarr(mosaic_of(source), out, mode="resume", on_error="skip")
+    qm.to_zarr(mosaic_of(source), whole, on_error="skip")
+    assert len(qm.open_mosaic(out).attrs["qmosaic_skipped"]) == 2
+    assert content(out) == content(whole)
+
+
+def test_skipping_is_counted_and_logged(
+    source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A person sees that something is missing."""
+    corrupt(source, "quality", 2, 1, 0)
+    told: list[qm.Progress] = []
+    qm.to_zarr(mosaic_of(source), tmp_path / "out.zarr", on_error="skip", progress=told.append)
+    assert told[-1].skipped == 1
+    assert "2020-07-03" in caplog.text
+
+
+def test_skipping_is_refused_where_it_cannot_be_done(
+    values: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    """Where blocks share work, tasks of dask read: nothing can be left out."""
+    mosaic = qm.quality_mosaic(chunked(values).chunk(y=5), "quality")
+    with pytest.raises(ValueError, match="rechunk"):
+        qm.to_zarr(mosaic, tmp_path / "out.zarr", on_error="skip")
+
+
+# -- faults of the target -------------------------------------------------------------------------
+
+
+class FullDisk(LocalStore):
+    """A folder on a disk that has room for a few chunks more."""
+
+    room = 10**9
+
+    async def set(self, key: str, value: Any) -> None:
+        """Write while there is room."""
+        if "/c/" in key and "_qmosaic" not in key:
+            type(self).room -= 1
+            if type(self).room < 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+        await super().set(key, value)
+
+
+def test_a_full_disk(source: Path, tmp_path: Path, values: dict[str, np.ndarray]) -> None:
+    """A clear error; with space freed, resume finishes."""
+    out = tmp_path / "out.zarr"
+    FullDisk.room = 12
+    with pytest.raises(OSError, match=r"no space left.*out\.zarr.*mode='resume'") as caught:
+        qm.to_zarr(mosaic_of(source), FullDisk(out))
+    assert caught.value.errno == errno.ENOSPC
+    with pytest.raises(qm.IncompleteMosaicError):
+        qm.open_mosaic(out)
+    FullDisk.room = 10**9
+    qm.to_zarr(mosaic_of(source), FullDisk(out), mode="resume")
+    same_as(out, expected(values))
+
+
+def test_stores_that_cannot_be_written_safely_are_refused(source: Path, tmp_path: Path) -> None:
+    """Read-only, or unable to delete: said before anything is computed."""
+    with pytest.raises(ValueError, match="read-only"):
+        qm.to_zarr(mosaic_of(source), LocalStore(tmp_path / "out.zarr", read_only=True))
+    archive = zarr.storage.ZipStore(tmp_path / "out.zip", mode="w")
+    with pytest.raises(ValueError, match="ZipStore"):
+        qm.to_zarr(mosaic_of(source), archive)
+
+
+# -- alignment ------------------------------------------------------------------------------------
+
+
+class Recording(LocalStore):
+    """A folder that counts how often each chunk is written."""
+
+    written: ClassVar[Counter[str]] = Counter()
+
+    async def set(self, key: str, value: Any) -> None:
+        """Count and write."""
+        self.written[key] += 1
+        await super().set(key, value)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "shards", "self_contained"),
+    [
+        ({"y": 4, "x": 4}, None, True),
+        ({"y": 16, "x": 8}, None, True),
+        ({"y": 24, "x": 24}, None, True),
+        (None, {"y": 16, "x": 16}, True),
+        ({"y": 4, "x": 4}, {"y": 12, "x": 12}, False),
+        ({"y": 5, "x": 7}, None, False),
+    ],
+)
+def test_no_two_tasks_write_one_chunk(
+    source: Path,
+    tmp_path: Path,
+    values: dict[str, np.ndarray],
+    chunks: Any,
+    shards: Any,
+    self_contained: bool,
+) -> None:
+    """Whatever chunks and shards are asked for, each is written once, whole."""
+    Recording.written.clear()
+    mosaic = mosaic_of(source)
+    qm.to_zarr(mosaic, Recording(tmp_path / "out.zarr"), chunks=chunks, shards=shards)
+    written = {k: n for k, n in Recording.written.items() if k.startswith(("red/c/", "nir/c/"))}
+    assert set(written.values()) == {1}
+    size = shards or chunks
+    per_dim = {d: -(-24 // n) for d, n in size.items()}
+    assert len(written) == 2 * per_dim["y"] * per_dim["x"]
+    same_as(tmp_path / "out.zarr", expected(values))
+    array = zarr.open_group(tmp_path / "out.zarr")["red"]
+    assert array.chunks == tuple((chunks or {"y": 8, "x": 8}).values())
+    assert array.shards == (tuple(shards.values()) if shards else None)
+    assert qm.explain(mosaic, chunks=chunks, shards=shards).deferred == self_contained
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        ({"shards": {"y": 12}}, "chunks of 8"),
+        ({"shards": {"y": 16}, "zarr_format": 2}, "format 2"),
+        ({"chunks": {"lat": 16}}, "'lat'"),
+        ({"chunks": {"y": 0}}, "above 0"),
+        ({"chunks": {"y": 2.5}}, "above 0"),
+        ({"chunks": (16, 16)}, "which dimension"),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused(
+    source: Path, tmp_path: Path, sizes: dict[str, Any], told: str
+) -> None:
+    """With the reason, before anything is written."""
+    with pytest.raises(ValueError, match=told):
+        qm.to_zarr(mosaic_of(source), tmp_path / "out.zarr", **sizes)
+    assert not (tmp_path / "out.zarr").exists()
+
+
+def test_bands_of_one_array_share_a_decision(tmp_path: Path, values: dict[str, np.ndarray]) -> None:
+    """Rule 1 for a DataArray with a band dimension: the quality of a block is read once."""
+    sources = {n: CountingArray(v.astype("float64")) for n, v in values.items()}
+    bands = [da.from_array(a, chunks=(1, 8, 8)) for a in sources.values()]
+    array = xr.DataArray(
+        da.stack(bands, axis=1),
+        {"time": dates(6), "band": np.array(list(sources), dtype=object)},
+        ("time", "band", "y", "x"),
+        name="bands",
+    )
+    for counted in sources.values():
+        counted.calls.clear()
+    qm.to_zarr(qm.quality_mosaic(array, "quality"), tmp_path / "out.zarr")
+    reads = sum((c[0].stop - c[0].start) for c in sources["quality"].calls)
+    assert reads == 6 * 9
+    opened = qm.open_mosaic(tmp_path / "out.zarr")
+    np.testing.assert_array_equal(opened["bands"].sel(band="red"), expected(values)["red"])
+
+
+# -- bounded graphs -------------------------------------------------------------------------------
+
+
+def writing_of(mosaic: xr.Dataset, path: Path) -> tuple[Any, list[int]]:
+    """Prepare a writing up to the point where tasks go to a scheduler."""
+    place = store.open_place(path, None, None)
+    writing = store._prepare(mosaic, place, None, None, None, {})
+    todo = store._open_for_writing(writing, "w")
+    target = Target(store.arrays_of(place.store, "", writing.plan), writing.journal)
+    rules = {"retries": 3, "on_error": "raise"}
+    assert todo is not None
+    return store._make_jobs(writing, target, todo, rules), todo
+
+
+@pytest.mark.parametrize("images", [10, 100])
+def test_the_graph_of_a_large_mosaic_is_small(tmp_path: Path, images: int) -> None:
+    """20 000 blocks of four bands: at most 2 kB a block travel, whatever the number of images."""
+    group = zarr.open_group(tmp_path / "in.zarr", mode="w")
+    for name, dtype in (("B2", "uint16"), ("B3", "uint16"), ("B4", "uint16"), ("cloud", "uint8")):
+        group.create_array(
+            name,
+            shape=(images, 200 * 16, 100 * 16),
+            chunks=(1, 16, 16),
+            dtype=dtype,
+            dimension_names=("time", "y", "x"),
+        )
+    collection = xr.open_zarr(tmp_path / "in.zarr", chunks={}, consolidated=False)
+    collection["quality"] = qm.scores.inverse(collection["cloud"])
+    mosaic = qm.quality_mosaic(collection.drop_vars("cloud"), "quality")
+    jobs, todo = writing_of(mosaic, tmp_path / "out.zarr")
+    assert len(todo) == 20_000
+    size = 0
+    for first in range(0, len(todo), 64):
+        graph, keys = jobs.batch(todo[first : first + 64])
+        assert len(graph) == len(keys) + 2
+        size += len(pickle.dumps(graph))
+    assert size / len(todo) < 700
+
+
+@pytest.mark.parametrize("kind", ["plain", "rechunked", "derived"])
+def test_every_kind_of_mosaic_is_written(
+    tmp_path: Path, values: dict[str, np.ndarray], kind: str
+) -> None:
+    """Blocks that share work go as ordinary tasks; months and arithmetic on mosaics go too."""
+    collection = chunked(values)
+    if kind == "rechunked":
+        mosaic = qm.quality_mosaic(collection.chunk(y=5), "quality")
+    elif kind == "derived":
+        mosaic = qm.quality_mosaic(collection, "quality")
+        mosaic = (mosaic + 1).assign(red=mosaic["red"].T, quality=mosaic["quality"])
+    else:
+        mosaic = qm.quality_mosaic(collection, "quality")
+    qm.to_zarr(mosaic, tmp_path / "out.zarr")
+    want = expected(values)
+    if kind == "derived":
+        want |= {"nir": want["nir"] + 1, "red": want["red"].T}
+    same_as(tmp_path / "out.zarr", want)
+
+
+def test_a_month_each(tmp_path: Path, values: dict[str, np.ndarray]) -> None:
+    """Mosaics that are put together along time are written month by month."""
+    parts = [values | {n: v[i::2] for n, v in values.items()} for i in (0, 1)]
+    mosaics = [qm.quality_mosaic(chunked(p), "quality") for p in parts]
+    months = xr.concat(mosaics, xr.Variable("month", [7, 8]))
+    qm.to_zarr(months, tmp_path / "out.zarr")
+    opened = qm.open_mosaic(tmp_path / "out.zarr", mask_and_scale=False)
+    for i, part in enumerate(parts):
+        np.testing.assert_array_equal(opened["red"][i].values, expected(part)["red"])
+
+
+# -- progress -------------------------------------------------------------------------------------
+
+
+def test_a_program_can_follow(source: Path, tmp_path: Path) -> None:
+    """A callback gets blocks, bytes, rate and time left."""
+    told: list[qm.Progress] = []
+    with dask.config.set(scheduler="synchronous"):
+        qm.to_zarr(mosaic_of(source), tmp_path / "out.zarr", progress=told.append)
+    assert [p.done for p in told] == list(range(1, 10))
+    last = told[-1]
+    assert (last.total, last.resumed, last.seconds_left) == (9, 0, 0)
+    assert last.bytes_written == 24 * 24 * (4 + 2 + 8)
+    whole = 6 * 24 * 24
+    assert whole * 4 <= last.bytes_read <= whole * (4 + 2 + 8)
+    assert 0 < told[0].rate
+    assert 0 < told[0].seconds_left < float("inf")
+
+
+def test_a_log_can_follow(
+    source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: Any
+) -> None:
+    """Where there is no terminal, a line now and then says all of it."""
+    monkeypatch.setattr("qmosaic.progress.LOG_EVERY", 0.0)
+    with caplog.at_level(logging.INFO, "qmosaic"):
+        qm.to_zarr(mosaic_of(source), tmp_path / "out.zarr")
+    lines = [r.message for r in caplog.records]
+    assert len(lines) == 10
+    assert lines[-1].startswith("9 / 9 blocks, ")
+    for part in ("B read", "B written", "blocks/s", "left"):
+        assert part in lines[0]
+
+
+def test_a_person_can_follow(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The bar shows blocks, bytes, rate and time left."""
+    qm.to_zarr(mosaic_of(source), tmp_path / "out.zarr", progress=True)
+    bar = capsys.readouterr().err
+    for part in ("9/9", "100%", "B read", "B written", "block/s"):
+        assert part in bar
