@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -68,7 +69,7 @@ def _run_on_cluster(client: Any, jobs: Jobs, numbers: list[int], report: Report)
         window = max(FEWEST_ALIVE, JOBS_PER_THREAD * sum(client.nthreads().values()))
         size = max(1, window // 4)
         while len(alive) <= window - size:
-            batch = [number for number, _ in zip(todo, range(size), strict=False)]
+            batch = list(itertools.islice(todo, size))
             if not batch:
                 return
             futures = client.get(*jobs.batch(batch), sync=False)

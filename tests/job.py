@@ -68,4 +68,6 @@ def same_as(path: Path, expected: dict[str, np.ndarray]) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    from tests import job  # so that functions have the name that they have elsewhere
+
+    job.main(*sys.argv[1:])
