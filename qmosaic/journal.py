@@ -137,18 +137,20 @@ class Journal:
     def clear(self) -> None:
         """Remove all that is in the group of the mosaic but the lock."""
 
-        async def remove(folder: str, kept: str) -> None:
-            prefix = f"{folder}/" if folder else ""
-            for name in [n async for n in self.store.list_dir(folder)]:
-                if name == kept:
-                    continue
-                if await self.store.exists(prefix + name):
-                    await self.store.delete(prefix + name)
-                else:
-                    await self.store.delete_dir(prefix + name)
+        async def remove() -> None:
+            prefix = f"{self.path}/" if self.path else ""
+            lock = self._key("lock") + "/"
+            keys = [key async for key in self.store.list_prefix(prefix)]
+            parts = [key.removeprefix(prefix).partition("/") for key in keys]
+            for key, (name, _, _) in zip(keys, parts, strict=True):
+                if name == GROUP and not key.startswith(lock):
+                    await self.store.delete(key)
+            for folder in {name for name, slash, _ in parts if slash and name != GROUP}:
+                await self.store.delete_dir(prefix + folder)
+            for file in (name for name, slash, _ in parts if not slash):
+                await self.store.delete(prefix + file)
 
-        sync(remove(self.path, GROUP))
-        sync(remove(self._key(""), "lock"))
+        sync(remove())
         self._create(GROUP, {})
 
     def _mark_of(self, block: int) -> str:

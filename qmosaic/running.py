@@ -16,6 +16,7 @@ from dask.callbacks import Callback
 from dask.system import CPU_COUNT
 
 from qmosaic.graph import Jobs
+from qmosaic.writing import Stopped, stopped
 
 JOBS_PER_THREAD = 8
 """How many jobs a scheduler knows of at a time for each thread that works."""
@@ -148,25 +149,30 @@ def _run_here(scheduler: Any, jobs: Jobs, numbers: list[int], report: Report) ->
                     for key, outcome in zip(keys, outcomes, strict=True):
                         reporter.tell(key, outcome)
             except BaseException:
-                batches.stop()
+                stop()
                 raise
+
+        def stop() -> None:
+            batches.stop()
+            stopped.add(jobs.name)  # jobs of a batch that has begun end at once
 
         if lanes == 1:
             lane()
         else:
-            _run_lanes(lane, lanes, batches)
+            _run_lanes(lane, lanes, stop)
 
 
-def _run_lanes(lane: Callable[[], None], lanes: int, batches: _Batches) -> None:
+def _run_lanes(lane: Callable[[], None], lanes: int, stop: Callable[[], None]) -> None:
     with ThreadPoolExecutor(lanes, thread_name_prefix="qmosaic-lane") as pool:
         running = [pool.submit(lane) for _ in range(lanes)]
         try:
             done, _ = wait(running, return_when=FIRST_EXCEPTION)
         except BaseException:
-            batches.stop()
+            stop()
             raise
-        for future in done:
-            future.result()
+        errors = [error for future in done if (error := future.exception())]
+        for error in sorted(errors, key=lambda error: isinstance(error, Stopped)):
+            raise error
 
 
 class _Batches(Iterable[list[int]]):
