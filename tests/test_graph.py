@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import tracemalloc
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import dask
 import dask.array as da
@@ -15,6 +16,7 @@ import xarray as xr
 from dask._task_spec import DataNode, Task
 from dask.array.core import getter
 from dask.blockwise import Blockwise
+from zarr.storage import LocalStore
 
 import qmosaic as qm
 from qmosaic.graph import Stack, defer
@@ -541,6 +543,59 @@ def test_a_band_dimension_as_stackstac_has_it(tmp_path: Path) -> None:
     for name, want in expected(values).items():
         np.testing.assert_array_equal(mosaic.sel(band=name).values, want)
     xr.testing.assert_identical(array.qmosaic.quality_mosaic("quality"), mosaic)
+
+
+# -- latency --------------------------------------------------------------------------------------
+
+
+class Far(LocalStore):
+    """A folder on the other side of the world: every chunk takes its time."""
+
+    now: ClassVar[list[int]] = []
+    most = 0
+
+    async def get(self, key: str, *args: Any, **kwargs: Any) -> Any:
+        """Wait, and read; note how many others are waiting."""
+        if "/c/" in key:
+            self.now.append(1)
+            Far.most = max(Far.most, len(self.now))
+            await asyncio.sleep(0.02)
+            self.now.pop()
+        return await super().get(key, *args, **kwargs)
+
+    def with_read_only(self, read_only: bool = False) -> Far:
+        """Stay far away."""
+        return type(self)(self.root, read_only=read_only)
+
+
+def far(path: Path, way: str) -> xr.Dataset:
+    """Open a store that answers late, as a whole or image by image."""
+    opened = [
+        xr.open_zarr(Far(path, read_only=True), chunks={}, consolidated=False, mask_and_scale=False)
+        for _ in range(1 if way == "whole" else 60)
+    ]
+    if way == "scattered":
+        return opened[0].isel(time=np.random.default_rng(0).permutation(60))
+    if way == "image by image":
+        return xr.concat([o.isel(time=[i]) for i, o in enumerate(opened)], "time")
+    return opened[0]
+
+
+@pytest.mark.parametrize("band", ["quality", "red"])
+@pytest.mark.parametrize("way", ["whole", "scattered", "image by image"])
+def test_latency_is_hidden_inside_a_task(tmp_path: Path, way: str, band: str) -> None:
+    """60 images on a store that answers after 20 ms: many requests are on their way at a time, so
+    a task does not wait 60 times; with an upper bound nothing is asked for too many."""
+    values = random_stack(images=60, side=64)
+    in_store(values, tmp_path / "in.zarr", (1, 64, 64))
+    collection = far(tmp_path / "in.zarr", way)
+    Far.most = 0
+    with dask.config.set(scheduler="synchronous"):
+        qm.quality_mosaic(collection, "quality")[band].load()
+        assert Far.most >= 6
+        Far.most = 0
+        qm.quality_mosaic(collection, "quality", upper_bound=5)["quality"].load()
+        assert Far.most == 1
 
 
 # -- schedulers -----------------------------------------------------------------------------------

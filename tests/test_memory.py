@@ -1,0 +1,159 @@
+"""What `explain` says before anything runs, and that it holds: in one thread and on a cluster."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+
+import qmosaic as qm
+from tests.sources import Forbidden, as_dataset, chunked, dates, random_stack
+
+
+def noise(images: int, side: int, blocks: int, dtype: str = "uint16", seed: int = 0) -> da.Array:
+    """Make images on the fly, so that none of them lies in memory or on disk."""
+    sizes = ((1,) * images, (side,) * blocks, (side,) * blocks)
+    return da.map_blocks(_noise, seed, chunks=sizes, dtype=dtype, meta=np.empty((0, 0, 0), dtype))
+
+
+def _noise(seed: int, block_id: tuple[int, ...] = (0, 0, 0), block_info: Any = None) -> np.ndarray:
+    info = block_info[None]
+    rng = np.random.default_rng((seed, *info["chunk-location"]))
+    return rng.integers(0, 60_000, info["chunk-shape"], dtype=info["dtype"])
+
+
+def collection_of(images: int, side: int, blocks: int) -> xr.Dataset:
+    """Make a collection of two bands."""
+    bands = {"cloud": noise(images, side, blocks), "red": noise(images, side, blocks, seed=1)}
+    variables = {name: (("time", "y", "x"), band) for name, band in bands.items()}
+    return xr.Dataset(variables, {"time": dates(images)})
+
+
+def test_explain_says_what_will_be_done() -> None:
+    """Images, blocks, tasks and bytes, by hand; nothing is read."""
+    source = da.from_array(Forbidden((60, 64, 48), "uint16"), chunks=(1, 16, 16))
+    collection = as_dataset({"red": source, "green": source + 1, "cloud": source})
+    collection["quality"] = qm.scores.inverse(collection["cloud"])
+    explained = qm.explain(qm.quality_mosaic(collection.drop_vars("cloud"), "quality"))
+    band = 60 * 64 * 48
+    assert explained.images == 60
+    assert explained.blocks == 4 * 3
+    assert explained.tasks == 12 + 2
+    assert explained.quality_bytes == band * 4  # uint16 widened to int32
+    assert explained.most_band_bytes == 2 * band * 2
+    assert explained.written_bytes == 64 * 48 * (2 + 2 + 4)
+    assert explained.deferred
+    for part in ("60", "12, 14 tasks", "737 kB, all of it read", "a worker thread"):
+        assert part in str(explained)
+
+
+def test_explain_says_where_blocks_share_work() -> None:
+    """A rechunk: the same sizes, but everything is read, and tasks grow with the images."""
+    values = random_stack(images=6)
+    explained = qm.explain(qm.quality_mosaic(chunked(values).chunk(y=5), "quality"))
+    assert not explained.deferred
+    assert explained.images == 6
+    assert explained.quality_bytes == 6 * 24 * 24 * 4
+    assert explained.most_band_bytes == 6 * 24 * 24 * (2 + 8)
+    assert explained.tasks > 6 * explained.blocks
+    assert "share work" in str(explained)
+
+
+def test_explain_follows_the_shards() -> None:
+    """Larger units: fewer blocks, more memory."""
+    mosaic = qm.quality_mosaic(collection_of(4, 256, 4), "cloud")
+    small, large = qm.explain(mosaic), qm.explain(mosaic, shards={"y": 512, "x": 512})
+    assert (small.blocks, large.blocks) == (16, 4)
+    assert large.peak_bytes > small.peak_bytes
+
+
+def test_explain_refuses_what_is_computed() -> None:
+    """A mosaic in memory has nothing left to explain."""
+    with pytest.raises(ValueError, match="in memory"):
+        qm.explain(qm.quality_mosaic(as_dataset(random_stack()), "quality"))
+
+
+@pytest.mark.parametrize("derived", [False, True])
+@pytest.mark.parametrize(
+    ("side", "shards", "least"), [(512, None, 0.1), (1024, None, 0.3), (512, 1024, 0.2)]
+)
+def test_the_predicted_peak_holds(
+    tmp_path: Path, side: int, shards: int | None, least: float, derived: bool
+) -> None:
+    """What one thread allocates at most lies below the prediction, and not far below; with small
+    chunks further, as up to 8 MiB of them may be on their way from a slow source."""
+    collection = collection_of(8, side, 2)
+    collection["quality"] = (
+        qm.scores.normalized_difference(collection["red"], collection["cloud"])
+        if derived
+        else qm.scores.inverse(collection["cloud"])
+    )
+    mosaic = qm.quality_mosaic(collection, "quality")
+    sizes = None if shards is None else {"y": shards, "x": shards}
+    qm.to_zarr(mosaic.isel(y=slice(8), x=slice(8)), tmp_path / "warm.zarr")  # imports and caches
+    with dask.config.set(scheduler="synchronous"):
+        tracemalloc.start()
+        try:
+            qm.to_zarr(mosaic, tmp_path / "out.zarr", shards=sizes)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    predicted = qm.explain(mosaic, shards=sizes).peak_bytes
+    assert least * predicted < peak < predicted
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_cluster_with_little_memory(tmp_path: Path) -> None:
+    """Workers limited to the bare process plus 1.5 × the prediction finish an input many times
+    larger, without spilling, pausing or restarts."""
+    distributed = pytest.importorskip("distributed", reason="it is in the extra [distributed]")
+    mosaic = qm.quality_mosaic(collection_of(12, 3072, 2), "cloud")
+    explained = qm.explain(mosaic)
+    limit = int(_bare_worker(distributed) + 1.5 * explained.peak_bytes)
+    assert explained.quality_bytes + explained.most_band_bytes > 3 * limit
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, memory_limit=limit, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        before = set(client.nthreads())
+        spilled: list[int] = []
+
+        def look(progress: qm.Progress) -> None:
+            for worker in list(cluster.scheduler.workers.values()):
+                spilled.append(worker.metrics.get("spilled_bytes", {}).get("disk", 0))
+
+        qm.to_zarr(mosaic, tmp_path / "out.zarr", progress=look)
+        events = [event for topic in client.get_events().values() for _, event in topic]
+        changes = [e.get("status") for e in events if isinstance(e, dict)]
+        assert set(client.nthreads()) == before
+    assert "paused" not in changes
+    assert max(spilled) == 0
+    assert qm.open_mosaic(tmp_path / "out.zarr").sizes == {"y": 6144, "x": 6144}
+
+
+def _bare_worker(distributed: Any) -> int:
+    """Measure a worker that has imported what it needs and done nothing."""
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        (size,) = client.run(_own_memory).values()
+    return int(size)
+
+
+def _own_memory() -> int:
+    import psutil
+
+    import qmosaic  # noqa: F401
+
+    return int(psutil.Process().memory_info().rss)
