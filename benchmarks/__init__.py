@@ -12,6 +12,8 @@ room           what lives there
 `limit`        bare reads, decompression and writing, with none of the libraries
 `_worker`      one run in a process of its own; prints one line of JSON
 `compare`      the rounds: every route in turn, then the next round
+`cluster`      one worker process against two
+`survive`      a job on a cluster that is hurt and finishes all the same
 `report`       ratios, the table and the figure, from the JSON alone
 =============  ==================================================================================
 """

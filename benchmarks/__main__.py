@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmarks compare`` and ``python -m benchmarks report``."""
+"""The command line: ``python -m benchmarks compare``, ``report``, ``cluster``, ``survive``."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import report
+from benchmarks.cluster import speed_up
 from benchmarks.compare import Plan, compare
 from benchmarks.routes import ROUTES
+from benchmarks.survive import survive
 from benchmarks.workloads import workloads
 
 HERE = Path(__file__).resolve().parent
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the two commands."""
+    """Describe the commands."""
     root = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = root.add_subparsers(dest="command", required=True)
     run = commands.add_parser("compare", help="run the routes side by side")
@@ -30,6 +32,15 @@ def parser() -> argparse.ArgumentParser:
     again = commands.add_parser("report", help="draw the table and the figure again")
     again.add_argument("results", type=Path, nargs="+", help="several runs are put together")
     again.add_argument("--out", type=Path, help="where to, beside the first of them otherwise")
+    cluster = commands.add_parser("cluster", help="one worker process against two")
+    cluster.add_argument("--workload", choices=list(workloads()), default="cloudy", metavar="NAME")
+    cluster.add_argument("--rounds", type=int, default=5)
+    cluster.add_argument("--size", choices=["full", "tiny"], default="full")
+    cluster.add_argument("--keep-memory", action="store_true", help="no MALLOC_TRIM_THRESHOLD_")
+    cluster.add_argument("--out", type=Path, default=HERE / "out" / "cluster")
+    cluster.add_argument("--data", type=Path, default=HERE / "out" / "data")
+    hurt = commands.add_parser("survive", help="a worker and the client killed, the same bytes")
+    hurt.add_argument("--out", type=Path, default=HERE / "out" / "survive")
     return root
 
 
@@ -48,6 +59,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             say=lambda line: print(line, flush=True),
         )
         show(compare(plan), asked.out)
+    elif asked.command == "cluster":
+        data = asked.data / asked.size
+        keep = asked.keep_memory
+        speed_up(asked.workload, asked.size, asked.rounds, data, asked.out, keep_memory=keep)
+    elif asked.command == "survive":
+        asked.out.mkdir(parents=True, exist_ok=True)
+        survive(asked.out)
     else:
         out = asked.out or asked.results[0].parent
         together = join([json.loads(path.read_text()) for path in asked.results])
