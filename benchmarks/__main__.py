@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmarks compare``, ``report``, ``cluster``, ``survive``."""
+"""The command line: ``python -m benchmarks compare``, ``report``, ``cluster``, ``survive``, ..."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import report
+from benchmarks import figures, report
 from benchmarks.cluster import speed_up
 from benchmarks.compare import Plan, compare
 from benchmarks.routes import ROUTES
@@ -41,6 +41,9 @@ def parser() -> argparse.ArgumentParser:
     cluster.add_argument("--data", type=Path, default=HERE / "out" / "data")
     hurt = commands.add_parser("survive", help="a worker and the client killed, the same bytes")
     hurt.add_argument("--out", type=Path, default=HERE / "out" / "survive")
+    for name in ("graph", "latency"):
+        figure = commands.add_parser(name, help=f"print figures of the {name}")
+        figure.add_argument("--out", type=Path, default=HERE / "out" / name)
     return root
 
 
@@ -63,6 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         data = asked.data / asked.size
         keep = asked.keep_memory
         speed_up(asked.workload, asked.size, asked.rounds, data, asked.out, keep_memory=keep)
+    elif asked.command in ("graph", "latency"):
+        asked.out.mkdir(parents=True, exist_ok=True)
+        {"graph": figures.graph, "latency": figures.latency}[asked.command](asked.out)
     elif asked.command == "survive":
         asked.out.mkdir(parents=True, exist_ok=True)
         survive(asked.out)

@@ -7,6 +7,7 @@ from typing import Any
 
 import xarray as xr
 
+from qmosaic.explanation import Explanation, explain
 from qmosaic.mosaic import quality_mosaic
 from qmosaic.store import to_zarr
 
@@ -24,6 +25,10 @@ class _Verbs:
     def to_zarr(self, store: Any, **options: Any) -> None:
         """See `qmosaic.to_zarr`."""
         return to_zarr(self._collection, store, **options)
+
+    def explain(self, **options: Any) -> Explanation:
+        """See `qmosaic.explain`."""
+        return explain(self._collection, **options)
 
 
 @xr.register_dataset_accessor("qmosaic")  # type: ignore[no-untyped-call]

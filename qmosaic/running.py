@@ -21,8 +21,9 @@ from qmosaic.writing import Stopped, stopped
 JOBS_PER_THREAD = 8
 """How many jobs a scheduler knows of at a time for each thread that works."""
 
-FEWEST_ALIVE = 64
-"""But at least so many on a cluster: a batch travels over the network as one message."""
+FEWEST_ALIVE = 256
+"""But at least so many on a cluster: a batch, a quarter of them, travels as one message, together
+with what its jobs share."""
 
 Report = Callable[[Any], None]
 """What is told the outcome of each job."""
@@ -137,7 +138,7 @@ def _run_here(scheduler: Any, jobs: Jobs, numbers: list[int], report: Report) ->
             pool = pool or stack.enter_context(ThreadPoolExecutor(threads))
             threads = getattr(pool, "_max_workers", threads)
             options, lanes = {"pool": pool}, 2
-        size = max(1, JOBS_PER_THREAD * threads // lanes)
+        size = JOBS_PER_THREAD * threads // lanes if lanes > 1 else FEWEST_ALIVE // 4
         batches = _Batches(numbers, size)
         reporter = stack.enter_context(_Reporter(jobs.name, report))
 

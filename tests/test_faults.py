@@ -208,7 +208,7 @@ def test_a_worker_killed_in_the_middle(
 def test_few_tasks_are_alive_and_no_worker_waits(tmp_path: Path) -> None:
     """However many blocks there are, the scheduler knows of a window of them, and the window is
     filled again before the workers run out of work."""
-    values = random_stack(images=3, side=104)
+    values = random_stack(images=3, side=160)
     in_store(values, tmp_path / "in.zarr")
     known: list[int] = []
     waiting: list[int] = []
@@ -223,8 +223,8 @@ def test_few_tasks_are_alive_and_no_worker_waits(tmp_path: Path) -> None:
                 )
 
         qm.to_zarr(mosaic_of(tmp_path / "in.zarr", 0.002), tmp_path / "out.zarr", progress=callback)
-    assert len(known) == 169
-    assert max(known) <= 64 + 2 + 4  # the window, what jobs share, and jobs being forgotten
+    assert len(known) == 400
+    assert max(known) <= 256 + 2 + 4  # the window, what jobs share, and jobs being forgotten
     assert min(waiting) >= 2
     same_as(tmp_path / "out.zarr", expected(values))
 

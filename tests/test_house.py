@@ -81,7 +81,15 @@ def test_kernels_know_only_numpy() -> None:
 
 
 @pytest.mark.parametrize(
-    "thing", [qm.quality_mosaic, qm.to_zarr, qm.scores.inverse, qm.scores.normalized_difference]
+    "thing",
+    [
+        qm.quality_mosaic,
+        qm.to_zarr,
+        qm.open_mosaic,
+        qm.explain,
+        qm.scores.inverse,
+        qm.scores.normalized_difference,
+    ],
 )
 def test_public_functions_are_documented(thing: object) -> None:
     """Public docstrings give parameters, errors and an example; the doctests run them."""
