@@ -94,7 +94,14 @@ def _run_on_cluster(client: Any, jobs: Jobs, numbers: list[int], report: Report)
 
 def _raise(future: Any, result: Any) -> None:
     if isinstance(result, tuple) and len(result) == 3 and isinstance(result[1], BaseException):
-        raise result[1].with_traceback(result[2])
+        error = result[1].with_traceback(result[2])
+        if type(error).__name__ == "KilledWorker":
+            raise RuntimeError(
+                f"a block was given up, as every worker that worked on it died ({error}). Often "
+                "they had too little memory: qmosaic.explain(mosaic).peak_bytes says what a "
+                "thread of a worker needs. What is written stays: go on with mode='resume'."
+            ) from error
+        raise error
     if future.status == "cancelled":
         raise RuntimeError(
             "the cluster has cancelled a block: its scheduler was restarted or is gone. What is "

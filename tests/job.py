@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -43,6 +44,8 @@ def tell(progress: qm.Progress) -> None:
 
 def main(source: str, target: str, mode: str, seconds: str, scheduler: str = "") -> None:
     """Write the mosaic."""
+    # a shell may have told the tests, and so this process, to ignore Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     mosaic = mosaic_of(source, float(seconds))
     if not scheduler:
         with dask.config.set(num_workers=2):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import pytest
 import xarray as xr
@@ -159,8 +160,8 @@ def test_two_jobs_that_start_at_once(
     with contextlib.ExitStack() as stack:
         jobs = [stack.enter_context(job(source, out, "w", 0.05)) for _ in range(3)]
         outputs = [j.communicate()[0] for j in jobs]
-    assert sorted(j.returncode for j in jobs) == [0, 1, 1]
-    assert sum("StoreInUseError" in output for output in outputs) == 2
+    assert sorted(j.returncode for j in jobs) == [0, 1, 1], outputs
+    assert sum("StoreInUseError" in output for output in outputs) == 2, outputs
     same_as(out, expected(values))
 
 
@@ -203,6 +204,20 @@ def test_a_worker_killed_in_the_middle(
     assert killed
     assert len(alive) == 36
     same_as(tmp_path / "out.zarr", expected(values))
+
+
+def test_a_block_that_kills_its_workers(source: Path, tmp_path: Path) -> None:
+    """It is given up with a reason; what is written can be gone on with."""
+
+    def callback(progress: qm.Progress) -> None:
+        if progress.done == 3:
+            kill_a_worker(client)
+
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}), local_cluster() as client:
+        with pytest.raises(RuntimeError, match=r"given up.*explain.*mode='resume'"):
+            qm.to_zarr(mosaic_of(source, 0.05), tmp_path / "out.zarr", progress=callback)
+        qm.to_zarr(mosaic_of(source, 0.05), tmp_path / "out.zarr", mode="resume")
+    assert qm.open_mosaic(tmp_path / "out.zarr").sizes == {"y": 48, "x": 48}
 
 
 def test_few_tasks_are_alive_and_no_worker_waits(tmp_path: Path) -> None:
