@@ -176,6 +176,7 @@ def take_block(band: Reader, index: Array, spread: Array, fill: Any) -> Array:
         The block of the mosaic, in the dtype of the band.
     """
     out: Array = np.full(band.shape, fill, band.dtype)
+    mask = np.empty(spread.shape, bool)
     for position, image in band.walk(winners(index)):
-        give(out, spread, image, position)
+        give(out, spread, image, position, mask)
     return out

@@ -1479,10 +1479,11 @@ def _take_chunks(
     won, over = set(winners(index)), spread.apply(index)
     # A task may run twice: what came from another one is copied, never changed.
     out: Array = np.full(shape, fill, dtype) if previous is None else previous.copy()
+    mask = np.empty(over.shape, bool)
     for start, chunk in zip(first, arrays[index_blocks:], strict=True):
         for i in range(chunk.shape[axis]):
             if start + i in won:
-                give(out, over, image_at(chunk, axis, i), start + i)
+                give(out, over, image_at(chunk, axis, i), start + i, mask)
     return out
 
 

@@ -103,20 +103,24 @@ class Contest:
         self.best: Array = np.full(shape, self.lowest, dtype)
         self.index: Array = np.full(shape, NO_IMAGE, index_dtype(images))
         self._vacant = True
+        # Masks are made for every image: memory that is new each time costs more than the work.
+        self._better, self._scratch = np.empty(shape, bool), np.empty(shape, bool)
 
     def better(self, score: Array) -> Array:
-        """Tell where a challenger beats the running best (a new boolean array)."""
-        order = self.order
-        better: Array = np.greater(score, self.best)
+        """Tell where a challenger beats the running best.
+
+        The boolean array is the caller's until the next call, which uses its memory again.
+        """
+        order, scratch = self.order, self._scratch
+        better: Array = np.greater(score, self.best, out=self._better)
         if self._vacant:
             # The lowest score beats nothing, yet it wins where nobody has been a candidate.
-            lowest_score = score == self.lowest
-            if lowest_score.any():
-                better |= lowest_score & (self.index == NO_IMAGE)
+            if np.equal(score, self.lowest, out=scratch).any():
+                better |= scratch & (self.index == NO_IMAGE)
         if order.nodata is not None and better.any():
-            better &= score != order.nodata
+            better &= np.not_equal(score, order.nodata, out=scratch)
         if order.min_quality is not None:
-            better &= score >= order.min_quality
+            better &= np.greater_equal(score, order.min_quality, out=scratch)
         return better
 
     def award(self, better: Array, score: Array, position: int) -> None:
@@ -169,20 +173,28 @@ def image_at(chunk: Array, axis: int, position: int) -> Array:
     return image
 
 
+AT_ONCE = 8192
+"""Pixels whose winners are counted in one step."""
+
+
 def winners(index: Array) -> list[int]:
     """Name the images that win at least one pixel, in ascending order."""
     if index.size == 0:
         return []
-    counts = np.bincount(index.ravel().astype(np.intp) + 1)
+    flat = index.ravel()
+    counts = np.zeros(int(flat.max()) + 2, np.intp)
+    for start in range(0, flat.size, AT_ONCE):  # counting widens: a few pixels at a time
+        counts += np.bincount(flat[start : start + AT_ONCE] + 1, minlength=counts.size)
     return [int(i) - 1 for i in np.flatnonzero(counts) if i > 0]
 
 
-def give(out: Array, index: Array, image: Array, position: int) -> None:
+def give(out: Array, index: Array, image: Array, position: int, mask: Array) -> None:
     """Copy the pixels that the image at `position` has won into `out`.
 
-    `image` and `index` broadcast to the shape of `out`.
+    `image` and `index` broadcast to the shape of `out`; `mask` is memory of the shape of `index`
+    for a boolean array.
     """
-    np.copyto(out, image, where=index == position)
+    np.copyto(out, image, where=np.equal(index, position, out=mask))
 
 
 def best_scores(best: Array, index: Array, fill: Any) -> Array:

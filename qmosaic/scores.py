@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import xarray as xr
 
@@ -69,15 +70,26 @@ def inverse(band: xr.DataArray) -> xr.DataArray:
             "values. Write inverse(band.astype('int64')) if they stay below 2**63."
         )
     nodata = declared_nodata(band)
-    wide = band.astype(_WIDER.get(dtype.name, dtype))
-    if dtype == np.int64:
-        wide = wide.where(wide != np.iinfo(np.int64).min, -np.iinfo(np.int64).max)
-    score = (-wide).drop_attrs()
+    wide = np.dtype(_WIDER.get(dtype.name, dtype)).newbyteorder("=")
+    data = band.data
+    if isinstance(data, da.Array):
+        negative = data.map_blocks(_negative, wide, dtype=wide)
+    else:
+        negative = _negative(data, wide)
+    score = band.copy(data=negative).drop_attrs()
     score.encoding = {}
     if nodata is not None:
         nodata = max(int(nodata), -np.iinfo(np.int64).max) if dtype.kind in "iu" else nodata
         score.attrs["_FillValue"] = score.dtype.type(-nodata)
     return score
+
+
+def _negative(values: Any, wide: np.dtype[Any]) -> Any:
+    """Negate in a wider dtype, without a widened copy in between."""
+    negative = np.asarray(np.negative(values, dtype=wide))
+    if wide == np.int64:
+        np.copyto(negative, np.iinfo(wide).max, where=negative == np.iinfo(wide).min)
+    return negative
 
 
 def normalized_difference(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
