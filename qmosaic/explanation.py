@@ -16,6 +16,9 @@ INDEX_BYTES = 4
 """Bytes a pixel for the winners' positions: 2 up to 32 767 images, and a copy while a band is
 taken."""
 
+SAMPLE = 64
+"""Blocks whose tasks are written out to be counted, where a block is not one task."""
+
 MASK_BYTES = 3
 """Bytes a pixel for the masks of a comparison: which images are valid, better, and were before."""
 
@@ -31,7 +34,8 @@ class Explanation:
     blocks : int
         Jobs: boxes of the map that are computed and written, each by one task.
     tasks : int
-        Tasks that the scheduler sees in all, over all batches.
+        Tasks that the scheduler sees in all, over all batches; estimated from 64 blocks where a
+        block is not one task.
     quality_bytes : int
         Decoded size of the quality, all of which is read (less with ``upper_bound``).
     most_band_bytes : int
@@ -127,7 +131,8 @@ def explain(
     reads = survey([array for array, _ in arrays])
     graph_tasks = plan.jobs + 2
     if not jobs.self_contained:
-        graph_tasks = len(jobs.batch(range(plan.jobs))[0])
+        sample = range(min(plan.jobs, SAMPLE))
+        graph_tasks = len(jobs.batch(sample)[0]) * plan.jobs // len(sample)
     return Explanation(
         images=max((r.images for r in reads), default=0),
         blocks=plan.jobs,
