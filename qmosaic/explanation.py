@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import xarray as xr
 
-from qmosaic.graph import Reads, make_jobs, survey
+from qmosaic.graph import Jobs, Reads, make_jobs, survey
 from qmosaic.layout import lay_out
 from qmosaic.store import as_dataset
 from qmosaic.writing import Plan
@@ -106,7 +106,7 @@ def explain(
     TypeError
         It is neither Dataset nor DataArray.
     ValueError
-        It is not lazy, or `chunks` or `shards` cannot be right.
+        It is not lazy or no mosaic, or `chunks` or `shards` cannot be right.
 
     Examples
     --------
@@ -117,32 +117,45 @@ def explain(
     >>> explanation.images, explanation.blocks, explanation.quality_bytes
     (9, 4, 36864)
     """
-    dataset = as_dataset(mosaic)
+    dataset = as_dataset(mosaic, "explain")
     layout = lay_out(dataset, {}, chunks, shards, 3)
     plan = layout.plan
-    whole = plan.whole_axes()
-    if not whole:
+    if not layout.encoding:
         raise ValueError(
             "explain() got a mosaic in memory: nothing of it is left to be computed. Make it of a "
             "collection that is backed by dask, for instance with collection.chunk(time=1)."
         )
-    arrays = [(layout.encoded.variables[name].data, axes) for name, axes in whole.items()]
-    jobs = make_jobs(arrays, _KeysOf(plan), range(plan.jobs), "explain")
-    reads = survey([array for array, _ in arrays])
-    graph_tasks = plan.jobs + 2
-    if not jobs.self_contained:
-        sample = range(min(plan.jobs, SAMPLE))
-        graph_tasks = len(jobs.batch(sample)[0]) * plan.jobs // len(sample)
+    reads: list[Reads] = []
+    tasks, deferred = 0, True
+    for group, first in plan.numbered():
+        arrays = [(layout.encoded.variables[n].data, a) for n, a in group.whole_axes().items()]
+        found = survey([array for array, _ in arrays])
+        jobs = make_jobs(arrays, _KeysOf(plan), range(first, first + group.jobs), "explain")
+        tasks += _tasks_of(jobs, range(first, first + group.jobs))
+        deferred &= jobs.self_contained or not found
+        reads += found
+    if plan.jobs and not reads:
+        raise ValueError(
+            "explain() found no mosaic: nothing of what it got was made by quality_mosaic(). Make "
+            "the mosaic first: qmosaic.explain(qmosaic.quality_mosaic(collection, 'quality'))."
+        )
     return Explanation(
         images=max((r.images for r in reads), default=0),
         blocks=plan.jobs,
-        tasks=graph_tasks,
+        tasks=tasks,
         quality_bytes=sum(r.total for r in reads if r.quality),
         most_band_bytes=sum(r.total for r in reads if not r.quality),
         written_bytes=sum(v.bytes for group in plan.groups for v in group.variables),
         peak_bytes=_peak(plan, reads),
-        deferred=jobs.self_contained,
+        deferred=deferred,
     )
+
+
+def _tasks_of(jobs: Jobs, numbers: range) -> int:
+    if jobs.self_contained:
+        return len(numbers) + 2
+    sample = numbers[:SAMPLE]
+    return len(jobs.batch(sample)[0]) * len(numbers) // len(sample)
 
 
 def _peak(plan: Plan, reads: list[Reads]) -> int:

@@ -110,6 +110,12 @@ def _choose_sizes(
     """Complete what was asked for with the sizes of chunks and shards; give what is written at
     once."""
     blocks = [max(max(c), 1) for c in variable.chunks or ()]
+    for what in ("chunks", "shards"):
+        if asked.get(what) and len(asked[what]) != len(variable.dims):
+            raise ValueError(
+                f"the encoding of {name!r} asks for {what} {asked[what]!r}, but it has the "
+                f"dimensions {', '.join(map(repr, variable.dims))}: give one size for each."
+            )
     own = [chunks.get(d, b) for d, b in zip(variable.dims, blocks, strict=True)]
     asked.setdefault("chunks", tuple(own))
     if shards and not asked.get("shards") and any(d in shards for d in variable.dims):

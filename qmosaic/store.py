@@ -15,9 +15,10 @@ from typing import Any, Literal
 import dask.array as da
 import xarray as xr
 import zarr
+from zarr.storage import MemoryStore
 
 from qmosaic.collection import check_choice, declared_nodata
-from qmosaic.graph import Jobs, make_jobs
+from qmosaic.graph import Jobs, make_jobs, survey
 from qmosaic.identity import check_format, differences, identify
 from qmosaic.journal import GROUP, Journal
 from qmosaic.layout import lay_out
@@ -52,8 +53,11 @@ def to_zarr(
     progress: bool | Callable[[Progress], Any] | None = None,
     inputs: str | None = None,
     group: str | None = None,
+    encoding: Mapping[Hashable, Mapping[str, Any]] | None = None,
+    zarr_format: Literal[2, 3] | None = None,
+    consolidated: bool | None = None,
     storage_options: dict[str, Any] | None = None,
-    **options: Any,
+    **others: Any,
 ) -> None:
     """Compute a mosaic and write it to a Zarr store, block by block, on the active scheduler.
 
@@ -86,10 +90,17 @@ def to_zarr(
         of their dask arrays, which change where these are random or contain signed URLs.
     group : str, optional
         The group of the store.
+    encoding : mapping, optional
+        For some variables, how they are stored, as ``xarray.Dataset.to_zarr`` takes it: dtype,
+        scale_factor, compressors, chunks, shards ...
+    zarr_format : {3, 2}, optional
+        The format of the store, 3 by default.
+    consolidated : bool, optional
+        Whether to consolidate the metadata in the end; by default in format 2 only.
     storage_options : dict, optional
         For a URL, what `fsspec` needs.
-    **options
-        Passed on to ``xarray.Dataset.to_zarr``: ``encoding``, ``zarr_format``, ``consolidated``.
+    **others
+        Refused, with what to use instead.
 
     Raises
     ------
@@ -123,16 +134,14 @@ def to_zarr(
     check_choice("on_error", on_error, ("raise", "skip"))
     if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
         raise ValueError(f"retries={retries!r} is not a number of attempts: give 0, 1, 2 ...")
-    for fixed in ("compute", "append_dim", "region"):
-        if fixed in options:
-            raise ValueError(
-                f"to_zarr() got {fixed}={options[fixed]!r}: it writes a whole mosaic to a store "
-                f"of its own. Use mosaic.to_zarr(..., {fixed}=...) of xarray for that."
-            )
+    if progress is not None and not isinstance(progress, bool) and not callable(progress):
+        raise ValueError(f"progress={progress!r} is neither True, False nor a function.")
+    _refuse_others_options(others)
     place = open_place(store, group, storage_options)
     dataset = as_dataset(mosaic)
     check_place(place, dataset)
-    writing = _prepare(dataset, place, chunks, shards, inputs, options)
+    layout = {"encoding": encoding or {}, "chunks": chunks, "shards": shards}
+    writing = _prepare(dataset, place, layout, zarr_format or 3, consolidated, inputs)
     rules = {"retries": retries, "on_error": on_error, "progress": progress}
     if place.session is not None:
         _write_in_transaction(writing, mode, rules)
@@ -141,6 +150,8 @@ def to_zarr(
         _refuse_existing(place)
     if mode == "resume":
         _refuse_others(writing)
+    if mode == "w":
+        writing.write_template(MemoryStore())  # what cannot be written is found before all is lost
     with writing.journal.lock() as lock:
         todo = _open_for_writing(writing, mode)
         if todo is not None:
@@ -168,8 +179,10 @@ class _Writing:
         Where to.
     identity : dict
         What makes it the mosaic that it is.
-    options : dict
-        What xarray is told.
+    zarr_format : int
+        2 or 3.
+    consolidated : bool
+        Whether metadata are consolidated in the end.
     """
 
     dataset: xr.Dataset
@@ -178,13 +191,13 @@ class _Writing:
     plan: Plan
     place: Place
     identity: dict[str, Any]
-    options: dict[str, Any]
+    zarr_format: Literal[2, 3]
     consolidated: bool
 
     @property
     def journal(self) -> Journal:
         """The journal of the store."""
-        return self.place.journal(self.options["zarr_format"])
+        return self.place.journal(self.zarr_format)
 
     def group(self) -> zarr.Group:
         """Open the group that is written."""
@@ -213,7 +226,7 @@ class _Writing:
             compute=False,
             encoding=self.encoding,
             consolidated=False,
-            **self.options,
+            zarr_format=self.zarr_format,
         )
 
     def settle_attributes(self, store: Any, skipped: list[str]) -> None:
@@ -228,28 +241,38 @@ class _Writing:
         """Consolidate the metadata, where that was asked for."""
         if self.consolidated:
             zarr.consolidate_metadata(
-                self.place.store, path=self.place.path, zarr_format=self.options["zarr_format"]
+                self.place.store, path=self.place.path, zarr_format=self.zarr_format
             )
+
+
+def _refuse_others_options(others: dict[str, Any]) -> None:
+    for name, value in others.items():
+        if name in ("compute", "append_dim", "region"):
+            raise ValueError(
+                f"to_zarr() got {name}={value!r}: it writes a whole mosaic to a store of its own. "
+                f"Use mosaic.to_zarr(..., {name}=...) of xarray for that."
+            )
+        raise TypeError(
+            f"to_zarr() got an unexpected option {name}={value!r}; of xarray's options it takes "
+            "encoding, zarr_format, consolidated, group and storage_options."
+        )
 
 
 def _prepare(
     dataset: xr.Dataset,
     place: Place,
-    chunks: Sizes | None,
-    shards: Sizes | None,
-    inputs: str | None,
-    options: dict[str, Any],
+    layout: dict[str, Any],
+    zarr_format: Literal[2, 3] = 3,
+    consolidated: bool | None = None,
+    inputs: str | None = None,
 ) -> _Writing:
+    if zarr_format not in (2, 3):
+        raise ValueError(f"zarr_format={zarr_format!r} is not known; it takes 2 or 3.")
     for name in OWN:
         dataset.attrs.pop(name, None)
-    encoding = options.pop("encoding", None) or {}
-    options["zarr_format"] = options.get("zarr_format") or 3
     # Readers other than zarr-python do not know consolidated metadata in format 3.
-    consolidated = options.pop("consolidated", None)
-    if consolidated is None:
-        consolidated = options["zarr_format"] == 2
-    dataset = _declare_nodata(dataset)
-    laid = lay_out(dataset, encoding, chunks, shards, options["zarr_format"])
+    consolidated = zarr_format == 2 if consolidated is None else consolidated
+    laid = lay_out(_declare_nodata(dataset), **layout, zarr_format=zarr_format)
     return _Writing(
         laid.dataset,
         laid.encoded,
@@ -257,19 +280,19 @@ def _prepare(
         laid.plan,
         place,
         identify(laid.dataset, laid.encoding, inputs),
-        options,
+        zarr_format,
         consolidated,
     )
 
 
-def as_dataset(mosaic: xr.Dataset | xr.DataArray) -> xr.Dataset:
+def as_dataset(mosaic: xr.Dataset | xr.DataArray, verb: str = "to_zarr") -> xr.Dataset:
     """Copy a mosaic as a Dataset, to be written."""
     if isinstance(mosaic, xr.DataArray):
         return mosaic.to_dataset(name=mosaic.name or "mosaic")
     if not isinstance(mosaic, xr.Dataset):
         raise TypeError(
-            f"to_zarr() got a {type(mosaic).__name__}; it writes an xarray.Dataset or DataArray, "
-            "as quality_mosaic() gives them."
+            f"{verb}() got a {type(mosaic).__name__}; it takes an xarray.Dataset or DataArray, as "
+            "quality_mosaic() gives them."
         )
     return mosaic.copy()
 
@@ -373,7 +396,8 @@ def _run(
 ) -> None:
     """Run the jobs that are left, and tell of it; `then` is called with every outcome."""
     total = writing.plan.jobs
-    jobs = _make_jobs(writing, target, todo, rules)
+    name = "qmosaic-write-" + uuid.uuid4().hex
+    work = _make_jobs(writing, target, todo, rules, name)
     resumed = total - len(todo)
     meter = Meter(display_for(rules["progress"], total, resumed), total, resumed)
 
@@ -387,28 +411,40 @@ def _run(
 
     finished = False
     try:
-        run_jobs(jobs, todo, report)
+        for jobs, numbers in work:
+            run_jobs(jobs, numbers, report)
         finished = True
     finally:
-        stopped.add(jobs.name)
+        stopped.add(name)
         meter.close(finished=finished)
 
 
 def _make_jobs(
-    writing: _Writing, target: Target | Transaction, todo: Sequence[int], rules: dict[str, Any]
-) -> Jobs:
-    name = "qmosaic-write-" + uuid.uuid4().hex
+    writing: _Writing,
+    target: Target | Transaction,
+    todo: Sequence[int],
+    rules: dict[str, Any],
+    name: str,
+) -> list[tuple[Jobs, list[int]]]:
+    """Prepare the jobs that are left, group by group: one may share work where others do not."""
     writer = Writer(name, writing.plan, target, rules["retries"], rules["on_error"])
-    whole = writing.plan.whole_axes()
-    arrays = [(writing.encoded.variables[n].data, axes) for n, axes in whole.items()]
-    jobs = make_jobs(arrays, writer, todo, name)
-    if rules["on_error"] == "skip" and not jobs.self_contained and todo:
-        raise ValueError(
-            "on_error='skip' cannot leave an image out here: blocks of this mosaic share costly "
-            "work (a rechunk, an overlap, persisted data), which runs as ordinary tasks of dask. "
-            "Open the collection in chunks that need no rechunk, or use on_error='raise'."
-        )
-    return jobs
+    found = []
+    for group, first in writing.plan.numbered():
+        numbers = [job for job in todo if first <= job < first + group.jobs]
+        if not numbers:
+            continue
+        arrays = [(writing.encoded.variables[n].data, a) for n, a in group.whole_axes().items()]
+        jobs = make_jobs(arrays, writer, numbers, name)
+        unread = jobs.self_contained or not survey([array for array, _ in arrays])
+        if rules["on_error"] == "skip" and not unread:
+            raise ValueError(
+                "on_error='skip' cannot leave an image out here: blocks of this mosaic share "
+                "costly work (a rechunk, an overlap, persisted data), which runs as ordinary tasks "
+                "of dask. Open the collection in chunks that need no rechunk, or use "
+                "on_error='raise'."
+            )
+        found.append((jobs, numbers))
+    return found
 
 
 def _check_visible(writing: _Writing, target: Target | Transaction, outcome: Outcome) -> None:
@@ -452,7 +488,7 @@ def _write_in_transaction(writing: _Writing, mode: Mode, rules: dict[str, Any]) 
             "for the workers. Commit them first, and write the mosaic in a new session."
         )
     fork = place.session.fork()
-    journal = Journal(fork.store, place.path, writing.options["zarr_format"])
+    journal = Journal(fork.store, place.path, writing.zarr_format)
     if mode == "w":
         journal.clear()
     writing.write_template(fork.store)

@@ -10,6 +10,7 @@ from typing import Any
 import xarray as xr
 import zarr
 from zarr.abc.store import Store
+from zarr.errors import ContainsArrayError
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, StorePath
 
 from qmosaic.collection import sources_of
@@ -49,6 +50,11 @@ class Place:
             group = zarr.open_group(self.store, path=self.path, mode="r", use_consolidated=False)
         except (FileNotFoundError, KeyError):
             return None
+        except ContainsArrayError as error:
+            raise ValueError(
+                f"{self.name!r} is an array of Zarr, and a mosaic is a group. Name the group that "
+                "the array is in, or another path."
+            ) from error
         return int(group.metadata.zarr_format)
 
 
@@ -60,6 +66,13 @@ def open_place(store: Any, group: str | None, storage_options: dict[str, Any] | 
     TypeError
         It is nothing that a Zarr store can be opened from.
     """
+    if group is not None and not isinstance(group, str):
+        raise TypeError(f"group={group!r} is not the name of a group: give a string.")
+    if storage_options and not _is_url(store):
+        raise ValueError(
+            f"storage_options= are for URLs, and {store!r} is none. Give them to the store itself, "
+            "or leave them out."
+        )
     path = (group or "").strip("/")
     if isinstance(store, Store):
         return Place(store, path, _name(store))
@@ -67,17 +80,21 @@ def open_place(store: Any, group: str | None, storage_options: dict[str, Any] | 
         return Place(store.store, "/".join(p for p in (store.path, path) if p), str(store))
     if isinstance(store, dict):
         return Place(MemoryStore(store), path, "a store in memory")
-    if isinstance(store, str) and ("://" in store or "::" in store):
+    if _is_url(store):
         opened: Store = FsspecStore.from_url(store, storage_options=storage_options)
         return Place(opened, path, store)
     if isinstance(store, str | os.PathLike):
         # a worker may have another working directory
         return Place(LocalStore(Path(store).expanduser().resolve()), path, str(store))
     raise TypeError(
-        f"to_zarr() got a {type(store).__name__} as store; it takes a path, a URL such as "
+        f"a {type(store).__name__} is no store; it has to be a path, a URL such as "
         "'s3://bucket/mosaic.zarr', or a store of zarr (zarr.storage.LocalStore, ObjectStore, "
         "the store of an Icechunk session ...)."
     )
+
+
+def _is_url(store: Any) -> bool:
+    return isinstance(store, str) and ("://" in store or "::" in store)
 
 
 def _name(store: Store) -> str:

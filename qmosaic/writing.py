@@ -125,6 +125,13 @@ class Group:
         sizes = dict(zip(self.variables[0].dims, self.variables[0].shape, strict=True))
         return math.prod(min(length, sizes[d]) for d, length in self.box.items())
 
+    def whole_axes(self) -> dict[Hashable, set[int]]:
+        """Name, for each variable, the axes along which a job has all of it."""
+        return {
+            v.name: {axis for axis, dim in enumerate(v.dims) if dim not in self.box}
+            for v in self.variables
+        }
+
     def place(self, job: int) -> dict[Hashable, slice]:
         """Give the box of a job."""
         index = np.unravel_index(job, self.counts) if self.counts else ()
@@ -163,13 +170,12 @@ class Plan:
             for block, _ in variable.blocks(piece)
         ]
 
-    def whole_axes(self) -> dict[Hashable, set[int]]:
-        """Name, for each variable, the axes along which a job has all of it."""
-        return {
-            v.name: {axis for axis, dim in enumerate(v.dims) if dim not in group.box}
-            for group in self.groups
-            for v in group.variables
-        }
+    def numbered(self) -> Iterator[tuple[Group, int]]:
+        """Give each group and the number of its first job."""
+        first = 0
+        for group in self.groups:
+            yield group, first
+            first += group.jobs
 
 
 def make_plan(dataset: xr.Dataset, units: Mapping[Hashable, tuple[int, ...]]) -> Plan:

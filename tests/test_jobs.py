@@ -565,6 +565,42 @@ def test_sizes_that_cannot_be_are_refused(
 
 
 @pytest.mark.filterwarnings("ignore:.*Zarr:UserWarning")  # older ones warn of strings in format 3
+def test_nothing_is_lost_where_the_new_mosaic_cannot_be_written(
+    source: Path, tmp_path: Path
+) -> None:
+    """mode="w" with what Zarr or xarray refuse: the old mosaic is still there."""
+    out = tmp_path / "out.zarr"
+    qm.to_zarr(mosaic_of(source), out)
+    before = content(out)
+    options: list[dict[str, Any]] = [
+        {"encoding": {"red": {"nonsense": 1}}},
+        {"encoding": {"red": {"chunks": (8,)}}},
+        {"encoding": {"red": {"compressors": "best"}}},
+        {"nonsense": 1},
+        {"zarr_format": 5},
+        {"group": 5},
+        {"progress": "yes"},
+        {"storage_options": {"anon": True}},
+    ]
+    for option in options:
+        with pytest.raises((ValueError, TypeError)):
+            qm.to_zarr(mosaic_of(source, ties="last"), out, mode="w", **option)
+        assert content(out) == before, option
+
+
+def test_a_variable_that_shares_work_does_not_hold_up_the_others(
+    source: Path, tmp_path: Path, values: dict[str, np.ndarray]
+) -> None:
+    """An elevation in memory, in other chunks, goes on its own; images can be left out still."""
+    corrupt(source, "quality", 2, 1, 0)
+    elevation = da.from_array(np.arange(576.0).reshape(24, 24), chunks=(24, 5))
+    mosaic = mosaic_of(source).assign(elevation=(("y", "x"), elevation))
+    assert qm.explain(mosaic).deferred
+    qm.to_zarr(mosaic, tmp_path / "out.zarr", on_error="skip")
+    want = expected(masked_there(values, 2, 1, 0)) | {"elevation": elevation.compute()}
+    same_as(tmp_path / "out.zarr", want)
+
+
 def test_bands_of_one_array_share_a_decision(tmp_path: Path, values: dict[str, np.ndarray]) -> None:
     """Rule 1 for a DataArray with a band dimension: the quality of a block is read once."""
     sources = {n: CountingArray(v.astype("float64")) for n, v in values.items()}
@@ -590,12 +626,14 @@ def test_bands_of_one_array_share_a_decision(tmp_path: Path, values: dict[str, n
 def writing_of(mosaic: xr.Dataset, path: Path) -> tuple[Any, list[int]]:
     """Prepare a writing up to the point where tasks go to a scheduler."""
     place = store.open_place(path, None, None)
-    writing = store._prepare(mosaic, place, None, None, None, {})
+    layout = {"encoding": {}, "chunks": None, "shards": None}
+    writing = store._prepare(mosaic, place, layout)
     todo = store._open_for_writing(writing, "w")
     target = Target(store.arrays_of(place.store, "", writing.plan), writing.journal)
-    rules = {"retries": 3, "on_error": "raise"}
     assert todo is not None
-    return store._make_jobs(writing, target, todo, rules), todo
+    rules = {"retries": 3, "on_error": "raise"}
+    ((jobs, numbers),) = store._make_jobs(writing, target, todo, rules, "test")
+    return jobs, numbers
 
 
 @pytest.mark.parametrize("images", [10, 100])

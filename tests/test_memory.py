@@ -73,8 +73,15 @@ def test_explain_follows_the_shards() -> None:
     assert large.peak_bytes > small.peak_bytes
 
 
-def test_explain_refuses_what_is_computed() -> None:
-    """A mosaic in memory has nothing left to explain."""
+def test_explain_refuses_what_is_no_mosaic_to_come() -> None:
+    """A mosaic in memory has nothing left to explain; a collection is no mosaic; an empty map
+    costs nothing."""
+    lazy = chunked(random_stack())
+    with pytest.raises(ValueError, match="no mosaic"):
+        qm.explain(lazy)
+    with pytest.raises(TypeError, match=r"explain\(\) got a int"):
+        qm.explain(5)  # type: ignore[arg-type]
+    assert qm.explain(qm.quality_mosaic(lazy.isel(y=slice(0)), "quality")).blocks == 0
     with pytest.raises(ValueError, match="in memory"):
         qm.explain(qm.quality_mosaic(as_dataset(random_stack()), "quality"))
 
