@@ -26,7 +26,16 @@ from qmosaic.mosaic import PREFIX
 from qmosaic.progress import Meter, Progress, display_for, logger
 from qmosaic.running import run_jobs
 from qmosaic.target import Place, check_place, open_place
-from qmosaic.writing import Outcome, Plan, Target, Transaction, Writer, arrays_of, stopped
+from qmosaic.writing import (
+    Outcome,
+    Plan,
+    Target,
+    Transaction,
+    Writer,
+    arrays_of,
+    explaining_full_disks,
+    stopped,
+)
 
 Mode = Literal["w-", "w", "resume"]
 Sizes = Mapping[Hashable, int]
@@ -152,10 +161,11 @@ def to_zarr(
         _refuse_others(writing)
     if mode == "w":
         writing.write_template(MemoryStore())  # what cannot be written is found before all is lost
-    with writing.journal.lock() as lock:
+    with explaining_full_disks(place.name), writing.journal.lock() as lock:
         todo = _open_for_writing(writing, mode)
         if todo is not None:
-            target = Target(arrays_of(place.store, place.path, writing.plan), writing.journal)
+            arrays = arrays_of(place.store, place.path, writing.plan)
+            target = Target(arrays, writing.journal, place.name)
             _run(writing, target, todo, rules, lambda outcome: lock.check())
             _complete(writing)
     writing.consolidate()

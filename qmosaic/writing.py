@@ -6,6 +6,7 @@ chunks (or whole shards), so no two jobs ever touch the same one.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import math
@@ -282,10 +283,13 @@ class Target:
         The arrays of the store.
     journal : Journal
         What is told when a block is there.
+    name : str
+        What to call the store in errors.
     """
 
     arrays: dict[Hashable, Any]
     journal: Journal
+    name: str
 
 
 @dataclass(frozen=True)
@@ -341,8 +345,9 @@ class Writer:
             arrays = arrays_of(fork.store, self.target.path, self.plan)
             outcome = self._make(job, chunks, arrays)
             return Outcome(job, outcome.read, outcome.written, outcome.skipped, fork)
-        outcome = self._make(job, chunks, self.target.arrays)
-        self.target.journal.mark(job, outcome.skipped)
+        with explaining_full_disks(self.target.name):
+            outcome = self._make(job, chunks, self.target.arrays)
+            self.target.journal.mark(job, outcome.skipped)
         return outcome
 
     def _make(
@@ -370,21 +375,24 @@ class Writer:
             for piece in variable.pieces(box):
                 values = _assemble(variable, piece, chunks)
                 written += values.nbytes
-                self._store(array, piece, values)
+                array[piece] = values
                 del values
         return written
 
-    def _store(self, array: Any, piece: tuple[slice, ...], values: Array) -> None:
-        try:
-            array[piece] = values
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise OSError(
-                    error.errno,
-                    f"there is no space left where {str(array.store_path)!r} is written. What is "
-                    "written so far stays: free some space and go on with mode='resume'",
-                ) from error
+
+@contextlib.contextmanager
+def explaining_full_disks(where: str) -> Iterator[None]:
+    """Say what to do when the space ends, within the block."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or "mode='resume'" in str(error):
             raise
+        raise OSError(
+            error.errno,
+            f"there is no space left where {where!r} is written. What is written so far stays: "
+            "free some space and go on with mode='resume'",
+        ) from error
 
 
 def _assemble(variable: Variable, piece: tuple[slice, ...], chunks: Iterator[Array]) -> Array:

@@ -165,6 +165,32 @@ def test_two_jobs_that_start_at_once(
     same_as(out, expected(values))
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk with room for a part of the mosaic."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("only root may mount a small disk; test_jobs has a store that says it is full")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_disk_that_is_full(source: Path, small_disk: Path, values: dict[str, np.ndarray]) -> None:
+    """A clear error, and the store is known to be incomplete; with more room resume finishes."""
+    out = small_disk / "out.zarr"
+    with pytest.raises(OSError, match=r"no space left.*out\.zarr.*mode='resume'"):
+        qm.to_zarr(mosaic_of(source), out)
+    with pytest.raises(qm.IncompleteMosaicError):
+        qm.open_mosaic(out)
+    subprocess.run(["mount", "-o", "remount,size=5m", str(small_disk)], check=True)
+    told: list[qm.Progress] = []
+    qm.to_zarr(mosaic_of(source), out, mode="resume", progress=told.append)
+    assert told[0].resumed > 0
+    same_as(out, expected(values))
+
+
 # -- the cluster ----------------------------------------------------------------------------------
 
 

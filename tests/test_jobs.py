@@ -629,7 +629,7 @@ def writing_of(mosaic: xr.Dataset, path: Path) -> tuple[Any, list[int]]:
     layout = {"encoding": {}, "chunks": None, "shards": None}
     writing = store._prepare(mosaic, place, layout)
     todo = store._open_for_writing(writing, "w")
-    target = Target(store.arrays_of(place.store, "", writing.plan), writing.journal)
+    target = Target(store.arrays_of(place.store, "", writing.plan), writing.journal, "here")
     assert todo is not None
     rules = {"retries": 3, "on_error": "raise"}
     ((jobs, numbers),) = store._make_jobs(writing, target, todo, rules, "test")
