@@ -14,6 +14,7 @@ room           what lives there
 `compare`      the rounds: every route in turn, then the next round
 `cluster`      one worker process against two
 `survive`      a job on a cluster that is hurt and finishes all the same
+`stores`       obstore against s3fs
 `figures`      the weight of a graph, and hidden latency
 `report`       ratios, the table and the figure, from the JSON alone
 =============  ==================================================================================

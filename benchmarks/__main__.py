@@ -11,6 +11,7 @@ from benchmarks import figures, report
 from benchmarks.cluster import speed_up
 from benchmarks.compare import Plan, compare
 from benchmarks.routes import ROUTES
+from benchmarks.stores import compare_stores
 from benchmarks.survive import survive
 from benchmarks.workloads import workloads
 
@@ -44,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     for name in ("graph", "latency"):
         figure = commands.add_parser(name, help=f"print figures of the {name}")
         figure.add_argument("--out", type=Path, default=HERE / "out" / name)
+    commands.add_parser("stores", help="obstore against s3fs")
     return root
 
 
@@ -69,6 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     elif asked.command in ("graph", "latency"):
         asked.out.mkdir(parents=True, exist_ok=True)
         {"graph": figures.graph, "latency": figures.latency}[asked.command](asked.out)
+    elif asked.command == "stores":
+        compare_stores()
     elif asked.command == "survive":
         asked.out.mkdir(parents=True, exist_ok=True)
         survive(asked.out)

@@ -69,7 +69,8 @@ def write(source: str, target: str, mode: str, address: str) -> None:
 def client(source: Path, target: Path, mode: str, address: str) -> subprocess.Popen[str]:
     """Start a client as a process of its own."""
     command = [sys.executable, "-m", "benchmarks.survive", str(source), str(target), mode, address]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    root = Path(__file__).resolve().parent.parent
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)
 
 
 def follow(running: subprocess.Popen[str], until: int = -1) -> Iterator[tuple[int, int, str]]:
@@ -92,6 +93,7 @@ def survive(out: Path) -> None:
     """
     from distributed import Client, LocalCluster
 
+    out = out.resolve()
     source, hurt, whole = out / "in.zarr", out / "hurt.zarr", out / "whole.zarr"
     make_collection(source)
     for path in (hurt, whole):

@@ -183,6 +183,18 @@ class Journal:
 
     # -- who writes ---------------------------------------------------------------------------
 
+    def holder(self) -> dict[str, Any] | None:
+        """Say who holds the lock."""
+        document = self._get(self._lock_key)
+        if document is None:
+            return None
+        found: dict[str, Any] = document.get("attributes", document)
+        return found if "job" in found else None
+
+    @property
+    def _lock_key(self) -> str:
+        return self._key("lock/zarr.json" if self.zarr_format == 3 else "lock/.zattrs")
+
     @contextlib.contextmanager
     def lock(self) -> Iterator[Lock]:
         """Be the only one who writes, within the block.
@@ -209,15 +221,16 @@ class Lock:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._key = journal._key("lock/zarr.json" if journal.zarr_format == 3 else "lock/.zattrs")
-        self._mine = {"job": uuid.uuid4().hex, "host": socket.gethostname(), "pid": os.getpid()}
+        self._key = journal._lock_key
+        self.job = uuid.uuid4().hex
+        self._mine = {"job": self.job, "host": socket.gethostname(), "pid": os.getpid()}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True, name="qmosaic-lock")
         self.lost = False
 
     def take(self) -> None:
         """Take the lock, from a writer that is gone if need be."""
-        holder = self._holder()
+        holder = self._journal.holder()
         if holder is not None and not _is_gone(holder):
             raise StoreInUseError(_in_use(self._journal, holder))
         if holder is not None or self._journal._get(self._key) is not None:
@@ -225,17 +238,23 @@ class Lock:
         buffer = default_buffer_prototype().buffer
         content = buffer.from_bytes(self._document())
         sync(self._journal.store.set_if_not_exists(self._key, content))
-        holder = self._holder()
-        if holder is None or holder["job"] != self._mine["job"]:
+        holder = self._journal.holder()
+        if holder is None or holder["job"] != self.job:
             raise StoreInUseError(_in_use(self._journal, holder or {}))
         if self._journal.read() is None:
             self._journal._create(GROUP, {})  # a parent of the lock, as Zarr readers expect one
         self._thread.start()
 
     def check(self) -> None:
-        """Make sure that nobody else has taken the store over."""
+        """Make sure that nobody else has taken the store over, as far as the last beat knows."""
         if self.lost:
-            raise StoreInUseError(_in_use(self._journal, self._holder() or {}))
+            raise StoreInUseError(_in_use(self._journal, self._journal.holder() or {}))
+
+    def check_now(self) -> None:
+        """Make sure that nobody else has taken the store over."""
+        holder = self._journal.holder()
+        self.lost = self.lost or (holder is not None and holder["job"] != self.job)
+        self.check()
 
     def release(self) -> None:
         """Let others write."""
@@ -247,8 +266,8 @@ class Lock:
     def _beat(self) -> None:
         while not self._over.wait(BEAT):
             try:
-                holder = self._holder()
-                if holder is not None and holder["job"] != self._mine["job"]:
+                holder = self._journal.holder()
+                if holder is not None and holder["job"] != self.job:
                     self.lost = True
                     return
                 self._journal._set(self._key, self._document())
@@ -260,13 +279,6 @@ class Lock:
         if self._journal.zarr_format == 2:
             return _encode(attributes)
         return _encode({"zarr_format": 3, "node_type": "group", "attributes": attributes})
-
-    def _holder(self) -> dict[str, Any] | None:
-        document = self._journal._get(self._key)
-        if document is None:
-            return None
-        found: dict[str, Any] = document.get("attributes", document)
-        return found if "job" in found else None
 
 
 def _is_gone(holder: dict[str, Any]) -> bool:

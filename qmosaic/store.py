@@ -29,6 +29,7 @@ from qmosaic.target import Place, check_place, open_place
 from qmosaic.writing import (
     Outcome,
     Plan,
+    Stopped,
     Target,
     Transaction,
     Writer,
@@ -165,8 +166,12 @@ def to_zarr(
         todo = _open_for_writing(writing, mode)
         if todo is not None:
             arrays = arrays_of(place.store, place.path, writing.plan)
-            target = Target(arrays, writing.journal, place.name)
-            _run(writing, target, todo, rules, lambda outcome: lock.check())
+            target = Target(arrays, writing.journal, place.name, lock.job)
+            try:
+                _run(writing, target, todo, rules, lambda outcome: lock.check())
+            except Stopped:
+                lock.check_now()
+                raise
             _complete(writing)
     writing.consolidate()
 

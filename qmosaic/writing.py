@@ -285,11 +285,21 @@ class Target:
         What is told when a block is there.
     name : str
         What to call the store in errors.
+    holder : str
+        The job that holds the lock as long as these writes are wanted. A worker may still be at
+        work when its client is gone and somebody else has begun to write.
     """
 
     arrays: dict[Hashable, Any]
     journal: Journal
     name: str
+    holder: str
+
+    def check(self) -> None:
+        """Make sure that the store is still that of this job."""
+        holder = self.journal.holder()
+        if holder is None or holder["job"] != self.holder:
+            raise Stopped(f"the job that this block is of does not write {self.name!r} any more")
 
 
 @dataclass(frozen=True)
@@ -347,6 +357,7 @@ class Writer:
             return Outcome(job, outcome.read, outcome.written, outcome.skipped, fork)
         with explaining_full_disks(self.target.name):
             outcome = self._make(job, chunks, self.target.arrays)
+            self.target.check()
             self.target.journal.mark(job, outcome.skipped)
         return outcome
 
@@ -375,6 +386,8 @@ class Writer:
             for piece in variable.pieces(box):
                 values = _assemble(variable, piece, chunks)
                 written += values.nbytes
+                if isinstance(self.target, Target):
+                    self.target.check()
                 array[piece] = values
                 del values
         return written

@@ -159,3 +159,26 @@ def test_ratios_are_taken_round_by_round() -> None:
     peer = {"rounds": [{"wall": 2.0}, {"wall": 40.0}, {"wall": 9.0}]}
     subject = {"rounds": [{"wall": 1.0}, {"wall": 10.0}, {"wall": 3.0}]}
     assert report.ratios(peer, subject, "wall") == (2.0, 3.0, 4.0)
+
+
+def test_a_job_that_is_hurt_finishes(tmp_path: Path) -> None:
+    """A worker killed, the client killed, gone on with: the same bytes, as a person sees it."""
+    story = command_line("survive", "--out", str(tmp_path))
+    assert story.count("killed with SIGKILL") == 2
+    assert "of 64 blocks are there" in story
+    assert "the same bytes" in story.splitlines()[-1]
+
+
+def test_one_worker_and_two(tmp_path: Path) -> None:
+    """The comparison checks every pixel of both."""
+    folder = ("--out", str(tmp_path / "out"), "--data", str(tmp_path / "data"))
+    said = command_line("cluster", "--size", "tiny", "--rounds", "1", *folder)
+    assert "cloudy: two workers are" in said
+
+
+def test_figures_of_graph_and_latency(tmp_path: Path) -> None:
+    """A graph of at most 2 kB and 1 ms a block; every request counted."""
+    said = command_line("graph", "--out", str(tmp_path))
+    assert "20000 blocks × 100 images × 4 bands" in said
+    assert int(said.split(" bytes a block")[0].split()[-1]) < 2000
+    assert command_line("latency", "--out", str(tmp_path)).count("60 requests") == 4

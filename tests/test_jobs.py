@@ -23,7 +23,7 @@ import qmosaic as qm
 from qmosaic import journal as journal_module
 from qmosaic import reading, store
 from qmosaic.journal import Journal
-from qmosaic.writing import Target
+from qmosaic.writing import Stopped, Target
 from tests.job import content, mosaic_of, same_as
 from tests.sources import (
     CountingArray,
@@ -336,6 +336,19 @@ def test_a_writer_shows_signs_of_life(
     assert len(beats) > 3
 
 
+def test_a_worker_that_is_left_over_writes_nothing(source: Path, tmp_path: Path) -> None:
+    """A task of a killed client that is still at work does not spoil the mosaic of the next job."""
+    out = tmp_path / "out.zarr"
+    interrupted(mosaic_of(source), out)
+    jobs, _ = writing_of(mosaic_of(source), out)  # takes the place of what was there
+    hold(out)
+    before = content(out)
+    graph, keys = jobs.batch([5])
+    with pytest.raises(Stopped, match="any more"):
+        dask.get(graph, keys)
+    assert content(out) == before
+
+
 # -- faults of the source -------------------------------------------------------------------------
 
 
@@ -629,7 +642,7 @@ def writing_of(mosaic: xr.Dataset, path: Path) -> tuple[Any, list[int]]:
     layout = {"encoding": {}, "chunks": None, "shards": None}
     writing = store._prepare(mosaic, place, layout)
     todo = store._open_for_writing(writing, "w")
-    target = Target(store.arrays_of(place.store, "", writing.plan), writing.journal, "here")
+    target = Target(store.arrays_of(place.store, "", writing.plan), writing.journal, "here", "me")
     assert todo is not None
     rules = {"retries": 3, "on_error": "raise"}
     ((jobs, numbers),) = store._make_jobs(writing, target, todo, rules, "test")
