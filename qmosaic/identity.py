@@ -17,6 +17,7 @@ from qmosaic.journal import FORMAT
 from qmosaic.mosaic import PREFIX
 
 SECTIONS = {
+    "format": "storage",
     "rules": "rules",
     "grid": "grid",
     "bands": "bands",
@@ -30,6 +31,7 @@ SECTIONS = {
 def identify(
     dataset: xr.Dataset,
     encoding: Mapping[Hashable, Mapping[str, Any]],
+    zarr_format: int,
     inputs: str | None,
 ) -> dict[str, Any]:
     """Describe a mosaic.
@@ -40,6 +42,8 @@ def identify(
         What is to be written.
     encoding : mapping
         How each variable is stored.
+    zarr_format : int
+        2 or 3.
     inputs : str, optional
         A name for the inputs, in place of the names that dask gives them.
 
@@ -54,6 +58,7 @@ def identify(
     names = {str(n): inputs or _inputs(v.data) for n, v in lazy.items()}
     made = {str(n): inputs or v.data.name for n, v in lazy.items()}
     found: dict[str, Any] = {
+        "format": {"the format of Zarr": zarr_format},
         "rules": {k: v for k, v in dataset.attrs.items() if str(k).startswith(PREFIX)},
         "grid": {str(n): _token(v) for n, v in memory.items() if n in on_grid},
         "bands": {
@@ -103,7 +108,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _differing(title: str, old: Any, new: Any) -> Iterator[str]:
-    opaque = title not in ("rules", "bands")
+    opaque = title not in ("rules", "bands", "storage")
     for name in sorted(set(old) | set(new)):
         was, now = old.get(name), new.get(name)
         if was == now:

@@ -104,7 +104,7 @@ def to_zarr(
         For some variables, how they are stored, as ``xarray.Dataset.to_zarr`` takes it: dtype,
         scale_factor, compressors, chunks, shards ...
     zarr_format : {3, 2}, optional
-        The format of the store, 3 by default.
+        The format of the store; by default 3, or that of the store that is gone on with.
     consolidated : bool, optional
         Whether to consolidate the metadata in the end; by default in format 2 only.
     storage_options : dict, optional
@@ -146,12 +146,14 @@ def to_zarr(
         raise ValueError(f"retries={retries!r} is not a number of attempts: give 0, 1, 2 ...")
     if progress is not None and not isinstance(progress, bool) and not callable(progress):
         raise ValueError(f"progress={progress!r} is neither True, False nor a function.")
-    _refuse_others_options(others)
+    _refuse_options(others)
     place = open_place(store, group, storage_options)
     dataset = as_dataset(mosaic)
     check_place(place, dataset)
     layout = {"encoding": encoding or {}, "chunks": chunks, "shards": shards}
-    writing = _prepare(dataset, place, layout, zarr_format or 3, consolidated, inputs)
+    if zarr_format is None:
+        zarr_format = (place.zarr_format() if mode == "resume" else None) or 3
+    writing = _prepare(dataset, place, layout, zarr_format, consolidated, inputs)
     rules = {"retries": retries, "on_error": on_error, "progress": progress}
     if place.session is not None:
         _write_in_transaction(writing, mode, rules)
@@ -260,7 +262,7 @@ class _Writing:
             )
 
 
-def _refuse_others_options(others: dict[str, Any]) -> None:
+def _refuse_options(others: dict[str, Any]) -> None:
     for name, value in others.items():
         if name in ("compute", "append_dim", "region"):
             raise ValueError(
@@ -294,7 +296,7 @@ def _prepare(
         laid.encoding,
         laid.plan,
         place,
-        identify(laid.dataset, laid.encoding, inputs),
+        identify(laid.dataset, laid.encoding, zarr_format, inputs),
         zarr_format,
         consolidated,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import xarray as xr
 import zarr
@@ -44,7 +44,7 @@ class Place:
         """Give the journal of the mosaic."""
         return Journal(self.store, self.path, zarr_format)
 
-    def zarr_format(self) -> int | None:
+    def zarr_format(self) -> Literal[2, 3] | None:
         """Give the format of the group that is there; None where there is none."""
         try:
             group = zarr.open_group(self.store, path=self.path, mode="r", use_consolidated=False)
@@ -55,7 +55,7 @@ class Place:
                 f"{self.name!r} is an array of Zarr, and a mosaic is a group. Name the group that "
                 "the array is in, or another path."
             ) from error
-        return int(group.metadata.zarr_format)
+        return 2 if group.metadata.zarr_format == 2 else 3
 
 
 def open_place(store: Any, group: str | None, storage_options: dict[str, Any] | None) -> Place:

@@ -88,6 +88,19 @@ def test_resume_computes_only_what_is_missing(
     same_as(out, expected(values))
 
 
+def test_resume_keeps_the_format(
+    source: Path, tmp_path: Path, values: dict[str, np.ndarray]
+) -> None:
+    """A store in format 2 is gone on with in format 2, or refused where 3 is asked for."""
+    out, whole = tmp_path / "out.zarr", tmp_path / "whole.zarr"
+    interrupted(mosaic_of(source), out, zarr_format=2)
+    with pytest.raises(ValueError, match="the format of Zarr was 2, is 3"):
+        qm.to_zarr(mosaic_of(source), out, mode="resume", zarr_format=3)
+    qm.to_zarr(mosaic_of(source), out, mode="resume")
+    qm.to_zarr(mosaic_of(source), whole, zarr_format=2)
+    assert content(out) == content(whole)
+
+
 def test_resume_of_a_finished_mosaic_does_nothing(source: Path, tmp_path: Path) -> None:
     """A finished store says so: nothing is computed, nothing is written."""
     out = tmp_path / "out.zarr"
