@@ -126,14 +126,12 @@ def _check_folder(dataset: xr.Dataset, path: Path, name: str) -> None:
             f"{name!r} is a file, not a folder that a Zarr store could be in. Write to another "
             "path."
         )
-    if path.is_dir() and not _looks_like_zarr(path):
-        others = [p for p in path.iterdir() if p.name != GROUP]
-        if others:
-            raise FileExistsError(
-                f"{name!r} is a folder with files in it that is no Zarr store; writing would mix "
-                "with them or delete them. Write to a path of its own, for instance "
-                f"{str(Path(name) / 'mosaic.zarr')!r}."
-            )
+    if path.is_dir() and any(path.iterdir()) and not _looks_like_zarr(path):
+        raise FileExistsError(
+            f"{name!r} is a folder with files in it that is no Zarr store; writing would mix "
+            "with them or delete them. Write to a path of its own, for instance "
+            f"{str(Path(name) / 'mosaic.zarr')!r}."
+        )
     for source in sources_of(dataset):
         if "://" not in source and _nested(Path(source).resolve(), path.resolve()):
             raise ValueError(
@@ -147,4 +145,6 @@ def _nested(a: Path, b: Path) -> bool:
 
 
 def _looks_like_zarr(path: Path) -> bool:
-    return any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zarray", ".zmetadata"))
+    # The journal comes first: where it is, a mosaic has been begun, perhaps a moment ago.
+    names = (GROUP, "zarr.json", ".zgroup", ".zarray", ".zmetadata")
+    return any((path / name).exists() for name in names)
