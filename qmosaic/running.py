@@ -12,7 +12,7 @@ from typing import Any
 import dask
 import dask.threaded
 from dask.base import get_scheduler
-from dask.callbacks import Callback
+from dask.callbacks import Callback, add_callbacks
 from dask.system import CPU_COUNT
 
 from qmosaic.graph import Jobs
@@ -113,13 +113,16 @@ def _raise(future: Any, result: Any) -> None:
 # -- schedulers in this process -------------------------------------------------------------------
 
 
-class _Reporter(Callback):  # type: ignore[misc]  # dask has no types
+class _Reporter:
     """Hears of every task that dask's local schedulers finish, and passes on those of the jobs."""
 
     def __init__(self, name: str, report: Report) -> None:
         self._name, self._report, self._lock = name, report, threading.Lock()
-        self.reported: set[Any] = set()
-        super().__init__(posttask=self._posttask)
+        self._reported: set[Any] = set()
+
+    def callback(self) -> tuple[Any, ...]:
+        """Give what dask takes as callback: start, start_state, pretask, posttask, finish."""
+        return (None, None, None, self._posttask, None)
 
     def _posttask(self, key: Any, result: Any, *args: Any) -> None:
         if isinstance(key, tuple) and key[0] == self._name:
@@ -128,26 +131,31 @@ class _Reporter(Callback):  # type: ignore[misc]  # dask has no types
     def tell(self, key: Any, result: Any) -> None:
         """Report a job, once."""
         with self._lock:
-            if key not in self.reported:
-                self.reported.add(key)
+            if key not in self._reported:
+                self._reported.add(key)
                 self._report(result)
 
 
 def _run_here(scheduler: Any, jobs: Jobs, numbers: list[int], report: Report) -> None:
     """Run batches in two lanes over one pool: where the end of one leaves threads free, the
     next one takes them."""
+    reporter = _Reporter(jobs.name, report)
     with contextlib.ExitStack() as stack:
         options: dict[str, Any] = {}
-        lanes, threads = 1, 1
-        if scheduler is dask.threaded.get:
+        lanes, size = 1, FEWEST_ALIVE // 4
+        if scheduler is not dask.threaded.get:
+            stack.enter_context(add_callbacks(reporter.callback()))
+        else:
             threads = dask.config.get("num_workers", None) or CPU_COUNT
             pool = dask.config.get("pool", None)
             pool = pool or stack.enter_context(ThreadPoolExecutor(threads))
             threads = getattr(pool, "_max_workers", threads)
-            options, lanes = {"pool": pool}, 2
-        size = JOBS_PER_THREAD * threads // lanes if lanes > 1 else FEWEST_ALIVE // 4
+            # Dask's own callbacks (a profiler, say) are told of one batch at a time.
+            lanes = 1 if Callback.active else 2
+            size = max(1, JOBS_PER_THREAD * threads // lanes)
+            # Given so, callbacks leave those that are active for the whole process alone.
+            options = {"pool": pool, "callbacks": [*Callback.active, reporter.callback()]}
         batches = _Batches(numbers, size)
-        reporter = stack.enter_context(_Reporter(jobs.name, report))
 
         def lane() -> None:
             try:

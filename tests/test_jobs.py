@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from dask.callbacks import Callback
 from zarr.storage import LocalStore
 
 import qmosaic as qm
@@ -734,6 +735,36 @@ def test_a_program_can_follow(source: Path, tmp_path: Path) -> None:
     assert whole * 4 <= last.bytes_read <= whole * (4 + 2 + 8)
     assert 0 < told[0].rate
     assert 0 < told[0].seconds_left < float("inf")
+
+
+@pytest.mark.parametrize("scheduler", ["threads", "synchronous"])
+def test_dasks_own_callbacks_are_left_alone(source: Path, tmp_path: Path, scheduler: str) -> None:
+    """A profiler of dask sees every task, and is still active afterwards."""
+    seen: list[Any] = []
+    with (
+        Callback(pretask=lambda key, *args: seen.append(key)) as profiler,
+        dask.config.set(scheduler=scheduler, num_workers=2),
+    ):
+        qm.to_zarr(mosaic_of(source), tmp_path / "out.zarr")
+        assert Callback.active == {profiler._callback}
+    assert len([key for key in seen if isinstance(key, tuple)]) == 9
+    assert not Callback.active
+    qm.to_zarr(mosaic_of(source), tmp_path / "again.zarr")
+    assert not Callback.active
+
+
+def test_blocks_are_told_as_they_come(source: Path, tmp_path: Path) -> None:
+    """On threads too, no block waits for its batch to end before it is reported."""
+    marks: list[tuple[int, int]] = []
+    out = tmp_path / "out.zarr"
+
+    def look(progress: qm.Progress) -> None:
+        marks.append((progress.done, len(list(out.glob("_qmosaic/done/c/*")))))
+
+    with dask.config.set(num_workers=1):
+        qm.to_zarr(mosaic_of(source, 0.005), out, progress=look)
+    assert [done for done, _ in marks] == list(range(1, 10))
+    assert all(there <= done + 1 for done, there in marks)
 
 
 def test_a_log_can_follow(
