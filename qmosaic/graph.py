@@ -62,7 +62,7 @@ READ_TOGETHER = 4 * 2**20
 """Bytes that a task may ask for at once: to a Zarr library a request costs more than a chunk."""
 
 SLOW = 0.005
-"""Seconds for a chunk from which on the next ones are read while it is being worked on."""
+"""Seconds of waiting for a chunk from which on the next ones are read meanwhile."""
 
 STEP = 0.75
 """How much a step of arithmetic adds to what a task holds, in chunks: some of its inputs and
@@ -319,9 +319,9 @@ class BlockReader:
             for number, chunk in enumerate(chunks):
                 if pool is None and together > 1 and number % together == 0:
                     self._read_ahead(walk, number, number + together)
-                begin = time.perf_counter()
+                watch = _Watch()
                 array = started.popleft().result() if started else self._make(walk, number, chunk)
-                if pool is None and time.perf_counter() - begin > SLOW:
+                if pool is None and watch.has_waited():
                     pool = ThreadPoolExecutor(in_flight(size))
                 if pool is not None:
                     first = number + 1 + len(started)
@@ -370,6 +370,19 @@ class BlockReader:
         largest = max((self._source.time_chunks[c] for c in chunks), default=1)
         size = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize * largest
         return max(1, size)
+
+
+class _Watch:
+    """Tells waiting from working, from its making on."""
+
+    def __init__(self) -> None:
+        self._wall, self._work = time.perf_counter(), time.process_time()
+
+    def has_waited(self) -> bool:
+        """Whether it took long, and the process was idle for most of that: threads that work hard
+        gain nothing from being more."""
+        wall = time.perf_counter() - self._wall
+        return wall > SLOW and time.process_time() - self._work < wall / 2
 
 
 def in_flight(chunk_bytes: int) -> int:
