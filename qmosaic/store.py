@@ -20,7 +20,7 @@ from zarr.storage import MemoryStore
 from qmosaic.collection import check_choice, declared_nodata
 from qmosaic.graph import Jobs, make_jobs, survey
 from qmosaic.identity import check_format, differences, identify
-from qmosaic.journal import GROUP, Journal
+from qmosaic.journal import GROUP, Journal, StoreInUseError
 from qmosaic.layout import lay_out
 from qmosaic.mosaic import PREFIX
 from qmosaic.progress import Meter, Progress, display_for, logger
@@ -171,9 +171,9 @@ def to_zarr(
             target = Target(arrays, writing.journal, place.name, lock.job)
             try:
                 _run(writing, target, todo, rules, lambda outcome: lock.check())
-            except Stopped:
+            except Stopped as error:
                 lock.check_now()
-                raise
+                raise StoreInUseError(f"{error}: another job has written there") from error
             _complete(writing)
     writing.consolidate()
 

@@ -296,9 +296,9 @@ class Target:
     holder: str
 
     def check(self) -> None:
-        """Make sure that the store is still that of this job."""
+        """Make sure that the store is not that of another job by now."""
         holder = self.journal.holder()
-        if holder is None or holder["job"] != self.holder:
+        if holder is not None and holder["job"] != self.holder:
             raise Stopped(f"the job that this block is of does not write {self.name!r} any more")
 
 

@@ -344,7 +344,7 @@ def test_a_writer_shows_signs_of_life(
 
     with (
         dask.config.set(scheduler="synchronous"),
-        pytest.raises(qm.StoreInUseError, match="thief"),
+        pytest.raises(qm.StoreInUseError, match=r"thief|another job"),
     ):
         qm.to_zarr(mosaic_of(source), out, progress=look)
     assert len(beats) > 3
@@ -591,7 +591,6 @@ def test_sizes_that_cannot_be_are_refused(
     assert not (tmp_path / "out.zarr").exists()
 
 
-@pytest.mark.filterwarnings("ignore:.*Zarr:UserWarning")  # older ones warn of strings in format 3
 def test_nothing_is_lost_where_the_new_mosaic_cannot_be_written(
     source: Path, tmp_path: Path
 ) -> None:
@@ -628,6 +627,7 @@ def test_a_variable_that_shares_work_does_not_hold_up_the_others(
     same_as(tmp_path / "out.zarr", want)
 
 
+@pytest.mark.filterwarnings("ignore:.*Zarr:UserWarning")  # older ones warn of strings in format 3
 def test_bands_of_one_array_share_a_decision(tmp_path: Path, values: dict[str, np.ndarray]) -> None:
     """Rule 1 for a DataArray with a band dimension: the quality of a block is read once."""
     sources = {n: CountingArray(v.astype("float64")) for n, v in values.items()}
