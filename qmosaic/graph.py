@@ -382,7 +382,7 @@ class _Watch:
         """Whether it took long, and the process was idle for most of that: threads that work hard
         gain nothing from being more."""
         wall = time.perf_counter() - self._wall
-        return wall > SLOW and time.process_time() - self._work < wall / 2
+        return wall > SLOW and time.process_time() - self._work < wall / 4
 
 
 def in_flight(chunk_bytes: int) -> int:

@@ -134,6 +134,18 @@ class Journal:
         for name in ("done", "notes"):
             sync(self.store.delete_dir(self._key(name)))
 
+    def sort_consolidated(self) -> None:
+        """Bring consolidated metadata into an order that does not depend on how a store lists."""
+        path = f"{self.path}/" if self.path else ""
+        key = path + (".zmetadata" if self.zarr_format == 2 else "zarr.json")
+        document = self._get(key)
+        holder = (
+            document if self.zarr_format == 2 else (document or {}).get("consolidated_metadata")
+        )
+        if document is not None and holder:
+            holder["metadata"] = dict(sorted(holder["metadata"].items()))
+            self._set(key, _encode(document))
+
     def clear(self) -> None:
         """Remove all that is in the group of the mosaic but the lock."""
 

@@ -260,6 +260,7 @@ class _Writing:
             zarr.consolidate_metadata(
                 self.place.store, path=self.place.path, zarr_format=self.zarr_format
             )
+            self.journal.sort_consolidated()
 
 
 def _refuse_options(others: dict[str, Any]) -> None:

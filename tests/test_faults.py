@@ -197,7 +197,7 @@ def test_a_disk_that_is_full(source: Path, small_disk: Path, values: dict[str, n
 @contextlib.contextmanager
 def local_cluster(**options: Any) -> Iterator[Any]:
     """Start worker processes and connect to them."""
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None} | options
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"} | options
     with (
         distributed.LocalCluster(**options) as cluster,
         distributed.Client(cluster) as client,

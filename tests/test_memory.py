@@ -126,7 +126,7 @@ def test_a_cluster_with_little_memory(tmp_path: Path) -> None:
     assert explained.quality_bytes + explained.most_band_bytes > 3 * limit
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, memory_limit=limit, dashboard_address=None
+            n_workers=2, threads_per_worker=1, memory_limit=limit, dashboard_address=":0"
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
@@ -150,7 +150,7 @@ def _bare_worker(distributed: Any) -> int:
     """Measure a worker that has imported what it needs and done nothing."""
     with (
         distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, dashboard_address=None
+            n_workers=1, threads_per_worker=1, dashboard_address=":0"
         ) as cluster,
         distributed.Client(cluster) as client,
     ):

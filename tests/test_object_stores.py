@@ -206,7 +206,7 @@ def test_s3_from_other_processes(
     distributed = pytest.importorskip("distributed", reason="it is in the extra [distributed]")
     with (
         distributed.LocalCluster(
-            processes=True, n_workers=1, threads_per_worker=1, dashboard_address=None
+            processes=True, n_workers=1, threads_per_worker=1, dashboard_address=":0"
         ) as cluster,
         distributed.Client(cluster),
     ):

@@ -71,7 +71,7 @@ def test_distributed_writers(source: Path, repository: Any, values: dict[str, np
     session = repository.writable_session("main")
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None
+            n_workers=2, threads_per_worker=1, dashboard_address=":0"
         ) as cluster,
         distributed.Client(cluster),
     ):
