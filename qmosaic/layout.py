@@ -60,6 +60,8 @@ def lay_out(
     dataset = dataset.copy()
     for name, variable in list(dataset.variables.items()):
         asked = dict(encoding.get(name, {}))
+        # Codecs and chunks of the store that a coordinate is from need not fit this one.
+        dataset[name].encoding = _packing(variable)
         if variable.chunks is None:
             if asked:
                 full[name] = _packing(variable) | asked

@@ -359,6 +359,7 @@ def _open_for_writing(writing: _Writing, mode: Mode) -> list[int] | None:
         if state["state"] == "complete":
             journal.finish()  # the last run may have ended in the middle of that
             return None
+        place.sweep()
         done = journal.done()
         return [job for job in range(blocks) if job not in done]
     journal.clear()

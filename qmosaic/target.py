@@ -44,6 +44,13 @@ class Place:
         """Give the journal of the mosaic."""
         return Journal(self.store, self.path, zarr_format)
 
+    def sweep(self) -> None:
+        """Remove the files that a killed writer has left half-written in a folder."""
+        root = getattr(self.store, "root", None)
+        if isinstance(root, Path):
+            for left in (root / self.path).rglob("*.partial"):
+                left.unlink(missing_ok=True)
+
     def zarr_format(self) -> Literal[2, 3] | None:
         """Give the format of the group that is there; None where there is none."""
         try:

@@ -252,6 +252,33 @@ def test_a_store_of_somebody_else_is_not_resumed(source: Path, tmp_path: Path) -
     assert content(tmp_path / "out.zarr") == before
 
 
+def test_what_a_killed_writer_left_half_written_is_removed(source: Path, tmp_path: Path) -> None:
+    """A file that was being written when its writer was killed is not in the finished store."""
+    out, whole = tmp_path / "out.zarr", tmp_path / "whole.zarr"
+    interrupted(mosaic_of(source), out)
+    (out / "red" / "c" / "2").mkdir(parents=True, exist_ok=True)
+    (out / "red" / "c" / "2" / "2.0123abcd.partial").write_bytes(b"half")
+    qm.to_zarr(mosaic_of(source), out, mode="resume")
+    qm.to_zarr(mosaic_of(source), whole)
+    assert content(out) == content(whole)
+
+
+@pytest.mark.parametrize("formats", [(2, 3), (3, 2)])
+def test_from_one_format_to_the_other(
+    tmp_path: Path, values: dict[str, np.ndarray], formats: tuple[Any, Any]
+) -> None:
+    """A collection in format 2 becomes a mosaic in format 3, and the other way round: codecs of
+    its coordinates are not carried over."""
+    path = tmp_path / "in.zarr"
+    as_dataset(values).chunk(time=1, y=8, x=8).to_zarr(
+        path, zarr_format=formats[0], consolidated=False
+    )
+    collection = xr.open_zarr(path, chunks={}, consolidated=False, mask_and_scale=False)
+    mosaic = qm.quality_mosaic(collection, "quality")
+    qm.to_zarr(mosaic, tmp_path / "out.zarr", zarr_format=formats[1])
+    same_as(tmp_path / "out.zarr", expected(values))
+
+
 # -- whole or not ---------------------------------------------------------------------------------
 
 
