@@ -53,7 +53,7 @@ from qmosaic.kernels import (
     valid_mask,
     winners,
 )
-from qmosaic.reading import UNNAMED, Origin, current, unreadable
+from qmosaic.reading import UNNAMED, Origin, Region, current, unreadable
 
 Key = Hashable
 Nodes = dict[Key, GraphNode]
@@ -255,12 +255,25 @@ class DeferredChunks:
     axis: int
     time_chunks: tuple[int, ...]
     map_chunks: tuple[tuple[int, ...], ...]
+    map_dims: tuple[Hashable, ...]
     dtype: np.dtype[Any]
     origin: Origin = UNNAMED
 
-    def open(self, block: tuple[int, ...], extra: Mapping[Key, GraphNode]) -> BlockReader:
-        """Give a reader of one block of the map; `extra` are the tasks of this block alone."""
-        return BlockReader(self, block, extra)
+    def open(
+        self, block: tuple[int, ...], extra: Mapping[Key, GraphNode], *, candidates: bool = False
+    ) -> BlockReader:
+        """Give a reader of one block of the map; `extra` are the tasks of this block alone.
+
+        With `candidates` it leaves out the images that count as masked there.
+        """
+        return BlockReader(self, block, extra, candidates)
+
+    def region(self, block: tuple[int, ...]) -> Region:
+        """Say where on the map a block lies."""
+        return {
+            dim: (sum(sizes[:number]), sum(sizes[: number + 1]))
+            for dim, sizes, number in zip(self.map_dims, self.map_chunks, block, strict=True)
+        }
 
 
 class BlockReader:
@@ -270,9 +283,14 @@ class BlockReader:
     """
 
     def __init__(
-        self, source: DeferredChunks, block: tuple[int, ...], extra: Mapping[Key, GraphNode]
+        self,
+        source: DeferredChunks,
+        block: tuple[int, ...],
+        extra: Mapping[Key, GraphNode],
+        candidates: bool,
     ) -> None:
         self._source = source
+        self._candidates = candidates
         self._block = block
         self._extra = extra
         self._first = (0, *itertools.accumulate(source.time_chunks))
@@ -284,7 +302,10 @@ class BlockReader:
 
     def walk(self, positions: Iterable[int], *, ahead: bool = True) -> Iterator[tuple[int, Array]]:
         """See `qmosaic.blocks.Reader.walk`."""
-        left_out = self._reading.leaves_out(self._source.origin.collection)
+        left_out: set[int] = set()
+        if self._candidates and self._reading.excluded:
+            region = self._source.region(self._block)
+            left_out = self._reading.leaves_out(self._source.origin.collection, region)
         wanted = [p for p in positions if p not in left_out]
         grouped = [(c, list(p)) for c, p in itertools.groupby(wanted, self._chunk_of)]
         chunks = [c for c, _ in grouped]
@@ -344,7 +365,8 @@ class BlockReader:
             first = self._first[chunk]
             positions = range(first, first + self._source.time_chunks[chunk])
             at = str(self._key(chunk)[1:])  # type: ignore[index]
-            named = unreadable(self._source.origin, positions, at, error)
+            region = self._source.region(self._block)
+            named = unreadable(self._source.origin, positions, region, at, error)
             if self._reading.names_errors:
                 raise named from error
             error.add_note(str(named))
@@ -642,6 +664,7 @@ def defer(stack: Stack) -> Deferred | None:
         axis=stack.axis,
         time_chunks=stack.array.chunks[stack.axis],
         map_chunks=stack.map_chunks,
+        map_dims=stack.map_dims,
         dtype=stack.array.dtype,
         origin=stack.origin,
     )
@@ -1119,7 +1142,9 @@ class _DecideTask:
         start = inputs[0] if self.started else None
         sources = inputs[1:] if self.started else inputs
         places = (block, *(_place(block, axes) for axes in self.axes))
-        readers = [s.open(b, e) for s, b, e in zip(sources, places, extras, strict=True)]
+        readers = [
+            s.open(b, e, candidates=True) for s, b, e in zip(sources, places, extras, strict=True)
+        ]
         demands = [
             Demand(r, n, a) for r, n, a in zip(readers[1:], self.nodata, self.axes, strict=True)
         ]
@@ -1364,7 +1389,7 @@ def _windows(band: Stack, decision: Decision, block: tuple[int, ...]) -> list[_W
         at = band.map_dims.index(dim)
         sizes = band.map_chunks[at]
         start = sum(sizes[: block[at]])
-        per_dim.append(list(_overlaps(decision.chunks[axis], start, start + sizes[block[at]])))
+        per_dim.append(list(overlaps(decision.chunks[axis], start, start + sizes[block[at]])))
     return [
         _Window(
             tuple(p[0] for p in parts),
@@ -1375,7 +1400,7 @@ def _windows(band: Stack, decision: Decision, block: tuple[int, ...]) -> list[_W
     ]
 
 
-def _overlaps(sizes: Sequence[int], start: int, stop: int) -> Iterator[tuple[int, slice, slice]]:
+def overlaps(sizes: Sequence[int], start: int, stop: int) -> Iterator[tuple[int, slice, slice]]:
     """Cut an interval at chunk borders: chunk number, slice in the chunk, slice in the interval."""
     first = 0
     for number, size in enumerate(sizes):

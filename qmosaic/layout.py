@@ -10,7 +10,7 @@ import xarray as xr
 from xarray.conventions import encode_cf_variable
 
 from qmosaic.mosaic import KEPT_ENCODING
-from qmosaic.writing import Plan, aligned, make_plan
+from qmosaic.writing import Plan, make_plan
 
 Sizes = Mapping[Hashable, int]
 Encoding = dict[Hashable, dict[str, Any]]
@@ -23,7 +23,7 @@ class Layout:
     Attributes
     ----------
     dataset : xarray.Dataset
-        In blocks that fit the chunks of the store.
+        What is stored.
     encoded : xarray.Dataset
         Its lazy variables, in the values that are stored.
     encoding : dict
@@ -68,7 +68,6 @@ def lay_out(
             continue
         units[name] = _choose_sizes(name, variable, asked, chunks or {}, shards or {}, zarr_format)
         full[name] = _packing(variable) | asked
-        dataset[name] = _fit_blocks(variable, units[name])
     encoded = _encode(dataset, full)
     return Layout(dataset, encoded, full, make_plan(encoded, units))
 
@@ -144,16 +143,6 @@ def _choose_sizes(
 def _packing(variable: xr.Variable) -> dict[str, Any]:
     """Say again how values are packed: an encoding that xarray is given replaces the own one."""
     return {k: v for k, v in variable.encoding.items() if k in KEPT_ENCODING}
-
-
-def _fit_blocks(variable: xr.Variable, unit: tuple[int, ...]) -> xr.Variable:
-    """Let blocks hold whole units, or units whole blocks, and let all blocks be of one size."""
-    wanted = {}
-    for dim, sizes, size in zip(variable.dims, variable.chunks or (), unit, strict=True):
-        regular = len(set(sizes[:-1])) <= 1 and sizes[-1] <= sizes[0]
-        if not regular or not aligned(sizes[0], size, sum(sizes)):
-            wanted[dim] = size
-    return variable.chunk(wanted) if wanted else variable
 
 
 def _encode(dataset: xr.Dataset, encoding: Encoding) -> xr.Dataset:

@@ -10,7 +10,7 @@ import contextlib
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -18,6 +18,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 Value = TypeVar("Value")
+
+Region = dict[Hashable, tuple[int, int]]
+"""A part of the map: first and last pixel (exclusive) along each dimension."""
 
 FIRST_WAIT = 0.1
 """Seconds before the first repetition; each further one waits twice as long as the one before."""
@@ -32,18 +35,28 @@ class ChunkReadError(OSError):
         Which collection the images are of.
     positions : tuple of int
         The positions along time of the images that the chunk holds.
+    region : dict
+        Where on the map it lies: first and last pixel (exclusive) along each dimension.
     where : str
         The image's time, the band, the chunk and the store, in words.
     """
 
-    def __init__(self, message: str, collection: str, positions: tuple[int, ...], where: str):
+    def __init__(
+        self,
+        message: str,
+        collection: str,
+        positions: tuple[int, ...],
+        region: Region,
+        where: str,
+    ):
         super().__init__(message)
         self.collection = collection
         self.positions = positions
+        self.region = region
         self.where = where
 
     def __reduce__(self) -> Any:
-        return type(self), (str(self), self.collection, self.positions, self.where)
+        return type(self), (str(self), self.collection, self.positions, self.region, self.where)
 
 
 @dataclass(frozen=True)
@@ -96,21 +109,36 @@ class Reading:
     names_errors : bool
         Whether a chunk that fails for good raises `ChunkReadError`, which names it; else the
         source's own error is raised, with the names as a note.
-    excluded : dict of str to set of int
-        For each collection, the images that count as masked in this task.
+    excluded : dict of str to list
+        For each collection, the images that count as masked in this task, and where on the map.
     bytes : int
         The decoded size of what was read.
     """
 
     retries: int = 0
     names_errors: bool = False
-    excluded: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    excluded: dict[str, list[tuple[tuple[int, ...], Region]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
     bytes: int = 0
     _lock: Any = field(default_factory=threading.Lock)
 
-    def leaves_out(self, collection: str) -> set[int]:
-        """Give the images of a collection that count as masked."""
-        return self.excluded.get(collection, set())
+    def leaves_out(self, collection: str, region: Region) -> set[int]:
+        """Give the images of a collection that count as masked in a part of the map."""
+        return {
+            position
+            for positions, where in self.excluded.get(collection, [])
+            if _overlap(where, region)
+            for position in positions
+        }
+
+    def leave_out(self, error: ChunkReadError) -> bool:
+        """Let images count as masked where they cannot be read; False where they do already."""
+        found = (error.positions, error.region)
+        if found in self.excluded[error.collection]:
+            return False
+        self.excluded[error.collection].append(found)
+        return True
 
     def count(self, values: Any) -> None:
         """Add the size of what was read."""
@@ -135,6 +163,10 @@ class Reading:
         return read()
 
 
+def _overlap(a: Region, b: Region) -> bool:
+    return all(a[d][0] < b[d][1] and b[d][0] < a[d][1] for d in a if d in b)
+
+
 _current: ContextVar[Reading | None] = ContextVar("qmosaic_reading", default=None)
 
 
@@ -153,7 +185,9 @@ def reading_as(reading: Reading) -> Iterator[Reading]:
         _current.reset(token)
 
 
-def unreadable(origin: Origin, positions: Iterable[int], chunk: str, error: Exception) -> OSError:
+def unreadable(
+    origin: Origin, positions: Iterable[int], region: Region, chunk: str, error: Exception
+) -> OSError:
     """Make the error for a chunk that could not be read."""
     positions = tuple(positions)
     where = origin.describe(positions, chunk)
@@ -164,6 +198,7 @@ def unreadable(origin: Origin, positions: Iterable[int], chunk: str, error: Exce
         "there: qm.to_zarr(..., on_error='skip').",
         origin.collection,
         positions,
+        region,
         where,
     )
 

@@ -20,12 +20,17 @@ import numpy as np
 import xarray as xr
 import zarr
 
+from qmosaic.graph import overlaps
 from qmosaic.journal import Journal
 from qmosaic.kernels import Array
 from qmosaic.reading import ChunkReadError, Reading, reading_as
 
 BAND = "band"
 """The dimension of the bands in a mosaic that is one array: its bands are of one decision."""
+
+ACROSS_BORDERS = 4
+"""Units along a side of a job where blocks and units have other borders: a block on the border of
+two jobs is made twice, and of four units one or two blocks are."""
 
 stopped: set[str] = set()
 """The runs in this process whose remaining jobs are not wanted any more."""
@@ -47,17 +52,23 @@ class Variable:
         The name of its dask array.
     dims : tuple of hashable
         Its dimensions.
-    shape, block, unit : tuple of int
-        Its size, that of the blocks of the dask array, and that of what is written at once: a
-        chunk or shard of the store, or a block that holds whole ones.
+    shape, unit : tuple of int
+        Its size, and that of what is written at once: a chunk or shard of the store, or a block
+        of the dask array that holds whole ones.
+    blocks : tuple of tuple of int
+        The sizes of the blocks of the dask array along each dimension.
+    length : tuple of int
+        The least that a job does: a unit; or several, where the borders of blocks and units do
+        not fall together, so that blocks on the border of two jobs, made in both, are few.
     """
 
     name: Hashable
     key: str
     dims: tuple[Hashable, ...]
     shape: tuple[int, ...]
-    block: tuple[int, ...]
     unit: tuple[int, ...]
+    blocks: tuple[tuple[int, ...], ...]
+    length: tuple[int, ...]
     dtype: np.dtype[Any]
 
     @property
@@ -81,17 +92,16 @@ class Variable:
             steps.append([slice(start, min(start + unit, stop)) for start in starts])
         return itertools.product(*steps)
 
-    def blocks(self, piece: tuple[slice, ...]) -> Iterator[tuple[tuple[int, ...], Any]]:
-        """Number the blocks of a piece; with each goes its place in the piece."""
+    def parts(self, piece: tuple[slice, ...]) -> Iterator[tuple[tuple[int, ...], Any, Any]]:
+        """Number the blocks of a piece; with each goes what part of it is meant, and where in the
+        piece that lies."""
         per_dim = [
-            [
-                (start // block, slice(start - s.start, min(start + block, s.stop) - s.start))
-                for start in range(s.start, s.stop, block)
-            ]
-            for s, block in zip(piece, self.block, strict=True)
+            list(overlaps(sizes, s.start, s.stop))
+            for s, sizes in zip(piece, self.blocks, strict=True)
         ]
-        for parts in itertools.product(*per_dim):
-            yield tuple(n for n, _ in parts), tuple(s for _, s in parts)
+        for found in itertools.product(*per_dim):
+            numbers, sources, targets = zip(*found, strict=True) if found else ((), (), ())
+            yield numbers, sources, targets
 
 
 @dataclass(frozen=True)
@@ -168,7 +178,7 @@ class Plan:
             (variable.key, *block)
             for variable in group.variables
             for piece in variable.pieces(box)
-            for block, _ in variable.blocks(piece)
+            for block, _, _ in variable.parts(piece)
         ]
 
     def numbered(self) -> Iterator[tuple[Group, int]]:
@@ -185,7 +195,7 @@ def make_plan(dataset: xr.Dataset, units: Mapping[Hashable, tuple[int, ...]]) ->
     Parameters
     ----------
     dataset : xarray.Dataset
-        Its dask-backed variables have blocks of one size each, aligned with `units`.
+        Its dask-backed variables are cut.
     units : mapping
         The chunks of the store, or the shards where there are any, of each variable.
     """
@@ -204,8 +214,8 @@ def make_plan(dataset: xr.Dataset, units: Mapping[Hashable, tuple[int, ...]]) ->
             groups.append([variable])
             boxes.append(
                 {
-                    dim: unit
-                    for dim, unit in zip(variable.dims, variable.unit, strict=True)
+                    dim: length
+                    for dim, length in zip(variable.dims, variable.length, strict=True)
                     if dim != BAND or len(variable.dims) < 3
                 }
             )
@@ -213,20 +223,25 @@ def make_plan(dataset: xr.Dataset, units: Mapping[Hashable, tuple[int, ...]]) ->
 
 
 def _lazy_variables(
-    dataset: xr.Dataset, units: Mapping[Hashable, tuple[int, ...]]
+    dataset: xr.Dataset, units_of: Mapping[Hashable, tuple[int, ...]]
 ) -> Iterator[Variable]:
     for name, variable in dataset.variables.items():
         if variable.chunks is None or not math.prod(variable.shape):
             continue
-        block = tuple(c[0] for c in variable.chunks)
-        unit = tuple(max(b, u) for b, u in zip(block, units[name], strict=True))
+        units, lengths = [], []
+        for sizes, unit in zip(variable.chunks, units_of[name], strict=True):
+            regular = len(set(sizes[:-1])) <= 1 and sizes[-1] <= sizes[0]
+            fits = regular and _aligned(sizes[0], unit, sum(sizes))
+            units.append(max(sizes[0], unit) if fits else unit)
+            lengths.append(units[-1] if fits else unit * ACROSS_BORDERS)
         yield Variable(
             name,
             variable.data.name,
             tuple(variable.dims),
             variable.shape,
-            block,
-            unit,
+            tuple(units),
+            variable.chunks,
+            tuple(lengths),
             variable.dtype,
         )
 
@@ -236,16 +251,16 @@ def _join(box: dict[Hashable, int], variable: Variable) -> dict[Hashable, int] |
     if len(box) < 2 or not set(box) <= set(variable.dims):
         return None
     joined = dict(box)
-    for dim, unit in zip(variable.dims, variable.unit, strict=True):
+    for dim, length in zip(variable.dims, variable.length, strict=True):
         if dim in box:
-            longer, shorter = max(unit, box[dim]), min(unit, box[dim])
+            longer, shorter = max(length, box[dim]), min(length, box[dim])
             if longer % shorter:
                 return None
             joined[dim] = longer
     return joined
 
 
-def aligned(block: int, unit: int, size: int) -> bool:
+def _aligned(block: int, unit: int, size: int) -> bool:
     """Whether blocks hold whole units, or units whole blocks, along a dimension."""
     return block % unit == 0 or unit % block == 0 or (block >= size and unit >= size)
 
@@ -373,9 +388,8 @@ class Writer:
                     written = self._write(job, chunks(), arrays)
                 return Outcome(job, reading.bytes, written, skipped)
             except ChunkReadError as error:
-                if self.on_error != "skip":
+                if self.on_error != "skip" or not reading.leave_out(error):
                     raise
-                reading.excluded[error.collection].update(error.positions)
                 skipped.append(error.where)
 
     def _write(self, job: int, chunks: Iterator[Array], arrays: dict[Hashable, Any]) -> int:
@@ -410,12 +424,15 @@ def explaining_full_disks(where: str) -> Iterator[None]:
 
 def _assemble(variable: Variable, piece: tuple[slice, ...], chunks: Iterator[Array]) -> Array:
     """Put the blocks of a piece together; the blocks come in the order of `Writer.keys`."""
-    places = [place for _, place in variable.blocks(piece)]
+    places = [(source, target) for _, source, target in variable.parts(piece)]
+    shape = tuple(s.stop - s.start for s in piece)
     if len(places) == 1:
-        return np.asarray(next(chunks))
-    values: Array = np.empty(tuple(s.stop - s.start for s in piece), variable.dtype)
-    for place in places:
-        values[place] = next(chunks)
+        whole: Array = np.asarray(next(chunks))
+        part: Array = whole[places[0][0]]
+        return part
+    values: Array = np.empty(shape, variable.dtype)
+    for source, target in places:
+        values[target] = next(chunks)[source]
     return values
 
 

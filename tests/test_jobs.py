@@ -477,6 +477,17 @@ def test_a_chunk_that_is_corrupt_for_good(
         assert part in skipped
 
 
+@pytest.mark.parametrize("band", ["quality", "red"])
+def test_what_is_skipped_does_not_grow_with_the_shards(
+    source: Path, tmp_path: Path, values: dict[str, np.ndarray], band: str
+) -> None:
+    """The image is masked where its chunk lies, not in all that one task writes."""
+    corrupt(source, band, 2, 1, 0)
+    shards = {"y": 16, "x": 24}
+    qm.to_zarr(mosaic_of(source), tmp_path / "out.zarr", on_error="skip", shards=shards)
+    same_as(tmp_path / "out.zarr", expected(masked_there(values, 2, 1, 0)))
+
+
 def test_what_was_skipped_survives_an_interruption(source: Path, tmp_path: Path) -> None:
     """The first run skips, the second one finishes: the attribute names it all the same."""
     for y, x in ((0, 0), (2, 2)):
@@ -570,8 +581,9 @@ class Recording(LocalStore):
         ({"y": 16, "x": 8}, None, True),
         ({"y": 24, "x": 24}, None, True),
         (None, {"y": 16, "x": 16}, True),
-        ({"y": 4, "x": 4}, {"y": 12, "x": 12}, False),
-        ({"y": 5, "x": 7}, None, False),
+        ({"y": 4, "x": 4}, {"y": 12, "x": 12}, True),
+        ({"y": 5, "x": 7}, None, True),
+        ({"y": 2, "x": 3}, None, True),
     ],
 )
 def test_no_two_tasks_write_one_chunk(
@@ -652,6 +664,22 @@ def test_a_variable_that_shares_work_does_not_hold_up_the_others(
     qm.to_zarr(mosaic, tmp_path / "out.zarr", on_error="skip")
     want = expected(masked_there(values, 2, 1, 0)) | {"elevation": elevation.compute()}
     same_as(tmp_path / "out.zarr", want)
+
+
+@pytest.mark.parametrize("crop", [slice(3, 22), slice(5, None), slice(None, None, 3)])
+def test_a_crop_stays_deferred(
+    source: Path, tmp_path: Path, values: dict[str, np.ndarray], crop: slice
+) -> None:
+    """A crop off the borders of chunks has blocks of several sizes: they are made whole, a few of
+    them twice, and images can be left out still."""
+    corrupt(source, "quality", 2, 1, 0)
+    collection = xr.open_zarr(str(source), chunks={}, consolidated=False, mask_and_scale=False)
+    cropped = collection.isel(x=crop, y=crop)
+    mosaic = qm.quality_mosaic(cropped, "quality")
+    assert qm.explain(mosaic).deferred
+    qm.to_zarr(mosaic, tmp_path / "out.zarr", on_error="skip", retries=0)
+    want = expected(masked_there(values, 2, 1, 0))
+    same_as(tmp_path / "out.zarr", {n: v[crop, crop] for n, v in want.items()})
 
 
 @pytest.mark.filterwarnings("ignore:.*Zarr:UserWarning")  # older ones warn of strings in format 3
