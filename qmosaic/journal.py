@@ -203,6 +203,11 @@ class Journal:
         found: dict[str, Any] = document.get("attributes", document)
         return found if "job" in found else None
 
+    def is_held(self) -> bool:
+        """Whether somebody is writing, as far as signs of life tell."""
+        holder = self.holder()
+        return holder is not None and not _is_gone(holder)
+
     @property
     def _lock_key(self) -> str:
         return self._key("lock/zarr.json" if self.zarr_format == 3 else "lock/.zattrs")

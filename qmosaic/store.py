@@ -331,12 +331,15 @@ def _refuse_existing(place: Place) -> None:
     found = place.zarr_format()
     if found is None:
         return
-    state = (place.journal(found).read() or {}).get("state")
-    unfinished = (
-        " What is there is a mosaic whose writing was interrupted: mode='resume' goes on with it."
-        if state == "writing"
-        else ""
-    )
+    journal = place.journal(found)
+    unfinished = ""
+    if (journal.read() or {}).get("state") == "writing":
+        unfinished = (
+            " Another job is writing it at this moment."
+            if journal.is_held()
+            else " What is there is a mosaic whose writing was interrupted: mode='resume' goes on "
+            "with it."
+        )
     raise FileExistsError(
         f"the store {place.name!r} exists already and mode='w-' does not replace anything. Write "
         f"to another one, or pass mode='w' to replace it.{unfinished}"

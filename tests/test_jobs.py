@@ -339,6 +339,8 @@ def test_a_second_writer_is_refused(source: Path, tmp_path: Path, mode: Any) -> 
     interrupted(mosaic_of(source), out)
     hold(out, host="node7", pid=4711)
     before = content(out)
+    with pytest.raises(FileExistsError, match="is writing it at this moment"):
+        qm.to_zarr(mosaic_of(source), out)
     with pytest.raises(qm.StoreInUseError, match="4711 on 'node7'"):
         qm.to_zarr(mosaic_of(source), out, mode=mode)
     assert content(out) == before
