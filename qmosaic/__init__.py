@@ -16,27 +16,38 @@ The house; a room imports only rooms below it.
 ``progress``    what a person, a log or a program is told meanwhile
 ``journal``     what a store knows about its own making
 ``mosaic``      the door for xarray: check, call the engine, dress the result
-``sources``     sample data as a collection
+``sources``     the door to collections: Zarr, NetCDF, STAC, GeoTIFF
+``from_arrays`` Zarr stores and NetCDF files
+``from_geotiff`` GeoTIFFs
+``from_stac``   STAC items
+``odc_driver``  how odc reads a file whose nodata is wrong
+``assembly``    what the readers share: bands, nodata, joining images
+``samples``     sample data
+``filters``     fewer images, fewer bands, other bands
 ``scores``      makers of quality bands
+``geometry``    regions, footprints, extents
 ``collection``  what a collection is: bands, nodata, checks
 ``graph``       decide and take as layers of a dask graph; deferred chunks
 ``blocks``      decide and take for one block of the map
 ``reading``     how a task reads: again, counted, named where it fails
 ``kernels``     the rules on numpy arrays
+``optional``    libraries that only some users need
 =============== ==============================================================================
 
 >>> import qmosaic as qm
->>> [name for name in qm.__all__ if name.islower()]
-['explain', 'open_mosaic', 'quality_mosaic', 'scores', 'to_zarr']
+>>> qm.open_collection, qm.quality_mosaic, qm.to_zarr  # doctest: +ELLIPSIS
+(<function open_collection at ...>, <function quality_mosaic at ...>, <function to_zarr at ...>)
 """
 
 from qmosaic import accessor as _accessor  # noqa: F401  (registers ds.qmosaic)
 from qmosaic import scores
 from qmosaic.explanation import explain
+from qmosaic.filters import filter_bounds, filter_date, map_images, select
 from qmosaic.journal import StoreInUseError
 from qmosaic.mosaic import quality_mosaic
 from qmosaic.progress import Progress
 from qmosaic.reading import ChunkReadError
+from qmosaic.sources import open_collection
 from qmosaic.store import IncompleteMosaicError, open_mosaic, to_zarr
 
 __version__ = "0.1.0"
@@ -47,8 +58,13 @@ __all__ = [
     "Progress",
     "StoreInUseError",
     "explain",
+    "filter_bounds",
+    "filter_date",
+    "map_images",
+    "open_collection",
     "open_mosaic",
     "quality_mosaic",
     "scores",
+    "select",
     "to_zarr",
 ]

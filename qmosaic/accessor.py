@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import xarray as xr
 
 from qmosaic.explanation import Explanation, explain
+from qmosaic.filters import Instant, filter_bounds, filter_date, map_images, select
 from qmosaic.mosaic import quality_mosaic
 from qmosaic.store import to_zarr
 
@@ -34,6 +35,22 @@ class _Verbs:
 @xr.register_dataset_accessor("qmosaic")  # type: ignore[no-untyped-call]
 class DatasetVerbs(_Verbs):
     """``dataset.qmosaic``."""
+
+    def filter_date(self, start: Instant, end: Instant | None = None, **options: Any) -> xr.Dataset:
+        """See `qmosaic.filter_date`."""
+        return filter_date(self._collection, start, end, **options)
+
+    def filter_bounds(self, geometry: Any, **options: Any) -> xr.Dataset:
+        """See `qmosaic.filter_bounds`."""
+        return filter_bounds(self._collection, geometry, **options)
+
+    def map_images(self, func: Callable[[xr.Dataset], xr.Dataset], **options: Any) -> xr.Dataset:
+        """See `qmosaic.map_images`."""
+        return map_images(self._collection, func, **options)
+
+    def select(self, bands: str | Sequence[str], **options: Any) -> xr.Dataset:
+        """See `qmosaic.select`."""
+        return select(self._collection, bands, **options)
 
 
 @xr.register_dataarray_accessor("qmosaic")  # type: ignore[no-untyped-call]

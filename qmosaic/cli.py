@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 import qmosaic as qm
-from qmosaic import display, sources
+from qmosaic import display, samples
 
 CLEAR = (4, 5, 6)
 """Scene classes without cloud, shadow, snow or doubt: vegetation, bare soil, water."""
@@ -43,7 +43,7 @@ def demo(out: Path, overwrite: bool) -> None:
     """Make the best and the worst mosaic of a real Sentinel-2 series, and a picture of them."""
     try:
         display.require_matplotlib()
-        collection, reads = sources.sentinel2_romania()
+        collection, reads = samples.sentinel2_romania()
     except ModuleNotFoundError as error:
         raise click.ClickException(str(error)) from error
     stores = {"best": out / "best.zarr", "worst": out / "worst.zarr"}

@@ -1,115 +1,339 @@
-"""Sample data as a collection: a real Sentinel-2 series that pip can install."""
+"""The door to collections: it looks at what a source is and calls the right reader."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
-import threading
-from pathlib import Path
-from typing import Any
+import glob
+import os
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import dask.array as da
-import numpy as np
 import xarray as xr
 
-from qmosaic.kernels import Array
+from qmosaic.assembly import Missing, Nodata, make_request
+from qmosaic.collection import check_choice
+from qmosaic.from_arrays import open_netcdf, open_zarr
+from qmosaic.from_geotiff import Time, open_geotiffs
+from qmosaic.from_stac import open_stac
 
-SERIES = "sentinel2_cube_subset_romania_10m.nc"
-CHUNK = 50
+if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
+
+Format = Literal["zarr", "netcdf", "stac", "geotiff"]
+Groupby = Literal["item", "solar_day"]
+
+SUFFIXES: dict[str, Format] = {
+    ".zarr": "zarr",
+    ".nc": "netcdf",
+    ".nc4": "netcdf",
+    ".cdf": "netcdf",
+    ".h5": "netcdf",
+    ".tif": "geotiff",
+    ".tiff": "geotiff",
+    ".json": "stac",
+    ".geojson": "stac",
+}
+
+OWN: dict[Format, set[str]] = {
+    "zarr": {"group", "storage_options"},
+    "netcdf": set(),
+    "stac": {"groupby", "crs", "resolution", "bbox", "geobox", "resampling"},
+    "geotiff": {"geobox", "resampling", "time", "pattern"},
+}
+"""The arguments that only some readers know."""
 
 
-class ReadCounter:
-    """Counts what is read from a collection: chunks of a band and image, and bytes.
+def open_collection(
+    source: Any,
+    *,
+    bands: str | Sequence[str] | None = None,
+    chunks: Mapping[Any, Any] | None = None,
+    nodata: Nodata = None,
+    missing: Missing = "raise",
+    format: Format | None = None,
+    groupby: Groupby | None = None,
+    crs: Any = None,
+    resolution: Any = None,
+    bbox: Sequence[float] | None = None,
+    geobox: GeoBox | xr.Dataset | xr.DataArray | None = None,
+    resampling: str | Mapping[str, str] | None = None,
+    time: Time = None,
+    pattern: str | None = None,
+    group: str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> xr.Dataset:
+    r"""Open images as a collection: a Dataset with a dimension ``time``, read lazily.
 
-    Attributes
+    Parameters
     ----------
-    chunks : set
-        The chunks that were read: band, image, and the chunk's number along y and x.
-    bytes : int
-        What all reads together delivered, a chunk that was read twice counted twice.
-    """
+    source : str, Path, store, pystac object, mapping or sequence
+        One of
 
-    def __init__(self) -> None:
-        self.chunks: set[tuple[Any, ...]] = set()
-        self.bytes = 0
-        self._lock = threading.Lock()
-
-    def count(self, band: str, index: tuple[slice | int, ...], size: int) -> None:
-        """Note a read; several images in one read are several chunks."""
-        times, *place = (i if isinstance(i, slice) else slice(i, i + 1) for i in index)
-        corner = tuple(s.start // CHUNK for s in place)
-        with self._lock:
-            self.chunks.update((band, t, *corner) for t in range(times.start, times.stop))
-            self.bytes += size
-
-
-class _CountedBand:
-    """A band in a file that is read when it is indexed, and counted."""
-
-    def __init__(self, band: xr.DataArray, counter: ReadCounter) -> None:
-        self._variable, self._name, self._counter = band.variable, str(band.name), counter
-        self.shape, self.dtype, self.ndim = band.shape, band.dtype, band.ndim
-
-    def __getitem__(self, index: tuple[slice | int, ...]) -> Array:
-        values: Array = np.asarray(self._variable[index].values)
-        if values.size:
-            self._counter.count(self._name, index, values.nbytes)
-        return values
-
-
-def sentinel2_romania() -> tuple[xr.Dataset, ReadCounter]:
-    """Open a real Sentinel-2 series: 140 dates from 2015 to 2021, one square kilometre in Romania.
+        - a Zarr store (format 2 or 3, consolidated or not): a path, a URL, a store of zarr,
+          obstore or Icechunk, a group;
+        - a NetCDF file, or several with other times or other bands: a path, a list, a folder, a
+          pattern such as ``"data/*.nc"``;
+        - STAC items: the path or URL of an ItemCollection, a pystac ItemCollection or Catalog, a
+          search of pystac-client, a list of items, GeoJSON (extra ``stac``);
+        - GeoTIFFs, one file an image or one file an image and band: a folder, a list of paths or
+          URLs, a pattern (extra ``geotiff``).
+    bands : str or sequence of str, optional
+        The bands to open, in this order; for STAC also common names (``"red"``). By default all.
+    chunks : mapping, optional
+        Sizes of chunks by dimension. By default those of the source: the chunks of a store, for
+        GeoTIFFs whole tiles up to 2048 pixels, for STAC 2048 pixels; one image a chunk.
+    nodata : number or mapping of band to number or None, optional
+        What is masked, in place of what bands declare. None: every value of the band is data; where
+        an image does not cover the grid, an integer band then gets the highest value of its
+        dtype (the lowest, if signed) and declares that.
+    missing : {"raise", "mask"}, default: "raise"
+        What happens where some images lack a band: an error, or it is masked there.
+    format : {"zarr", "netcdf", "stac", "geotiff"}, optional
+        What the source is; by default told by its type, suffix or content.
+    groupby : {"item", "solar_day"}, default: "item"
+        STAC: one image an item, or one a day (local solar time; of overlapping items the first in
+        time is on top).
+    crs : any CRS, optional
+        STAC: the CRS of the grid; by default that of the items, if they have one.
+    resolution : float or (float, float), optional
+        STAC: the pixel size, in the unit of `crs`; by default that of the items' finest band.
+    bbox : (west, south, east, north), optional
+        STAC: what to open, in degrees.
+    geobox : odc.geo GeoBox, or Dataset or DataArray on a grid, optional
+        STAC and GeoTIFF: the whole grid; for GeoTIFFs by default that of the first image.
+    resampling : str or mapping of band to str, optional
+        STAC and GeoTIFF: "nearest", "bilinear", "cubic", "average" ...; in a mapping ``"*"`` stands
+        for all other bands. Nearest by default; GeoTIFFs on different grids are refused without it.
+    time : str or callable, optional
+        GeoTIFF: the name of the tag that tells when an image was taken, or a function of a file's
+        path. By default the tag ``ACQUISITIONDATETIME``, else the first date in the name, else
+        TIFF's own DateTime.
+    pattern : str, optional
+        GeoTIFF: a regular expression that is searched in the path of each file (below the folder
+        that they share), with groups named ``time``, ``band`` (one file an image and band) and
+        ``id`` (what tells images of one time apart).
+    group : str, optional
+        Zarr: the group in the store.
+    storage_options : mapping, optional
+        Zarr: for URLs, what `fsspec` needs.
+    **options
+        Passed on to the reader: ``xarray.open_dataset``, ``odc.stac.load`` or
+        ``rioxarray.open_rasterio``.
 
     Returns
     -------
-    (xarray.Dataset, ReadCounter)
-        A lazy collection, time × y × x = 140 × 100 × 100 pixels of 10 m (EPSG:3035), in chunks of
-        one image × 50 × 50 pixels: the bands B2, B3, B4, B8 (uint16, reflectance × 10 000, nodata
-        0) and the scene classification SCL. And what counts the reads from it.
+    xarray.Dataset
+        The collection: bands along ``time`` (datetime64, UTC) and the map, backed by dask. Integers
+        stay integers; nodata is declared in the attribute ``_FillValue``. Images from STAC
+        and GeoTIFFs are in the order of their times (then of their ids or names: what ties go by)
+        and have coordinates along time: ``id``, ``footprint`` (WKT, longitude and latitude),
+        from STAC also ``platform`` and ``cloud_cover`` (%). Those of a store stay as they are.
 
     Raises
     ------
+    FileNotFoundError
+        There is nothing at the path.
+    KeyError
+        There is no such band.
+    ValueError
+        It is no collection, images do not fit together, bands are missing in some, or times
+        are; the message says which and what to write.
+    TypeError
+        Nothing can read such a source, or an argument belongs to another format.
     ModuleNotFoundError
-        The package ``nrt``, whose data this is, or the reader of NetCDF files is not installed.
+        The reader's library is not installed; the message says which extra brings it.
 
-    Notes
+    Warns
     -----
-    Contains modified Copernicus Sentinel data 2015–2021, from the package nrt 0.1.0 (European
-    Commission, Joint Research Centre), https://pypi.org/project/nrt/
+    UserWarning
+        A band that looks like a quality declares a nodata that is a legal score: Earth Search's
+        ``cloud`` says 0, which is also "0 % cloud", so that the clearest pixels would be masked.
 
     Examples
     --------
-    >>> from qmosaic.sources import sentinel2_romania
-    >>> collection, reads = sentinel2_romania()
-    >>> collection["B4"].shape, len(reads.chunks)
-    ((140, 100, 100), 0)
+    >>> import numpy as np, xarray as xr, zarr, qmosaic as qm
+    >>> store, days = {}, np.array(["2020-07-01", "2020-07-11"], "datetime64[ns]")
+    >>> red = (("time", "y", "x"), np.uint16([[[1, 2]], [[3, 0]]]), {"_FillValue": 0})
+    >>> _ = xr.Dataset({"red": red}, {"time": days}).to_zarr(store, consolidated=False)
+    >>> collection = qm.open_collection(store)
+    >>> collection["red"].dtype, collection["red"].attrs["_FillValue"], collection["red"].chunks
+    (dtype('uint16'), np.uint16(0), ((2,), (1,), (2,)))
     """
-    path = _find_series()
-    opened = xr.open_dataset(path, engine="netcdf4", mask_and_scale=False, cache=False)
-    counter = ReadCounter()
-    bands = {
-        name: (band.dims, _lazy(band, counter), band.attrs)
-        for name, band in opened.data_vars.items()
-        if "time" in band.dims
+    check_choice("missing", missing, get_args(Missing))
+    if format is not None:
+        check_choice("format", format, get_args(Format))
+    if groupby is not None:
+        check_choice("groupby", groupby, get_args(Groupby))
+    request = make_request(bands, chunks, nodata, missing)
+    given = {
+        "groupby": groupby,
+        "crs": crs,
+        "resolution": resolution,
+        "bbox": bbox,
+        "geobox": _grid_of(geobox),
+        "resampling": resampling,
+        "time": time,
+        "pattern": pattern,
+        "group": group,
+        "storage_options": storage_options,
     }
-    return opened.drop_vars(list(bands)).set_coords("spatial_ref").assign(bands), counter
+    found, place = _look(source, format)
+    own = _own_arguments(found, given)
+    readers: dict[Format, Callable[..., xr.Dataset]] = {
+        "zarr": open_zarr,
+        "netcdf": open_netcdf,
+        "stac": open_stac,
+        "geotiff": open_geotiffs,
+    }
+    return readers[found](place, request, **own, **options)
 
 
-def _lazy(band: xr.DataArray, counter: ReadCounter) -> Any:
-    name = f"sentinel2-romania-{band.name}-{id(counter)}"
-    return da.from_array(_CountedBand(band, counter), chunks=(1, CHUNK, CHUNK), name=name)
+def _own_arguments(found: Format, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep the arguments that the reader knows; refuse the others by name."""
+    used = {name: value for name, value in given.items() if value is not None}
+    for name in used:
+        if name not in OWN[found]:
+            known = " and ".join(kind for kind, names in OWN.items() if name in names)
+            raise TypeError(
+                f"{name}= is for {known}, and the source was taken as {found}. Leave it out, or "
+                "say with format=... what the source is."
+            )
+    return used
 
 
-def _find_series() -> Path:
-    try:
-        files = importlib.metadata.files("nrt") or []
-    except importlib.metadata.PackageNotFoundError:
-        files = []
-    found = [file for file in files if file.name == SERIES]
-    if not found or importlib.util.find_spec("netCDF4") is None:
-        missing = "netCDF4" if found else "nrt==0.1.0"
-        raise ModuleNotFoundError(
-            f"the sample series needs the package {missing}, which is not installed. Write: "
-            'pip install "qmosaic[demo]"'
+def _grid_of(given: Any) -> Any:
+    """Take a grid from an object of xarray that lies on one."""
+    if isinstance(given, xr.Dataset | xr.DataArray):
+        import odc.geo.xr  # noqa: F401  (registers .odc)
+
+        if given.odc.geobox is None:
+            raise ValueError(
+                "geobox= got an object of xarray without a CRS or regular coordinates, so it lies "
+                "on no grid. Write given.odc.assign_crs(...), or make an odc.geo.geobox.GeoBox."
+            )
+        return given.odc.geobox
+    return given
+
+
+# ---------------------------------------------------------------------------------------------
+# What a source is
+# ---------------------------------------------------------------------------------------------
+
+
+def _look(source: Any, format: Format | None) -> tuple[Format, Any]:
+    """Tell the format of a source, and give it as its reader wants it."""
+    if isinstance(source, xr.Dataset | xr.DataArray):
+        raise TypeError(
+            "open_collection() got an object of xarray, which is open already: use it as it is, "
+            "with its images along 'time'."
         )
-    return Path(str(found[0].locate()))
+    if isinstance(source, os.PathLike):
+        source = os.fspath(source)
+    if isinstance(source, str):
+        return _look_at_path(source, format)
+    if format == "zarr" or (format is None and _is_store(source)):
+        return "zarr", source
+    if format == "stac" or (format is None and _is_stac(source)):
+        return "stac", source
+    if isinstance(source, Sequence) and source and all(_is_path(entry) for entry in source):
+        return _look_at_paths([os.fspath(entry) for entry in source], format)
+    if isinstance(source, Sequence) and not source:
+        raise ValueError("the source is an empty list; give one file or item at least.")
+    raise TypeError(
+        f"a {type(source).__module__}.{type(source).__name__} is nothing that images can be opened "
+        "from. Give a path or URL, a store of zarr, STAC items, or a list of files."
+    )
+
+
+def _is_path(entry: Any) -> bool:
+    return isinstance(entry, str | os.PathLike)
+
+
+def _is_store(source: Any) -> bool:
+    if isinstance(source, Mapping):
+        return isinstance(source, MutableMapping) and "type" not in source
+    return type(source).__module__.split(".")[0] in ("zarr", "obstore", "icechunk", "fsspec")
+
+
+def _is_stac(source: Any) -> bool:
+    if isinstance(source, Mapping):
+        return source.get("type") in ("FeatureCollection", "Feature")
+    if isinstance(source, Sequence) and len(source):
+        return not _is_path(source[0]) and _is_stac(source[0])
+    return type(source).__module__.split(".")[0] in ("pystac", "pystac_client")
+
+
+def _look_at_path(path: str, format: Format | None) -> tuple[Format, Any]:
+    if "://" not in path:
+        path = str(Path(path).expanduser())
+        if glob.has_magic(path) and not os.path.exists(path):
+            return _look_at_paths(_expanded(path), format)
+        if os.path.isdir(path):
+            return _look_at_folder(path, format)
+        if not os.path.exists(path):
+            raise FileNotFoundError(f"there is nothing at {path!r}. Check the path.")
+    found = format or SUFFIXES.get(_suffix(path))
+    if found is None:
+        raise ValueError(
+            f"nothing tells what {path!r} is: its suffix {_suffix(path)!r} is none of "
+            f"{', '.join(SUFFIXES)}. Say it with format='zarr', 'netcdf', 'stac' or 'geotiff'."
+        )
+    return found, path if found in ("zarr", "stac") else [path]
+
+
+def _suffix(path: str) -> str:
+    return PurePosixPath(path.split("?")[0].rstrip("/")).suffix.lower()
+
+
+def _expanded(pattern: str) -> list[str]:
+    found = sorted(glob.glob(pattern, recursive=True))
+    if not found:
+        raise FileNotFoundError(f"no file matches {pattern!r}. Check the pattern.")
+    return found
+
+
+def _look_at_folder(path: str, format: Format | None) -> tuple[Format, Any]:
+    names = ("zarr.json", ".zgroup", ".zmetadata", ".zarray")
+    if format == "zarr" or any(os.path.exists(os.path.join(path, name)) for name in names):
+        return "zarr", path
+    files = sorted(str(file) for file in Path(path).rglob("*") if file.is_file())
+    by_format: dict[Format, list[str]] = {}
+    for file in files:
+        kind = SUFFIXES.get(_suffix(file))
+        if kind in ("netcdf", "geotiff") and format in (None, kind):
+            by_format.setdefault(kind, []).append(file)
+    if len(by_format) != 1:
+        found = ", ".join(f"{len(v)} of {k}" for k, v in by_format.items()) or "none of either"
+        raise ValueError(
+            f"the folder {path!r} is no Zarr store, and has to hold either NetCDF files or "
+            f"GeoTIFFs; it has {found}. Say format=..., or give a pattern such as "
+            f"{os.path.join(path, '*.tif')!r}."
+        )
+    ((kind, chosen),) = by_format.items()
+    return kind, chosen
+
+
+def _look_at_paths(paths: list[str], format: Format | None) -> tuple[Format, Any]:
+    kinds = {format or SUFFIXES.get(_suffix(path)) for path in paths}
+    if len(kinds) > 1 or None in kinds:
+        raise ValueError(
+            f"the files are not of one known kind: their suffixes are "
+            f"{', '.join(sorted({_suffix(path) for path in paths}))}. Give files of one kind "
+            "(.tif, .nc), or say format=..."
+        )
+    kind = kinds.pop()
+    if kind == "stac":
+        raise ValueError(
+            "several files of STAC items were given; read them and join their items in one list: "
+            "[pystac.Item.from_file(path) for path in paths]."
+        )
+    if kind == "zarr":
+        if len(paths) > 1:
+            raise ValueError(
+                "several Zarr stores were given; open each and join them: "
+                "xr.concat([qm.open_collection(path) for path in paths], 'time')."
+            )
+        return "zarr", paths[0]
+    assert kind is not None
+    return kind, paths

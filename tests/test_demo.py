@@ -11,7 +11,7 @@ import xarray as xr
 from click.testing import CliRunner
 
 import qmosaic as qm
-from qmosaic import sources
+from qmosaic import samples
 from qmosaic.cli import CLEAR, best_pixels, main
 
 for package in ("netCDF4", "matplotlib"):
@@ -35,7 +35,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 @pytest.fixture(scope="module")
 def series() -> dict[str, np.ndarray]:
     """The real series in memory."""
-    collection, _ = sources.sentinel2_romania()
+    collection, _ = samples.sentinel2_romania()
     return {name: band.values for name, band in collection.data_vars.items()}
 
 
@@ -77,7 +77,7 @@ def test_worst_pixels_are_clouds(shown: tuple[Path, str], series: dict[str, np.n
 
 def test_an_integer_score_of_the_real_series_in_chunks(series: dict[str, np.ndarray]) -> None:
     """Ties by the thousand (a scene class as score), first and last, against numpy's argmax."""
-    collection, _ = sources.sentinel2_romania()
+    collection, _ = samples.sentinel2_romania()
     scene = series["SCL"].astype("int64")
     for ties, index in (("first", scene.argmax(0)), ("last", 139 - scene[::-1].argmax(0))):
         mosaic = qm.quality_mosaic(collection, "SCL", ties=ties).compute()
@@ -117,7 +117,7 @@ def test_what_is_printed_was_counted(shown: tuple[Path, str]) -> None:
 
 def test_building_reads_nothing_of_the_file() -> None:
     """Rule 9, on the real file: the counter stays at zero."""
-    collection, reads = sources.sentinel2_romania()
+    collection, reads = samples.sentinel2_romania()
     best_pixels(collection)
     assert not reads.chunks
 

@@ -1,0 +1,347 @@
+"""What all readers share: which bands, which nodata, and how images become a collection."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import warnings
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from qmosaic.collection import NODATA_NAMES, bands_of, declared_nodata, fits
+
+Missing = Literal["raise", "mask"]
+Nodata = Mapping[str, float | int | None] | float | int | None
+
+DIM = "time"
+TILE = 2048
+"""Pixels along each side of a chunk, where neither the user nor the source says anything."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asked of a reader.
+
+    Attributes
+    ----------
+    bands : tuple of str, optional
+        The bands to open, in this order; all by default.
+    chunks : mapping, optional
+        Sizes of chunks; the source's own by default.
+    nodata : mapping or number, optional
+        What replaces the nodata that bands declare.
+    missing : {"raise", "mask"}
+        What to do with a band that is missing in some images.
+    """
+
+    bands: tuple[str, ...] | None
+    chunks: Mapping[Hashable, Any] | None
+    nodata: Nodata
+    missing: Missing
+
+    def overrides(self, band: Hashable) -> bool:
+        """Tell whether the nodata of a band was given."""
+        if isinstance(self.nodata, Mapping):
+            return band in self.nodata
+        return self.nodata is not None
+
+    def nodata_of(self, band: Hashable) -> Any:
+        """Give the nodata that was given for a band."""
+        return self.nodata[str(band)] if isinstance(self.nodata, Mapping) else self.nodata
+
+
+def make_request(bands: Any, chunks: Any, nodata: Any, missing: Any) -> Request:
+    """Check what does not depend on the source."""
+    names = None if bands is None else (bands,) if isinstance(bands, str) else tuple(bands)
+    if names is not None:
+        check_unique(names, "bands= names")
+        if not names:
+            raise ValueError("bands= is empty; name one band at least, or leave it out for all.")
+    if isinstance(nodata, str) or isinstance(nodata, bool):
+        raise TypeError(
+            f"nodata={nodata!r} is no number. Write nodata=0 for all bands, or "
+            "nodata={'cloud': None} for single ones (None: every value of the band is data)."
+        )
+    return Request(names, chunks, nodata, missing)
+
+
+def check_unique(names: Sequence[Hashable], where: str) -> None:
+    """Refuse a band that is there twice."""
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ValueError(
+            f"{where} the band {twice[0]!r} {names.count(twice[0])} times; the name of a band has "
+            "to be unique, or one would hide the other."
+        )
+
+
+def check_known(asked: Iterable[Hashable] | None, known: Sequence[Hashable], what: str) -> None:
+    """Refuse names of bands that the source does not have."""
+    for name in asked or ():
+        if name not in known:
+            close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise KeyError(
+                f"{what} no band {name!r}; there are {', '.join(map(repr, known)) or 'none'}.{hint}"
+            )
+
+
+# ---------------------------------------------------------------------------------------------
+# Nodata
+# ---------------------------------------------------------------------------------------------
+
+_QUALITY_LIKE = re.compile(
+    r"cloud|cld|clp|clear|prob|snow|snw|haze|score|quality|conf|(^|_)cs(_|$)"
+)
+_CODES = re.compile(r"(^|_)(qa|qc|scl|class|mask|pixel|bits?|flags?)(_|\d|$)")
+
+
+def free_value(dtype: Any) -> Any:
+    """Give the value that stands for "no image here" in a band that declares no nodata."""
+    dtype = np.dtype(dtype)
+    if dtype.kind in "fc":
+        return dtype.type(np.nan)
+    if dtype.kind == "u":
+        return np.iinfo(dtype).max
+    return np.iinfo(dtype).min if dtype.kind == "i" else None
+
+
+def check_fits(value: Any, band: Hashable, dtype: Any) -> None:
+    """Refuse a nodata that no pixel of a band can have."""
+    dtype = np.dtype(dtype)
+    if value is not None and dtype.kind in "iu" and not fits(value, dtype):
+        limits = np.iinfo(dtype)
+        raise ValueError(
+            f"nodata={value!r} for band {band!r} does not fit its dtype {dtype} ({limits.min} to "
+            f"{limits.max}), so no pixel could have it. Give an integer in that range, or None if "
+            "every value is data."
+        )
+
+
+def declare(band: xr.DataArray, value: Any) -> xr.DataArray:
+    """Let a band declare another nodata, or none."""
+    check_fits(value, band.name, band.dtype)
+    band = band.copy(deep=False)
+    band.attrs = {k: v for k, v in band.attrs.items() if k not in NODATA_NAMES}
+    band.encoding = {k: v for k, v in band.encoding.items() if k not in NODATA_NAMES}
+    if value is not None:
+        band.attrs["_FillValue"] = band.dtype.type(value)
+    return band
+
+
+def warn_of_legal_scores(name: Hashable, nodata: Any, given: bool, stacklevel: int) -> None:
+    """Warn where a band that looks like a quality calls a legal score its nodata."""
+    text = str(name).lower()
+    if given or nodata is None or not _QUALITY_LIKE.search(text) or _CODES.search(text):
+        return
+    if 0 <= nodata <= 100:
+        warnings.warn(
+            f"band {name!r} declares nodata = {nodata}, which looks like a legal score: pixels "
+            f"that have it count as masked and can never win (0 % cloud is the clearest there "
+            f"is). If they are data, write open_collection(..., nodata={{{name!r}: None}}); if "
+            f"they are not, nodata={{{name!r}: {nodata}}} says so.",
+            UserWarning,
+            stacklevel=stacklevel,
+        )
+
+
+# ---------------------------------------------------------------------------------------------
+# Images to a collection
+# ---------------------------------------------------------------------------------------------
+
+
+def finish(collection: xr.Dataset, request: Request, what: str) -> xr.Dataset:
+    """Choose bands, settle their nodata, and check that the result is a collection."""
+    if DIM not in collection.dims and DIM in collection.coords:
+        collection = collection.expand_dims(DIM)
+    bands = bands_of(collection, DIM)
+    if not bands:
+        raise ValueError(
+            f"{what} has dimensions {', '.join(map(repr, collection.dims)) or 'none'} and no band "
+            f"along {DIM!r}: it is no collection of images. Open it with xarray and rename the "
+            f"dimension of the images, ds.rename(date={DIM!r}), or add one, "
+            f"ds.expand_dims({DIM}=[...])."
+        )
+    check_known(request.bands, bands, f"{what} has")
+    if isinstance(request.nodata, Mapping):
+        check_known(request.nodata, bands, f"nodata= was given, but {what} has")
+    chosen = list(request.bands or bands)
+    others = [n for n, v in collection.data_vars.items() if DIM not in v.dims]
+    collection = collection[[*chosen, *others]]
+    new = {n: declare(collection[n], request.nodata_of(n)) for n in chosen if request.overrides(n)}
+    collection = _with_crs(collection.assign(new))
+    for name in chosen:
+        warn_of_legal_scores(name, declared_nodata(collection[name]), name in new, stacklevel=5)
+    return collection
+
+
+def _with_crs(collection: xr.Dataset) -> xr.Dataset:
+    """Make the variables that hold the CRS coordinates, so that every band keeps its CRS."""
+    named = {
+        text
+        for v in collection.data_vars.values()
+        for text in (v.attrs.get("grid_mapping"), v.encoding.get("grid_mapping"))
+        if isinstance(text, str)
+    }
+    return collection.set_coords([n for n in collection.data_vars if n in named])
+
+
+def merge_parts(parts: Sequence[xr.Dataset]) -> list[xr.Dataset]:
+    """Join parts of the same images: the same times, other bands."""
+    merged: list[xr.Dataset] = []
+    for part in parts:
+        for place, other in enumerate(merged):
+            if _same_images(part, other):
+                merged[place] = other.assign({n: part[n].variable for n in bands_of(part, DIM)})
+                break
+        else:
+            merged.append(part)
+    return merged
+
+
+def _same_images(a: xr.Dataset, b: xr.Dataset) -> bool:
+    return a[DIM].equals(b[DIM]) and not set(bands_of(a, DIM)) & set(bands_of(b, DIM))
+
+
+def join_images(
+    parts: Sequence[xr.Dataset],
+    names: Sequence[str],
+    request: Request,
+    describe: Callable[[int], str],
+) -> xr.Dataset:
+    """Put images behind each other, in the order of their times; equal times keep their order.
+
+    Parameters
+    ----------
+    parts : sequence of xarray.Dataset
+        One or several images each, along ``time``, on one grid.
+    names : sequence of str
+        What to call each part in errors.
+    request : Request
+        What to do with missing bands.
+    describe : callable
+        The grid of a part, in words.
+    """
+    _check_grids(parts, names, describe)
+    known = list(dict.fromkeys(name for part in parts for name in bands_of(part, DIM)))
+    check_known(request.bands, known, f"{names[0]} and its neighbours have")
+    bands = list(request.bands or known)
+    samples = {n: next(p[n] for p in parts if n in p.data_vars) for n in bands}
+    _check_dtypes(parts, names, samples)
+    _check_nodata(parts, names, samples, request)
+    holes = [(name, i) for name in bands for i, p in enumerate(parts) if name not in p.data_vars]
+    check_holes(holes, names, request)
+    nodata = {n: _nodata_of(samples[n], request, {b for b, _ in holes}) for n in bands}
+    full = [
+        part.assign(
+            {
+                n: part[n].variable if n in part.data_vars else _masked(samples[n], part, nodata[n])
+                for n in bands
+            }
+        )[bands]
+        for part in parts
+    ]
+    collection: xr.Dataset = xr.concat(
+        full,
+        DIM,
+        data_vars="minimal",
+        coords="minimal",
+        compat="override",
+        join="override",
+        combine_attrs="override",
+    )
+    for name in bands:
+        if nodata[name] is not None:
+            collection[name] = declare(collection[name], nodata[name])
+    order = np.argsort(collection[DIM].values, kind="stable")
+    in_order = bool((order == np.arange(len(order))).all())
+    return collection if in_order else collection.isel({DIM: order})
+
+
+def _check_grids(
+    parts: Sequence[xr.Dataset], names: Sequence[str], describe: Callable[[int], str]
+) -> None:
+    dims = [d for d in parts[0].dims if d != DIM]
+    for place, part in enumerate(parts):
+        same = set(part.dims) == set(parts[0].dims) and all(
+            part.sizes[d] == parts[0].sizes[d]
+            and (d not in parts[0].coords or part[d].equals(parts[0][d]))
+            for d in dims
+        )
+        if not same:
+            raise ValueError(
+                f"{names[0]} and {names[place]} are on different grids ({describe(0)}; "
+                f"{describe(place)}), so a pixel of one is no pixel of the other. Bring them onto "
+                "one grid first, with xarray's interp or rioxarray's reproject_match."
+            )
+
+
+def _check_dtypes(
+    parts: Sequence[xr.Dataset], names: Sequence[str], samples: Mapping[Hashable, xr.DataArray]
+) -> None:
+    for part, name in zip(parts, names, strict=True):
+        for band, sample in samples.items():
+            if band in part.data_vars and part[band].dtype != sample.dtype:
+                raise ValueError(
+                    f"band {band!r} is {sample.dtype} in one image and {part[band].dtype} in "
+                    f"{name}; one dtype for both would change values. Open the files of each "
+                    f"dtype on their own, convert one with .astype(), and join them with xr.concat."
+                )
+
+
+def _check_nodata(
+    parts: Sequence[xr.Dataset],
+    names: Sequence[str],
+    samples: Mapping[Hashable, xr.DataArray],
+    request: Request,
+) -> None:
+    for band, sample in samples.items():
+        for part, name in zip(parts, names, strict=True):
+            if band not in part.data_vars or request.overrides(band):
+                continue
+            first, own = declared_nodata(sample), declared_nodata(part[band])
+            if first != own:
+                raise ValueError(
+                    f"band {band!r} declares nodata {first} in one image and {own} in {name}; a "
+                    f"collection has one for all. Say which holds: nodata={{{band!r}: ...}}."
+                )
+
+
+def check_holes(
+    holes: Sequence[tuple[Hashable, int]], names: Sequence[str], request: Request
+) -> None:
+    """Refuse bands that are missing in some images, unless they are to be masked there."""
+    if holes and request.missing == "raise":
+        band, place = holes[0]
+        more = f" (and {len(holes) - 1} more like that)" if len(holes) > 1 else ""
+        raise ValueError(
+            f"band {band!r} is missing in {names[place]}{more}. Write missing='mask' to have it "
+            "masked there, bands=[...] to open only bands that all images have, or leave the image "
+            "out."
+        )
+
+
+def _nodata_of(sample: xr.DataArray, request: Request, holey: set[Hashable]) -> Any:
+    """Give the nodata of a band: the user's, its own, or a free value where it has holes."""
+    name = sample.name
+    value = request.nodata_of(name) if request.overrides(name) else declared_nodata(sample)
+    if value is None and name in holey and sample.dtype.kind in "iu":
+        return free_value(sample.dtype)
+    return value
+
+
+def _masked(sample: xr.DataArray, part: xr.Dataset, nodata: Any) -> xr.Variable:
+    """Make a band that is masked everywhere, in the chunks of one that is not."""
+    shape = tuple(part.sizes[d] for d in sample.dims)
+    chunks: Any = sample.variable.chunks or tuple((n,) for n in shape)
+    axis = sample.dims.index(DIM)
+    chunks = tuple((1,) * shape[axis] if i == axis else c for i, c in enumerate(chunks))
+    fill = free_value(sample.dtype) if nodata is None else nodata
+    pixels = da.full(shape, fill, dtype=sample.dtype, chunks=chunks)
+    return xr.Variable(sample.dims, pixels, sample.attrs, sample.encoding)

@@ -1,0 +1,528 @@
+"""Verbs that make a collection of a collection: fewer images, fewer bands, other bands."""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import functools
+import re
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dask.array as da
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from qmosaic.collection import bands_of, declared_nodata
+from qmosaic.geometry import (
+    FOOTPRINT,
+    as_geometry,
+    crs_of,
+    intersecting,
+    map_dims,
+    projected,
+)
+from qmosaic.kernels import Array
+from qmosaic.optional import needed
+
+if TYPE_CHECKING:
+    from odc.geo.geom import Geometry
+
+Instant = str | datetime.date | np.datetime64
+
+
+def filter_date(
+    collection: xr.Dataset, start: Instant, end: Instant | None = None, *, dim: Hashable = "time"
+) -> xr.Dataset:
+    """Keep the images of a period: `start` belongs to it, `end` does not.
+
+    Parameters
+    ----------
+    collection : xarray.Dataset
+        Images along `dim`, whose coordinate is a time (UTC).
+    start, end : str, date, datetime or numpy.datetime64
+        Instants in UTC ("2020-07-01", "2020-07-01T10:15:59Z"); those that tell another zone are
+        converted. Without `end`: the one instant `start`, as wide as it is precise ("2020": that
+        year, "2020-07-01": that day).
+    dim : hashable, default: "time"
+        The dimension of the images.
+
+    Returns
+    -------
+    xarray.Dataset
+        The same collection with fewer images, in the same order; nothing is read.
+
+    Raises
+    ------
+    ValueError
+        No image is left, `end` is not after `start`, or a text is no time.
+    TypeError
+        `dim` has no times.
+
+    Notes
+    -----
+    Earth Engine's ``ImageCollection.filterDate``,
+    https://developers.google.com/earth-engine/apidocs/ee-imagecollection-filterdate
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, qmosaic as qm
+    >>> days = np.array(["2020-07-01", "2020-07-31", "2020-08-01"], "datetime64[ns]")
+    >>> collection = xr.Dataset({"red": (("time", "x"), np.ones((3, 2)))}, {"time": days})
+    >>> qm.filter_date(collection, "2020-07-01", "2020-08-01").sizes["time"]
+    2
+    >>> qm.filter_date(collection, "2020-08").sizes["time"]
+    1
+    """
+    times = _times(collection, dim)
+    first = _moment(start, "start")
+    after: Any
+    if end is None:
+        after = first + np.ones((), f"m8[{np.datetime_data(first)[0]}]")[()]
+    else:
+        after = _moment(end, "end")
+        if after <= first:
+            raise ValueError(
+                f"filter_date() got end={end!r}, which is not after start={start!r}: the end does "
+                "not belong to the period, so no image can be in it. Leave end= out for the one "
+                f"instant {start!r}."
+            )
+    period = f"from {start!r}" + ("" if end is None else f" to {end!r} (which is not in it)")
+    if end is None:
+        period = f"in {start!r}"
+    found = (
+        f"its {len(times)} images are of {_day(times.min())} to {_day(times.max())}"
+        if len(times)
+        else "it had no images before"
+    )
+    return _keep(
+        collection, (times >= first) & (times < after), dim, f"filter_date() {period}", found
+    )
+
+
+def _times(collection: xr.Dataset, dim: Hashable) -> Any:
+    _check_dim(collection, dim, "filter_date()")
+    times = collection[dim].values if dim in collection.coords else None
+    if times is None or times.dtype.kind != "M":
+        has = "no coordinate" if times is None else f"a coordinate of dtype {times.dtype}"
+        raise TypeError(
+            f"filter_date() needs times along {dim!r}, which has {has}. Write "
+            f"collection.assign_coords({dim}=pandas.to_datetime([...]))"
+            + (
+                ""
+                if times is None or times.dtype.kind != "O"
+                else f", or for other calendars collection.sel({dim}=slice(...))."
+            )
+        )
+    return times
+
+
+def _day(moment: np.datetime64) -> str:
+    return str(np.datetime_as_string(moment, unit="D"))
+
+
+def _moment(given: Instant, name: str) -> np.datetime64:
+    """Understand an instant, in the precision in which it was given, as UTC."""
+    moment: np.datetime64
+    try:
+        if isinstance(given, str):
+            moment = _parsed(given)
+        elif isinstance(given, datetime.datetime):  # pandas.Timestamp is one
+            if given.tzinfo is not None:
+                given = given.astimezone(datetime.UTC).replace(tzinfo=None)
+            moment = np.datetime64(given, "us")
+        elif isinstance(given, datetime.date | np.datetime64):
+            moment = np.datetime64(given)
+        else:
+            raise TypeError(
+                f"{name}={given!r} ({type(given).__name__}) is no time. Write a text such as "
+                "'2020-07-01', a date, a datetime or a numpy.datetime64."
+            )
+    except ValueError as error:
+        raise ValueError(
+            f"{name}={given!r} is no time ({error}). Write it as '2020-07-01' or "
+            "'2020-07-01T10:15:59'."
+        ) from error
+    if np.isnat(moment):
+        raise ValueError(f"{name}={given!r} is not a time. Write it as '2020-07-01'.")
+    return moment
+
+
+_PLAIN = re.compile(r"\d{4}(-\d\d(-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d+)?)?)?)?)?)?Z?")
+
+
+def _parsed(text: str) -> np.datetime64:
+    text = text.strip()
+    if _PLAIN.fullmatch(text):
+        return np.datetime64(text.rstrip("Z"))
+    moment = pd.Timestamp(text)
+    if moment.tzinfo is not None:
+        moment = moment.tz_convert("UTC").tz_localize(None)
+    whole_day = moment == moment.normalize() and ":" not in text
+    return np.datetime64(moment.to_datetime64(), "D" if whole_day else "us")
+
+
+def filter_bounds(
+    collection: xr.Dataset,
+    geometry: Any,
+    *,
+    crs: Any = None,
+    clip: bool = False,
+    dim: Hashable = "time",
+) -> xr.Dataset:
+    """Keep the images that lie in a region, at least in part.
+
+    Parameters
+    ----------
+    collection : xarray.Dataset
+        Images along `dim`. Where an image lies is what its coordinate ``footprint`` says (WKT in
+        longitude and latitude, as `open_collection` makes it for STAC and GeoTIFFs); without
+        it, the extent of the grid, the same for all images.
+    geometry : bounding box, shapely geometry, GeoJSON or GeoDataFrame
+        The region; a box is (west, south, east, north) and may cross the antimeridian.
+    crs : any CRS, optional
+        What the coordinates of `geometry` are in; by default its own where it has one, else
+        longitude and latitude (EPSG:4326).
+    clip : bool, default: False
+        Cut the map to the region too: rows and columns outside are dropped, and pixels whose
+        centre lies outside are masked.
+    dim : hashable, default: "time"
+        The dimension of the images.
+
+    Returns
+    -------
+    xarray.Dataset
+        The same collection with fewer images, in the same order, its chunks and dtypes kept;
+        nothing is read.
+
+    Raises
+    ------
+    ValueError
+        No image or no pixel is left; the collection has no CRS; `geometry` is empty or not in
+        the CRS that was assumed; or pixels of an integer band without nodata would be masked.
+    TypeError
+        `geometry` is no region.
+    ModuleNotFoundError
+        ``odc-geo`` is not installed (extra ``geo``).
+
+    Notes
+    -----
+    Earth Engine's ``ImageCollection.filterBounds``, which does not clip either,
+    https://developers.google.com/earth-engine/apidocs/ee-imagecollection-filterbounds
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, qmosaic as qm
+    >>> collection = xr.Dataset(
+    ...     {"red": (("time", "latitude", "longitude"), np.ones((2, 3, 3)))},
+    ...     {
+    ...         "latitude": [40.3, 40.2, 40.1],
+    ...         "longitude": [-103.3, -103.2, -103.1],
+    ...         "footprint": ("time", ["POINT (-103.2 40.2)", "POINT (7 50)"]),
+    ...     },
+    ... )
+    >>> qm.filter_bounds(collection, (-103.25, 40.15, -103.0, 40.4)).sizes["time"]
+    1
+    """
+    _check_dim(collection, dim, "filter_bounds()")
+    region = as_geometry(geometry, crs)
+    box = tuple(round(number, 4) for number in region.boundingbox.bbox)
+    has = FOOTPRINT in collection.coords
+    found = (
+        "no footprint intersects it"
+        if has
+        else "the extent of the collection's grid does not meet it"
+    )
+    keep = intersecting(collection, region, dim)
+    kept = _keep(collection, keep, dim, f"filter_bounds() to {box} ({region.crs})", found)
+    return _clip(kept, region, dim) if clip else kept
+
+
+def _clip(collection: xr.Dataset, region: Geometry, dim: Hashable) -> xr.Dataset:
+    down, across = map_dims(collection)
+    outline = projected(region, crs_of(collection))
+    left, bottom, right, top = outline.boundingbox.bbox
+    ys, xs = collection[down].values, collection[across].values
+    rows = np.flatnonzero((ys >= bottom) & (ys <= top))
+    columns = np.flatnonzero((xs >= left) & (xs <= right))
+    if not (len(rows) and len(columns)):
+        raise ValueError(
+            f"clip=True keeps the pixels whose centre lies in the region, and there is none in "
+            f"({left:g}, {bottom:g}) to ({right:g}, {top:g}) ({outline.crs}). Give a larger region "
+            "(a point has to be buffered), or leave clip=True out."
+        )
+    cut = collection.isel({down: _span(rows), across: _span(columns)})
+    if outline.geom.equals(outline.geom.envelope):
+        return cut
+    return cut.assign(
+        {
+            name: _masked_outside(cut[name], outline, down, across)
+            for name in bands_of(cut, dim)
+            if {down, across} <= set(cut[name].dims)
+        }
+    )
+
+
+def _span(places: Any) -> slice:
+    return slice(int(places[0]), int(places[-1]) + 1)
+
+
+def _masked_outside(
+    band: xr.DataArray, outline: Geometry, down: Hashable, across: Hashable
+) -> xr.DataArray:
+    fill = declared_nodata(band)
+    if fill is None and band.dtype.kind in "fc":
+        fill = band.dtype.type(np.nan)
+    if fill is None:
+        raise ValueError(
+            f"clip=True has to mask the pixels of band {band.name!r} outside the region, but a "
+            f"band of dtype {band.dtype} that declares no nodata has no value for that. Declare "
+            f"one, collection[{band.name!r}].attrs['_FillValue'] = ..., or clip to a box on "
+            "the grid of the collection, outside of which nothing is left."
+        )
+    axes = band.dims.index(down), band.dims.index(across)
+    centres = _centres(band, down), _centres(band, across)
+    cut = functools.partial(
+        _outside_to_fill, outline=outline.geom.wkb, centres=centres, axes=axes, fill=fill
+    )
+    data = band.data
+    if not isinstance(data, da.Array):
+        return band.copy(data=cut(data, corner=(0, 0)))
+    corners = tuple(np.concatenate([[0], np.cumsum(data.chunks[axis])]) for axis in axes)
+    clipped = data.map_blocks(
+        _block_outside_to_fill,
+        cut=cut,
+        corners=corners,
+        axes=axes,
+        dtype=band.dtype,
+        meta=np.empty((0,) * band.ndim, band.dtype),
+    )
+    return band.copy(data=clipped)
+
+
+def _centres(band: xr.DataArray, dim: Hashable) -> Array:
+    return np.ascontiguousarray(band[dim].values, float)
+
+
+def _block_outside_to_fill(
+    values: Array,
+    cut: Callable[..., Array],
+    corners: tuple[Array, Array],
+    axes: tuple[int, int],
+    block_id: tuple[int, ...],
+) -> Array:
+    row, column = (int(c[block_id[axis]]) for c, axis in zip(corners, axes, strict=True))
+    return cut(values, corner=(row, column))
+
+
+def _outside_to_fill(
+    values: Array,
+    *,
+    outline: bytes,
+    centres: tuple[Array, Array],
+    axes: tuple[int, int],
+    corner: tuple[int, int],
+    fill: Any,
+) -> Array:
+    """Mask the pixels whose centre lies outside an outline, in a block that starts at a corner."""
+    ys, xs = (
+        c[start : start + values.shape[axis]]
+        for c, start, axis in zip(centres, corner, axes, strict=True)
+    )
+    inside = _inside(outline, ys.tobytes(), xs.tobytes())
+    others = [axis for axis in range(values.ndim) if axis not in axes]
+    clipped: Array = np.where(
+        np.expand_dims(inside if axes[0] < axes[1] else inside.T, others), values, fill
+    )
+    return clipped
+
+
+@functools.lru_cache(maxsize=16)
+def _inside(outline: bytes, ys: bytes, xs: bytes) -> Array:
+    """Tell which pixels of a block lie inside; kept, as all images of a block ask for it."""
+    shapely = needed("shapely", "geo", "regions and footprints")
+    shape, down, across = shapely.from_wkb(outline), np.frombuffer(ys), np.frombuffer(xs)
+    block = shapely.box(across.min(), down.min(), across.max(), down.max())
+    shapely.prepare(shape)
+    if shape.contains_properly(block):
+        return np.ones((len(down), len(across)), bool)
+    if not shape.intersects(block):
+        return np.zeros((len(down), len(across)), bool)
+    inside: Array = shapely.intersects_xy(shape, across[np.newaxis, :], down[:, np.newaxis])
+    return inside
+
+
+def _keep(collection: xr.Dataset, keep: Any, dim: Hashable, verb: str, found: str) -> xr.Dataset:
+    """Keep some images; a run of neighbours by a slice, which costs a graph nothing."""
+    places = np.flatnonzero(keep)
+    if len(places) == 0:
+        raise ValueError(
+            f"{verb} left none of {len(keep)} images: {found}. A mosaic needs one at least."
+        )
+    together = places[-1] - places[0] + 1 == len(places)
+    return collection.isel({dim: _span(places) if together else places})
+
+
+def _check_dim(collection: Any, dim: Hashable, verb: str) -> None:
+    if not isinstance(collection, xr.Dataset):
+        raise TypeError(
+            f"{verb} got a {type(collection).__name__}; a collection is an xarray.Dataset with a "
+            f"dimension {dim!r}. Write qmosaic.open_collection(...), or "
+            "array.to_dataset('band') for an array with bands."
+        )
+    if dim not in collection.dims:
+        raise ValueError(
+            f"{verb}: the collection has no dimension {dim!r}; its dimensions are "
+            f"{', '.join(map(repr, collection.dims)) or 'none'}. Name yours with dim=..."
+        )
+
+
+def map_images(
+    collection: xr.Dataset,
+    func: Callable[[xr.Dataset], xr.Dataset],
+    *,
+    dim: Hashable = "time",
+) -> xr.Dataset:
+    """Apply a function to every image.
+
+    Parameters
+    ----------
+    collection : xarray.Dataset
+        Images along `dim`.
+    func : callable
+        It gets the collection, once, and records work on it (as Earth Engine traces the function
+        of its ``map`` once): what it writes as arithmetic on bands holds for each image. It
+        returns the collection with bands added, changed or left out.
+    dim : hashable, default: "time"
+        The dimension of the images.
+
+    Returns
+    -------
+    xarray.Dataset
+        What `func` returned, as lazy as that is.
+
+    Raises
+    ------
+    TypeError
+        `func` did not return a Dataset.
+    ValueError
+        What it returned is no collection over the same images.
+
+    Notes
+    -----
+    Earth Engine's ``ImageCollection.map``,
+    https://developers.google.com/earth-engine/apidocs/ee-imagecollection-map
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, qmosaic as qm
+    >>> collection = xr.Dataset({"cloud": (("time", "x"), np.uint8([[0, 90], [50, 5]]))})
+    >>> def add_quality(images):
+    ...     return images.assign(quality=qm.scores.inverse(images["cloud"]))
+    >>> list(qm.map_images(collection, add_quality))
+    ['cloud', 'quality']
+    """
+    _check_dim(collection, dim, "map_images()")
+    result = func(collection)
+    name = getattr(func, "__name__", "the function")
+    if not isinstance(result, xr.Dataset):
+        raise TypeError(
+            f"map_images(): {name} returned a {type(result).__name__}; it has to return the "
+            "collection with its bands, an xarray.Dataset. Write return "
+            "images.assign(quality=...)."
+        )
+    before, after = collection.sizes[dim], result.sizes.get(dim)
+    if after is None:
+        raise ValueError(
+            f"map_images(): what {name} returned has no dimension {dim!r} any more: the images "
+            "were reduced to one. It has to return the same images; reduce them afterwards."
+        )
+    if after != before:
+        raise ValueError(
+            f"map_images(): {name} made {after} images of {before}; it has to return the same "
+            "images. Filter the collection before or after, with filter_date() or isel()."
+        )
+    if dim in collection.coords and not (
+        dim in result.coords and collection[dim].variable.equals(result[dim].variable)  # type: ignore[no-untyped-call]
+    ):
+        raise ValueError(
+            f"map_images(): {name} changed the coordinate {dim!r} of the images, so they are not "
+            "the same images any more. Assign other times before or after."
+        )
+    if not bands_of(result, dim):
+        raise ValueError(f"map_images(): what {name} returned has no band along {dim!r}.")
+    return result
+
+
+def select(
+    collection: xr.Dataset, bands: str | Sequence[str], *, dim: Hashable = "time"
+) -> xr.Dataset:
+    """Keep some bands, by name or by regular expression.
+
+    Parameters
+    ----------
+    collection : xarray.Dataset
+        Images along `dim`.
+    bands : str or sequence of str
+        Names of bands, or regular expressions that have to match a whole name (``"B.*"``). A
+        text that is a name is taken as one.
+    dim : hashable, default: "time"
+        The dimension of the images.
+
+    Returns
+    -------
+    xarray.Dataset
+        The bands in the order in which they were asked for, those of an expression in the
+        collection's, with all variables that are no bands (CRS, elevation).
+
+    Raises
+    ------
+    KeyError
+        Nothing has such a name.
+    ValueError
+        No band was named, or a text is no regular expression.
+
+    Notes
+    -----
+    Earth Engine's ``Image.select``,
+    https://developers.google.com/earth-engine/apidocs/ee-image-select
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, qmosaic as qm
+    >>> band = ("time", "x"), np.ones((2, 3))
+    >>> collection = xr.Dataset({"SCL": band, "B2": band, "B3": band})
+    >>> list(qm.select(collection, ["B.", "SCL"]))
+    ['B2', 'B3', 'SCL']
+    """
+    _check_dim(collection, dim, "select()")
+    asked = [bands] if isinstance(bands, str) else list(bands)
+    if not asked:
+        raise ValueError("select() was given no band; name one at least, or write '.*' for all.")
+    chosen: dict[Hashable, None] = {}
+    for name in asked:
+        chosen.update(dict.fromkeys(_matching(name, bands_of(collection, dim))))
+    others = [n for n in collection.data_vars if dim not in collection[n].dims]
+    return collection[[*chosen, *others]]
+
+
+def _matching(name: Hashable, bands: list[Hashable]) -> list[Hashable]:
+    if name in bands:
+        return [name]
+    if isinstance(name, str):
+        try:
+            pattern = re.compile(name)
+        except re.error as error:
+            raise ValueError(
+                f"select(): {name!r} is the name of no band and no regular expression ({error})."
+            ) from error
+        found = [b for b in bands if isinstance(b, str) and pattern.fullmatch(b)]
+        if found:
+            return list(found)
+    close = difflib.get_close_matches(str(name), [str(b) for b in bands], n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    raise KeyError(
+        f"select(): no band has the name {name!r}, nor a name that it matches as a regular "
+        f"expression; the bands are {', '.join(map(repr, bands)) or 'none'}.{hint}"
+    )

@@ -1,0 +1,158 @@
+"""Collections from Zarr stores and NetCDF files, through xarray."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import zarr
+from zarr.storage import ObjectStore, StorePath
+
+from qmosaic.assembly import DIM, TILE, Request, finish, join_images, merge_parts
+from qmosaic.optional import needed
+
+
+def open_zarr(
+    source: Any,
+    request: Request,
+    *,
+    group: str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> xr.Dataset:
+    """Open a Zarr store: format 2 or 3, consolidated or not.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no group of Zarr.
+    """
+    store, path, name = _place(source, group)
+    options = {"engine": "zarr", "storage_options": storage_options, **options}
+    options.setdefault("consolidated", _is_consolidated(store, path, name, storage_options))
+    opened = _open(store, {"group": path or None, "chunks": request.chunks or {}, **options})
+    return finish(opened, request, f"the store {name!r}")
+
+
+def _place(source: Any, group: str | None) -> tuple[Any, str, str]:
+    """Give the store, the path of the group in it, and what to call it."""
+    parts = [group.strip("/")] if group else []
+    if isinstance(source, zarr.Group | StorePath):
+        parts.insert(0, source.path)
+        return source.store, "/".join(p for p in parts if p), str(source.store)
+    if type(source).__module__.split(".")[0] == "obstore":
+        return ObjectStore(source, read_only=True), "/".join(parts), str(source)
+    if isinstance(source, str | os.PathLike):
+        text = os.fspath(source)
+        local = "://" not in text and "::" not in text
+        return str(Path(text).expanduser()) if local else text, "/".join(parts), text
+    return source, "/".join(parts), str(source)
+
+
+def _is_consolidated(store: Any, path: str, name: str, storage_options: Any) -> bool:
+    """Ask the store itself: xarray would try, warn and try again."""
+    try:
+        found = zarr.open_group(store, path=path or None, mode="r", storage_options=storage_options)
+    except (FileNotFoundError, KeyError) as error:
+        raise FileNotFoundError(
+            f"there is no group of Zarr at {name!r}"
+            + (f" in {path!r}" if path else "")
+            + ". Check the path; for a group within a store, write group=...; a plain web server "
+            "needs a store with consolidated metadata."
+        ) from error
+    return found.metadata.consolidated_metadata is not None
+
+
+def _open(source: Any, options: dict[str, Any]) -> xr.Dataset:
+    """Open with integers kept as they are stored; only coordinates and floats are decoded."""
+    if "mask_and_scale" not in options:
+        raw = xr.open_dataset(source, **{**options, "chunks": None, "mask_and_scale": False})
+        options = {**options, "mask_and_scale": _to_decode(raw)}
+        raw.close()
+    opened = xr.open_dataset(source, **options)
+    return opened.assign(
+        {n: _unsigned(v) for n, v in opened.data_vars.items() if "_Unsigned" in v.attrs}
+    )
+
+
+def _to_decode(raw: xr.Dataset) -> dict[Any, bool]:
+    return {name: band.dtype.kind not in "iu" for name, band in raw.data_vars.items()}
+
+
+def _unsigned(band: xr.DataArray) -> xr.DataArray:
+    """NetCDF 3 has no unsigned integers, and says in an attribute which are meant."""
+    sign = "u" if str(band.attrs["_Unsigned"]).lower() == "true" else "i"
+    dtype = np.dtype(f"{sign}{band.dtype.itemsize}")
+    meant = band.astype(dtype)
+    meant.attrs = {k: v for k, v in band.attrs.items() if k != "_Unsigned"}
+    for name in ("_FillValue", "missing_value"):
+        if name in meant.attrs:
+            meant.attrs[name] = np.asarray(meant.attrs[name]).astype(dtype)[()]
+    return meant
+
+
+# ---------------------------------------------------------------------------------------------
+# NetCDF
+# ---------------------------------------------------------------------------------------------
+
+
+def open_netcdf(paths: Sequence[str], request: Request, **options: Any) -> xr.Dataset:
+    """Open one NetCDF file, or several with other times or other bands.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    """
+    options = {"cache": False, **options}
+    if "engine" not in options:
+        needed("netCDF4", "netcdf", "NetCDF files")
+    parts = [_open_file(path, request, options) for path in paths]
+    if len(parts) == 1:
+        return finish(parts[0], request, f"the file {paths[0]!r}")
+    whole = Request(None, None, None, request.missing)
+    for part, path in zip(parts, paths, strict=True):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # said once, of the whole
+            finish(part, whole, f"the file {path!r}")
+    parts = merge_parts(parts)
+    names = [repr(part.encoding.get("source", "a file")) for part in parts]
+    joined = join_images(parts, names, request, lambda i: _grid(parts[i]))
+    joined.encoding = dict(parts[0].encoding)
+    return finish(joined, request, f"the files from {paths[0]!r} on")
+
+
+def _open_file(path: str, request: Request, options: dict[str, Any]) -> xr.Dataset:
+    if "://" not in path and not Path(path).exists():
+        raise FileNotFoundError(f"there is no file {path!r}. Check the path.")
+    with xr.open_dataset(path, chunks=None, decode_cf=False, **options) as raw:
+        chunks = request.chunks or _chunks(raw)
+    part = _open(path, {"chunks": chunks, **options})
+    return part.expand_dims(DIM) if DIM not in part.dims and DIM in part.coords else part
+
+
+def _chunks(raw: xr.Dataset) -> dict[Any, int]:
+    """Keep a file's own chunks; one without any is cut by image, and into tiles."""
+    stored = [v.encoding.get("chunksizes") for v in raw.data_vars.values() if DIM in v.dims]
+    if stored and all(stored):
+        return {}
+    sizes = {d: min(size, TILE) for d, size in raw.sizes.items()}
+    return {**sizes, DIM: 1} if DIM in sizes else sizes
+
+
+def _grid(part: xr.Dataset) -> str:
+    spans = []
+    for dim in part.dims:
+        if dim != DIM:
+            ends = (
+                f" from {part[dim].values[0]} to {part[dim].values[-1]}"
+                if dim in part.coords
+                else ""
+            )
+            spans.append(f"{dim}: {part.sizes[dim]}{ends}")
+    return ", ".join(spans)

@@ -1,0 +1,221 @@
+"""Where images lie: geometries that people give, footprints of images, the extent of a grid."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from qmosaic.optional import needed
+
+if TYPE_CHECKING:
+    from odc.geo.crs import CRS
+    from odc.geo.geom import Geometry
+
+FOOTPRINT = "footprint"
+"""The coordinate along time that tells where an image lies: WKT in longitude and latitude."""
+
+LON_LAT = "EPSG:4326"
+SEGMENTS = 20
+"""In how many parts an outline is cut before it is projected: straight lines become curves."""
+
+
+def as_geometry(geometry: Any, crs: Any = None) -> Geometry:
+    """Understand what a user gives as a region.
+
+    Parameters
+    ----------
+    geometry : bounding box, shapely geometry, GeoJSON, GeoDataFrame or odc Geometry
+        A box is (west, south, east, north); in longitude and latitude it may cross the
+        antimeridian (west > east).
+    crs : any CRS, optional
+        What its coordinates are in. By default its own where it has one, else EPSG:4326.
+
+    Raises
+    ------
+    TypeError
+        It is nothing of the kind.
+    ValueError
+        It is empty, two CRSs are claimed for it, or degrees are outside the globe.
+    """
+    geom = needed("odc.geo.geom", "geo", "regions and footprints")
+    own = None if isinstance(geometry, Mapping) else getattr(geometry, "crs", None)
+    if own is not None and crs is not None and geom.CRS(own) != geom.CRS(crs):
+        raise ValueError(
+            f"the geometry says that it is in {own}, and crs={str(crs)!r} was given: they differ. "
+            "Leave crs= out."
+        )
+    crs = geom.CRS(own or crs or LON_LAT)
+    outline: Geometry = geom.Geometry(_shape(geometry, crs.geographic), crs)
+    if outline.is_empty:
+        raise ValueError(f"the geometry {_short(geometry)} is empty: no image can intersect it.")
+    _check_degrees(outline, geometry)
+    return outline
+
+
+def _shape(geometry: Any, geographic: bool) -> Any:
+    """Give the shapely geometry."""
+    shapely = needed("shapely", "geo", "regions and footprints")
+    shape = needed("shapely.geometry", "geo", "regions and footprints").shape
+    if isinstance(geometry, shapely.Geometry):
+        return geometry
+    if _is_box(geometry):
+        return _box(tuple(float(number) for number in geometry), geographic)
+    if not isinstance(geometry, Mapping):
+        geometry = getattr(geometry, "__geo_interface__", geometry)
+    if isinstance(geometry, Mapping):
+        if geometry.get("type") == "FeatureCollection":
+            return shapely.unary_union([shape(f["geometry"]) for f in geometry["features"]])
+        if geometry.get("type") == "Feature":
+            geometry = geometry["geometry"]
+        try:
+            return shape(geometry)
+        except Exception as error:
+            raise ValueError(
+                f"{_short(geometry)} is no geometry of GeoJSON ({error}). Its form is "
+                "{'type': 'Polygon', 'coordinates': [[[lon, lat], ...]]}."
+            ) from error
+    raise TypeError(
+        f"{_short(geometry)} ({type(geometry).__name__}) is no region. Give a bounding box "
+        "(west, south, east, north), a shapely geometry, GeoJSON, or a GeoDataFrame."
+    )
+
+
+def _is_box(geometry: Any) -> bool:
+    return (
+        isinstance(geometry, tuple | list | np.ndarray)
+        and len(geometry) == 4
+        and all(np.isscalar(number) and not isinstance(number, str) for number in geometry)
+    )
+
+
+def _box(numbers: tuple[float, ...], geographic: bool) -> Any:
+    shapely = needed("shapely", "geo", "regions and footprints")
+    west, south, east, north = numbers
+    if not all(np.isfinite(numbers)) or south > north or (west > east and not geographic):
+        raise ValueError(
+            f"the bounding box {numbers} is not (west, south, east, north): each has to be finite "
+            "and south of north, west of east."
+        )
+    if west > east:
+        return shapely.union(
+            shapely.box(west, south, 180, north), shapely.box(-180, south, east, north)
+        )
+    return shapely.box(*numbers)
+
+
+def _check_degrees(outline: Geometry, given: Any) -> None:
+    left, bottom, right, top = outline.boundingbox.bbox
+    geographic = outline.crs is not None and outline.crs.geographic
+    if geographic and (bottom < -90 or top > 90 or left < -360 or right > 360):
+        raise ValueError(
+            f"{_short(given)} was taken as longitude and latitude, but reaches from "
+            f"({left:g}, {bottom:g}) to ({right:g}, {top:g}). Say what its coordinates are in, for "
+            "instance crs='EPSG:32633'."
+        )
+
+
+def _short(thing: Any) -> str:
+    text = repr(thing)
+    return text if len(text) < 80 else text[:77] + "..."
+
+
+# ---------------------------------------------------------------------------------------------
+# Grids
+# ---------------------------------------------------------------------------------------------
+
+
+def map_dims(collection: xr.Dataset) -> tuple[Hashable, Hashable]:
+    """Name the dimensions of the map, down and across.
+
+    Raises
+    ------
+    ValueError
+        They have other names than y/x, latitude/longitude and their kin, or no coordinates.
+    """
+    grids = needed("odc.geo.xr", "geo", "regions and footprints")
+    dims = grids.spatial_dims(collection)
+    if dims is None or any(d not in collection.coords for d in dims):
+        raise ValueError(
+            f"the collection has dimensions {', '.join(map(repr, collection.dims))}, but no "
+            "coordinates y and x (or latitude and longitude), so nothing tells where its pixels "
+            "lie. Write collection.assign_coords(y=..., x=...)."
+        )
+    return dims[0], dims[1]
+
+
+def crs_of(collection: xr.Dataset) -> CRS:
+    """Give the CRS of a collection.
+
+    Raises
+    ------
+    ValueError
+        It declares none.
+    """
+    grids = needed("odc.geo.xr", "geo", "regions and footprints")
+    down, _ = map_dims(collection)
+    crs: CRS | None = grids.ODCExtensionDs(collection).crs
+    if crs is None and str(down) in ("lat", "latitude"):
+        crs = needed("odc.geo.geom", "geo", "regions and footprints").CRS(LON_LAT)
+    if crs is None:
+        raise ValueError(
+            "the collection declares no CRS, so a region cannot be found on its grid. Write "
+            "collection.odc.assign_crs('EPSG:32633') after import odc.geo.xr (or "
+            "collection.rio.write_crs(...) of rioxarray)."
+        )
+    return crs
+
+
+def extent_of(collection: xr.Dataset) -> Geometry:
+    """Give the outline of the grid, to the outer edges of its pixels."""
+    geom = needed("odc.geo.geom", "geo", "regions and footprints")
+    down, across = map_dims(collection)
+    (bottom, top), (left, right) = (_edges(collection[d].values) for d in (down, across))
+    box: Geometry = geom.box(left, bottom, right, top, crs_of(collection))
+    return box
+
+
+def _edges(centres: Any) -> tuple[float, float]:
+    """Give the outer edges of a row of pixels; one pixel alone has no width."""
+    half = abs(float(centres[-1]) - float(centres[0])) / max(1, 2 * (len(centres) - 1))
+    return float(min(centres)) - half, float(max(centres)) + half
+
+
+def projected(outline: Geometry, crs: Any) -> Geometry:
+    """Bring an outline into another CRS, its straight lines cut so that they can bend."""
+    geom = needed("odc.geo.geom", "geo", "regions and footprints")
+    crs = geom.CRS(crs)
+    if outline.crs == crs:
+        return outline
+    span = max(outline.boundingbox.span_x, outline.boundingbox.span_y)
+    fine = span / SEGMENTS if span > 0 else None
+    moved: Geometry = outline.to_crs(crs, resolution=fine, wrapdateline=crs.geographic)
+    return moved
+
+
+# ---------------------------------------------------------------------------------------------
+# Footprints
+# ---------------------------------------------------------------------------------------------
+
+
+def footprints(outlines: Iterable[Geometry | None]) -> Any:
+    """Write outlines as WKT in longitude and latitude, "" where there is none."""
+    written = ["" if o is None else projected(o, LON_LAT).wkt for o in outlines]
+    return np.array(written, dtype=object)
+
+
+def intersecting(collection: xr.Dataset, region: Geometry, dim: Hashable) -> Any:
+    """Tell which images lie in a region: by their footprints, else by the extent of the grid."""
+    shapely = needed("shapely", "geo", "regions and footprints")
+    written = collection.coords.get(FOOTPRINT)
+    if written is not None and written.dims == (dim,):
+        place = projected(region, LON_LAT).geom
+        known = [str(text) for text in written.values]
+        outlines = shapely.from_wkt([text or None for text in known])
+        # an image whose footprint is not known may lie anywhere
+        return shapely.intersects(outlines, place) | np.array([not text for text in known])
+    extent = extent_of(collection)
+    meets = bool(projected(region, extent.crs).intersects(extent))
+    return np.full(collection.sizes[dim], meets)
