@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from qmosaic.collection import bands_of, declared_nodata
@@ -149,18 +148,24 @@ def _moment(given: Instant, name: str) -> np.datetime64:
     return moment
 
 
-_PLAIN = re.compile(r"\d{4}(-\d\d(-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d+)?)?)?)?)?)?Z?")
+_ISO = re.compile(
+    r"(?P<instant>\d{4}(-\d\d(-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?)?)?)?)"
+    r"\s*(Z|(?P<zone>[+-]\d\d(:?\d\d)?))?"
+)
 
 
 def _parsed(text: str) -> np.datetime64:
-    text = text.strip()
-    if _PLAIN.fullmatch(text):
-        return np.datetime64(text.rstrip("Z"))
-    moment = pd.Timestamp(text)
-    if moment.tzinfo is not None:
-        moment = moment.tz_convert("UTC").tz_localize(None)
-    whole_day = moment == moment.normalize() and ":" not in text
-    return np.datetime64(moment.to_datetime64(), "D" if whole_day else "us")
+    """Understand ISO 8601 alone: in other forms day and month can be taken for each other."""
+    found = _ISO.fullmatch(text.strip())
+    if found is None:
+        raise ValueError("it is not in the form of ISO 8601")
+    moment = np.datetime64(found["instant"])
+    if found["zone"]:
+        zone = found["zone"].replace(":", "")
+        minutes = int(zone[:3]) * 60 + int(zone[0] + (zone[3:] or "0"))
+        unit = max(np.datetime_data(moment)[0], "m", key="YMWDhmsun".index)
+        moment = moment.astype(f"M8[{unit}]") - np.timedelta64(minutes, "m")
+    return moment
 
 
 def filter_bounds(

@@ -329,8 +329,9 @@ def _in_words(grid: GeoBox) -> str:
     left, bottom, right, top = grid.boundingbox.bbox
     height, width = grid.shape
     code = None if grid.crs is None else grid.crs.to_epsg()
+    name = f"EPSG:{code}" if code else str(grid.crs)
     return (
-        f"{f'EPSG:{code}' if code else grid.crs}, {height} × {width} pixels of {abs(grid.resolution.x):g}, "
+        f"{name}, {height} × {width} pixels of {abs(grid.resolution.x):g}, "
         f"({left:g}, {bottom:g}) to ({right:g}, {top:g})"
     )
 
