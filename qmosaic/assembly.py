@@ -7,7 +7,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import dask.array as da
@@ -17,7 +17,7 @@ import xarray as xr
 from qmosaic.collection import NODATA_NAMES, bands_of, declared_nodata, fits
 
 Missing = Literal["raise", "mask"]
-Nodata = Mapping[str, float | int | None] | float | int | None
+Nodata = Mapping[Any, float | int | None] | float | int | None
 
 DIM = "time"
 TILE = 2048
@@ -181,6 +181,12 @@ def finish(collection: xr.Dataset, request: Request, what: str) -> xr.Dataset:
     return collection
 
 
+def settled(request: Request, collection: xr.Dataset) -> Request:
+    """Take the nodata that a reader has settled on for what was asked for."""
+    given = [n for n in bands_of(collection, DIM) if request.overrides(n)]
+    return replace(request, nodata={n: declared_nodata(collection[n]) for n in given})
+
+
 def _with_crs(collection: xr.Dataset) -> xr.Dataset:
     """Make the variables that hold the CRS coordinates, so that every band keeps its CRS."""
     named = {
@@ -198,7 +204,8 @@ def merge_parts(parts: Sequence[xr.Dataset]) -> list[xr.Dataset]:
     for part in parts:
         for place, other in enumerate(merged):
             if _same_images(part, other):
-                merged[place] = other.assign({n: part[n].variable for n in bands_of(part, DIM)})
+                more = {n: v.variable for n, v in part.data_vars.items() if n not in other}
+                merged[place] = other.assign(more)
                 break
         else:
             merged.append(part)
@@ -228,6 +235,7 @@ def join_images(
     describe : callable
         The grid of a part, in words.
     """
+    parts = [_with_crs(part) for part in parts]
     _check_grids(parts, names, describe)
     known = list(dict.fromkeys(name for part in parts for name in bands_of(part, DIM)))
     check_known(request.bands, known, f"{names[0]} and its neighbours have")
@@ -256,9 +264,11 @@ def join_images(
         join="override",
         combine_attrs="override",
     )
-    for name in bands:
-        if nodata[name] is not None:
-            collection[name] = declare(collection[name], nodata[name])
+    declared = {n: declare(collection[n], v) for n, v in nodata.items() if v is not None}
+    others = {
+        n: v for part in reversed(parts) for n, v in part.data_vars.items() if DIM not in v.dims
+    }
+    collection = collection.assign(declared).assign(others)
     order = np.argsort(collection[DIM].values, kind="stable")
     in_order = bool((order == np.arange(len(order))).all())
     return collection if in_order else collection.isel({DIM: order})

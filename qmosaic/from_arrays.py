@@ -13,7 +13,7 @@ import xarray as xr
 import zarr
 from zarr.storage import ObjectStore, StorePath
 
-from qmosaic.assembly import DIM, TILE, Request, finish, join_images, merge_parts
+from qmosaic.assembly import DIM, TILE, Request, finish, join_images, merge_parts, settled
 from qmosaic.optional import needed
 
 
@@ -65,6 +65,11 @@ def _is_consolidated(store: Any, path: str, name: str, storage_options: Any) -> 
             + ". Check the path; for a group within a store, write group=...; a plain web server "
             "needs a store with consolidated metadata."
         ) from error
+    if path:  # xarray looks for consolidated metadata at the root
+        try:
+            found = zarr.open_group(store, mode="r", storage_options=storage_options)
+        except (FileNotFoundError, KeyError):
+            return False
     return found.metadata.consolidated_metadata is not None
 
 
@@ -124,7 +129,7 @@ def open_netcdf(paths: Sequence[str], request: Request, **options: Any) -> xr.Da
     names = [repr(part.encoding.get("source", "a file")) for part in parts]
     joined = join_images(parts, names, request, lambda i: _grid(parts[i]))
     joined.encoding = dict(parts[0].encoding)
-    return finish(joined, request, f"the files from {paths[0]!r} on")
+    return finish(joined, settled(request, joined), f"the files from {paths[0]!r} on")
 
 
 def _open_file(path: str, request: Request, options: dict[str, Any]) -> xr.Dataset:

@@ -26,6 +26,7 @@ from qmosaic.assembly import (
     free_value,
     join_images,
     merge_parts,
+    settled,
 )
 from qmosaic.geometry import FOOTPRINT, footprints
 from qmosaic.optional import needed
@@ -127,11 +128,10 @@ def open_geotiffs(
     reader = _Reader(grid, nodata, request, resampling, options)
     parts = _merge_images(files, [reader.image(file) for file in files], bool(pattern))
     names = [repr(str(part["id"].values[0])) for part in parts]
-    settled = replace(request, nodata=nodata)
-    joined = join_images(parts, names, settled, lambda place: str(dict(parts[place].sizes)))
+    one = replace(request, nodata=nodata)
+    joined = join_images(parts, names, one, lambda place: str(dict(parts[place].sizes)))
     joined.encoding = {"source": paths[0]}
-    given = {name: nodata[name] for name in wanted if request.overrides(name)}
-    return finish(joined, replace(request, nodata=given), f"the files from {paths[0]!r} on")
+    return finish(joined, settled(request, joined), f"the files from {paths[0]!r} on")
 
 
 def _merge_images(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from qmosaic.assembly import (
     declare,
     finish,
     free_value,
+    settled,
 )
 from qmosaic.geometry import FOOTPRINT, as_geometry, footprints
 from qmosaic.optional import needed
@@ -115,8 +116,7 @@ def open_stac(
     for band in bands:
         collection[band.name] = declare(collection[band.name], band.nodata)
     collection = collection.assign_coords(_metadata(items, groups))
-    given = {band.name: band.nodata for band in bands if band.overridden}
-    return finish(collection, replace(request, bands=None, nodata=given), "the STAC items")
+    return finish(collection, settled(request, collection), "the STAC items")
 
 
 # ---------------------------------------------------------------------------------------------

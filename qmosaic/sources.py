@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import xarray as xr
+from zarr.abc.store import Store
 
 from qmosaic.assembly import Missing, Nodata, make_request
 from qmosaic.collection import check_choice
@@ -253,7 +254,8 @@ def _is_path(entry: Any) -> bool:
 def _is_store(source: Any) -> bool:
     if isinstance(source, Mapping):
         return isinstance(source, MutableMapping) and "type" not in source
-    return type(source).__module__.split(".")[0] in ("zarr", "obstore", "icechunk", "fsspec")
+    known = type(source).__module__.split(".")[0] in ("zarr", "obstore", "icechunk", "fsspec")
+    return known or isinstance(source, Store)
 
 
 def _is_stac(source: Any) -> bool:
