@@ -209,21 +209,20 @@ def _placed(file: _File, pattern: re.Pattern[str] | None, time: Time) -> _File:
     """Find out from the header and the name of a file which image and band it is."""
     found = None
     if pattern is not None:
-        found = pattern.search(file.name)
+        found = pattern.search(file.name) or pattern.search(file.path)
         if found is None:
             raise ValueError(
                 f"pattern={pattern.pattern!r} does not match {file.name!r}. Correct it, or leave "
                 "that file out of the list."
             )
     groups = found.groupdict() if found else {}
-    bands, image = file.bands, str(PurePosixPath(file.name).with_suffix(""))
+    bands, image = file.bands, file.name
     if found and groups.get("band"):
         name = groups["band"]
         bands = (name,) if len(bands) == 1 else tuple(f"{name}_{i + 1}" for i in range(len(bands)))
-        image = file.name[: found.start("band")] + file.name[found.end("band") :]
-        image = str(PurePosixPath(image).with_suffix("")).rstrip("_-./")
+        image = found.string[: found.start("band")] + found.string[found.end("band") :]
     moment = _time_of(file, groups.get("time"), time)
-    image = groups.get("id") or image
+    image = groups.get("id") or re.sub(r"\.[A-Za-z]\w*$", "", image).rstrip("_-./")
     return replace(file, bands=bands, image=image, time=moment)
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import datetime
-import re
-import threading
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -109,43 +108,41 @@ def make_item(
     return item
 
 
-class _Ranges(SimpleHTTPRequestHandler):
-    """Serves parts of files, which GDAL asks for, and counts who asks for what."""
+class Web:
+    """A folder on the web of this machine.
 
-    asked: Counter[str]
+    The server is a process of its own: GDAL holds Python's lock while it waits for an answer.
 
-    def log_message(self, *args: Any) -> None:
-        """Keep quiet."""
+    Attributes
+    ----------
+    address : str
+        Its URL.
+    """
 
-    def do_GET(self) -> None:
-        """Answer with a part, where one is asked for."""
-        path = Path(self.translate_path(self.path))
-        self.asked[self.path.lstrip("/")] += 1
-        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        if not path.is_file() or asked is None:
-            return super().do_GET()
-        content = path.read_bytes()
-        start, end = int(asked[1]), min(int(asked[2] or len(content)), len(content) - 1)
-        self.send_response(206)
-        self.send_header("Content-Range", f"bytes {start}-{end}/{len(content)}")
-        self.send_header("Content-Length", str(end + 1 - start))
-        self.end_headers()
-        self.wfile.write(content[start : end + 1])
-        return None
+    def __init__(self, address: str, log: Path) -> None:
+        self.address, self._log, self._seen = address, log, 0
+
+    def forget(self) -> None:
+        """Count from here on."""
+        self._seen = len(self._log.read_text().splitlines())
+
+    @property
+    def asked(self) -> Counter[str]:
+        """What was asked for, and how often."""
+        return Counter(self._log.read_text().splitlines()[self._seen :])
 
 
 @contextmanager
-def serve(folder: Path) -> Iterator[tuple[str, Counter[str]]]:
-    """Put a folder on the web of this machine; gives its address, and what was asked for."""
-    asked: Counter[str] = Counter()
-    handler = type("Handler", (_Ranges,), {"asked": asked})
-
-    def make(*args: Any) -> Any:
-        return handler(*args, directory=str(folder))
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), make) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", asked
-        server.shutdown()
-        thread.join()
+def serve(folder: Path) -> Iterator[Web]:
+    """Put a folder on the web of this machine."""
+    log = folder.with_name(folder.name + ".log")
+    log.touch()
+    command = [sys.executable, "-m", "tests.webserver", str(folder), str(log)]
+    root = Path(__file__).parent.parent
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as server:
+        assert server.stdout is not None
+        port = server.stdout.readline().strip()
+        try:
+            yield Web(f"http://127.0.0.1:{port}", log)
+        finally:
+            server.terminate()

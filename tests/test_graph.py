@@ -443,7 +443,6 @@ def test_a_month_each_by_resample(tmp_path: Path) -> None:
 
 
 # The affine package, which rasterio needs, warns of an operator that rasterio itself still uses.
-@pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")
 def test_rioxarray(tmp_path: Path) -> None:
     """GeoTIFFs opened with rioxarray, one file an image, are deferred."""
     rioxarray = pytest.importorskip("rioxarray", reason="rioxarray is in the extra [test]")
@@ -469,8 +468,6 @@ def test_rioxarray(tmp_path: Path) -> None:
 
 
 # The affine package, which rasterio needs, warns of an operator that rasterio itself still uses.
-@pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")
-@pytest.mark.filterwarnings("ignore:The 'shapely.ops:DeprecationWarning")  # odc-geo calls it
 def test_odc_stac(tmp_path: Path) -> None:
     """A collection from odc.stac.load is deferred: its openings may be repeated, its reads not."""
     stac = pytest.importorskip("odc.stac", reason="odc-stac is in the extra [test]")
