@@ -92,7 +92,7 @@ def open_stac(
     """
     stac = needed("odc.stac", "stac", "STAC items")
     items = _in_order(items_of(source))
-    parsed = list(stac.parse_items(_richest_first(items), stac_cfg))
+    parsed = list(stac.parse_items(_richest_first(items), _asking(stac_cfg)))
     parsed = sorted(parsed, key=lambda item: (_utc(item.nominal_datetime), item.id))
     names = _names(parsed, request)
     bands = [_band(name, parsed, request, patch_url) for name in names]
@@ -213,6 +213,23 @@ def _richest_first(items: Sequence[pystac.Item]) -> list[pystac.Item]:
 # Bands
 # ---------------------------------------------------------------------------------------------
 
+UNSAID = "unsaid"
+"""Stands for the dtype of a band of which neither items nor configuration tell one."""
+
+
+def _asking(stac_cfg: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Let odc tell what items do not say, which it would take for float32."""
+
+    def ask(one: Mapping[str, Any]) -> dict[str, Any]:
+        assets = one.get("assets", {})
+        every = {"data_type": UNSAID, **assets.get("*", {})}
+        return {**one, "assets": {**assets, "*": every}}
+
+    if not stac_cfg or "assets" in stac_cfg:
+        return ask(stac_cfg or {})
+    asked = {name: ask(one) if name != "with_properties" else one for name, one in stac_cfg.items()}
+    return {"*": ask({}), **asked}
+
 
 def _names(parsed: Sequence[ParsedItem], request: Request) -> list[str]:
     """Name the bands to open."""
@@ -251,7 +268,7 @@ def _band(
     key = known.band_key(name)
     sources = [item.bands[key] for item in parsed if key in item.bands]
     declared = [source.meta for source in sources if source.meta is not None]
-    dtypes = sorted({meta.data_type for meta in declared if meta.data_type})
+    dtypes = sorted({str(m.data_type) for m in declared} - {UNSAID})
     if len(dtypes) > 1:
         raise ValueError(
             f"band {name!r} is {' in some items and '.join(dtypes)} in others; one dtype for both "

@@ -1,0 +1,456 @@
+"""open_collection on STAC items: one grid for several zones, dtypes, nodata, order, metadata.
+
+The files are real ones, from disk and over HTTP; the oracle looks pixels up by their coordinates.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import random
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyproj
+import pystac
+import pytest
+import shapely
+import xarray as xr
+from odc.geo.geobox import GeoBox
+from rasterio.transform import from_origin
+
+import qmosaic as qm
+
+from .rasters import CORNER, UTM32, UTM33, make_item, serve, write_tif
+
+SIDE = 32
+BLOCK = 8
+RED = {"data_type": "uint16", "nodata": 0}
+CLOUD = {"data_type": "uint8", "nodata": 0}
+SAID = {"red": RED, "cloud": CLOUD}
+
+# one place in two zones, by PROJ: 15° E, 55° N
+EDGE32 = (883_640.0, 6_110_480.0)
+EDGE33 = (500_000.0, 6_094_000.0)
+
+
+def blocks(seed: int, low: int = 1, high: int = 90) -> np.ndarray:
+    """Pixels that are the same within blocks of 8 × 8, so that half a pixel does not matter."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(low, high, (SIDE // BLOCK, SIDE // BLOCK))
+    return np.kron(coarse, np.ones((BLOCK, BLOCK), int))
+
+
+class Scene:
+    """An item with a red band and a cloud probability, and its pixels."""
+
+    def __init__(
+        self, folder: Path, name: str, time: str | None, number: int, **options: Any
+    ) -> None:
+        place = {k: options[k] for k in ("crs", "corner") if k in options}
+        self.crs, self.corner = place.get("crs", UTM32), place.get("corner", CORNER)
+        self.pixels = {
+            "red": (blocks(number) * 50).astype("uint16"),
+            "cloud": blocks(number + 100, 1, 100).astype("uint8"),
+        }
+        self.pixels["cloud"][:BLOCK, BLOCK : 2 * BLOCK] = 0
+        paths = {
+            band: write_tif(folder / f"{name}_{band}.tif", pixels, **place)
+            for band, pixels in self.pixels.items()
+        }
+        self.item = make_item(name, paths, time, **{"declared": SAID, **options})
+
+    def look_up(self, band: str, crs: str, y: np.ndarray, x: np.ndarray) -> tuple[Any, Any]:
+        """Give the pixels at coordinates, and where that is sure: away from the edges of blocks."""
+        to_own = pyproj.Transformer.from_crs(crs, self.crs, always_xy=True)
+        xs, ys = to_own.transform(*np.meshgrid(x, y))
+        column, row = (xs - self.corner[0]) / 10, (self.corner[1] - ys) / 10
+        inside = (row > 0) & (row < SIDE) & (column > 0) & (column < SIDE)
+        edge = np.minimum(*(np.abs(c / BLOCK - np.round(c / BLOCK)) * BLOCK for c in (row, column)))
+        clip = (np.clip(c.astype(int), 0, SIDE - 1) for c in (row, column))
+        return np.where(inside, self.pixels[band][tuple(clip)], 0), edge > 0.6
+
+
+def two_zones(folder: Path) -> list[Scene]:
+    """Three images in two UTM zones that overlap in part."""
+    return [
+        Scene(folder, "a", "2020-07-01T10:00:00Z", 1, crs=UTM32, corner=EDGE32),
+        Scene(folder, "b", "2020-07-02T10:00:00Z", 2, crs=UTM33, corner=EDGE33),
+        Scene(
+            folder,
+            "c",
+            "2020-07-03T10:00:00Z",
+            3,
+            crs=UTM33,
+            corner=(EDGE33[0] + 80, EDGE33[1] - 80),
+        ),
+    ]
+
+
+def test_items_in_several_zones_land_on_one_grid(tmp_path: Path) -> None:
+    """Each pixel is that of the item at the same place; outside of an item it is masked."""
+    scenes = two_zones(tmp_path)
+    opened = qm.open_collection(
+        [scene.item for scene in scenes], crs=UTM33, resolution=10, nodata={"cloud": None}
+    )
+    assert opened["red"].dtype == "uint16"
+    assert opened["cloud"].dtype == "uint8"
+    y, x = opened["y"].values, opened["x"].values
+    sure_pixels = 0
+    for place, scene in enumerate(scenes):
+        for band, outside in (("red", 0), ("cloud", 255)):
+            wanted, sure = scene.look_up(band, UTM33, y, x)
+            inside, _ = scene.look_up("red", UTM33, y, x)
+            wanted = np.where(inside == 0, outside, wanted)
+            got = opened[band].values[place]
+            np.testing.assert_array_equal(got[sure], wanted[sure])
+            sure_pixels += int((sure & (inside > 0)).sum())
+    assert sure_pixels > 2000
+    assert opened["cloud"].attrs["_FillValue"] == 255
+
+
+def test_a_mosaic_over_zones_is_the_best_that_lies_there(tmp_path: Path) -> None:
+    """A clear pixel wins, though 0 % cloud is what the file calls nodata; no image, no pixel."""
+    scenes = two_zones(tmp_path)[1:]
+    opened = qm.open_collection([s.item for s in scenes], nodata={"cloud": None})
+    opened = opened.assign(quality=qm.scores.inverse(opened["cloud"]))
+    mosaic = qm.quality_mosaic(opened, "quality")
+    assert "reads only what won" in str(qm.explain(mosaic))
+    red = mosaic["red"].values
+    size = (SIDE + 8, SIDE + 8)
+    assert red.shape == size
+    cloud, reds = np.full((2, *size), 999), np.zeros((2, *size), "uint16")
+    for place, (scene, at) in enumerate(zip(scenes, (0, 8), strict=True)):
+        cloud[place, at : at + SIDE, at : at + SIDE] = scene.pixels["cloud"]
+        reds[place, at : at + SIDE, at : at + SIDE] = scene.pixels["red"]
+    wanted = np.take_along_axis(reds, cloud.argmin(0)[None], 0)[0]
+    np.testing.assert_array_equal(red, wanted)
+    assert (red[:8, -8:] == 0).all()
+    assert (cloud.min(0) == 0).any()
+
+
+def test_a_nodata_that_is_a_legal_score_is_warned_about(tmp_path: Path) -> None:
+    """Earth Search says that the nodata of ``cloud`` is 0, which is also the clearest."""
+    item = Scene(tmp_path, "a", "2020-07-01T10:00:00Z", 1).item
+    with pytest.warns(
+        UserWarning, match=r"'cloud' declares nodata = 0.*\{'cloud': None\}"
+    ) as caught:
+        qm.open_collection([item])
+    assert [Path(w.filename).name for w in caught if "declares" in str(w.message)] == [
+        Path(__file__).name
+    ]
+    for nodata in ({"cloud": None}, {"cloud": 0}, {"cloud": 255}):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            qm.open_collection([item], nodata=nodata)
+
+
+def test_what_items_do_not_say_is_read_from_a_header(tmp_path: Path) -> None:
+    """Without raster:bands odc would make floats; the dtype and nodata of the file hold."""
+    scene = Scene(tmp_path, "a", "2020-07-01T10:00:00Z", 1, declared=None)
+    opened = qm.open_collection([scene.item], bands=["red"])
+    assert opened["red"].dtype == "uint16"
+    assert opened["red"].attrs["_FillValue"] == 0
+    np.testing.assert_array_equal(opened["red"].values[0], scene.pixels["red"])
+    bare = write_tif(tmp_path / "bare.tif", scene.pixels["red"], nodata=None)
+    item = make_item("bare", {"red": bare}, "2020-07-01T10:00:00Z")
+    grid = GeoBox((SIDE, SIDE * 2), from_origin(*CORNER, 10, 10), UTM32)
+    wide = qm.open_collection([item], geobox=grid)
+    assert wide["red"].dtype == "uint16"
+    assert wide["red"].attrs["_FillValue"] == 65535
+    assert (wide["red"].values[0, :, SIDE:] == 65535).all()
+
+
+def test_the_order_is_that_of_time_then_id(tmp_path: Path) -> None:
+    """Whatever the order of the items: ties go by it."""
+    times = ["2020-07-02T10:00:00Z", "2020-07-01T12:00:00+02:00", "2020-07-01T10:00:00Z"]
+    items = [
+        Scene(tmp_path, n, t, i).item for i, (n, t) in enumerate(zip("abc", times, strict=True))
+    ]
+    for seed in range(5):
+        random.Random(seed).shuffle(items)
+        opened = qm.open_collection(items, bands=["red"])
+        assert list(opened["id"].values) == ["b", "c", "a"]
+        assert opened["time"].values[0] == np.datetime64("2020-07-01T10:00:00")
+        tied = qm.quality_mosaic(opened.assign(one=opened["red"] * 0 + 1), "one")["red"].values
+        np.testing.assert_array_equal(tied, opened["red"].values[0])
+
+
+def test_one_image_a_solar_day(tmp_path: Path) -> None:
+    """Items of a day are one image, the first in time on top; days are local, at the longitude."""
+    # 15° E is an hour ahead of UTC: 23:30 UTC is the next day there
+    times = ["2020-07-01T10:00:00Z", "2020-07-01T23:30:00Z", "2020-07-02T10:00:00Z"]
+    scenes = []
+    for i, (name, time) in enumerate(zip("abc", times, strict=True)):
+        corner = (CORNER[0] + 80 * i, CORNER[1])
+        cover = {"eo:cloud_cover": 10 * i}
+        scenes.append(Scene(tmp_path, name, time, i, crs=UTM33, corner=corner, **cover))
+    opened = qm.open_collection([s.item for s in scenes[::-1]], bands=["red"], groupby="solar_day")
+    assert list(opened["id"].values) == ["a", "b c"]
+    assert list(opened["cloud_cover"].values) == [0, 15]
+    assert opened["time"].values[1] == np.datetime64("2020-07-01T23:30:00")
+    red = opened["red"].values[1]
+    np.testing.assert_array_equal(red[:, 8:40], scenes[1].pixels["red"])
+    np.testing.assert_array_equal(red[:, 40:48], scenes[2].pixels["red"][:, 24:])
+    outline = shapely.from_wkt(opened["footprint"].values[1])
+    both = shapely.union_all([shapely.geometry.shape(s.item.geometry) for s in scenes[1:]])
+    assert outline.symmetric_difference(both).area < 1e-9
+
+
+def test_metadata_of_images_are_coordinates(tmp_path: Path) -> None:
+    """id, platform, cloud cover, footprint along time; filters use them, a mosaic has none."""
+    items = [
+        Scene(
+            tmp_path,
+            name,
+            f"2020-07-0{day + 1}T10:00:00Z",
+            day,
+            corner=(CORNER[0] + 1000 * day, CORNER[1]),
+            platform=f"sentinel-2{name}",
+            **{"eo:cloud_cover": 12.5 * day},
+        ).item
+        for day, name in enumerate("ab")
+    ]
+    items[1].properties.pop("eo:cloud_cover")
+    opened = qm.open_collection(items, bands=["red"])
+    assert list(opened["platform"].values) == ["sentinel-2a", "sentinel-2b"]
+    np.testing.assert_array_equal(opened["cloud_cover"].values, [0, np.nan])
+    for text, item in zip(opened["footprint"].values, items, strict=True):
+        assert shapely.from_wkt(text).equals_exact(shapely.geometry.shape(item.geometry), 1e-9)
+    kept = qm.filter_bounds(opened, tuple(items[1].bbox or ()))
+    assert list(kept["id"].values) == ["b"]
+    mosaic = qm.quality_mosaic(opened, "red")
+    assert set(mosaic.coords) == {"y", "x", "spatial_ref"}
+    assert list(opened.sel(time=opened["cloud_cover"] < 5)["id"].values) == ["a"]
+
+
+def as_list(items: list[pystac.Item], folder: Path) -> Any:
+    return items
+
+
+def as_collection(items: list[pystac.Item], folder: Path) -> Any:
+    return pystac.ItemCollection(items)
+
+
+def as_dict(items: list[pystac.Item], folder: Path) -> Any:
+    return pystac.ItemCollection(items).to_dict()
+
+
+def as_dicts(items: list[pystac.Item], folder: Path) -> Any:
+    return [item.to_dict() for item in items]
+
+
+def as_catalog(items: list[pystac.Item], folder: Path) -> Any:
+    catalog = pystac.Catalog("s2", "two images")
+    catalog.add_items([item.clone() for item in items])
+    return catalog
+
+
+def as_file(items: list[pystac.Item], folder: Path) -> Any:
+    path = folder / "items.json"
+    pystac.ItemCollection(items).save_object(str(path))
+    return path
+
+
+def as_relative_file(items: list[pystac.Item], folder: Path) -> Any:
+    content = pystac.ItemCollection(items).to_dict()
+    for feature in content["features"]:
+        for asset in feature["assets"].values():
+            asset["href"] = "./" + Path(asset["href"]).name
+    path = folder / "items.json"
+    path.write_text(json.dumps(content))
+    return str(path)
+
+
+def as_catalog_file(items: list[pystac.Item], folder: Path) -> Any:
+    catalog = as_catalog(items, folder)
+    catalog.normalize_and_save(str(folder / "catalog"), pystac.CatalogType.ABSOLUTE_PUBLISHED)
+    return folder / "catalog" / "catalog.json"
+
+
+class Search:
+    """What pystac-client gives for a search."""
+
+    __module__ = "pystac_client.item_search"
+
+    def __init__(self, items: list[pystac.Item]) -> None:
+        self._items = items
+
+    def item_collection(self) -> pystac.ItemCollection:
+        """Give what was found."""
+        return pystac.ItemCollection(self._items)
+
+
+def as_search(items: list[pystac.Item], folder: Path) -> Any:
+    return Search(items)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        as_list,
+        as_collection,
+        as_dict,
+        as_dicts,
+        as_catalog,
+        as_file,
+        as_relative_file,
+        as_catalog_file,
+        as_search,
+    ],
+)
+def test_where_items_come_from(tmp_path: Path, form: Any) -> None:
+    """Files, pystac objects, GeoJSON, searches; relative addresses are those of the file."""
+    scenes = [Scene(tmp_path, n, f"2020-07-0{i + 1}T10:00:00Z", i) for i, n in enumerate("ab")]
+    opened = qm.open_collection(form([s.item for s in scenes], tmp_path), bands=["red"])
+    assert list(opened["id"].values) == ["a", "b"]
+    np.testing.assert_array_equal(opened["red"].values, [s.pixels["red"] for s in scenes])
+
+
+def test_the_grid(tmp_path: Path) -> None:
+    """bbox, resolution, a GeoBox, an object of xarray; resampling by band."""
+    scene = Scene(tmp_path, "a", "2020-07-01T10:00:00Z", 1)
+    west, south, east, north = scene.item.bbox or ()
+    half = qm.open_collection(
+        [scene.item], bbox=(west, south, (west + east) / 2, north), bands="red"
+    )
+    assert half.sizes["x"] in (16, 17)
+    coarse = qm.open_collection(
+        [scene.item], bands="red", resolution=80, crs=UTM32, resampling="average"
+    )
+    assert coarse["red"].dtype == "uint16"
+    np.testing.assert_array_equal(coarse["red"].values[0], scene.pixels["red"][::8, ::8])
+    for geobox in (GeoBox((4, 4), from_origin(*CORNER, 80, 80), UTM32), coarse):
+        again = qm.open_collection(
+            [scene.item], bands="red", geobox=geobox, resampling={"*": "mode"}
+        )
+        np.testing.assert_array_equal(again["red"].values, coarse["red"].values)
+    assert qm.open_collection([scene.item], bands="red", chunks={"x": 8, "y": 16})[
+        "red"
+    ].chunks == (
+        (1,),
+        (16, 16),
+        (8,) * 4,
+    )
+
+
+def test_a_band_that_some_items_lack(tmp_path: Path) -> None:
+    """Refused with the item's name, or masked there: even where the first item lacks it."""
+    items = [Scene(tmp_path, n, f"2020-07-0{i + 1}T10:00:00Z", i).item for i, n in enumerate("ab")]
+    del items[0].assets["red"]
+    with pytest.raises(ValueError, match=r"'red' is missing in the item 'a'.*missing='mask'"):
+        qm.open_collection(items, nodata={"cloud": None})
+    opened = qm.open_collection(items, missing="mask", nodata={"cloud": None})
+    assert opened["red"].dtype == "uint16"
+    assert (opened["red"].values[0] == 0).all()
+    assert (opened["red"].values[1] > 0).all()
+    assert list(qm.open_collection(items, bands=["cloud"], nodata={"cloud": None})) == ["cloud"]
+
+
+def test_items_with_a_period_are_placed_at_its_start(tmp_path: Path) -> None:
+    """STAC allows no datetime where start and end are given."""
+    item = Scene(tmp_path, "a", "2020-07-01T10:00:00Z", 1).item
+    item.datetime = None
+    item.common_metadata.start_datetime = datetime.datetime(2020, 7, 1, tzinfo=datetime.UTC)
+    item.common_metadata.end_datetime = datetime.datetime(2020, 7, 31, tzinfo=datetime.UTC)
+    opened = qm.open_collection([item], bands=["red"])
+    assert opened["time"].values[0] == np.datetime64("2020-07-01")
+
+
+def test_items_that_cannot_be(tmp_path: Path) -> None:
+    """What came, why not, what to write."""
+    a = Scene(tmp_path, "a", "2020-07-01T10:00:00Z", 1).item
+    b = Scene(tmp_path, "b", "2020-07-01T10:00:00Z", 2, crs=UTM33).item
+    timeless = a.clone()
+    timeless.datetime = None
+    signed = Scene(
+        tmp_path, "s", "2020-07-01T10:00:00Z", 3, declared={**SAID, "red": {"data_type": "int16"}}
+    ).item
+    unknown = make_item("u", {"red": tmp_path / "gone.tif"}, "2020-07-01T10:00:00Z")
+    bare = a.clone()
+    bare.stac_extensions = []
+    for name in ("proj:code",):
+        del bare.properties[name]
+    grid = GeoBox((4, 4), from_origin(*CORNER, 80, 80), UTM32)
+    feature = {"type": "Feature", "geometry": None, "properties": {}}
+    cases: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
+        ([timeless], {}, ValueError, "item 'a' has no datetime"),
+        ([a, b], {}, ValueError, r"several CRSs \(EPSG:32632, EPSG:32633\).*crs='EPSG:32632'"),
+        ([a], {"crs": "EPSG:3035"}, ValueError, "Give resolution="),
+        ([a], {"geobox": grid, "crs": UTM32}, TypeError, "geobox= is a whole grid"),
+        ([a], {"bands": "reed"}, KeyError, "no band 'reed'.*Did you mean 'red'"),
+        ([a], {"bands": ["red", "red"]}, ValueError, "'red' 2 times"),
+        ([a], {"bbox": (9, 50, 8, 40)}, ValueError, "bounding box"),
+        ([a], {"nodata": {"red": 70_000}}, ValueError, "does not fit its dtype uint16"),
+        ([a], {"pattern": "x"}, TypeError, "pattern= is for geotiff"),
+        ([a, signed], {}, ValueError, "'red' is int16 in some items and uint16"),
+        ([unknown], {}, ValueError, "gone.tif.*cannot be opened"),
+        ([bare], {"bands": "red"}, ValueError, "without CRS"),
+        (pystac.ItemCollection([]), {}, ValueError, "no STAC item"),
+        (feature, {}, ValueError, "no STAC item: it has no 'assets'"),
+        ([a, 3], {}, TypeError, "has a int between"),
+    ]
+    for source, options, error, message in cases:
+        with pytest.raises(error, match=message):
+            qm.open_collection(source, **options)
+
+
+def test_only_winners_are_asked_for_over_http(tmp_path: Path) -> None:
+    """Opening asks for the items alone, a mosaic for the quality and the files that won."""
+    scenes = [Scene(tmp_path, n, f"2020-07-0{i + 1}T10:00:00Z", i) for i, n in enumerate("abcde")]
+    for number, scene in enumerate(scenes):
+        value = {1: 0, 3: 0}.get(number, 50)
+        cloud = np.full((SIDE, SIDE), 60, "uint8")
+        half = np.s_[:, :16] if number == 1 else np.s_[:, 16:]
+        cloud[half] = value
+        write_tif(tmp_path / f"{scene.item.id}_cloud.tif", cloud)
+    as_relative_file([scene.item for scene in scenes], tmp_path)
+    with serve(tmp_path) as web:
+        opened = qm.open_collection(
+            f"{web.address}/items.json", nodata={"cloud": None}, chunks={"x": 16, "y": 16}
+        )
+        assert set(web.asked) == {"items.json"}
+        opened = opened.assign(quality=qm.scores.inverse(opened["cloud"]))
+        mosaic = qm.quality_mosaic(opened, "quality")
+        assert "reads only what won" in str(qm.explain(mosaic))
+        assert set(web.asked) == {"items.json"}
+        red = mosaic["red"].values
+        asked = {name for name in web.asked if name.endswith(".tif")}
+    assert {name for name in asked if "red" in name} == {"b_red.tif", "d_red.tif"}
+    assert {name for name in asked if "cloud" in name} == {f"{n}_cloud.tif" for n in "abcde"}
+    np.testing.assert_array_equal(red[:, :16], scenes[1].pixels["red"][:, :16])
+    np.testing.assert_array_equal(red[:, 16:], scenes[3].pixels["red"][:, 16:])
+
+
+def test_names_are_the_same_every_time(tmp_path: Path) -> None:
+    """A job can be resumed: the same items give the same graph."""
+    item = Scene(tmp_path, "a", "2020-07-01T10:00:00Z", 1).item
+    first, second = (qm.open_collection([item], nodata={"cloud": None}) for _ in range(2))
+    assert first["red"].data.name == second["red"].data.name
+    assert first["cloud"].data.name == second["cloud"].data.name
+    written = tmp_path / "mosaic.zarr"
+    qm.to_zarr(qm.quality_mosaic(first, "cloud"), written)
+    qm.to_zarr(qm.quality_mosaic(second, "cloud"), written, mode="resume")
+    other = qm.quality_mosaic(qm.open_collection([item], nodata={"cloud": 0}), "cloud")
+    with pytest.raises(ValueError, match="mosaic"):
+        qm.to_zarr(other, written, mode="resume")
+
+
+def test_tasks_travel_to_other_processes(tmp_path: Path) -> None:
+    """What a collection is made of can be pickled: workers of a cluster open the files."""
+    scenes = [Scene(tmp_path, n, f"2020-07-0{i + 1}T10:00:00Z", i) for i, n in enumerate("ab")]
+    opened = qm.open_collection([s.item for s in scenes], nodata={"cloud": None})
+    mosaic = qm.quality_mosaic(opened, "cloud").compute(scheduler="processes", num_workers=2)
+    worst = np.maximum(scenes[0].pixels["cloud"], scenes[1].pixels["cloud"])
+    np.testing.assert_array_equal(mosaic["cloud"].values, worst)
+
+
+def test_nothing_is_changed(tmp_path: Path) -> None:
+    """The items are the user's."""
+    items = [Scene(tmp_path, "a", "2020-07-01T10:00:00Z", 1).item]
+    before = [item.to_dict() for item in items]
+    qm.open_collection(items, nodata={"cloud": None}, groupby="solar_day")
+    assert [item.to_dict() for item in items] == before
+    assert isinstance(qm.open_collection(items, bands="red"), xr.Dataset)
