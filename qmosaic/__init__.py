@@ -25,12 +25,14 @@ The house; a room imports only rooms below it.
 ``samples``     sample data
 ``filters``     fewer images, fewer bands, other bands
 ``scores``      makers of quality bands
+``grid``        the size of pixels
 ``geometry``    regions, footprints, extents
 ``collection``  what a collection is: bands, nodata, checks
 ``graph``       decide and take as layers of a dask graph; deferred chunks
 ``blocks``      decide and take for one block of the map
 ``reading``     how a task reads: again, counted, named where it fails
 ``kernels``     the rules on numpy arrays
+``moments``     times as people write them
 ``optional``    libraries that only some users need
 =============== ==============================================================================
 

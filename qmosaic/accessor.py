@@ -8,7 +8,8 @@ from typing import Any
 import xarray as xr
 
 from qmosaic.explanation import Explanation, explain
-from qmosaic.filters import Instant, filter_bounds, filter_date, map_images, select
+from qmosaic.filters import filter_bounds, filter_date, map_images, select
+from qmosaic.moments import Instant
 from qmosaic.mosaic import quality_mosaic
 from qmosaic.store import to_zarr
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import difflib
 import functools
 import re
@@ -17,18 +16,18 @@ from qmosaic.collection import bands_of, declared_nodata
 from qmosaic.geometry import (
     FOOTPRINT,
     as_geometry,
-    crs_of,
+    everywhere,
+    extent_of,
     intersecting,
     map_dims,
     projected,
 )
 from qmosaic.kernels import Array
+from qmosaic.moments import Instant, moment
 from qmosaic.optional import needed
 
 if TYPE_CHECKING:
     from odc.geo.geom import Geometry
-
-Instant = str | datetime.date | np.datetime64
 
 
 def filter_date(
@@ -74,13 +73,14 @@ def filter_date(
     >>> qm.filter_date(collection, "2020-08").sizes["time"]
     1
     """
-    times = _times(collection, dim)
-    first = _moment(start, "start")
+    # microseconds reach far enough for "until 9999"; nanoseconds do not
+    times = _times(collection, dim).astype("datetime64[us]")
+    first = moment(start, "start")
     after: Any
     if end is None:
         after = first + np.ones((), f"m8[{np.datetime_data(first)[0]}]")[()]
     else:
-        after = _moment(end, "end")
+        after = moment(end, "end")
         if after <= first:
             raise ValueError(
                 f"filter_date() got end={end!r}, which is not after start={start!r}: the end does "
@@ -119,53 +119,6 @@ def _times(collection: xr.Dataset, dim: Hashable) -> Any:
 
 def _day(moment: np.datetime64) -> str:
     return str(np.datetime_as_string(moment, unit="D"))
-
-
-def _moment(given: Instant, name: str) -> np.datetime64:
-    """Understand an instant, in the precision in which it was given, as UTC."""
-    moment: np.datetime64
-    try:
-        if isinstance(given, str):
-            moment = _parsed(given)
-        elif isinstance(given, datetime.datetime):  # pandas.Timestamp is one
-            if given.tzinfo is not None:
-                given = given.astimezone(datetime.UTC).replace(tzinfo=None)
-            moment = np.datetime64(given, "us")
-        elif isinstance(given, datetime.date | np.datetime64):
-            moment = np.datetime64(given)
-        else:
-            raise TypeError(
-                f"{name}={given!r} ({type(given).__name__}) is no time. Write a text such as "
-                "'2020-07-01', a date, a datetime or a numpy.datetime64."
-            )
-    except ValueError as error:
-        raise ValueError(
-            f"{name}={given!r} is no time ({error}). Write it as '2020-07-01' or "
-            "'2020-07-01T10:15:59'."
-        ) from error
-    if np.isnat(moment):
-        raise ValueError(f"{name}={given!r} is not a time. Write it as '2020-07-01'.")
-    return moment
-
-
-_ISO = re.compile(
-    r"(?P<instant>\d{4}(-\d\d(-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?)?)?)?)"
-    r"\s*(Z|(?P<zone>[+-]\d\d(:?\d\d)?))?"
-)
-
-
-def _parsed(text: str) -> np.datetime64:
-    """Understand ISO 8601 alone: in other forms day and month can be taken for each other."""
-    found = _ISO.fullmatch(text.strip())
-    if found is None:
-        raise ValueError("it is not in the form of ISO 8601")
-    moment = np.datetime64(found["instant"])
-    if found["zone"]:
-        zone = found["zone"].replace(":", "")
-        minutes = int(zone[:3]) * 60 + int(zone[0] + (zone[3:] or "0"))
-        unit = max(np.datetime_data(moment)[0], "m", key="YMWDhmsun".index)
-        moment = moment.astype(f"M8[{unit}]") - np.timedelta64(minutes, "m")
-    return moment
 
 
 def filter_bounds(
@@ -246,7 +199,8 @@ def filter_bounds(
 
 def _clip(collection: xr.Dataset, region: Geometry, dim: Hashable) -> xr.Dataset:
     down, across = map_dims(collection)
-    outline = projected(region, crs_of(collection))
+    extent = extent_of(collection)
+    outline = everywhere(projected(region, extent.crs)) & extent
     left, bottom, right, top = outline.boundingbox.bbox
     ys, xs = collection[down].values, collection[across].values
     rows = np.flatnonzero((ys >= bottom) & (ys <= top))
@@ -283,8 +237,9 @@ def _masked_outside(
         raise ValueError(
             f"clip=True has to mask the pixels of band {band.name!r} outside the region, but a "
             f"band of dtype {band.dtype} that declares no nodata has no value for that. Declare "
-            f"one, collection[{band.name!r}].attrs['_FillValue'] = ..., or clip to a box on "
-            "the grid of the collection, outside of which nothing is left."
+            f"one, collection[{band.name!r}].attrs['_FillValue'] = ... (of a band of bools make "
+            "integers first), or clip to a box on the grid of the collection, outside of which "
+            "nothing is left."
         )
     axes = band.dims.index(down), band.dims.index(across)
     centres = _centres(band, down), _centres(band, across)
@@ -429,7 +384,8 @@ def map_images(
     ['cloud', 'quality']
     """
     _check_dim(collection, dim, "map_images()")
-    result = func(collection)
+    # a copy: what the function changes in place stays its own
+    result = func(collection.copy(deep=False))
     name = getattr(func, "__name__", "the function")
     if not isinstance(result, xr.Dataset):
         raise TypeError(
@@ -461,7 +417,10 @@ def map_images(
 
 
 def select(
-    collection: xr.Dataset, bands: str | Sequence[str], *, dim: Hashable = "time"
+    collection: xr.Dataset,
+    bands: str | re.Pattern[str] | Sequence[str | re.Pattern[str]],
+    *,
+    dim: Hashable = "time",
 ) -> xr.Dataset:
     """Keep some bands, by name or by regular expression.
 
@@ -469,7 +428,7 @@ def select(
     ----------
     collection : xarray.Dataset
         Images along `dim`.
-    bands : str or sequence of str
+    bands : str, re.Pattern or sequence of these
         Names of bands, or regular expressions that have to match a whole name (``"B.*"``). A
         text that is a name is taken as one.
     dim : hashable, default: "time"
@@ -502,7 +461,7 @@ def select(
     ['B2', 'B3', 'SCL']
     """
     _check_dim(collection, dim, "select()")
-    asked = [bands] if isinstance(bands, str) else list(bands)
+    asked = [bands] if isinstance(bands, str | re.Pattern) else list(bands)
     if not asked:
         raise ValueError("select() was given no band; name one at least, or write '.*' for all.")
     chosen: dict[Hashable, None] = {}
@@ -512,10 +471,10 @@ def select(
     return collection[[*chosen, *others]]
 
 
-def _matching(name: Hashable, bands: list[Hashable]) -> list[Hashable]:
+def _matching(name: Any, bands: list[Hashable]) -> list[Hashable]:
     if name in bands:
         return [name]
-    if isinstance(name, str):
+    if isinstance(name, str | re.Pattern):
         try:
             pattern = re.compile(name)
         except re.error as error:

@@ -41,13 +41,15 @@ def as_geometry(geometry: Any, crs: Any = None) -> Geometry:
         It is empty, two CRSs are claimed for it, or degrees are outside the globe.
     """
     geom = needed("odc.geo.geom", "geo", "regions and footprints")
+    # an odc GeoBox or BoundingBox has an outline and a CRS
+    geometry = getattr(geometry, "extent", getattr(geometry, "polygon", geometry))
     own = None if isinstance(geometry, Mapping) else getattr(geometry, "crs", None)
-    if own is not None and crs is not None and geom.CRS(own) != geom.CRS(crs):
+    if own is not None and crs is not None and as_crs(own) != as_crs(crs):
         raise ValueError(
             f"the geometry says that it is in {own}, and crs={str(crs)!r} was given: they differ. "
             "Leave crs= out."
         )
-    crs = geom.CRS(own or crs or LON_LAT)
+    crs = as_crs(own or crs or LON_LAT)
     outline: Geometry = geom.Geometry(_shape(geometry, crs.geographic), crs)
     if outline.is_empty:
         raise ValueError(f"the geometry {_short(geometry)} is empty: no image can intersect it.")
@@ -55,8 +57,31 @@ def as_geometry(geometry: Any, crs: Any = None) -> Geometry:
     return outline
 
 
+def as_crs(given: Any) -> CRS:
+    """Understand a CRS.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
+    geom = needed("odc.geo.geom", "geo", "regions and footprints")
+    try:
+        found: CRS = geom.CRS(given)
+    except Exception as error:
+        raise ValueError(
+            f"crs={given!r} is no CRS ({error}). Write, for instance, 'EPSG:32633'."
+        ) from error
+    return found
+
+
 def _shape(geometry: Any, geographic: bool) -> Any:
-    """Give the shapely geometry."""
+    """Give the shapely geometry, flat."""
+    shapely = needed("shapely", "geo", "regions and footprints")
+    return shapely.force_2d(_any_shape(geometry, geographic))
+
+
+def _any_shape(geometry: Any, geographic: bool) -> Any:
     shapely = needed("shapely", "geo", "regions and footprints")
     shape = needed("shapely.geometry", "geo", "regions and footprints").shape
     if isinstance(geometry, shapely.Geometry):
@@ -67,7 +92,8 @@ def _shape(geometry: Any, geographic: bool) -> Any:
         geometry = getattr(geometry, "__geo_interface__", geometry)
     if isinstance(geometry, Mapping):
         if geometry.get("type") == "FeatureCollection":
-            return shapely.unary_union([shape(f["geometry"]) for f in geometry["features"]])
+            shapes = [f["geometry"] for f in geometry["features"] if f["geometry"] is not None]
+            return shapely.unary_union([shape(s) for s in shapes])
         if geometry.get("type") == "Feature":
             geometry = geometry["geometry"]
         try:
@@ -79,7 +105,8 @@ def _shape(geometry: Any, geographic: bool) -> Any:
             ) from error
     raise TypeError(
         f"{_short(geometry)} ({type(geometry).__name__}) is no region. Give a bounding box "
-        "(west, south, east, north), a shapely geometry, GeoJSON, or a GeoDataFrame."
+        "(west, south, east, north), a shapely geometry (shapely.from_wkt(text) makes one of WKT), "
+        "GeoJSON as a mapping, or a GeoDataFrame."
     )
 
 
@@ -195,6 +222,21 @@ def projected(outline: Geometry, crs: Any) -> Geometry:
     return moved
 
 
+def everywhere(outline: Geometry) -> Geometry:
+    """Repeat an outline in degrees a turn to the west and to the east.
+
+    Longitudes are -180 to 180 in one place, 0 to 360 in another.
+    """
+    geom = needed("odc.geo.geom", "geo", "regions and footprints")
+    if outline.crs is None or not outline.crs.geographic:
+        return outline
+    shift = needed("shapely.affinity", "geo", "regions and footprints").translate
+    turns = [shift(outline.geom, xoff=turn) for turn in (-360, 0, 360)]
+    shapely = needed("shapely", "geo", "regions and footprints")
+    repeated: Geometry = geom.Geometry(shapely.unary_union(turns), outline.crs)
+    return repeated
+
+
 # ---------------------------------------------------------------------------------------------
 # Footprints
 # ---------------------------------------------------------------------------------------------
@@ -211,11 +253,17 @@ def intersecting(collection: xr.Dataset, region: Geometry, dim: Hashable) -> Any
     shapely = needed("shapely", "geo", "regions and footprints")
     written = collection.coords.get(FOOTPRINT)
     if written is not None and written.dims == (dim,):
-        place = projected(region, LON_LAT).geom
-        known = [str(text) for text in written.values]
-        outlines = shapely.from_wkt([text or None for text in known])
+        place = everywhere(projected(region, LON_LAT)).geom
+        known = [text if isinstance(text, str) and text else None for text in written.values]
+        try:
+            outlines = shapely.from_wkt(known)
+        except shapely.errors.GEOSException as error:
+            raise ValueError(
+                f"the coordinate {FOOTPRINT!r} has a text that is no WKT ({error}). Correct it, or "
+                f"leave it out: collection.drop_vars({FOOTPRINT!r})."
+            ) from error
         # an image whose footprint is not known may lie anywhere
-        return shapely.intersects(outlines, place) | np.array([not text for text in known])
+        return shapely.intersects(outlines, place) | np.array([text is None for text in known])
     extent = extent_of(collection)
-    meets = bool(projected(region, extent.crs).intersects(extent))
+    meets = bool(everywhere(projected(region, extent.crs)).intersects(extent))
     return np.full(collection.sizes[dim], meets)

@@ -87,6 +87,8 @@ def test_an_unsorted_collection_keeps_its_order() -> None:
         (("NaT",), "'NaT' is no time"),
         (("01/02/2020",), "ISO 8601"),
         ((np.datetime64("NaT"),), "not a time"),
+        ((pd.NaT,), "not a time"),
+        (("",), "ISO 8601"),
     ],
 )
 def test_periods_that_cannot_be(arguments: Any, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Makers of quality bands: plain xarray expressions, lazy where their input is lazy."""
+"""The simplest scores: a band turned round, two bands compared."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import numpy as np
 import xarray as xr
 
 from qmosaic.collection import declared_nodata
-
-__all__ = ["inverse", "normalized_difference"]
+from qmosaic.scores.expressions import score_dtype, to_nan
 
 _WIDER: dict[str, str] = {
     "bool": "int8",
@@ -132,20 +131,7 @@ def normalized_difference(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
                 f"normalized_difference() got a band of dtype {band.dtype}: a difference needs "
                 "numbers. Pass integer or float bands."
             )
-    dtype = np.result_type(_score_dtype(a.dtype), _score_dtype(b.dtype))
-    wide_a, wide_b = _masked_to_nan(a, dtype), _masked_to_nan(b, dtype)
+    dtype = np.result_type(score_dtype(a.dtype), score_dtype(b.dtype))
+    wide_a, wide_b = to_nan(a, dtype), to_nan(b, dtype)
     total = wide_a + wide_b
     return ((wide_a - wide_b) / total.where(total != 0)).drop_attrs()
-
-
-def _score_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    return np.result_type(dtype, np.float32) if dtype.kind != "b" else np.dtype(np.float32)
-
-
-def _masked_to_nan(band: xr.DataArray, dtype: np.dtype[Any]) -> xr.DataArray:
-    nodata = declared_nodata(band)
-    wide = band.astype(dtype)
-    # compared in the band's own dtype: large integers are not exact as floats
-    result = wide if nodata is None else wide.where(band != nodata)
-    result.encoding = {}
-    return result

@@ -1,0 +1,93 @@
+"""How large pixels are."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from qmosaic.geometry import crs_of, map_dims
+
+
+def map_axes(band: xr.DataArray, verb: str) -> tuple[Hashable, Hashable]:
+    """Name the dimensions of the map of a band, down and across: with or without coordinates."""
+    for pair in (("y", "x"), ("latitude", "longitude"), ("lat", "lon")):
+        if set(pair) <= set(band.dims):
+            return pair
+    if len(band.dims) >= 2:
+        return band.dims[-2], band.dims[-1]
+    raise ValueError(
+        f"{verb} got a band with dimensions {', '.join(map(repr, band.dims)) or 'none'}, which is "
+        "no map. It needs y and x."
+    )
+
+
+def metres_per_pixel(band: xr.DataArray, resolution: Any, verb: str) -> tuple[float, float]:
+    """Give the height and width of a pixel in metres.
+
+    Parameters
+    ----------
+    band : xarray.DataArray
+        A band with coordinates and a CRS.
+    resolution : float or (float, float), optional
+        The size in metres, down and across, where it is known already.
+    verb : str
+        Who asks, for errors.
+
+    Raises
+    ------
+    ValueError
+        The CRS is in degrees or not declared, or coordinates are not evenly spaced.
+    """
+    if resolution is not None:
+        sizes = np.abs(np.broadcast_to(np.asarray(resolution, float), 2))
+        if not (np.isfinite(sizes).all() and (sizes > 0).all()):
+            raise ValueError(
+                f"{verb} got resolution={resolution!r}; it has to be the size of a pixel in "
+                "metres, a number above 0 or two of them (down, across)."
+            )
+        return float(sizes[0]), float(sizes[1])
+    down, across = map_axes(band, verb)
+    if down not in band.coords or across not in band.coords:
+        raise ValueError(
+            f"{verb} cannot tell how large a pixel is: the band has no coordinates {down!r} and "
+            f"{across!r}. Say resolution=10 (metres)."
+        )
+    metres = _metres_per_unit(band, verb)
+    return _step(band, down, verb) * metres, _step(band, across, verb) * metres
+
+
+def _metres_per_unit(band: xr.DataArray, verb: str) -> float:
+    collection = band.to_dataset(name="band")
+    map_dims(collection)
+    try:
+        crs = crs_of(collection)
+    except ValueError as error:
+        raise ValueError(
+            f"{verb} cannot tell how large a pixel is: {error} Or say resolution=10 (metres)."
+        ) from error
+    if crs.geographic:
+        raise ValueError(
+            f"{verb} needs metres, and the band is in degrees ({crs}), whose pixels differ in "
+            "size. Bring it onto a projected CRS (odc.geo's reproject, or "
+            "open_collection(..., crs=...)), or say resolution=(down, across) in metres."
+        )
+    return float(crs.proj.axis_info[0].unit_conversion_factor)
+
+
+def _step(band: xr.DataArray, dim: Hashable, verb: str) -> float:
+    centres = band[dim].values.astype(float)
+    if len(centres) < 2:
+        raise ValueError(
+            f"{verb} cannot tell how large a pixel is: there is one along {dim!r} only. Say "
+            "resolution=10 (metres)."
+        )
+    steps = np.diff(centres)
+    if not np.allclose(steps, steps[0], rtol=1e-3):
+        raise ValueError(
+            f"{verb} needs evenly spaced pixels, and those along {dim!r} are {steps.min():g} to "
+            f"{steps.max():g} apart. Resample to a regular grid, or say resolution=."
+        )
+    return abs(float(steps[0]))

@@ -1,0 +1,64 @@
+"""Instants as people write them: ISO 8601, dates, datetimes, numpy's; in UTC."""
+
+from __future__ import annotations
+
+import datetime
+import re
+
+import numpy as np
+
+Instant = str | datetime.date | np.datetime64
+
+_ISO = re.compile(
+    r"(?P<instant>\d{4}(-\d\d(-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?)?)?)?)"
+    r"\s*(Z|(?P<zone>[+-]\d\d(:?\d\d)?))?"
+)
+
+
+def moment(given: Instant, name: str) -> np.datetime64:
+    """Understand an instant, in the precision in which it was given, as UTC.
+
+    Raises
+    ------
+    TypeError
+        It is nothing of the kind.
+    ValueError
+        It is no time.
+    """
+    found: np.datetime64
+    try:
+        if isinstance(given, str):
+            found = _parsed(given)
+        elif given is not None and given != given:  # NaT, pandas' or numpy's
+            raise ValueError("it is not a time")
+        elif isinstance(given, datetime.datetime):  # pandas.Timestamp is one
+            if given.tzinfo is not None:
+                given = given.astimezone(datetime.UTC).replace(tzinfo=None)
+            found = np.datetime64(given, "us")
+        elif isinstance(given, datetime.date | np.datetime64):
+            found = np.datetime64(given)
+        else:
+            raise TypeError(
+                f"{name}={given!r} ({type(given).__name__}) is no time. Write a text such as "
+                "'2020-07-01', a date, a datetime or a numpy.datetime64."
+            )
+    except ValueError as error:
+        raise ValueError(
+            f"{name}={given!r} is no time ({error}). Write it as '2020-07-01' or "
+            "'2020-07-01T10:15:59'."
+        ) from error
+    return found
+
+
+def _parsed(text: str) -> np.datetime64:
+    """Understand ISO 8601 alone: in other forms day and month can be taken for each other."""
+    found = _ISO.fullmatch(text.strip())
+    if found is None:
+        raise ValueError("it is not in the form of ISO 8601")
+    instant = np.datetime64(found["instant"])
+    if found["zone"]:
+        zone = found["zone"].replace(":", "")
+        minutes = int(zone[:3]) * 60 + int(zone[0] + (zone[3:] or "0"))
+        unit = max(np.datetime_data(instant)[0], "m", key="YMWDhmsun".index)
+        instant = instant.astype(f"M8[{unit}]") - np.timedelta64(minutes, "m")
+    return instant

@@ -1,0 +1,107 @@
+"""How far a pixel is from clouds and shadows."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from qmosaic.grid import map_axes, metres_per_pixel
+from qmosaic.optional import needed
+from qmosaic.scores.expressions import check_positive
+
+
+def distance_to(
+    mask: xr.DataArray,
+    *,
+    max_distance: float,
+    resolution: float | tuple[float, float] | None = None,
+) -> xr.DataArray:
+    """Measure the distance to the nearest pixel of a mask, in the same image.
+
+    Parameters
+    ----------
+    mask : xarray.DataArray
+        True where there is a cloud or shadow; y, x and any further dimensions, such as time.
+    max_distance : float
+        Metres up to which distances are told apart: larger ones are this. It says how far into
+        its neighbours a chunk has to look, so that distances are exact across chunk borders.
+    resolution : float or (float, float), optional
+        The size of a pixel in metres (down, across); by default from the coordinates and the CRS.
+
+    Returns
+    -------
+    xarray.DataArray
+        float32, metres between the centres of pixels, 0 in the mask, at most `max_distance`
+        (also in images without any True); in the shape and chunks of `mask`, lazy where that is.
+
+    Raises
+    ------
+    TypeError
+        The mask is not of bools.
+    ValueError
+        The size of pixels cannot be told, or `max_distance` is not above 0.
+    ModuleNotFoundError
+        ``scipy`` is not installed (extra ``scores``).
+
+    Notes
+    -----
+    ``scipy.ndimage.distance_transform_edt``, an exact Euclidean distance. Neighbouring chunks
+    look at each other's edges, so the mask is not deferred (see `explain`): other bands still are.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, qmosaic as qm
+    >>> cloud = xr.DataArray(np.array([[True, False, False, False]]), dims=("y", "x"))
+    >>> qm.scores.distance_to(cloud, max_distance=25, resolution=10).values
+    array([[ 0., 10., 20., 25.]], dtype=float32)
+    """
+    if not isinstance(mask, xr.DataArray) or mask.dtype.kind != "b":
+        got = (
+            f"band of dtype {mask.dtype}" if isinstance(mask, xr.DataArray) else type(mask).__name__
+        )
+        raise TypeError(
+            f"distance_to() got a {got}; it needs True where there is a cloud. Write, for "
+            "instance, scl.isin([3, 8, 9, 10]), or probability > 50."
+        )
+    farthest = check_positive(max_distance, "max_distance", "distance_to()")
+    down, across = map_axes(mask, "distance_to()")
+    sizes = metres_per_pixel(mask, resolution, "distance_to()")
+    needed("scipy", "scores", "distances")
+    axes = mask.dims.index(down), mask.dims.index(across)
+    measure = functools.partial(_distances, axes=axes, sizes=sizes, farthest=farthest)
+    data = mask.data
+    if isinstance(data, da.Array):
+        reach = {a: math.ceil(farthest / size) for a, size in zip(axes, sizes, strict=True)}
+        depth = {axis: min(n, data.shape[axis]) for axis, n in reach.items()}
+        chunks = data.chunks
+        distances = da.map_overlap(
+            measure,
+            data,
+            depth=depth,
+            boundary="none",
+            dtype=np.float32,
+            meta=np.empty((0,) * data.ndim, np.float32),
+        ).rechunk(chunks)
+    else:
+        distances = measure(np.asarray(data))
+    result: xr.DataArray = mask.copy(data=distances).drop_attrs().drop_encoding().rename(None)
+    return result
+
+
+def _distances(
+    mask: Any, *, axes: tuple[int, int], sizes: tuple[float, float], farthest: float
+) -> Any:
+    """Measure image by image."""
+    edt = needed("scipy.ndimage", "scores", "distances").distance_transform_edt
+    images = np.moveaxis(mask, axes, (-2, -1))
+    measured = np.empty(images.shape, np.float32)
+    for place in np.ndindex(images.shape[:-2]):
+        image = images[place]
+        distance = edt(~image, sampling=sizes) if image.any() else farthest
+        measured[place] = np.minimum(distance, farthest)
+    return np.moveaxis(measured, (-2, -1), axes)

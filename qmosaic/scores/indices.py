@@ -1,0 +1,303 @@
+"""Spectral indices by name; the formulas are those of Awesome Spectral Indices (`spyndex`)."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from qmosaic.optional import needed
+from qmosaic.scores.expressions import of_bands
+
+COMMON: dict[str, tuple[str, ...]] = {
+    "A": ("coastal",),
+    "B": ("blue",),
+    "G": ("green",),
+    "R": ("red",),
+    "RE1": ("rededge1", "rededge071", "rededge"),
+    "RE2": ("rededge2", "rededge075"),
+    "RE3": ("rededge3", "rededge078"),
+    "N": ("nir", "nir08"),
+    "N2": ("nir08", "nir8a"),
+    "WV": ("nir09",),
+    "S1": ("swir16", "swir1"),
+    "S2": ("swir22", "swir2"),
+}
+"""Names that tell which band is meant, whatever the satellite (STAC's common names)."""
+
+_TM = {"B": "1", "G": "2", "R": "3", "N": "4", "S1": "5", "S2": "7"}
+_OLI = {"A": "1", "B": "2", "G": "3", "R": "4", "N": "5", "S1": "6", "S2": "7"}
+_MSI = {
+    "A": "1",
+    "B": "2",
+    "G": "3",
+    "R": "4",
+    "RE1": "5",
+    "RE2": "6",
+    "RE3": "7",
+    "N": "8",
+    "N2": "8A",
+    "WV": "9",
+    "S1": "11",
+    "S2": "12",
+}
+
+NUMBERS: dict[str, dict[str, str]] = {
+    "sentinel-2": _MSI,
+    "landsat-4": _TM,
+    "landsat-5": _TM,
+    "landsat-7": _TM,
+    "landsat-8": _OLI,
+    "landsat-9": _OLI,
+}
+"""The number of each band."""
+
+SCALING: dict[str, tuple[float, float]] = {
+    name: (1e-4, 0.0) if name == "sentinel-2" else (2.75e-5, -0.2) for name in NUMBERS
+}
+"""What turns stored integers into reflectance: scale and offset."""
+
+OWN_CONSTANTS: dict[str, dict[str, float]] = {"SAVI": {"L": 0.5}}
+"""Where the constants of spyndex are not the customary ones: Huete (1988) takes L = 0.5."""
+
+
+def index(
+    collection: xr.Dataset,
+    name: str,
+    *,
+    platform: str | None = None,
+    bands: Mapping[str, str] | None = None,
+    scale: float | None = None,
+    offset: float | None = None,
+    **constants: float,
+) -> xr.DataArray:
+    """Compute a spectral index, for instance to take the greenest pixel.
+
+    ====== ============================================== ========== ===========================
+    name   formula                                        range      source
+    ====== ============================================== ========== ===========================
+    NDVI   (N − R) / (N + R)                              −1 to 1    Rouse et al. 1974
+    EVI    2.5 (N − R) / (N + 6 R − 7.5 B + 1)            about −1   Huete et al. 1997
+                                                          to 1
+    EVI2   2.5 (N − R) / (N + 2.4 R + 1)                  about −1   Jiang et al. 2008
+                                                          to 1
+    SAVI   1.5 (N − R) / (N + R + 0.5)                    −1 to 1    Huete 1988
+    GNDVI  (N − G) / (N + G)                              −1 to 1    Gitelson et al. 1996
+    NDREI  (N − RE1) / (N + RE1)                          −1 to 1    Gitelson & Merzlyak 1994
+    NDWI   (G − N) / (G + N)                              −1 to 1    McFeeters 1996
+    MNDWI  (G − S1) / (G + S1)                            −1 to 1    Xu 2006
+    NDMI   (N − S1) / (N + S1)                            −1 to 1    Gao 1996 (there: NDWI)
+    NDSI   (G − S1) / (G + S1)                            −1 to 1    Riggs et al. 1994
+    NBR    (N − S2) / (N + S2)                            −1 to 1    Key & Benson
+    NBR2   (S1 − S2) / (S1 + S2)                          −1 to 1    USGS
+    ====== ============================================== ========== ===========================
+
+    and some 200 more: see ``spyndex.indices``. B, G, R blue, green, red; RE1 red edge, N near
+    infrared, S1 and S2 shortwave infrared (1.6 and 2.2 µm).
+
+    Parameters
+    ----------
+    collection : xarray.Dataset
+        Bands with reflectance: floats (0 to 1), or the integers of a product.
+    name : str
+        The index, upper or lower case.
+    platform : str, optional
+        "sentinel-2", "landsat-4", "landsat-5", "landsat-7", "landsat-8" or "landsat-9": tells which
+        band is which where they have numbers ("B4", "B04", "SR_B4"), and how integers become
+        reflectance. Not needed for common names ("red", "nir") and ratios.
+    bands : mapping of str to str, optional
+        The names of bands that are called otherwise, for instance ``{"N": "near_infrared"}``.
+    scale, offset : float, optional
+        Reflectance is ``band * scale + offset``. By default, for integers, those of the
+        platform: 0.0001 and 0 for Sentinel-2 Level 2A, 0.0000275 and −0.2 for Landsat
+        Collection 2 Level 2. Sentinel-2 data since processing baseline 04.00 (January 2022) need
+        ``offset=-0.1``, unless their source has removed that offset.
+    **constants
+        Other values for constants of the formula, for instance ``L=0.25``.
+
+    Returns
+    -------
+    xarray.DataArray
+        The index, without unit, in the shape of the bands, lazy where they are; float32 for
+        integers of up to 16 bits and for float32, else float64. NaN where a band is masked, and
+        where the formula has no value (0 / 0).
+
+    Raises
+    ------
+    KeyError
+        There is no such index, or no band that it needs.
+    ValueError
+        The platform is not known; or integers have to be scaled and nothing says how.
+    ModuleNotFoundError
+        ``spyndex`` is not installed (extra ``scores``).
+
+    Notes
+    -----
+    Montero et al. (2023), A standardized catalogue of spectral indices to advance the use of
+    remote sensing in Earth system research, https://doi.org/10.1038/s41597-023-02096-0
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, qmosaic as qm
+    >>> collection = xr.Dataset({"B4": ("x", np.uint16([1000])), "B8": ("x", np.uint16([3000]))})
+    >>> qm.scores.index(collection, "NDVI", platform="sentinel-2").values
+    array([0.5], dtype=float32)
+    """
+    known = _platform(platform)
+    entry = _entry(name)
+    given = {k: v for k, v in OWN_CONSTANTS.get(entry.short_name, {}).items()} | constants
+    letters, numbers = _parameters(entry, given)
+    arrays = [_find(collection, letter, known, bands or {}, entry.short_name) for letter in letters]
+    scaling = [_scaling(array, known, scale, offset) for array in arrays]
+    if any(s is None for s in scaling) and not _is_ratio(entry.formula, letters, numbers):
+        integer = next(a for a, s in zip(arrays, scaling, strict=True) if s is None)
+        raise ValueError(
+            f"index() got integers ({integer.name!r} is {integer.dtype}), and {entry.short_name} = "
+            f"{entry.formula} is meant for reflectance, 0 to 1. Say platform='sentinel-2', or "
+            "scale=0.0001."
+        )
+    return of_bands(
+        arrays,
+        _evaluate,
+        "index()",
+        formula=entry.formula,
+        letters=letters,
+        scaling=[s or (1.0, 0.0) for s in scaling],
+        constants=numbers,
+    )
+
+
+def _platform(given: str | None) -> str | None:
+    if given is None:
+        return None
+    plain = given.lower().replace("_", "-").replace(" ", "-")
+    for name in NUMBERS:
+        if plain.startswith(name) and not plain[len(name) :][:1].isdigit():
+            return name
+        if plain.replace("-", "") == name.replace("-", ""):
+            return name
+    raise ValueError(
+        f"platform={given!r} is not known; it takes {', '.join(map(repr, NUMBERS))}. For others "
+        "name the bands: bands={'R': 'red', 'N': 'nir'}, and scale= for integers."
+    )
+
+
+def _entry(name: str) -> Any:
+    """Find an index in the catalogue."""
+    catalogue = needed("spyndex", "scores", "spectral indices").indices
+    by_lower = {str(known).lower(): known for known in catalogue}
+    found = by_lower.get(str(name).lower())
+    if found is None:
+        close = difflib.get_close_matches(str(name).lower(), list(by_lower), n=3)
+        hint = f" Did you mean {', '.join(repr(by_lower[c]) for c in close)}?" if close else ""
+        raise KeyError(
+            f"there is no spectral index {name!r} in spyndex's catalogue of {len(by_lower)}.{hint}"
+        )
+    return catalogue[found]
+
+
+def _parameters(entry: Any, given: Mapping[str, float]) -> tuple[list[str], dict[str, float]]:
+    """Tell bands from constants among what a formula needs."""
+    defaults = needed("spyndex", "scores", "spectral indices").constants
+    letters = [p for p in entry.bands if p in COMMON and p not in given]
+    numbers = {}
+    for parameter in entry.bands:
+        if parameter in letters:
+            continue
+        value = given.get(parameter)
+        if value is None and parameter in defaults:
+            value = defaults[parameter].default
+        if value is None:
+            raise KeyError(
+                f"{entry.short_name} = {entry.formula} needs {parameter!r}, which is no band of an "
+                f"optical image; such indices have to be written as an expression of bands."
+            )
+        numbers[parameter] = float(value)
+    unknown = set(given) - set(entry.bands)
+    if unknown:
+        raise KeyError(
+            f"{entry.short_name} = {entry.formula} has no constant {sorted(unknown)[0]!r}; it has "
+            f"{', '.join(sorted(numbers)) or 'none'}."
+        )
+    return letters, numbers
+
+
+def _find(
+    collection: xr.Dataset,
+    letter: str,
+    platform: str | None,
+    bands: Mapping[str, str],
+    index_name: str,
+) -> xr.DataArray:
+    """Find the band of a letter."""
+    if letter in bands:
+        if bands[letter] not in collection:
+            raise KeyError(
+                f"bands= says that {letter} is {bands[letter]!r}, which the collection does not "
+                f"have; its bands are {', '.join(map(repr, collection.data_vars))}."
+            )
+        return collection[bands[letter]]
+    names = list(COMMON[letter])
+    if platform is not None and letter in NUMBERS[platform]:
+        number = NUMBERS[platform][letter]
+        names += [f"{prefix}{n}" for prefix in ("B", "SR_B", "b", "sr_b") for n in _written(number)]
+    for name in names:
+        if name in collection:
+            return collection[name]
+    hint = "" if platform else " Say platform='sentinel-2' for bands that have numbers, or"
+    raise KeyError(
+        f"index() found no band {letter} ({COMMON[letter][0]}), which {index_name} needs, among "
+        f"{', '.join(map(repr, collection.data_vars))}.{hint} Name it: bands={{{letter!r}: ...}}."
+    )
+
+
+def _written(number: str) -> list[str]:
+    return [number, number.zfill(3 if number.endswith("A") else 2)]
+
+
+def _scaling(
+    band: xr.DataArray, platform: str | None, scale: float | None, offset: float | None
+) -> tuple[float, float] | None:
+    """Tell how a band becomes reflectance; None where nothing says it."""
+    if scale is not None or offset is not None:
+        usual = SCALING[platform] if platform and band.dtype.kind in "iu" else (1.0, 0.0)
+        return (
+            usual[0] if scale is None else float(scale),
+            usual[1] if offset is None else float(offset),
+        )
+    if band.dtype.kind == "f":
+        return 1.0, 0.0
+    return SCALING[platform] if platform else None
+
+
+def _is_ratio(formula: str, letters: list[str], constants: Mapping[str, float]) -> bool:
+    """Tell whether an index is the same for all bands multiplied by one number."""
+    sample = {letter: 0.1 + 0.07 * place for place, letter in enumerate(letters)}
+    values = [
+        _compute(formula, {**constants, **{k: v * factor for k, v in sample.items()}})
+        for factor in (1.0, 10_000.0)
+    ]
+    return bool(np.isclose(values[0], values[1], rtol=1e-9))
+
+
+def _evaluate(
+    *bands: Any, formula: str, letters: list[str], scaling: list[Any], constants: dict[str, float]
+) -> Any:
+    reflectance = {
+        letter: band if (scale, offset) == (1.0, 0.0) else band * scale + offset
+        for letter, band, (scale, offset) in zip(letters, bands, scaling, strict=True)
+    }
+    return _compute(formula, {**constants, **reflectance})
+
+
+def _compute(formula: str, values: dict[str, Any]) -> Any:
+    return eval(_compiled(formula), {"__builtins__": {}}, values)
+
+
+@functools.lru_cache
+def _compiled(formula: str) -> Any:
+    return compile(formula, "spyndex", "eval")
