@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from qmosaic.collection import NODATA_NAMES, bands_of, declared_nodata, fits
+from qmosaic.optional import needed
 
 Missing = Literal["raise", "mask"]
 Nodata = Mapping[Any, float | int | None] | float | int | None
@@ -51,6 +52,11 @@ class Request:
             return band in self.nodata
         return self.nodata is not None
 
+    def check_nodata(self, bands: Sequence[Hashable], what: str) -> None:
+        """Refuse a nodata for a band that is not opened."""
+        if isinstance(self.nodata, Mapping):
+            check_known(self.nodata, bands, f"nodata= was given, but {what}")
+
     def nodata_of(self, band: Hashable) -> Any:
         """Give the nodata that was given for a band."""
         return self.nodata[str(band)] if isinstance(self.nodata, Mapping) else self.nodata
@@ -58,6 +64,13 @@ class Request:
 
 def make_request(bands: Any, chunks: Any, nodata: Any, missing: Any) -> Request:
     """Check what does not depend on the source."""
+    if chunks == "auto":
+        chunks = None
+    if chunks is not None and not isinstance(chunks, Mapping):
+        raise TypeError(
+            f"chunks={chunks!r} is no mapping. Write chunks={{'y': 2048, 'x': 2048}}, or leave it "
+            "out."
+        )
     names = None if bands is None else (bands,) if isinstance(bands, str) else tuple(bands)
     if names is not None:
         check_unique(names, "bands= names")
@@ -90,6 +103,60 @@ def check_known(asked: Iterable[Hashable] | None, known: Sequence[Hashable], wha
             raise KeyError(
                 f"{what} no band {name!r}; there are {', '.join(map(repr, known)) or 'none'}.{hint}"
             )
+
+
+def check_options(options: Mapping[str, Any], known: Iterable[str], reader: str) -> None:
+    """Refuse options that a reader does not know; GDAL's are in capitals."""
+    known = list(known)
+    for name in options:
+        if name not in known and not name.isupper():
+            close = difflib.get_close_matches(name, [*known, *COMMON_OPTIONS], n=1)
+            hint = f" Did you mean {close[0]}=?" if close else ""
+            raise TypeError(f"neither open_collection() nor {reader} knows {name}=.{hint}")
+
+
+COMMON_OPTIONS = (
+    "bands",
+    "chunks",
+    "nodata",
+    "missing",
+    "format",
+    "groupby",
+    "crs",
+    "resolution",
+    "bbox",
+    "geobox",
+    "resampling",
+    "time",
+    "pattern",
+)
+
+
+def check_resampling(resampling: Any, bands: Sequence[str]) -> None:
+    """Refuse methods that GDAL does not have, and bands that are not opened."""
+    if resampling is None:
+        return
+    by_band = resampling if isinstance(resampling, Mapping) else {"*": resampling}
+    check_known(set(by_band) - {"*"}, bands, "resampling= was given, but there is")
+    methods = needed("rasterio.enums", "geotiff", "other grids").Resampling.__members__
+    for method in by_band.values():
+        if method not in methods:
+            raise ValueError(
+                f"resampling={method!r} is not known; it takes {', '.join(map(repr, methods))}."
+            )
+
+
+def sizes_of_chunks(request: Request, usual: Mapping[str, int]) -> dict[Any, Any]:
+    """Settle the sizes of chunks on the map; along time each image is one."""
+    if request.chunks is None:
+        return {**usual}
+    chunks = dict(request.chunks)
+    if chunks.pop(DIM, 1) not in (1, "auto", -1):
+        raise ValueError(
+            f"chunks= asks for {request.chunks[DIM]} images in a chunk; images that are read from "
+            "files of their own are a chunk each. Leave 'time' out of chunks=."
+        )
+    return {**usual, **chunks}
 
 
 # ---------------------------------------------------------------------------------------------
@@ -169,9 +236,9 @@ def finish(collection: xr.Dataset, request: Request, what: str) -> xr.Dataset:
             f"ds.expand_dims({DIM}=[...])."
         )
     check_known(request.bands, bands, f"{what} has")
-    if isinstance(request.nodata, Mapping):
-        check_known(request.nodata, bands, f"nodata= was given, but {what} has")
+    request.check_nodata(bands, f"{what} has")
     chosen = list(request.bands or bands)
+    _check_one_nodata(collection, chosen, request)
     others = [n for n, v in collection.data_vars.items() if DIM not in v.dims]
     collection = collection[[*chosen, *others]]
     new = {n: declare(collection[n], request.nodata_of(n)) for n in chosen if request.overrides(n)}
@@ -179,6 +246,20 @@ def finish(collection: xr.Dataset, request: Request, what: str) -> xr.Dataset:
     for name in chosen:
         warn_of_legal_scores(name, declared_nodata(collection[name]), name in new, stacklevel=5)
     return collection
+
+
+def _check_one_nodata(collection: xr.Dataset, bands: Sequence[Hashable], request: Request) -> None:
+    """Refuse bands that declare two values as nodata: only one would be masked."""
+    for name in bands:
+        attrs = collection[name].attrs
+        said = {n: attrs[n] for n in NODATA_NAMES if n in attrs and np.size(attrs[n]) == 1}
+        if len({float(np.ravel(v)[0]) for v in said.values()}) > 1 and not request.overrides(name):
+            told = " and ".join(f"{n} = {v}" for n, v in said.items())
+            raise ValueError(
+                f"band {name!r} declares {told}: two values, of which only one can be masked in a "
+                f"band of integers. Say which, nodata={{{name!r}: ...}}, or write "
+                "mask_and_scale=True to have both decoded to NaN."
+            )
 
 
 def settled(request: Request, collection: xr.Dataset) -> Request:
@@ -198,8 +279,11 @@ def _with_crs(collection: xr.Dataset) -> xr.Dataset:
     return collection.set_coords([n for n in collection.data_vars if n in named])
 
 
-def merge_parts(parts: Sequence[xr.Dataset]) -> list[xr.Dataset]:
+def merge_parts(
+    parts: Sequence[xr.Dataset], names: Sequence[str], describe: Callable[[int], str]
+) -> list[xr.Dataset]:
     """Join parts of the same images: the same times, other bands."""
+    _check_grids(parts, names, describe)
     merged: list[xr.Dataset] = []
     for part in parts:
         for place, other in enumerate(merged):
@@ -213,8 +297,19 @@ def merge_parts(parts: Sequence[xr.Dataset]) -> list[xr.Dataset]:
 
 
 def _same_images(a: xr.Dataset, b: xr.Dataset) -> bool:
-    times = np.array_equal(a[DIM].values, b[DIM].values)
-    return times and not set(bands_of(a, DIM)) & set(bands_of(b, DIM))
+    if set(bands_of(a, DIM)) & set(bands_of(b, DIM)):
+        return False
+    if np.array_equal(a[DIM].values, b[DIM].values):
+        return True
+    both = np.intersect1d(a[DIM].values, b[DIM].values)
+    if len(both):
+        raise ValueError(
+            f"files with the bands {', '.join(map(repr, bands_of(a, DIM)))} and "
+            f"{', '.join(map(repr, bands_of(b, DIM)))} have {len(both)} times in common and others "
+            "not, so it cannot be told which bands make an image. Open each kind on its own, and "
+            "join them with xr.merge(..., join='inner')."
+        )
+    return False
 
 
 def join_images(
@@ -285,12 +380,20 @@ def _check_grids(
             and (d not in parts[0].coords or part[d].equals(parts[0][d]))
             for d in dims
         )
+        same = same and _crs(part) == _crs(parts[0])
         if not same:
             raise ValueError(
                 f"{names[0]} and {names[place]} are on different grids ({describe(0)}; "
                 f"{describe(place)}), so a pixel of one is no pixel of the other. Bring them onto "
                 "one grid first, with xarray's interp or rioxarray's reproject_match."
             )
+
+
+def _crs(part: xr.Dataset) -> list[Any]:
+    """Give what a part says of its CRS."""
+    names = ("crs_wkt", "spatial_ref", "grid_mapping_name")
+    found = [tuple(str(v.attrs.get(n)) for n in names) for v in part.variables.values()]
+    return sorted({entry for entry in found if set(entry) != {"None"}})
 
 
 def _check_dtypes(
@@ -306,6 +409,10 @@ def _check_dtypes(
                 )
 
 
+def _packing(band: xr.DataArray) -> tuple[float, float]:
+    return float(band.attrs.get("scale_factor", 1)), float(band.attrs.get("add_offset", 0))
+
+
 def _check_nodata(
     parts: Sequence[xr.Dataset],
     names: Sequence[str],
@@ -314,10 +421,17 @@ def _check_nodata(
 ) -> None:
     for band, sample in samples.items():
         for part, name in zip(parts, names, strict=True):
-            if band not in part.data_vars or request.overrides(band):
+            if band not in part.data_vars:
                 continue
+            packing = [_packing(sample), _packing(part[band])]
+            if packing[0] != packing[1]:
+                raise ValueError(
+                    f"band {band!r} is packed differently in one image and in {name} (scale_factor "
+                    f"and add_offset {packing[0]} and {packing[1]}), so its integers cannot be "
+                    "compared. Write mask_and_scale=True to have it decoded to floats."
+                )
             first, own = declared_nodata(sample), declared_nodata(part[band])
-            if first != own:
+            if first != own and not request.overrides(band):
                 raise ValueError(
                     f"band {band!r} declares nodata {first} in one image and {own} in {name}; a "
                     f"collection has one for all. Say which holds: nodata={{{band!r}: ...}}."

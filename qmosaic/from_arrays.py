@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import zarr
+from zarr.errors import ContainsArrayError
 from zarr.storage import ObjectStore, StorePath
 
 from qmosaic.assembly import DIM, TILE, Request, finish, join_images, merge_parts, settled
@@ -32,11 +33,17 @@ def open_zarr(
     FileNotFoundError
         There is no group of Zarr.
     """
+    source = getattr(source, "store", source) if _is_session(source) else source
     store, path, name = _place(source, group)
     options = {"engine": "zarr", "storage_options": storage_options, **options}
     options.setdefault("consolidated", _is_consolidated(store, path, name, storage_options))
     opened = _open(store, {"group": path or None, "chunks": request.chunks or {}, **options})
     return finish(opened, request, f"the store {name!r}")
+
+
+def _is_session(source: Any) -> bool:
+    """Whether it is a session of Icechunk, which has a store."""
+    return type(source).__module__.startswith("icechunk") and "Session" in type(source).__name__
 
 
 def _place(source: Any, group: str | None) -> tuple[Any, str, str]:
@@ -58,6 +65,11 @@ def _is_consolidated(store: Any, path: str, name: str, storage_options: Any) -> 
     """Ask the store itself: xarray would try, warn and try again."""
     try:
         found = zarr.open_group(store, path=path or None, mode="r", storage_options=storage_options)
+    except ContainsArrayError as error:
+        raise ValueError(
+            f"{name!r} is an array of Zarr, and a collection is a group with coordinates. Name the "
+            "group that the array is in."
+        ) from error
     except (FileNotFoundError, KeyError) as error:
         raise FileNotFoundError(
             f"there is no group of Zarr at {name!r}"
@@ -120,16 +132,22 @@ def open_netcdf(paths: Sequence[str], request: Request, **options: Any) -> xr.Da
     parts = [_open_file(path, request, options) for path in paths]
     if len(parts) == 1:
         return finish(parts[0], request, f"the file {paths[0]!r}")
-    whole = Request(None, None, None, request.missing)
     for part, path in zip(parts, paths, strict=True):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # said once, of the whole
-            finish(part, whole, f"the file {path!r}")
-    parts = merge_parts(parts)
-    names = [repr(part.encoding.get("source", "a file")) for part in parts]
-    joined = join_images(parts, names, request, lambda i: _grid(parts[i]))
-    joined.encoding = dict(parts[0].encoding)
+            finish(part, _all_of(part, request), f"the file {path!r}")
+    names = [repr(path) for path in paths]
+    merged = merge_parts(parts, names, lambda i: _grid(parts[i]))
+    names = [repr(part.encoding.get("source", "a file")) for part in merged]
+    joined = join_images(merged, names, request, lambda i: _grid(merged[i]))
+    joined.encoding = dict(merged[0].encoding)
     return finish(joined, settled(request, joined), f"the files from {paths[0]!r} on")
+
+
+def _all_of(part: xr.Dataset, request: Request) -> Request:
+    """Ask for all that a part has."""
+    given = {n: request.nodata_of(n) for n in part.data_vars if request.overrides(n)}
+    return Request(None, None, given, request.missing)
 
 
 def _open_file(path: str, request: Request, options: dict[str, Any]) -> xr.Dataset:

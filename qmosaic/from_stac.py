@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import dask.array as da
 import numpy as np
 import xarray as xr
 
@@ -18,12 +20,15 @@ from qmosaic.assembly import (
     check_fits,
     check_holes,
     check_known,
+    check_options,
+    check_resampling,
     declare,
     finish,
     free_value,
     settled,
+    sizes_of_chunks,
 )
-from qmosaic.geometry import FOOTPRINT, as_geometry, footprints
+from qmosaic.geometry import FOOTPRINT, as_crs, as_geometry, everywhere, footprints
 from qmosaic.optional import needed
 
 if TYPE_CHECKING:
@@ -40,8 +45,8 @@ class _Band:
     ----------
     name : str
         Its name, as it was asked for.
-    asset : str
-        The asset of an item that holds it.
+    places : tuple of int
+        The items that have it, by their places in the order of time.
     dtype : str
         From the items, else from the header of a file.
     nodata : scalar, optional
@@ -51,7 +56,7 @@ class _Band:
     """
 
     name: str
-    asset: str
+    places: tuple[int, ...]
     dtype: str
     nodata: Any
     overridden: bool
@@ -90,33 +95,57 @@ def open_stac(
     stac_cfg, patch_url, **options
         For ``odc.stac.load``.
     """
-    stac = needed("odc.stac", "stac", "STAC items")
+    check_options(options, ALLOWED, "odc.stac.load as it is used here")
     items = _in_order(items_of(source))
-    parsed = list(stac.parse_items(_richest_first(items), _asking(stac_cfg)))
-    parsed = sorted(parsed, key=lambda item: (_utc(item.nominal_datetime), item.id))
+    if bbox is not None:
+        items = _touching(items, bbox)
+    parsed = _parse(items, stac_cfg)
     names = _names(parsed, request)
+    request.check_nodata(names, "the STAC items have")
+    check_resampling(resampling, names)
     bands = [_band(name, parsed, request, patch_url) for name in names]
-    _check_assets(items, bands, request)
+    check_holes(
+        [(band.name, place) for band in bands for place in _lacking(band, len(items))],
+        [f"the item {item.id!r}" for item in items],
+        request,
+    )
     grid = _grid(parsed, names, crs, resolution, bbox, geobox)
     groups = _groups(parsed, groupby, grid)
-    position = {id(items[i]): rank for rank, group in enumerate(groups) for i in group}
-    ready = _richest_first(items)
     load = {
         "geobox": grid,
-        "groupby": lambda item, _parsed, _index: position[id(item)],
         "resampling": resampling,
-        "chunks": dict(request.chunks or {"x": TILE, "y": TILE}),
+        "chunks": sizes_of_chunks(request, {"x": TILE, "y": TILE}),
         "stac_cfg": stac_cfg,
         "patch_url": patch_url,
         **options,
     }
-    loaded = [_load(ready, list(alike), load) for alike in _alike(bands)]
-    collection = xr.merge(loaded, compat="override", join="override")
-    collection = collection[[band.name for band in bands]]
-    for band in bands:
-        collection[band.name] = declare(collection[band.name], band.nodata)
+    loaded: dict[Any, xr.DataArray] = {}
+    for alike in _alike(bands):
+        loaded.update(_load(items, groups, alike, load))
+    collection = xr.Dataset({band.name: loaded[band.name] for band in bands})
     collection = collection.assign_coords(_metadata(items, groups))
     return finish(collection, settled(request, collection), "the STAC items")
+
+
+ALLOWED = ("fail_on_error", "fuse_func", "use_overviews")
+"""What `odc.stac.load` can do beside what the arguments of `open_collection` say."""
+
+
+def _touching(items: Sequence[pystac.Item], bbox: Sequence[float]) -> list[pystac.Item]:
+    """Keep the items that touch a box; of the others nothing would be on the map."""
+    region = everywhere(as_geometry(tuple(bbox)))
+    geom = needed("odc.geo.geom", "stac", "STAC items")
+    kept = [
+        item
+        for item in items
+        if item.geometry is None or geom.Geometry(item.geometry, region.crs).intersects(region)
+    ]
+    if not kept:
+        raise ValueError(
+            f"bbox={tuple(bbox)} (west, south, east, north; degrees) left none of {len(items)} "
+            "items: none of them touches it."
+        )
+    return kept
 
 
 # ---------------------------------------------------------------------------------------------
@@ -127,6 +156,8 @@ def open_stac(
 def items_of(source: Any) -> list[pystac.Item]:
     """Collect items: from a file or URL, pystac objects, GeoJSON, a search, or a list of these."""
     pystac = needed("pystac", "stac", "STAC items")
+    if isinstance(source, list) and all(isinstance(entry, str) for entry in source):
+        return [item for path in source for item in items_of(path)]
     if isinstance(source, str):
         source = _read(source)
     if hasattr(source, "item_collection"):  # a search of pystac_client
@@ -154,7 +185,12 @@ def items_of(source: Any) -> list[pystac.Item]:
 
 def _read(href: str) -> Any:
     pystac = needed("pystac", "stac", "STAC items")
-    content = pystac.StacIO.default().read_json(href)
+    try:
+        content = json.loads(pystac.StacIO.default().read_text(href))
+    except ValueError as error:
+        raise ValueError(f"{href!r} is no JSON ({error}), so it holds no STAC items.") from error
+    if isinstance(content, list):
+        return [item for entry in content for item in _from_json(entry, href)]
     if content.get("type") in ("FeatureCollection", "Feature"):
         return _from_json(content, href)
     return pystac.read_file(href)
@@ -170,7 +206,7 @@ def _from_json(content: Mapping[str, Any], href: str | None) -> list[pystac.Item
                 f"a feature {str(dict(feature))[:80]!r} is no STAC item: it has no 'assets'. "
                 "Geometries alone have no pixels; give the items of a STAC search."
             )
-        item = pystac.Item.from_dict(dict(feature), preserve_dict=True)
+        item = _item(feature)
         for asset in item.assets.values():
             if href is not None:
                 asset.href = pystac.utils.make_absolute_href(
@@ -178,6 +214,18 @@ def _from_json(content: Mapping[str, Any], href: str | None) -> list[pystac.Item
                 )
         items.append(item)
     return items
+
+
+def _item(feature: Mapping[str, Any]) -> Any:
+    pystac = needed("pystac", "stac", "STAC items")
+    try:
+        item = pystac.Item.from_dict(dict(feature), preserve_dict=True)
+    except (pystac.STACError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"the feature {feature.get('id')!r} is no STAC item ({error}). An item needs an id, a "
+            "datetime (or start_datetime and end_datetime) and assets."
+        ) from error
+    return item
 
 
 def _utc(moment: datetime.datetime) -> datetime.datetime:
@@ -203,10 +251,26 @@ def _taken(item: pystac.Item) -> datetime.datetime:
     return moment
 
 
-def _richest_first(items: Sequence[pystac.Item]) -> list[pystac.Item]:
-    """Put the item with most assets first: odc takes from the first one which bands there are."""
-    richest = max(range(len(items)), key=lambda i: (len(items[i].assets), -i))
-    return [items[richest], *items[:richest], *items[richest + 1 :]]
+def _parse(items: Sequence[pystac.Item], stac_cfg: dict[str, Any] | None) -> list[ParsedItem]:
+    """Let odc read what items say of their bands."""
+    for item in items:
+        for name, asset in item.assets.items():
+            if asset.get_absolute_href() is None:
+                raise ValueError(
+                    f"the asset {name!r} of the item {item.id!r} has the relative address "
+                    f"{asset.href!r}, and the item does not say where it is itself. Open the file "
+                    "that the item is from, or write item.make_asset_hrefs_absolute()."
+                )
+    parse = needed("odc.stac", "stac", "STAC items").parse_item
+    asking = _asking(stac_cfg)
+    try:
+        # each on its own: what one item says of its bands need not hold for the next
+        return [parse(item, asking) for item in items]
+    except ValueError as error:
+        raise ValueError(
+            f"what the items say of their grids cannot be used ({error}). Correct them, or write "
+            "stac_cfg={'*': {'ignore_proj': True}} and a grid: crs=, resolution=, or geobox=."
+        ) from error
 
 
 # ---------------------------------------------------------------------------------------------
@@ -233,28 +297,36 @@ def _asking(stac_cfg: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def _names(parsed: Sequence[ParsedItem], request: Request) -> list[str]:
     """Name the bands to open."""
-    known = max((item.collection for item in parsed), key=len)
+    known = list(dict.fromkeys(name for item in parsed for name in item.collection.all_bands))
+    if not known:
+        raise ValueError(
+            f"the item {parsed[0].id!r} has no asset with pixels: none has an image as media "
+            "type, the role 'data' or the suffix of an image. Name the assets, bands=[...]."
+        )
     if request.bands is None:
-        names = list(known.all_bands)
-        if not names:
-            raise ValueError(
-                f"the item {parsed[0].id!r} has no asset with pixels: none has an image as media "
-                "type, the role 'data' or the suffix of an image. Name the assets, bands=[...]."
-            )
-        return names
+        return known
+    aliases = [name for item in parsed for name in item.collection.aliases]
     for name in request.bands:
-        try:
-            known.band_key(name)
-        except ValueError:
-            check_known([name], [*known.all_bands, *known.aliases], "the STAC items have")
-    keys = [known.band_key(name) for name in request.bands]
-    for i, key in enumerate(keys):
-        if key in keys[:i]:
-            raise ValueError(
-                f"bands= names one band twice: {request.bands[keys.index(key)]!r} and "
-                f"{request.bands[i]!r} are the same asset. Leave one out."
-            )
+        if not any(_key(item, name) for item in parsed):
+            check_known([name], list(dict.fromkeys([*known, *aliases])), "the STAC items have")
+    for item in parsed:
+        keys = [_key(item, name) for name in request.bands]
+        for i, key in enumerate(keys):
+            if key is not None and key in keys[:i]:
+                raise ValueError(
+                    f"bands= names one band twice: {request.bands[keys.index(key)]!r} and "
+                    f"{request.bands[i]!r} are the same asset of {item.id!r}. Leave one out."
+                )
     return list(request.bands)
+
+
+def _key(item: ParsedItem, name: str) -> tuple[str, int] | None:
+    """Find the asset and number of a band in an item, by its name or an alias; None without."""
+    try:
+        key: tuple[str, int] = item.collection.band_key(name)
+    except ValueError:
+        return None
+    return key if key in item.bands else None
 
 
 def _band(
@@ -264,30 +336,39 @@ def _band(
     patch_url: Callable[[str], str] | None,
 ) -> _Band:
     """Find dtype and nodata of a band: in the items, else in the header of a file."""
-    known = max((item.collection for item in parsed), key=len)
-    key = known.band_key(name)
-    sources = [item.bands[key] for item in parsed if key in item.bands]
+    keys = {place: key for place, item in enumerate(parsed) if (key := _key(item, name))}
+    sources: list[Any] = [parsed[place].bands[key] for place, key in keys.items()]
     declared = [source.meta for source in sources if source.meta is not None]
-    dtypes = sorted({str(m.data_type) for m in declared} - {UNSAID})
-    if len(dtypes) > 1:
-        raise ValueError(
-            f"band {name!r} is {' in some items and '.join(dtypes)} in others; one dtype for both "
-            "would change values. Open the items of each dtype on their own."
-        )
-    nodata = next((meta.nodata for meta in declared if meta.nodata is not None), None)
+    dtypes = sorted({str(meta.data_type) for meta in declared} - {UNSAID})
+    _check_one(name, "is", dtypes, "one dtype for both would change values")
+    values = {meta.nodata for meta in declared if meta.nodata is not None}
+    if not request.overrides(name):
+        _check_one(name, "declares nodata", sorted(map(str, values)), "a collection has one")
     dtype = dtypes[0] if dtypes else None
-    if sources and (dtype is None or nodata is None):
+    nodata = next(iter(values), None)
+    if dtype is None or nodata is None:
         header = _header(sources[0], patch_url)
         dtype, nodata = dtype or header[0], header[1] if nodata is None else nodata
-    if dtype is None:
-        raise ValueError(f"band {name!r} is in none of the items. Leave it out of bands=.")
     overridden = request.overrides(name)
     if overridden:
         nodata = request.nodata_of(name)
     check_fits(nodata, name, dtype)
     if nodata is None:
         nodata = free_value(dtype)
-    return _Band(name, key[0], dtype, nodata, overridden)
+    return _Band(name, tuple(keys), dtype, nodata, overridden)
+
+
+def _check_one(name: str, verb: str, found: Sequence[str], why: str) -> None:
+    if len(found) > 1:
+        raise ValueError(
+            f"band {name!r} {verb} {' in some items and '.join(found)} in others; {why}. Open the "
+            "items of each kind on their own"
+            + (f", or say which holds: nodata={{{name!r}: ...}}." if "nodata" in verb else ".")
+        )
+
+
+def _lacking(band: _Band, images: int) -> list[int]:
+    return [place for place in range(images) if place not in band.places]
 
 
 def _header(source: Any, patch_url: Callable[[str], str] | None) -> tuple[str, Any]:
@@ -302,17 +383,6 @@ def _header(source: Any, patch_url: Callable[[str], str] | None) -> tuple[str, A
             f"{href!r}, which would, cannot be opened ({error}). Check its address (patch_url= "
             "signs or changes addresses)."
         ) from error
-
-
-def _check_assets(items: Sequence[pystac.Item], bands: Sequence[_Band], request: Request) -> None:
-    """Refuse bands that some items lack, unless they are to be masked there."""
-    holes = [
-        (band.name, place)
-        for band in bands
-        for place, item in enumerate(items)
-        if band.asset not in item.assets
-    ]
-    check_holes(holes, [f"the item {item.id!r}" for item in items], request)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -338,7 +408,8 @@ def _grid(
             )
         given: GeoBox = geobox
         return given
-    used = sorted({str(own) for item in parsed if (own := item.crs(names)) is not None})
+    shared = [name for name in names if all(_key(item, name) for item in parsed)] or None
+    used = sorted({str(own) for item in parsed if (own := item.crs(shared)) is not None})
     if crs is None and len(used) != 1:
         found = f"in several CRSs ({', '.join(used)})" if used else "without CRS (no proj:code)"
         raise ValueError(
@@ -346,15 +417,14 @@ def _grid(
             f"crs={used[0] if used else 'EPSG:32633'!r}, resolution=10 (in the unit of that CRS), "
             "or geobox=... for a whole grid."
         )
-    if bbox is not None:
-        as_geometry(tuple(bbox))
+    crs = None if crs is None else crs if crs == "utm" else as_crs(crs)
     if resolution is None and (crs is not None and str(crs) not in used):
         raise ValueError(
             f"crs={str(crs)!r} is not that of the items ({', '.join(used) or 'unknown'}), so their "
             "pixel size says nothing there. Give resolution=..., in the unit of that CRS."
         )
     grid: GeoBox | None = output_geobox(
-        parsed, names, crs=crs or used[0], resolution=resolution, bbox=bbox
+        parsed, shared, crs=crs or used[0], resolution=_size(resolution), bbox=bbox
     )
     if grid is None:
         raise ValueError(
@@ -362,6 +432,17 @@ def _grid(
             "resolution=..., in the unit of the CRS, or geobox=..."
         )
     return grid
+
+
+def _size(resolution: Any) -> Any:
+    """Understand a pixel size: a number, or (down, across)."""
+    if resolution is None or not isinstance(resolution, int | float | tuple | list):
+        return resolution
+    sizes = np.broadcast_to(np.asarray(resolution, float), 2)
+    if not (np.isfinite(sizes).all() and (sizes != 0).all()):
+        raise ValueError(f"resolution={resolution!r} is no pixel size: give a number above 0.")
+    make = needed("odc.geo", "stac", "STAC items").resyx_
+    return make(-abs(float(sizes[0])), abs(float(sizes[1])))
 
 
 def _groups(parsed: Sequence[ParsedItem], groupby: str, grid: GeoBox) -> list[list[int]]:
@@ -375,25 +456,59 @@ def _groups(parsed: Sequence[ParsedItem], groupby: str, grid: GeoBox) -> list[li
 
 
 def _alike(bands: Sequence[_Band]) -> Iterable[list[_Band]]:
-    """Put bands together that one call of odc can load: it takes one dtype and nodata."""
+    """Put bands together that one call of odc can load: it takes one dtype and nodata, and finds
+    bands in the first item."""
     alike: dict[Any, list[_Band]] = {}
     for band in bands:
-        alike.setdefault((band.dtype, str(band.nodata), band.overridden), []).append(band)
+        key = band.dtype, str(band.nodata), band.overridden, band.places
+        alike.setdefault(key, []).append(band)
     return alike.values()
 
 
-def _load(items: Sequence[pystac.Item], bands: list[_Band], load: dict[str, Any]) -> xr.Dataset:
+def _load(
+    items: Sequence[pystac.Item],
+    groups: Sequence[Sequence[int]],
+    bands: list[_Band],
+    load: dict[str, Any],
+) -> dict[str, xr.DataArray]:
+    """Load bands that are alike, masked in images in which no item has them."""
     stac = needed("odc.stac", "stac", "STAC items")
+    sample = bands[0]
+    image_of = {place: image for image, group in enumerate(groups) for place in group}
+    there = [image_of[place] for place in sample.places]
     options = {
         "bands": [band.name for band in bands],
-        "dtype": bands[0].dtype,
-        "nodata": bands[0].nodata,
+        "dtype": sample.dtype,
+        "nodata": sample.nodata,
+        "groupby": lambda _item, _parsed, index: there[index],
         **load,
     }
-    if bands[0].overridden:
+    if sample.overridden:
         options["driver"] = _trusting_driver()
-    loaded: xr.Dataset = stac.load(items, **options)
-    return loaded
+    loaded = stac.load([items[place] for place in sample.places], **options)
+    images = sorted(set(there))
+    return {
+        band.name: declare(_with_gaps(loaded[band.name], images, len(groups), band), band.nodata)
+        for band in bands
+    }
+
+
+def _with_gaps(band: xr.DataArray, images: list[int], count: int, about: _Band) -> xr.DataArray:
+    """Put masked images where a band has none."""
+    if len(images) == count:
+        return band.drop_vars(DIM)
+    runs, begin = [], 0
+    chunks = (1, *band.data.chunks[1:])
+    for image in range(count):
+        if image in images:
+            runs.append(band.data[begin : begin + 1])
+            begin += 1
+        else:
+            shape = (1, *band.shape[1:])
+            runs.append(da.full(shape, about.nodata, dtype=band.dtype, chunks=chunks))
+    full = xr.DataArray(da.concatenate(runs), band.drop_vars(DIM).coords, band.dims)
+    full.attrs, full.encoding = band.attrs, band.encoding
+    return full
 
 
 def _trusting_driver() -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -14,8 +14,9 @@ from zarr.abc.store import Store
 from qmosaic.assembly import Missing, Nodata, make_request
 from qmosaic.collection import check_choice
 from qmosaic.from_arrays import open_netcdf, open_zarr
-from qmosaic.from_geotiff import Time, open_geotiffs
+from qmosaic.from_geotiff import open_geotiffs
 from qmosaic.from_stac import open_stac
+from qmosaic.geotiff_files import Time
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -37,7 +38,7 @@ SUFFIXES: dict[str, Format] = {
 
 OWN: dict[Format, set[str]] = {
     "zarr": {"group", "storage_options"},
-    "netcdf": set(),
+    "netcdf": {"group"},
     "stac": {"groupby", "crs", "resolution", "bbox", "geobox", "resampling"},
     "geotiff": {"geobox", "resampling", "time", "pattern"},
 }
@@ -98,11 +99,13 @@ def open_collection(
     crs : any CRS, optional
         STAC: the CRS of the grid; by default that of the items, if they have one.
     resolution : float or (float, float), optional
-        STAC: the pixel size, in the unit of `crs`; by default that of the items' finest band.
+        STAC: the pixel size (down, across), in the unit of `crs`; by default that of the
+        items' finest band.
     bbox : (west, south, east, north), optional
-        STAC: what to open, in degrees.
+        STAC: what to open, in degrees; items that do not touch it are left out.
     geobox : odc.geo GeoBox, or Dataset or DataArray on a grid, optional
-        STAC and GeoTIFF: the whole grid; for GeoTIFFs by default that of the first image.
+        STAC and GeoTIFF: the whole grid; for GeoTIFFs by default that of the first
+        image, of its finest band.
     resampling : str or mapping of band to str, optional
         STAC and GeoTIFF: "nearest", "bilinear", "cubic", "average" ...; in a mapping ``"*"`` stands
         for all other bands. Nearest by default; GeoTIFFs on different grids are refused without it.
@@ -115,7 +118,7 @@ def open_collection(
         that they share), with groups named ``time``, ``band`` (one file an image and band) and
         ``id`` (what tells images of one time apart).
     group : str, optional
-        Zarr: the group in the store.
+        Zarr and NetCDF: the group in the store or file.
     storage_options : mapping, optional
         Zarr: for URLs, what `fsspec` needs.
     **options
@@ -231,6 +234,9 @@ def _look(source: Any, format: Format | None) -> tuple[Format, Any]:
         )
     if isinstance(source, os.PathLike):
         source = os.fspath(source)
+    if isinstance(source, Iterable) and not isinstance(source, str | Mapping | Sequence | Store):
+        known = _is_store(source) or _is_stac(source)
+        source = source if known else list(source)
     if isinstance(source, str):
         return _look_at_path(source, format)
     if format == "zarr" or (format is None and _is_store(source)):
@@ -267,7 +273,9 @@ def _is_stac(source: Any) -> bool:
 
 
 def _look_at_path(path: str, format: Format | None) -> tuple[Format, Any]:
-    if "://" not in path:
+    if not path:
+        raise FileNotFoundError("the source is an empty text; give a path or a URL.")
+    if "://" not in path and not path.startswith("/vsi"):
         path = str(Path(path).expanduser())
         if glob.has_magic(path) and not os.path.exists(path):
             return _look_at_paths(_expanded(path), format)
@@ -325,11 +333,6 @@ def _look_at_paths(paths: list[str], format: Format | None) -> tuple[Format, Any
             "(.tif, .nc), or say format=..."
         )
     kind = kinds.pop()
-    if kind == "stac":
-        raise ValueError(
-            "several files of STAC items were given; read them and join their items in one list: "
-            "[pystac.Item.from_file(path) for path in paths]."
-        )
     if kind == "zarr":
         if len(paths) > 1:
             raise ValueError(

@@ -275,12 +275,11 @@ def test_where_no_image_lies_is_masked_even_if_nothing_declares_it(tmp_path: Pat
 
 
 def test_files_that_declare_different_nodata(tmp_path: Path) -> None:
-    """A collection has one nodata a band: the first file's; others are brought to it."""
+    """A collection has one nodata a band: which, only the user can say."""
     write_tif(tmp_path / "20200701.tif", np.uint8([[0, 7, 255]]), nodata=0, names=["red"])
     write_tif(tmp_path / "20200702.tif", np.uint8([[0, 7, 255]]), nodata=255, names=["red"])
-    opened = qm.open_collection(tmp_path)
-    assert opened["red"].attrs["_FillValue"] == 0
-    np.testing.assert_array_equal(opened["red"].values[:, 0], [[0, 7, 255], [0, 7, 0]])
+    with pytest.raises(ValueError, match=r"nodata 0.0 in .* and 255.0 in .*nodata=\{'red'"):
+        qm.open_collection(tmp_path)
     told = qm.open_collection(tmp_path, nodata={"red": 7})
     np.testing.assert_array_equal(told["red"].values[:, 0], [[0, 7, 255], [0, 7, 255]])
     assert told["red"].attrs["_FillValue"] == 7
@@ -320,7 +319,9 @@ def test_a_band_that_some_images_lack(tmp_path: Path) -> None:
         for band in bands:
             write_tif(tmp_path / f"S2_2020070{day + 1}_{band}.tif", np.ones((16, 16), "uint16"))
     pattern = r"_(?P<band>B\d\d)\.tif"
-    with pytest.raises(ValueError, match=r"'B03' is missing in 'S2_20200702'.*missing='mask'"):
+    with pytest.raises(
+        ValueError, match=r"'B03' is missing in the image 'S2_20200702'.*missing='mask'"
+    ):
         qm.open_collection(tmp_path, pattern=pattern)
     opened = qm.open_collection(tmp_path, pattern=pattern, missing="mask")
     assert opened["B03"].dtype == "uint16"

@@ -30,6 +30,7 @@ ROOMS = [
     "from_arrays",
     "from_geotiff",
     "from_stac",
+    "geotiff_files",
     "odc_driver",
     "assembly",
     "samples",
