@@ -215,7 +215,7 @@ class _Reader:
                 band = opened[key].isel(band=number, drop=True)
                 bands[name] = _plain(band, self.nodata[name])
         if not bands:  # an image that has none of them: its place on the grid alone
-            empty = da.zeros(self.grid.shape, "uint8")
+            empty = da.zeros(tuple(self.grid.shape), dtype="uint8")
             bands[""] = xr.DataArray(empty, dims=self.grid.dimensions)
         outline = footprints([_hull(image)])
         about = {"long_name": "outline of the image, WKT", "crs": "EPSG:4326"}

@@ -220,6 +220,8 @@ def _item(feature: Mapping[str, Any]) -> Any:
     pystac = needed("pystac", "stac", "STAC items")
     try:
         item = pystac.Item.from_dict(dict(feature), preserve_dict=True)
+        if not item.id:
+            raise KeyError("id")
     except (pystac.STACError, KeyError, TypeError) as error:
         raise ValueError(
             f"the feature {feature.get('id')!r} is no STAC item ({error}). An item needs an id, a "

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import shapely
 import xarray as xr
+from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
 
 import qmosaic as qm
@@ -388,3 +389,78 @@ def test_filters_keep_the_deferred_way(tmp_path: Path, scattered: bool) -> None:
     clipped.compute()
     assert not any(key.endswith("/2/2") for key in store.chunks("red"))
     assert any(key.endswith("/0/0") for key in store.chunks("red"))
+
+
+# -- the ends of the earth and of time ---------------------------------------------------------
+
+
+def test_dates_far_away() -> None:
+    """Nanoseconds reach from 1678 to 2262 only; periods may reach farther."""
+    collection = forbidden()
+    for start, end in [
+        ("2020-07-01", "9999-12-31"),
+        ("1600-01-01", "3000-01-01"),
+        (datetime.date.min, datetime.date.max),
+    ]:
+        assert qm.filter_date(collection, start, end).sizes["time"] == 6
+
+
+def around_the_globe(longitudes: list[float]) -> xr.Dataset:
+    """A coarse map in degrees."""
+    values = np.ones((1, 3, len(longitudes)), "uint8")
+    coords = {"latitude": [60.0, 50.0, 40.0], "longitude": longitudes}
+    attrs = {"_FillValue": 0}
+    return xr.Dataset({"red": (("time", "latitude", "longitude"), values, attrs)}, coords)
+
+
+def test_grids_from_0_to_360_degrees() -> None:
+    """West of Greenwich is 340° there: it is found, and not cut off."""
+    collection = around_the_globe([float(x) for x in range(0, 360, 10)])
+    assert qm.filter_bounds(collection, (-25, 42, -10, 58)).sizes["time"] == 1
+    clipped = qm.filter_bounds(collection, (-25, 42, 25, 58), clip=True)["red"]
+    kept = clipped["longitude"].values[(clipped.values[0] > 0).any(axis=0)]
+    assert set(kept) == {0, 10, 20, 340, 350}
+
+
+@pytest.mark.parametrize(
+    ("outline", "region"),
+    [
+        (shapely.box(179, 0, 181, 1), (-180, 0, -179.2, 1)),
+        (shapely.box(-181, 0, -179, 1), (179.2, 0, 180, 1)),
+        (shapely.box(-180, 0, -179, 1), (179.5, 0, 181, 1)),
+    ],
+)
+def test_footprints_beyond_the_antimeridian(outline: Any, region: Any) -> None:
+    """A turn around the globe is no distance."""
+    assert qm.filter_bounds(with_footprints(outline.wkt), region).sizes["time"] == 1
+
+
+def test_regions_of_other_kinds() -> None:
+    """Three dimensions, features without geometry, boxes and grids of odc."""
+    collection = with_footprints(WEST, EAST)
+    high = shapely.Polygon([(7, 50, 5), (8, 50, 5), (8, 51, 5)])
+    features = [{"type": "Feature", "geometry": g} for g in (None, high.__geo_interface__)]
+    grid = GeoBox.from_bbox((7, 50, 8, 51), "EPSG:4326", resolution=0.1)
+    for region in (
+        high,
+        {"type": "FeatureCollection", "features": features},
+        grid,
+        grid.boundingbox,
+    ):
+        assert qm.filter_bounds(collection, region).sizes["time"] == 1
+    with pytest.raises(ValueError, match="is no CRS"):
+        qm.filter_bounds(collection, (7, 50, 8, 51), crs="EPSG:no")
+    with pytest.raises(ValueError, match="no WKT"):
+        qm.filter_bounds(with_footprints("POLYGON"), (7, 50, 8, 51))
+
+
+def test_what_map_images_changes_in_place_stays_with_it() -> None:
+    """The input is never modified."""
+
+    def careless(images: xr.Dataset) -> xr.Dataset:
+        images["quality"] = images["red"]
+        return images
+
+    collection = forbidden()
+    assert list(qm.map_images(collection, careless)) == ["red", "quality"]
+    assert list(collection) == ["red"]

@@ -389,3 +389,68 @@ def test_a_band_that_some_files_lack_is_masked(tmp_path: Path) -> None:
     assert (free["red"][0].values == 65535).all()
     assert free["red"].attrs["_FillValue"] == 65535
     assert list(qm.open_collection(tmp_path, bands=["quality"])) == ["quality", "dem"]
+
+
+# -- files that look as if they fitted ----------------------------------------------------------
+
+
+def grid_file(path: Path, name: str, day: int, **changes: Any) -> Path:
+    """Write a band of a day, on a grid whose coordinates and CRS can be changed."""
+    crs = changes.pop("crs", "32633")
+    coords = {"time": dates(9)[day : day + 1], "y": [35.0, 25, 15], "x": [0.0, 10, 20]} | changes
+    values = np.arange(9, dtype="int16").reshape(1, 3, 3)
+    wkt = ((), 0, {"crs_wkt": f"EPSG:{crs}", "grid_mapping_name": "transverse_mercator"})
+    data = {name: (("time", "y", "x"), values, {"grid_mapping": "crs"}), "crs": wkt}
+    xr.Dataset(data, coords).to_netcdf(path)
+    return path
+
+
+def test_bands_of_one_image_have_to_be_on_one_grid(tmp_path: Path) -> None:
+    """Files with other bands of the same times: not upside down, not beside each other."""
+    red = grid_file(tmp_path / "red.nc", "red", 0)
+    flipped = grid_file(tmp_path / "flipped.nc", "nir", 0, y=[15.0, 25, 35])
+    shifted = grid_file(tmp_path / "shifted.nc", "nir", 0, x=[1000.0, 1010, 1020])
+    zone = grid_file(tmp_path / "zone.nc", "nir", 0, crs="32632")
+    for other in (flipped, shifted, zone):
+        with pytest.raises(ValueError, match="on different grids"):
+            qm.open_collection([red, other])
+    later = grid_file(tmp_path / "later.nc", "red", 1, crs="32632")
+    with pytest.raises(ValueError, match="on different grids"):
+        qm.open_collection([red, later])
+
+
+def test_bands_with_some_times_in_common_are_not_guessed(tmp_path: Path) -> None:
+    """Which of them make an image, only the user can say."""
+    for name, days in {"red": [0, 1], "nir": [0, 1, 2]}.items():
+        xr.Dataset(
+            {name: (("time", "x"), np.ones((len(days), 2), "int16"))}, {"time": dates(3)[days]}
+        ).to_netcdf(tmp_path / f"{name}.nc")
+    for missing in ("raise", "mask"):
+        with pytest.raises(ValueError, match="2 times in common"):
+            qm.open_collection(tmp_path, missing=missing)
+
+
+def test_files_that_are_packed_differently(tmp_path: Path) -> None:
+    """Their integers cannot be compared: refused, or decoded on request."""
+    for day, (scale, offset) in enumerate([(0.1, 200.0), (0.01, 250.0)]):
+        encoding = {"scale_factor": scale, "add_offset": offset, "dtype": "int16", "_FillValue": -1}
+        xr.Dataset(
+            {"t": (("time", "x"), np.array([[280.0 + 10 * day]]))}, {"time": dates(2)[[day]]}
+        ).to_netcdf(tmp_path / f"{day}.nc", encoding={"t": encoding})
+    with pytest.raises(ValueError, match=r"packed differently.*mask_and_scale=True"):
+        qm.open_collection(tmp_path)
+    decoded = qm.open_collection(tmp_path, mask_and_scale=True)
+    np.testing.assert_allclose(decoded["t"].values, [[280], [290]])
+
+
+def test_two_values_for_nodata(tmp_path: Path) -> None:
+    """CF allows both _FillValue and missing_value; a band of integers can be masked by one."""
+    attrs = {"_FillValue": np.int16(-999), "missing_value": np.int16(9999)}
+    xr.Dataset(
+        {"t": (("time", "x"), np.int16([[5, 9999, -999]]), attrs)}, {"time": dates(1)}
+    ).to_netcdf(tmp_path / "t.nc")
+    with pytest.raises(ValueError, match=r"_FillValue = -999 and missing_value = 9999.*nodata="):
+        qm.open_collection(tmp_path / "t.nc")
+    one = qm.open_collection(tmp_path / "t.nc", nodata={"t": 9999})
+    assert one["t"].attrs["_FillValue"] == 9999
+    assert "missing_value" not in one["t"].attrs

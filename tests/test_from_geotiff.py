@@ -447,3 +447,122 @@ def test_tasks_travel_to_other_processes(tmp_path: Path) -> None:
     opened = qm.open_collection(tmp_path, resampling="nearest")
     computed = qm.quality_mosaic(opened, "rank").compute(scheduler="processes", num_workers=2)
     np.testing.assert_array_equal(computed["red"].values, best(values)["red"])
+
+
+# -- what looks as if it were something else ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "moment"),
+    [
+        # path 196, row 012 of Landsat is no year 1960
+        ("LC08_L2SP_196012_20200701_20200913_02_T1_SR_B4.tif", "2020-07-01T00:00:00"),
+        ("LC09_L2SP_193012_20220701_20220801_02_T1.tif", "2022-07-01T00:00:00"),
+        ("S1A_IW_20200701T1030_VV.tif", "2020-07-01T10:30:00"),
+        ("2020.07.01_103000.tif", "2020-07-01T10:30:00"),
+    ],
+)
+def test_dates_in_names(tmp_path: Path, name: str, moment: str) -> None:
+    """The date of the image, and neither a path nor a number."""
+    write_tif(tmp_path / name, np.ones((16, 16), "uint8"))
+    opened = qm.open_collection([tmp_path / name])
+    assert opened["time"].values[0] == np.datetime64(moment)
+
+
+@pytest.mark.parametrize(
+    "options", [{"time": lambda path: 20200701}, {"time": "clock"}, {"time": lambda path: None}]
+)
+def test_what_is_no_date(tmp_path: Path, options: Any) -> None:
+    """A number and a clock alone are refused: they would be 1970, or today."""
+    path = write_tif(tmp_path / "20200701.tif", np.ones((16, 16), "uint8"), tags={"clock": "10:15"})
+    with pytest.raises(ValueError, match="which is no time"):
+        qm.open_collection([path], **options)
+
+
+def test_the_folder_above_tells_the_date(tmp_path: Path) -> None:
+    """One image alone, its date in the name of its folder."""
+    for name in ("B02", "B03"):
+        folder = tmp_path / "S2A_32TNS_20200701_0_L2A"
+        write_tif(folder / f"{name}.tif", np.ones((16, 16), "uint8"))
+    opened = qm.open_collection(folder, pattern=r"(?P<band>B\d\d)\.tif")
+    assert list(opened) == ["B02", "B03"]
+    assert str(opened["time"].values[0])[:10] == "2020-07-01"
+
+
+def sentinel(folder: Path) -> str:
+    """Write bands of 10 and 20 m as Sentinel-2 names them; gives the pattern."""
+    for day in ("20200701T101559", "20200706T101559"):
+        for band, size, side in (("B02", "10m", 32), ("B11", "20m", 16), ("B04", "10m", 32)):
+            write_tif(
+                folder / f"T32UME_{day}_{band}_{size}.tif",
+                np.full((side, side), int(day[6:8]) + int(band[1:]), "uint16"),
+                resolution=320 / side,
+            )
+    return r"_(?P<time>\d{8}T\d{6})_(?P<band>B\w\w)_"
+
+
+def test_bands_of_several_pixel_sizes_are_one_image(tmp_path: Path) -> None:
+    """On the grid of the finest band; the others follow; none is lost."""
+    pattern = sentinel(tmp_path)
+    opened = qm.open_collection(tmp_path, pattern=pattern, resampling="nearest")
+    assert list(opened) == ["B02", "B04", "B11"]
+    assert dict(opened.sizes) == {"time": 2, "y": 32, "x": 32}
+    assert list(opened["id"].values) == ["T32UME_20200701T101559", "T32UME_20200706T101559"]
+    for band in ("B02", "B04", "B11"):
+        days = opened[band].max(("y", "x")).values
+        np.testing.assert_array_equal(days, [1 + int(band[1:]), 6 + int(band[1:])])
+
+
+def test_only_the_files_of_wanted_bands_matter(tmp_path: Path) -> None:
+    """Neither their grids nor their order do; an image without the band is said to lack it."""
+    pattern = sentinel(tmp_path)
+    opened = qm.open_collection(tmp_path, pattern=pattern, bands="B04")  # no resampling is needed
+    assert list(opened) == ["B04"]
+    coarse = qm.open_collection(tmp_path, pattern=pattern, bands="B11")
+    assert dict(coarse.sizes) == {"time": 2, "y": 16, "x": 16}
+    (tmp_path / "T32UME_20200706T101559_B04_10m.tif").unlink()
+    with pytest.raises(ValueError, match="'B04' is missing in the image 'T32UME_20200706T101559'"):
+        qm.open_collection(tmp_path, pattern=pattern, bands="B04")
+    masked = qm.open_collection(tmp_path, pattern=pattern, bands="B04", missing="mask")
+    np.testing.assert_array_equal(masked["B04"].max(("y", "x")).values, [5, 0])
+
+
+def test_arguments_that_nothing_knows(tmp_path: Path) -> None:
+    """A misspelt argument is not swallowed."""
+    path = write_tif(tmp_path / "20200701.tif", np.ones((16, 16), "uint8"), names=["red"])
+    for options, error, message in [
+        ({"chnks": {}}, TypeError, r"knows chnks=.* Did you mean chunks="),
+        ({"nodata": {"rde": 0}}, KeyError, "nodata= was given.*'rde'.*mean 'red'"),
+        ({"resampling": {"rde": "nearest"}}, KeyError, "resampling= was given.*'rde'"),
+        ({"resampling": "nearst"}, ValueError, "resampling='nearst' is not known"),
+        ({"chunks": {"time": 2}}, ValueError, "2 images in a chunk"),
+        ({"chunks": 512}, TypeError, "chunks=512 is no mapping"),
+    ]:
+        with pytest.raises(error, match=message):
+            qm.open_collection([path], **options)
+    for chunks in ("auto", {"time": 1, "y": 8, "x": 8}):
+        assert qm.open_collection([path], chunks=chunks)["red"].sizes["x"] == 16
+
+
+def test_files_that_are_packed_differently(tmp_path: Path) -> None:
+    """Their integers cannot be compared."""
+    for day, scale in enumerate((0.1, 0.01)):
+        path = write_tif(
+            tmp_path / f"2020070{day + 1}.tif", np.ones((16, 16), "int16"), names=["t"]
+        )
+        with rasterio.open(path, "r+") as file:
+            file.scales = (scale,)
+    with pytest.raises(ValueError, match="'t' is packed differently"):
+        qm.open_collection(tmp_path)
+
+
+def test_masks_in_files_are_said_not_to_be_read(tmp_path: Path) -> None:
+    """What an internal mask or an alpha band hides would count as data."""
+    path = write_tif(tmp_path / "20200701.tif", np.ones((16, 16), "uint8"), nodata=None)
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as file:
+        file.write_mask(np.eye(16, dtype=bool))
+    with pytest.warns(UserWarning, match="mask or an alpha band, which is not read") as caught:
+        qm.open_collection([path])
+    assert [Path(w.filename).name for w in caught if "alpha" in str(w.message)] == [
+        Path(__file__).name
+    ]

@@ -454,3 +454,87 @@ def test_nothing_is_changed(tmp_path: Path) -> None:
     qm.open_collection(items, nodata={"cloud": None}, groupby="solar_day")
     assert [item.to_dict() for item in items] == before
     assert isinstance(qm.open_collection(items, bands="red"), xr.Dataset)
+
+
+def test_bands_that_only_some_items_have(tmp_path: Path) -> None:
+    """Several collections, and items of which none has all bands: masked where one is missing."""
+    a, b = (Scene(tmp_path, n, f"2020-07-0{i + 1}T10:00:00Z", i).item for i, n in enumerate("ab"))
+    a.collection_id, b.collection_id = "sentinel-2-l2a", "landsat-c2-l2"
+    b.assets["thermal"] = b.assets.pop("cloud")
+    opened = qm.open_collection([a, b], missing="mask", nodata={"cloud": None, "thermal": None})
+    assert set(opened) == {"red", "cloud", "thermal"}
+    assert opened["cloud"].dtype == opened["thermal"].dtype == "uint8"
+    assert (opened["cloud"].values[1] == 255).all()
+    assert (opened["thermal"].values[0] == 255).all()
+    assert (opened["red"].values > 0).all()
+    assert "reads only what won" in str(qm.explain(qm.quality_mosaic(opened, "red")))
+
+
+def test_one_item_twice(tmp_path: Path) -> None:
+    """Two images, as it was asked for."""
+    item = Scene(tmp_path, "a", "2020-07-01T10:00:00Z", 1).item
+    assert qm.open_collection([item, item], bands="red").sizes["time"] == 2
+
+
+def test_a_box_keeps_the_items_that_touch_it(tmp_path: Path) -> None:
+    """Of others nothing would be on the map; if none is left the error says so."""
+    near = Scene(tmp_path, "near", "2020-07-01T10:00:00Z", 1).item
+    far = Scene(
+        tmp_path, "far", "2020-07-02T10:00:00Z", 2, corner=(CORNER[0] + 20_000, CORNER[1])
+    ).item
+    opened = qm.open_collection([near, far], bbox=near.bbox, bands="red")
+    assert list(opened["id"].values) == ["near"]
+    with pytest.raises(ValueError, match=r"bbox=\(0, 0, 1, 1\).* left none of 2 items"):
+        qm.open_collection([near, far], bbox=(0, 0, 1, 1), bands="red")
+
+
+def test_items_that_disagree_on_nodata(tmp_path: Path) -> None:
+    """A collection has one for all: which, only the user can say."""
+    said = {**SAID, "red": {"data_type": "uint16", "nodata": 65535}}
+    a = Scene(tmp_path, "a", "2020-07-01T10:00:00Z", 1).item
+    b = Scene(tmp_path, "b", "2020-07-02T10:00:00Z", 2, declared=said).item
+    with pytest.raises(ValueError, match=r"'red' declares nodata 0.* and 65535.*nodata=\{'red'"):
+        qm.open_collection([a, b], bands="red")
+    assert qm.open_collection([a, b], bands="red", nodata={"red": 0})["red"].dtype == "uint16"
+
+
+def test_arguments_that_nothing_knows(tmp_path: Path) -> None:
+    """A misspelt argument is not swallowed; what odc has beside a grid is told what to use."""
+    item = Scene(tmp_path, "a", "2020-07-01T10:00:00Z", 1).item
+    cases: list[tuple[dict[str, Any], type[Exception], str]] = [
+        ({"resoluton": 10}, TypeError, "Did you mean resolution="),
+        ({"like": 1}, TypeError, "knows like="),
+        ({"nodata": {"clod": None}}, KeyError, "nodata= was given.*'clod'.*mean 'cloud'"),
+        ({"resampling": {"scl": "nearest"}}, KeyError, "resampling= was given.*'scl'"),
+        ({"resampling": "nearst"}, ValueError, "'nearst' is not known"),
+        ({"resolution": 0}, ValueError, "no pixel size"),
+        ({"crs": "EPSG:0"}, ValueError, "is no CRS"),
+    ]
+    for options, error, message in cases:
+        with pytest.raises(error, match=message):
+            qm.open_collection([item], **options)
+
+
+def test_files_that_hold_no_items(tmp_path: Path) -> None:
+    """Broken JSON, items without an id or a datetime, relative addresses from nowhere."""
+    item = Scene(tmp_path, "a", "2020-07-01T10:00:00Z", 1).item
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(ValueError, match="is no JSON"):
+        qm.open_collection(tmp_path / "broken.json")
+    for key in ("id", "properties"):
+        content = item.to_dict()
+        del content[key]
+        with pytest.raises(ValueError, match="is no STAC item"):
+            qm.open_collection([content])
+    timeless = item.to_dict()
+    timeless["properties"]["datetime"] = None
+    with pytest.raises(ValueError, match="datetime"):
+        qm.open_collection([timeless])
+    relative = item.to_dict()
+    relative["assets"]["red"]["href"] = "./red.tif"
+    with pytest.raises(ValueError, match="relative address"):
+        qm.open_collection([relative])
+    listed = [item.to_dict(), Scene(tmp_path, "b", "2020-07-02T10:00:00Z", 2).item.to_dict()]
+    (tmp_path / "list.json").write_text(json.dumps(listed))
+    assert qm.open_collection([tmp_path / "list.json"], bands="red").sizes["time"] == 2
+    assert qm.open_collection((i for i in listed), bands="red").sizes["time"] == 2
