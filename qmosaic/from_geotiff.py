@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 
@@ -81,7 +80,10 @@ def open_geotiffs(
     # without a lock every read opens its file anew, and threads need not wait for each other
     options = {"lock": False, **options, "chunks": {"band": 1, **chunks}}
     reader = _Reader(grid, nodata, request, resampling, options)
-    parts = [reader.image(image) for image in images]
+    opened = {place: reader.image(image) for place, image in enumerate(images) if image.files}
+    bare = next(iter(opened.values()))
+    bare = bare.drop_vars(list(bare.data_vars))
+    parts = [opened.get(i, _with_metadata(bare, image)) for i, image in enumerate(images)]
     names = [f"the image {image.name!r}" for image in images]
     joined = join_images(parts, names, replace(request, nodata=nodata), lambda _: str(grid))
     joined.encoding = {"source": paths[0]}
@@ -214,18 +216,7 @@ class _Reader:
                     opened[key] = self._open(file, how)
                 band = opened[key].isel(band=number, drop=True)
                 bands[name] = _plain(band, self.nodata[name])
-        if not bands:  # an image that has none of them: its place on the grid alone
-            empty = da.zeros(tuple(self.grid.shape), dtype="uint8")
-            bands[""] = xr.DataArray(empty, dims=self.grid.dimensions)
-        outline = footprints([_hull(image)])
-        about = {"long_name": "outline of the image, WKT", "crs": "EPSG:4326"}
-        made = xr.Dataset(bands).expand_dims({DIM: [image.time]})
-        return made.drop_vars("", errors="ignore").assign_coords(
-            {
-                "id": (DIM, np.array([image.name], dtype=object)),
-                FOOTPRINT: (DIM, outline, about),
-            }
-        )
+        return _with_metadata(xr.Dataset(bands).expand_dims({DIM: [image.time]}), image)
 
     def _warp(self, file: File, name: str, number: int) -> dict[str, Any] | None:
         """Say how a band has to be brought onto the grid; None if it is there already."""
@@ -254,6 +245,17 @@ class _Reader:
         with rasterio.open(file.path) as source, virtual(source, **place, **warp) as warped:
             opened = rioxarray.open_rasterio(warped, **self.options)
         return opened
+
+
+def _with_metadata(images: xr.Dataset, image: Image) -> xr.Dataset:
+    about = {"long_name": "outline of the image, WKT", "crs": "EPSG:4326"}
+    return images.assign_coords(
+        {
+            DIM: [image.time],
+            "id": (DIM, np.array([image.name], dtype=object)),
+            FOOTPRINT: (DIM, footprints([_hull(image)]), about),
+        }
+    )
 
 
 def _same(a: Any, b: Any) -> bool:
