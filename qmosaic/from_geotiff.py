@@ -83,7 +83,10 @@ def open_geotiffs(
     opened = {place: reader.image(image) for place, image in enumerate(images) if image.files}
     bare = next(iter(opened.values()))
     bare = bare.drop_vars(list(bare.data_vars))
-    parts = [opened.get(i, _with_metadata(bare, image)) for i, image in enumerate(images)]
+    parts = [
+        opened[place] if place in opened else _with_metadata(bare, image)
+        for place, image in enumerate(images)
+    ]
     names = [f"the image {image.name!r}" for image in images]
     joined = join_images(parts, names, replace(request, nodata=nodata), lambda _: str(grid))
     joined.encoding = {"source": paths[0]}

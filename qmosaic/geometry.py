@@ -218,7 +218,9 @@ def projected(outline: Geometry, crs: Any) -> Geometry:
         return outline
     span = max(outline.boundingbox.span_x, outline.boundingbox.span_y)
     fine = span / SEGMENTS if span > 0 else None
-    moved: Geometry = outline.to_crs(crs, resolution=fine, wrapdateline=crs.geographic)
+    moved: Geometry = outline.to_crs(crs, resolution=fine)
+    if crs.geographic and moved.boundingbox.span_x > 180:  # it may cross the antimeridian: look
+        moved = outline.to_crs(crs, resolution=fine, wrapdateline=True)
     return moved
 
 

@@ -444,7 +444,8 @@ class _Lazy:
         return Origin(self.token, str(band.name), self.times, ", ".join(sorted(sources)))
 
     def _stack(self, band: xr.DataArray, nodata: Any = None) -> Stack:
-        variable = band.variable
+        # an index is never chunked
+        variable = band.variable.to_base_variable()
         array = variable.data
         if not isinstance(array, da.Array):
             array = variable.chunk(dict.fromkeys(variable.dims, -1) | {self.dim: 1}).data

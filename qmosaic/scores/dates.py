@@ -55,7 +55,7 @@ def target_date(times: xr.Dataset | xr.DataArray, date: Instant, *, sigma: float
     sigma = check_positive(sigma, "sigma", "target_date()")
     coordinate = _times(times, "target_date()")
     days = (coordinate.values - moment(date, "date")) / DAY
-    return coordinate.copy(data=np.exp(-((days / sigma) ** 2) / 2)).drop_attrs().rename(None)
+    return _gaussian(coordinate, days, sigma)
 
 
 def target_day_of_year(
@@ -106,7 +106,12 @@ def target_day_of_year(
     years = dates.astype("datetime64[Y]")
     targets = np.stack([_in_year(years + shift, day) for shift in (-1, 0, 1)])
     apart = np.abs((dates - targets) / DAY).min(axis=0)
-    return coordinate.copy(data=np.exp(-((apart / sigma) ** 2) / 2)).drop_attrs().rename(None)
+    return _gaussian(coordinate, apart, sigma)
+
+
+def _gaussian(coordinate: xr.DataArray, days: Any, sigma: float) -> xr.DataArray:
+    score = np.exp(-((days / sigma) ** 2) / 2)
+    return xr.DataArray(score, coordinate.coords, coordinate.dims)
 
 
 def _in_year(years: Any, day: int | str) -> Any:
