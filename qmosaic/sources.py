@@ -17,6 +17,7 @@ from qmosaic.from_arrays import open_netcdf, open_zarr
 from qmosaic.from_geotiff import open_geotiffs
 from qmosaic.from_stac import open_stac
 from qmosaic.geotiff_files import Time
+from qmosaic.optional import needed
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -209,8 +210,7 @@ def _own_arguments(found: Format, given: Mapping[str, Any]) -> dict[str, Any]:
 def _grid_of(given: Any) -> Any:
     """Take a grid from an object of xarray that lies on one."""
     if isinstance(given, xr.Dataset | xr.DataArray):
-        import odc.geo.xr  # noqa: F401  (registers .odc)
-
+        needed("odc.geo.xr", "geo", "grids")  # registers .odc
         if given.odc.geobox is None:
             raise ValueError(
                 "geobox= got an object of xarray without a CRS or regular coordinates, so it lies "

@@ -395,6 +395,9 @@ REFLECTANCE = {
         ("NDSI", -0.15 / 0.35),
         ("NBR", 0.25 / 0.55),
         ("NBR2", 0.10 / 0.40),
+        # two names that differ by their case alone
+        ("BaI", 0.08 + 0.25 - 0.40),
+        ("BAI", 1 / ((0.1 - 0.08) ** 2 + (0.06 - 0.40) ** 2)),
     ],
 )
 def test_indices_by_hand(name: str, by_hand: float) -> None:

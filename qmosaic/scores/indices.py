@@ -190,12 +190,13 @@ def _entry(name: str) -> Any:
     """Find an index in the catalogue."""
     catalogue = needed("spyndex", "scores", "spectral indices").indices
     by_lower = {str(known).lower(): known for known in catalogue}
-    found = by_lower.get(str(name).lower())
+    # two names may differ by their case alone
+    found = name if name in catalogue else by_lower.get(str(name).lower())
     if found is None:
         close = difflib.get_close_matches(str(name).lower(), list(by_lower), n=3)
         hint = f" Did you mean {', '.join(repr(by_lower[c]) for c in close)}?" if close else ""
         raise KeyError(
-            f"there is no spectral index {name!r} in spyndex's catalogue of {len(by_lower)}.{hint}"
+            f"there is no spectral index {name!r} in spyndex's catalogue of {len(list(catalogue))}.{hint}"
         )
     return catalogue[found]
 
