@@ -196,7 +196,8 @@ def _entry(name: str) -> Any:
         close = difflib.get_close_matches(str(name).lower(), list(by_lower), n=3)
         hint = f" Did you mean {', '.join(repr(by_lower[c]) for c in close)}?" if close else ""
         raise KeyError(
-            f"there is no spectral index {name!r} in spyndex's catalogue of {len(list(catalogue))}.{hint}"
+            f"there is no spectral index {name!r} among the {len(list(catalogue))} of spyndex's "
+            f"catalogue.{hint}"
         )
     return catalogue[found]
 
