@@ -322,6 +322,8 @@ def test_weighted_scores_of_images_and_pixels() -> None:
     both = qm.scores.weighted([(per_image, 1), (per_pixel, 1)])
     assert both.dims == ("time", "y", "x")
     np.testing.assert_allclose(both.values, [[[0.5, 1.0]], [[0.5, 0.5]]])
+    narrow = qm.scores.weighted([(per_image, 1), (per_pixel.astype("float32"), 1)])
+    assert narrow.dtype == "float32"  # one number an image does not double the size of the others
 
 
 ONE = xr.DataArray([1.0, 2.0], {"x": [0, 1]}, "x")

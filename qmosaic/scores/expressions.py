@@ -68,7 +68,9 @@ def of_bands(
     for band in bands:
         check_numeric(band, verb)
     check_aligned(bands, verb)
-    dtype = np.result_type(*(score_dtype(band.dtype) for band in bands))
+    # what has one number an image (a date's score) does not widen what has one a pixel
+    widest = max(band.ndim for band in bands)
+    dtype = np.result_type(*(score_dtype(band.dtype) for band in bands if band.ndim == widest))
     plain = [band.drop_attrs().drop_encoding() for band in bands]
     score: xr.DataArray = xr.apply_ufunc(
         _masked,
@@ -83,8 +85,8 @@ def of_bands(
         output_dtypes=[dtype],
         join="override",
     )
-    widest = max(bands, key=lambda band: band.ndim)
-    return score.transpose(*widest.dims, ...).rename(None)
+    first = next(band for band in bands if band.ndim == widest)
+    return score.transpose(*first.dims, ...).rename(None)
 
 
 def _masked(
