@@ -46,7 +46,10 @@ class Explanation:
         What a worker thread needs at most, on top of the bare process.
     deferred : bool
         Whether a block is one task that reads only what won. If not, blocks share costly work (a
-        rechunk, an overlap, persisted data), and everything is read.
+        rechunk, an overlap, persisted data), which is made of tasks of its own.
+    bands_deferred : bool
+        Whether of the bands that are not the quality only what won is read; so it is too where
+        blocks share the work of the quality alone.
     """
 
     images: int
@@ -57,9 +60,14 @@ class Explanation:
     written_bytes: int
     peak_bytes: int
     deferred: bool
+    bands_deferred: bool
 
     def __str__(self) -> str:
-        way = "reads only what won" if self.deferred else "reads everything: blocks share work"
+        way = "reads everything: blocks share work"
+        if self.deferred:
+            way = "reads only what won"
+        elif self.bands_deferred:
+            way = "blocks share the quality; reads of other bands only what won"
         rows = {
             "images": f"{self.images}",
             "blocks": f"{self.blocks}, {self.tasks} tasks; {way}",
@@ -148,6 +156,7 @@ def explain(
         written_bytes=sum(v.bytes for group in plan.groups for v in group.variables),
         peak_bytes=_peak(plan, reads),
         deferred=deferred,
+        bands_deferred=all(r.deferred for r in reads if not r.quality),
     )
 
 

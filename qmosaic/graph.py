@@ -1665,6 +1665,8 @@ class Reads:
         Bytes a pixel.
     held : int
         The most bytes that a task holds of what it reads, and of what that is derived from.
+    deferred : bool
+        Whether a task reads what it chooses; if not, all of the band is read.
     """
 
     quality: bool
@@ -1673,6 +1675,7 @@ class Reads:
     block: int
     itemsize: int
     held: int
+    deferred: bool
 
 
 def survey(arrays: Sequence[Any]) -> list[Reads]:
@@ -1715,7 +1718,7 @@ def _reads_of(source: DeferredChunks, quality: bool) -> Reads:
     chunk = max(1, block * itemsize * max(source.time_chunks, default=1))
     at_once = max(READ_TOGETHER // chunk, in_flight(chunk)) * chunk
     held = int(at_once * (2 + STEP * min(4, _steps(source))))
-    return Reads(quality, images, images * pixels * itemsize, block, itemsize, held)
+    return Reads(quality, images, images * pixels * itemsize, block, itemsize, held, True)
 
 
 def _steps(source: DeferredChunks) -> int:
@@ -1740,6 +1743,6 @@ def _reads_of_trees(recipes: Recipes) -> list[Reads]:
             images = given[1] if quality else images
             sizes[_layer_of(key), quality].append(given[7])
     return [
-        Reads(quality, images, sum(found), 0, 1, 4 * max(found))
+        Reads(quality, images, sum(found), 0, 1, 4 * max(found), False)
         for (_, quality), found in sizes.items()
     ]

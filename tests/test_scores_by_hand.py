@@ -553,6 +553,7 @@ def test_a_best_available_pixel_composite(tmp_path: Path) -> None:
     season = qm.scores.target_day_of_year(collection, "07-02", sigma=30)
     collection["quality"] = qm.scores.weighted([(clear, 1.0), (season, 0.1)])
     mosaic = qm.quality_mosaic(collection, "quality")
+    assert "reads of other bands only what won" in str(qm.explain(mosaic))
     counted.calls.clear()
     values = mosaic["red"].values
     assert set(np.unique(values)) == {10, 20}
