@@ -397,6 +397,8 @@ REFLECTANCE = {
         ("NDSI", -0.15 / 0.35),
         ("NBR", 0.25 / 0.55),
         ("NBR2", 0.10 / 0.40),
+        ("BSI", (0.33 - 0.45) / (0.33 + 0.45)),
+        ("kNDVI", math.tanh((0.32 / 0.48) ** 2)),
         # two names that differ by their case alone
         ("BaI", 0.08 + 0.25 - 0.40),
         ("BAI", 1 / ((0.1 - 0.08) ** 2 + (0.06 - 0.40) ** 2)),
@@ -467,7 +469,7 @@ def test_indices_of_masked_pixels() -> None:
         ({"platform": "landsat-80"}, ValueError, "'landsat-80' is not known"),
         ({"bands": {"N": "near"}}, KeyError, "N is 'near'"),
         ({"L": 1.0}, KeyError, "no constant 'L'"),
-        ({"name": "kNDVI"}, KeyError, "needs 'kNN'"),
+        ({"name": "VDDPI"}, KeyError, "needs 'VV'"),
     ],
 )
 def test_indices_that_cannot_be(options: Any, error: type[Exception], message: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -65,6 +66,13 @@ OWN_CONSTANTS: dict[str, dict[str, float]] = {"SAVI": {"L": 0.5}}
 """Where the constants of spyndex are not the customary ones: Huete (1988) takes L = 0.5."""
 
 
+OTHER_NAMES = {"bsi": "BI"}
+"""Names that people use and spyndex does not."""
+
+KERNEL = re.compile(r"k([A-Z])([A-Z])")
+"""How spyndex writes the kernel of two bands, kNR."""
+
+
 def index(
     collection: xr.Dataset,
     name: str,
@@ -94,6 +102,8 @@ def index(
     NDSI   (G − S1) / (G + S1)                            −1 to 1    Riggs et al. 1994
     NBR    (N − S2) / (N + S2)                            −1 to 1    Key & Benson
     NBR2   (S1 − S2) / (S1 + S2)                          −1 to 1    USGS
+    BSI    ((S1 + R) − (N + B)) / ((S1 + R) + (N + B))    −1 to 1    Rikimaru et al. 2002
+    kNDVI  tanh(((N − R) / (2 σ))²), σ = (N + R) / 2      0 to 0.76  Camps-Valls et al. 2021
     ====== ============================================== ========== ===========================
 
     and some 200 more: see ``spyndex.indices``. B, G, R blue, green, red; RE1 red edge, N near
@@ -191,7 +201,8 @@ def _entry(name: str) -> Any:
     catalogue = needed("spyndex", "scores", "spectral indices").indices
     by_lower = {str(known).lower(): known for known in catalogue}
     # two names may differ by their case alone
-    found = name if name in catalogue else by_lower.get(str(name).lower())
+    plain = str(name).lower()
+    found = name if name in catalogue else by_lower.get(plain, OTHER_NAMES.get(plain))
     if found is None:
         close = difflib.get_close_matches(str(name).lower(), list(by_lower), n=3)
         hint = f" Did you mean {', '.join(repr(by_lower[c]) for c in close)}?" if close else ""
@@ -205,10 +216,12 @@ def _entry(name: str) -> Any:
 def _parameters(entry: Any, given: Mapping[str, float]) -> tuple[list[str], dict[str, float]]:
     """Tell bands from constants among what a formula needs."""
     defaults = needed("spyndex", "scores", "spectral indices").constants
-    letters = [p for p in entry.bands if p in COMMON and p not in given]
+    wanted = [p for name in entry.bands for p in _bands_in(name)]
+    letters = list(dict.fromkeys(p for p in wanted if p in COMMON and p not in given))
     numbers = {}
     for parameter in entry.bands:
-        if parameter in letters:
+        kernel = KERNEL.fullmatch(parameter)
+        if parameter in letters or (kernel and set(kernel.groups()) <= set(letters)):
             continue
         value = given.get(parameter)
         if value is None and parameter in defaults:
@@ -226,6 +239,11 @@ def _parameters(entry: Any, given: Mapping[str, float]) -> tuple[list[str], dict
             f"{', '.join(sorted(numbers)) or 'none'}."
         )
     return letters, numbers
+
+
+def _bands_in(parameter: str) -> tuple[str, ...]:
+    kernel = KERNEL.fullmatch(parameter)
+    return kernel.groups() if kernel else (parameter,)
 
 
 def _find(
@@ -297,6 +315,12 @@ def _evaluate(
 
 
 def _compute(formula: str, values: dict[str, Any]) -> Any:
+    for a, b in KERNEL.findall(formula):
+        # radial basis functions; their length scale is the mean of the two bands
+        width = 0.5 * (values[a] + values[b])
+        make = needed("spyndex", "scores", "spectral indices").computeKernel
+        kernel = make("RBF", {"a": values[a], "b": values[b], "sigma": width})
+        values = {**values, f"k{a}{b}": kernel}
     return eval(_compiled(formula), {"__builtins__": {}}, values)
 
 
