@@ -13,6 +13,8 @@ inputs of a block travel as a recipe (`DeferredChunks`) that the task runs itsel
   already (persisted, Futures), running a recipe would repeat the work or fail. Such inputs stay
   ordinary dependencies: a tree over time, a few chunks to a task. `defer` decides which way it is;
   the pixels are the same.
+- What looks at neighbouring chunks (a distance to clouds) reads them itself, `map_surroundings`:
+  the chunks are read several times, and none has to wait for its neighbours.
 
 What is used of dask beyond its documented interface: ``dask.blockwise.blockwise`` and
 ``Blockwise`` (``.cull``, ``.indices``, ``.numblocks``, ``.output``, ``.output_indices``,
@@ -27,6 +29,7 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -77,6 +80,9 @@ weight."""
 
 SMALL_DATA = 2**20
 """The most bytes of data inside a graph that every worker may get a copy of."""
+
+MOST_IN_RECIPE = 200_000
+"""The most tasks that are written out in one recipe: about 50 MB, sent to each worker once."""
 
 CHUNKS_PER_TASK = 4
 PARTIALS_PER_TASK = 8
@@ -258,6 +264,8 @@ class DeferredChunks:
     map_dims: tuple[Hashable, ...]
     dtype: np.dtype[Any]
     origin: Origin = UNNAMED
+    beside: int = 0
+    """The bytes that making a chunk takes beside it, where what lies around it is looked at."""
 
     def open(
         self, block: tuple[int, ...], extra: Mapping[Key, GraphNode], *, candidates: bool = False
@@ -331,29 +339,14 @@ class BlockReader:
             walk.drop(number)
 
     def _in_turn(self, walk: Walk, chunks: list[int]) -> Iterator[Array]:
-        """Give one chunk after the other; where the source is slow, the next are read meanwhile."""
         size = self._chunk_bytes(chunks)
-        together = max(1, READ_TOGETHER // size)
-        started: deque[Future[Array]] = deque()
-        pool: ThreadPoolExecutor | None = None
-        try:
-            for number, chunk in enumerate(chunks):
-                if pool is None and together > 1 and number % together == 0:
-                    self._read_ahead(walk, number, number + together)
-                watch = _Watch()
-                array = started.popleft().result() if started else self._make(walk, number, chunk)
-                if pool is None and watch.has_waited():
-                    pool = ThreadPoolExecutor(in_flight(size))
-                if pool is not None:
-                    first = number + 1 + len(started)
-                    for n in range(first, min(number + 1 + in_flight(size), len(chunks))):
-                        started.append(pool.submit(self._make, walk, n, chunks[n]))
-                yield array
-                del array
-                walk.drop(number)
-        finally:
-            if pool is not None:
-                pool.shutdown(cancel_futures=True)
+        return in_turn(
+            walk,
+            lambda number: self._make(walk, number, chunks[number]),
+            size,
+            in_flight(max(size, self._source.beside)),
+            lambda start, stop: self._read_ahead(walk, start, stop),
+        )
 
     def _make(self, walk: Walk, number: int, chunk: int) -> Array:
         """Run the tasks behind a chunk, again where they fail."""
@@ -392,6 +385,53 @@ class BlockReader:
         largest = max((self._source.time_chunks[c] for c in chunks), default=1)
         size = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize * largest
         return max(1, size)
+
+
+def in_turn(
+    walk: Walk,
+    make: Callable[[int], Array],
+    size: int,
+    most: int,
+    read_ahead: Callable[[int, int], None],
+) -> Iterator[Array]:
+    """Give one chunk of a walk after the other; where the source is slow, the next are made
+    meanwhile.
+
+    Parameters
+    ----------
+    walk : Walk
+        What makes the chunks.
+    make : callable
+        Makes the one with a number.
+    size : int
+        The bytes of a chunk.
+    most : int
+        How many may be made at the same time.
+    read_ahead : callable
+        Reads what some chunks need in as few requests as can be.
+    """
+    count = len(walk.targets)
+    together = max(1, READ_TOGETHER // size)
+    started: deque[Future[Array]] = deque()
+    pool: ThreadPoolExecutor | None = None
+    try:
+        for number in range(count):
+            if pool is None and together > 1 and number % together == 0:
+                read_ahead(number, number + together)
+            watch = _Watch()
+            array = started.popleft().result() if started else make(number)
+            if pool is None and watch.has_waited():
+                pool = ThreadPoolExecutor(most)
+            if pool is not None:
+                for n in range(number + 1 + len(started), min(number + 1 + most, count)):
+                    # what the task says about its reading holds in other threads too
+                    started.append(pool.submit(copy_context().run, make, n))
+            yield array
+            del array
+            walk.drop(number)
+    finally:
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
 
 
 class _Watch:
@@ -667,6 +707,7 @@ def defer(stack: Stack) -> Deferred | None:
         map_dims=stack.map_dims,
         dtype=stack.array.dtype,
         origin=stack.origin,
+        beside=_held_around(recipes),
     )
     token = tokenize(stack.array.name, stack.axis, stack.origin.collection)
     return Deferred("qmosaic-source-" + token, source, extra)
@@ -1526,6 +1567,188 @@ def _take_chunks(
 
 
 # ---------------------------------------------------------------------------------------------
+# Chunks with what lies around them
+# ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Around:
+    """A function of chunks and of what lies around them, which its tasks read themselves.
+
+    Attributes
+    ----------
+    recipes : Recipes
+        What makes the chunks.
+    name : str
+        Their layer.
+    chunks : tuple of tuple of int
+        Their sizes.
+    depth : dict of int to int
+        How far a task looks beyond its chunk, in pixels, by axis.
+    dtype : numpy.dtype
+        That of the chunks.
+    func : callable
+        Gets a chunk with its surroundings, gives an array of the same shape.
+    scratch : int
+        The bytes a pixel that `func` needs.
+    """
+
+    recipes: Recipes
+    name: str
+    chunks: tuple[tuple[int, ...], ...]
+    depth: Mapping[int, int]
+    dtype: np.dtype[Any]
+    func: Callable[[Array], Array]
+    scratch: int
+
+    def make(self, place: tuple[int, ...]) -> Array:
+        """Make the chunk at a place."""
+        spans = [self._span(axis, number) for axis, number in enumerate(place)]
+        own = tuple(slice(start - low, stop - low) for low, start, stop, _ in spans)
+        made: Array = self.func(self._read([(low, high) for low, _, _, high in spans]))
+        return np.ascontiguousarray(made[own])
+
+    def _span(self, axis: int, number: int) -> tuple[int, int, int, int]:
+        """Say where a chunk lies along an axis, from margin to margin."""
+        sizes = self.chunks[axis]
+        start = sum(sizes[:number])
+        stop = start + sizes[number]
+        depth = self.depth.get(axis, 0)
+        return max(0, start - depth), start, stop, min(sum(sizes), stop + depth)
+
+    def _read(self, window: Sequence[tuple[int, int]]) -> Array:
+        """Put a part of the array together from the chunks that it touches."""
+        pieces = list(
+            itertools.product(
+                *(
+                    overlaps(c, low, high)
+                    for c, (low, high) in zip(self.chunks, window, strict=True)
+                )
+            )
+        )
+        keys = [(self.name, *(number for number, _, _ in piece)) for piece in pieces]
+        walk, count, size = Walk(self.recipes, {}, keys), current().count, self.largest_chunk()
+        chunks = in_turn(
+            walk,
+            lambda number: walk.make(number, count),
+            size,
+            in_flight(size),
+            lambda start, stop: walk.read_ahead(start, stop, count),
+        )
+        values = np.empty([high - low for low, high in window], self.dtype)
+        for piece, chunk in zip(pieces, chunks, strict=True):
+            inside, target = tuple(s for _, s, _ in piece), tuple(t for _, _, t in piece)
+            values[target] = chunk[inside]
+        return values
+
+    def largest_chunk(self) -> int:
+        """Give the bytes of the largest chunk, without surroundings."""
+        pixels = int(np.prod([max(c, default=0) for c in self.chunks], dtype=np.int64))
+        return max(1, pixels * self.dtype.itemsize)
+
+    def held(self) -> int:
+        """Give the most bytes that a task holds while it makes a chunk."""
+        reach = [
+            min(sum(sizes), max(sizes) + 2 * self.depth.get(axis, 0))
+            for axis, sizes in enumerate(self.chunks)
+        ]
+        window = int(np.prod(reach, dtype=np.int64))
+        size = self.largest_chunk()
+        read = max(READ_TOGETHER // size, in_flight(size)) * size
+        return read + window * (self.dtype.itemsize + self.scratch)
+
+
+def _make_with_surroundings(place: tuple[int, ...], around: _Around) -> Array:
+    return around.make(place)
+
+
+def map_surroundings(
+    array: Any,
+    func: Callable[[Array], Array],
+    depth: Mapping[int, int],
+    dtype: Any,
+    *,
+    scratch: int = 0,
+) -> Any:
+    """Apply a function to chunks and what lies around them; of the result the chunk is kept.
+
+    What dask's ``map_overlap`` does, in a form that can be deferred: a task reads its neighbours
+    itself. So chunks are read several times (nine, where they are not larger than `depth`), and in
+    return there is one task for each, and none waits for others in memory. Where reading
+    again would repeat costly work, or chunks lie in memory, it is ``map_overlap``.
+
+    Parameters
+    ----------
+    array : dask.array.Array
+        The input.
+    func : callable
+        Gets an array, gives one of the same shape; it can be pickled.
+    depth : mapping of int to int
+        By axis, how many pixels beyond the chunk it looks; at the edge of the map there are fewer.
+    dtype : dtype
+        That of the result.
+    scratch : int, default: 0
+        Bytes a pixel that `func` needs meanwhile, for `survey`.
+
+    Returns
+    -------
+    dask.array.Array
+        In the chunks of `array`.
+    """
+    recipes = _sort(array.__dask_graph__())
+    whole = {axis for axis in range(array.ndim) if not depth.get(axis)}
+    apart = _set_apart(recipes, [(array, whole)], _columns(array, whole))
+    shared = None if apart is None else _join(*apart)
+    meta = _meta(array.ndim, dtype)
+    if shared is None:
+        margins = {axis: depth.get(axis, 0) for axis in range(array.ndim)}
+        overlapped = da.map_overlap(
+            func, array, depth=margins, boundary="none", dtype=dtype, meta=meta
+        )
+        return overlapped.rechunk(array.chunks)
+    around = _Around(shared, array.name, array.chunks, dict(depth), array.dtype, func, scratch)
+    token = tokenize(array.name, sorted(depth.items()), func, np.dtype(dtype))
+    name, source = "qmosaic-around-" + token, "qmosaic-surroundings-" + token
+    letters = tuple(range(array.ndim))
+    layer = blockwise(
+        _make_with_surroundings,
+        name,
+        letters,
+        ArrayBlockIdDep(array.chunks),
+        letters,
+        TaskRef(source),
+        None,
+        numblocks={},
+    )
+    graph = _assemble(name, layer, {source: {source: DataNode(source, around)}}, [])
+    return da.Array(graph, name, array.chunks, meta=meta)
+
+
+def _columns(array: Any, whole: set[int]) -> _Parts:
+    """Cut an array into blocks of the map, with all chunks along the other axes."""
+    counts = [range(n) for n in array.numblocks]
+
+    def keys_of(block: tuple[int, ...]) -> list[Key]:
+        places = [
+            n if a in whole else (i,) for a, (n, i) in enumerate(zip(counts, block, strict=True))
+        ]
+        return [(array.name, *place) for place in itertools.product(*places)]
+
+    blocks = [range(1) if axis in whole else n for axis, n in enumerate(counts)]
+    return _Parts(lambda: itertools.product(*blocks), keys_of)
+
+
+def _join(shared: Recipes, extra: Mapping[Any, Nodes]) -> Recipes | None:
+    """Put what each part has alone into the recipe of all; None where that is too much."""
+    if sum(map(len, extra.values())) > MOST_IN_RECIPE:
+        return None
+    tasks = dict(shared.tasks)
+    for own in extra.values():
+        tasks.update(own)
+    return Recipes(shared.symbolic, tasks)
+
+
+# ---------------------------------------------------------------------------------------------
 # Jobs: a task for each part of a mosaic, in batches
 # ---------------------------------------------------------------------------------------------
 
@@ -1718,7 +1941,15 @@ def _reads_of(source: DeferredChunks, quality: bool) -> Reads:
     chunk = max(1, block * itemsize * max(source.time_chunks, default=1))
     at_once = max(READ_TOGETHER // chunk, in_flight(chunk)) * chunk
     held = int(at_once * (2 + STEP * min(4, _steps(source))))
+    held += source.beside * in_flight(max(chunk, source.beside))
     return Reads(quality, images, images * pixels * itemsize, block, itemsize, held, True)
+
+
+def _held_around(recipes: Recipes) -> int:
+    """Give what a task holds of the surroundings of a chunk, where it looks at them."""
+    found = [n.value for n in recipes.tasks.values() if isinstance(n, DataNode)]
+    around = [value for value in found if isinstance(value, _Around)]
+    return max((a.held() + _held_around(a.recipes) for a in around), default=0)
 
 
 def _steps(source: DeferredChunks) -> int:

@@ -479,6 +479,31 @@ def test_a_chunk_that_is_corrupt_for_good(
         assert part in skipped
 
 
+def test_a_corrupt_chunk_that_a_distance_looks_at(
+    source: Path, tmp_path: Path, values: dict[str, np.ndarray]
+) -> None:
+    """Blocks that need the chunk, its own and those within reach, go without the image."""
+    corrupt(source, "quality", 2, 1, 0)
+    collection = xr.open_zarr(source, chunks={}, consolidated=False, mask_and_scale=False)
+    collection = collection.assign_coords(time=dates(collection.sizes["time"]))
+    mask = collection["quality"] == 0
+    collection["quality"] = qm.scores.distance_to(mask, max_distance=30, resolution=10)
+    mosaic = qm.quality_mosaic(collection, "quality")
+    assert qm.explain(mosaic).deferred
+    with pytest.raises(qm.ChunkReadError, match="image 2020-07-03"):
+        qm.to_zarr(mosaic, tmp_path / "out.zarr")
+    qm.to_zarr(mosaic, tmp_path / "out.zarr", mode="resume", on_error="skip")
+    intact = qm.scores.distance_to(
+        xr.DataArray(values["quality"] == 0, dims=("time", "y", "x")),
+        max_distance=30,
+        resolution=10,
+    )
+    left = values | {"quality": intact.values}
+    for y, x in ((0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)):
+        left = masked_there(left, 2, y, x)
+    same_as(tmp_path / "out.zarr", expected(left))
+
+
 @pytest.mark.parametrize("band", ["quality", "red"])
 def test_what_is_skipped_does_not_grow_with_the_shards(
     source: Path, tmp_path: Path, values: dict[str, np.ndarray], band: str

@@ -205,7 +205,11 @@ def test_distances_are_exact_across_chunk_borders(
     mask = np.random.default_rng(seed).random(shape) < share
     wanted = far(mask, *sizes, farthest)
     plain = xr.DataArray(mask, dims=("time", "y", "x")).transpose(*order)
-    for data in (plain, plain.chunk(dict(zip(("time", "y", "x"), cut, strict=True)))):
+    in_memory = plain.chunk(dict(zip(("time", "y", "x"), cut, strict=True)))
+    deferred = plain.copy(
+        data=da.from_array(CountingArray(plain.values), chunks=in_memory.data.chunks)
+    )
+    for data in (plain, in_memory, deferred):
         score = qm.scores.distance_to(data, max_distance=farthest, resolution=sizes)
         assert score.dims == order
         assert score.dtype == "float32"
@@ -483,12 +487,12 @@ def test_indices_that_cannot_be(options: Any, error: type[Exception], message: s
 # -- all of them -----------------------------------------------------------------------------------
 
 
-def lazily(dtype: str = "float32") -> xr.DataArray:
+def lazily(dtype: str = "float32", images: int = 3) -> xr.DataArray:
     """A band that must not be read."""
     pixels = da.from_array(
-        Forbidden((3, 20, 20), dtype), chunks=(1, 10, 10), meta=np.empty((0,) * 3, dtype)
+        Forbidden((images, 20, 20), dtype), chunks=(1, 10, 10), meta=np.empty((0,) * 3, dtype)
     )
-    coords = {"time": dates(3), "y": np.arange(20) * -10.0, "x": np.arange(20) * 10.0}
+    coords = {"time": dates(images), "y": np.arange(20) * -10.0, "x": np.arange(20) * 10.0}
     return xr.DataArray(pixels, coords, ("time", "y", "x"), name="band").odc.assign_crs(
         "EPSG:32633"
     )
@@ -524,6 +528,22 @@ def test_scores_are_lazy_and_travel(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MAKERS)
+def test_a_mosaic_of_a_score_carries_nothing_of_its_images(name: str) -> None:
+    """A block is one task, and the graph is as large for 40 images as for 4."""
+    sizes = {}
+    for images in (4, 40):
+        band = lazily(images=images)
+        season = qm.scores.target_day_of_year(band, "07-15", sigma=30)
+        quality = qm.scores.weighted([(MAKERS[name](band), 1.0), (season, 0.5)])
+        mosaic = qm.quality_mosaic(xr.Dataset({"quality": quality, "band": band}), "quality")
+        explained = qm.explain(mosaic)
+        assert explained.tasks == explained.blocks + 2
+        blocks = [t for k, t in dict(mosaic.__dask_graph__()).items() if isinstance(k, tuple)]
+        sizes[images] = sum(len(pickle.dumps(task)) for task in blocks)
+    assert sizes[40] == sizes[4]
+
+
+@pytest.mark.parametrize("name", MAKERS)
 def test_dask_and_numpy_give_the_same(name: str) -> None:
     """A score of numpy arrays is computed at once, to the same values."""
     pixels = np.random.default_rng(0).random((3, 20, 20)).astype("float32") * 3
@@ -535,7 +555,7 @@ def test_dask_and_numpy_give_the_same(name: str) -> None:
 
 
 def test_a_best_available_pixel_composite(tmp_path: Path) -> None:
-    """After Griffiths et al.: distance to clouds and day of year; other bands read winners only."""
+    """After Griffiths et al.: distance to clouds and day of year; reads only what won."""
     scl = np.full((3, 40, 40), 4, "uint8")
     scl[0, :, :10] = 9  # the first image has a cloud in the west, the second in the east
     scl[1, :, -10:] = 9
@@ -555,7 +575,7 @@ def test_a_best_available_pixel_composite(tmp_path: Path) -> None:
     season = qm.scores.target_day_of_year(collection, "07-02", sigma=30)
     collection["quality"] = qm.scores.weighted([(clear, 1.0), (season, 0.1)])
     mosaic = qm.quality_mosaic(collection, "quality")
-    assert "reads of other bands only what won" in str(qm.explain(mosaic))
+    assert "tasks; reads only what won" in str(qm.explain(mosaic))
     counted.calls.clear()
     values = mosaic["red"].values
     assert set(np.unique(values)) == {10, 20}

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from qmosaic.collection import declared_nodata, fits
-from qmosaic.scores.expressions import check_numeric
+from qmosaic.scores.expressions import by_chunk, check_numeric
 
 
 def classes(
@@ -178,11 +178,4 @@ def _without_masked(score: Any, values: Any, nodata: Any) -> Any:
 
 
 def _coded(band: xr.DataArray, func: Any, **arguments: Any) -> xr.DataArray:
-    score: xr.DataArray = xr.apply_ufunc(
-        func,
-        band.drop_attrs().drop_encoding(),
-        kwargs=arguments,
-        dask="parallelized",
-        output_dtypes=[np.dtype("float32")],
-    )
-    return score.rename(None)
+    return by_chunk(func, [band], np.dtype("float32"), **arguments)

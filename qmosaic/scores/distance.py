@@ -10,9 +10,14 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
+from qmosaic.graph import map_surroundings
 from qmosaic.grid import map_axes, metres_per_pixel
 from qmosaic.optional import needed
 from qmosaic.scores.expressions import check_positive
+
+SCRATCH = 48
+"""Bytes a pixel that a distance transform needs: the positions of the nearest pixels, differences,
+and their squares. Measured with tracemalloc."""
 
 
 def distance_to(
@@ -50,8 +55,10 @@ def distance_to(
 
     Notes
     -----
-    ``scipy.ndimage.distance_transform_edt``, an exact Euclidean distance. Neighbouring chunks
-    look at each other's edges, so the mask is not deferred (see `explain`): other bands still are.
+    ``scipy.ndimage.distance_transform_edt``, an exact Euclidean distance, over each chunk and what
+    lies within `max_distance` around it. A task reads that itself, so the chunks of the mask
+    are read up to nine times (more, if they are smaller than `max_distance`), and the mosaic
+    still is one task a block. Choose chunks that are larger than `max_distance`.
 
     Examples
     --------
@@ -78,15 +85,7 @@ def distance_to(
     if isinstance(data, da.Array):
         reach = {a: math.ceil(farthest / size) for a, size in zip(axes, sizes, strict=True)}
         depth = {axis: min(n, data.shape[axis]) for axis, n in reach.items()}
-        chunks = data.chunks
-        distances = da.map_overlap(
-            measure,
-            data,
-            depth=depth,
-            boundary="none",
-            dtype=np.float32,
-            meta=np.empty((0,) * data.ndim, np.float32),
-        ).rechunk(chunks)
+        distances = map_surroundings(data, measure, depth, np.float32, scratch=SCRATCH)
     else:
         distances = measure(np.asarray(data))
     result: xr.DataArray = mask.copy(data=distances).drop_attrs().drop_encoding().rename(None)

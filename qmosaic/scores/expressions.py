@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import xarray as xr
 
@@ -71,39 +73,78 @@ def of_bands(
     # what has one number an image (a date's score) does not widen what has one a pixel
     widest = max(band.ndim for band in bands)
     dtype = np.result_type(*(score_dtype(band.dtype) for band in bands if band.ndim == widest))
-    plain = [band.drop_attrs().drop_encoding() for band in bands]
-    score: xr.DataArray = xr.apply_ufunc(
+    score = by_chunk(
         _masked,
+        bands,
+        dtype,
+        func=func,
+        nodata=[declared_nodata(band) for band in bands],
+        result=dtype,
+        arguments=arguments,
+    )
+    dims = next(band.dims for band in bands if band.ndim == widest)
+    wanted = (*dims, *(d for d in score.dims if d not in dims))
+    return score if score.dims == wanted else score.transpose(*wanted)
+
+
+def by_chunk(
+    kernel: Callable[..., Any], bands: list[xr.DataArray], dtype: Any, **arguments: Any
+) -> xr.DataArray:
+    """Apply a function of numpy arrays to bands, chunk by chunk where they are lazy.
+
+    Unlike what ``apply_ufunc(dask="parallelized")`` makes, the layers are symbolic: however many
+    images there are, the tasks of a mosaic carry nothing of them.
+    """
+    plain = [band.drop_attrs().drop_encoding() for band in bands]
+    made: xr.DataArray = xr.apply_ufunc(
+        functools.partial(
+            _chunk_by_chunk, kernel=functools.partial(kernel, **arguments), dtype=dtype
+        ),
         *plain,
-        kwargs={
-            "func": func,
-            "nodata": [declared_nodata(band) for band in bands],
-            "dtype": dtype,
-            "arguments": arguments,
-        },
-        dask="parallelized",
-        output_dtypes=[dtype],
+        dask="allowed",
         join="override",
     )
-    first = next(band for band in bands if band.ndim == widest)
-    return score.transpose(*first.dims, ...).rename(None)
+    return made.rename(None)
+
+
+def _chunk_by_chunk(*arrays: Any, kernel: Callable[..., Any], dtype: Any) -> Any:
+    lazy = [array for array in arrays if isinstance(array, da.Array)]
+    if not lazy:
+        return kernel(*arrays)
+    ndim = max(np.ndim(array) for array in arrays)
+    return da.map_blocks(
+        kernel,
+        *(a if isinstance(a, da.Array) else _chunked_as(np.asarray(a), lazy) for a in arrays),
+        dtype=dtype,
+        meta=np.empty((0,) * ndim, dtype),
+    )
+
+
+def _chunked_as(array: Any, lazy: list[Any]) -> Any:
+    """Cut what lies in memory (one number an image, as a rule) as the lazy bands are cut."""
+    chunks: list[Any] = []
+    for axis in range(-array.ndim, 0):
+        size = array.shape[axis]
+        like = [a.chunks[axis] for a in lazy if -axis <= a.ndim and a.shape[axis] == size]
+        chunks.append(like[0] if like and size > 1 else (size,))
+    return da.from_array(array, chunks=tuple(chunks))
 
 
 def _masked(
-    *values: Any, func: Callable[..., Any], nodata: list[Any], dtype: Any, arguments: Any
+    *values: Any, func: Callable[..., Any], nodata: list[Any], result: Any, arguments: Any
 ) -> Any:
     """Apply `func` to floats; mask the result where one of them is masked, or it is not finite."""
     floats = []
     for array, missing in zip(values, nodata, strict=True):
-        wide = array.astype(dtype)
+        wide = array.astype(result)
         if missing is not None:
             wide[array == missing] = np.nan
         floats.append(wide)
     with np.errstate(all="ignore"):
-        result = np.asarray(func(*floats, **arguments), dtype)
-    if not np.isfinite(result).all():
-        result = np.where(np.isfinite(result), result, np.nan).astype(dtype)
-    return result
+        score = np.asarray(func(*floats, **arguments), result)
+    if not np.isfinite(score).all():
+        score = np.where(np.isfinite(score), score, np.nan).astype(result)
+    return score
 
 
 def check_aligned(bands: list[xr.DataArray], verb: str) -> None:
