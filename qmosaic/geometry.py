@@ -75,6 +75,14 @@ def as_crs(given: Any) -> CRS:
     return found
 
 
+def short_crs(crs: Any) -> str:
+    """Name a CRS in few letters: its code where it has one, else its name."""
+    if crs is None:
+        return "no CRS"
+    code = crs.to_epsg()
+    return f"EPSG:{code}" if code else str(crs.proj.name)
+
+
 def _shape(geometry: Any, geographic: bool) -> Any:
     """Give the shapely geometry, flat."""
     shapely = needed("shapely", "geo", "regions and footprints")

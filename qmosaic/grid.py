@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from qmosaic.geometry import crs_of, map_dims
+from qmosaic.geometry import crs_of, map_dims, short_crs
 
 
 def map_axes(band: xr.DataArray, verb: str) -> tuple[Hashable, Hashable]:
@@ -42,13 +42,13 @@ def metres_per_pixel(band: xr.DataArray, resolution: Any, verb: str) -> tuple[fl
         The CRS is in degrees or not declared, or coordinates are not evenly spaced.
     """
     if resolution is not None:
-        sizes = np.abs(np.broadcast_to(np.asarray(resolution, float), 2))
-        if not (np.isfinite(sizes).all() and (sizes > 0).all()):
+        sizes = np.abs(np.atleast_1d(np.asarray(resolution, float)))
+        if sizes.size > 2 or not (np.isfinite(sizes).all() and (sizes > 0).all()):
             raise ValueError(
                 f"{verb} got resolution={resolution!r}; it has to be the size of a pixel in "
                 "metres, a number above 0 or two of them (down, across)."
             )
-        return float(sizes[0]), float(sizes[1])
+        return float(sizes[0]), float(sizes[-1])
     down, across = map_axes(band, verb)
     if down not in band.coords or across not in band.coords:
         raise ValueError(
@@ -70,8 +70,8 @@ def _metres_per_unit(band: xr.DataArray, verb: str) -> float:
         ) from error
     if crs.geographic:
         raise ValueError(
-            f"{verb} needs metres, and the band is in degrees ({crs}), whose pixels differ in "
-            "size. Bring it onto a projected CRS (odc.geo's reproject, or "
+            f"{verb} needs metres, and the band is in degrees ({short_crs(crs)}), whose pixels "
+            "differ in size. Bring it onto a projected CRS (odc.geo's reproject, or "
             "open_collection(..., crs=...)), or say resolution=(down, across) in metres."
         )
     return float(crs.proj.axis_info[0].unit_conversion_factor)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import math
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -69,15 +71,21 @@ def test_bits() -> None:
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: qm.scores.classes(band([1], "uint8"), {}), ValueError, "no class"),
+        (lambda: qm.scores.classes(band([1], "uint8"), {}), ValueError, "no entry"),
+        (lambda: qm.scores.classes(band([1], "uint8"), [4, 5]), ValueError, "a list"),
+        (lambda: qm.scores.classes(band([1], "uint8"), {4: "good"}), ValueError, "'good'"),
+        (lambda: qm.scores.classes(band([1], "uint8"), {4: 1}, other=None), ValueError, "other="),
         (lambda: qm.scores.classes(band([1], "uint8"), {300: 1}), ValueError, "300"),
         (lambda: qm.scores.classes(band(["a"], "U1"), {1: 1}), TypeError, "no numbers"),
         (lambda: qm.scores.classes([1], {1: 1}), TypeError, "list"),
         (lambda: qm.scores.bits(band([1], "float32"), {1: 1}), TypeError, "has no bits"),
-        (lambda: qm.scores.bits(band([1], "uint8"), {}), ValueError, "no flag"),
+        (lambda: qm.scores.bits(band([1], "uint8"), {}), ValueError, "no entry"),
+        (lambda: qm.scores.bits(band([1], "bool"), {1: 1}), TypeError, "a score already"),
+        (lambda: qm.scores.bits(band([1], "uint8"), {3: "bad"}), ValueError, "'bad'"),
+        (lambda: qm.scores.bits(band([1], "uint8"), {(2, 3): {}}), ValueError, "no entry"),
         (lambda: qm.scores.bits(band([1], "uint8"), {8: 1}), ValueError, "bits 0 to 7"),
         (lambda: qm.scores.bits(band([1], "uint8"), {True: 1}), ValueError, "flag True"),
-        (lambda: qm.scores.bits(band([1], "uint8"), {(3, 2): {1: 1}}), ValueError, "flag"),
+        (lambda: qm.scores.bits(band([1], "uint8"), {(3, 2): {1: 1}}), ValueError, r"\(2, 3\)"),
         (lambda: qm.scores.bits(band([1], "uint8"), {(2, 3): 0.5}), ValueError, "0 to 3"),
         (lambda: qm.scores.bits(band([1], "uint8"), {(2, 3): {4: 0.5}}), ValueError, "value 4"),
     ],
@@ -249,6 +257,7 @@ def test_the_size_of_pixels_comes_from_the_grid() -> None:
         (np.zeros((2, 2), bool), {}, TypeError, "ndarray"),
         (cloudy(), {"max_distance": 0}, ValueError, "max_distance=0"),
         (cloudy(), {"resolution": -0.0}, ValueError, "resolution="),
+        (cloudy(), {"resolution": (1, 2, 3)}, ValueError, "resolution="),
         (cloudy().isel(y=0, drop=True), {"resolution": 10}, ValueError, "no map"),
     ],
 )
@@ -439,12 +448,31 @@ def test_bands_of_platforms(bands: dict[str, float], platform: str, name: str) -
     assert score.values[0] == pytest.approx(wanted, rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("platform", "least"), [("sentinel-2", 201), ("landsat-5", 181), ("landsat-9", 181)]
+)
+def test_how_many_indices_there_are(platform: str, least: int) -> None:
+    """README: over 200 for Sentinel-2 and over 180 for Landsat; the others are refused by name."""
+    spyndex = pytest.importorskip("spyndex", reason="it is in the extra [scores]")
+    numbers = "1 2 3 4 5 6 7 8 8A 9 11 12".split()
+    bands = scene({f"B{n}": 0.01 * i for i, n in enumerate(numbers, 5)})
+
+    def works(name: str) -> bool:
+        with contextlib.suppress(KeyError):
+            return qm.scores.index(bands, name, platform=platform).shape == (1,)
+        with pytest.raises(KeyError, match=re.escape(name)):
+            qm.scores.index(bands, name, platform=platform)
+        return False
+
+    assert sum(map(works, spyndex.indices)) >= least
+
+
 def test_scaling_of_integers() -> None:
-    """A ratio needs no scale; what does is refused without; an offset matters to a ratio too."""
+    """Integers need a scale; to a ratio the offset matters too, and nothing is guessed."""
     numbers = scene({"red": 800, "nir": 4000, "blue": 500}, "uint16")
-    assert qm.scores.index(numbers, "NDVI").values[0] == pytest.approx(0.32 / 0.48, rel=1e-6)
-    with pytest.raises(ValueError, match=r"meant for reflectance.*platform='sentinel-2'"):
-        qm.scores.index(numbers, "EVI")
+    for name in ("NDVI", "EVI"):
+        with pytest.raises(ValueError, match=r"nothing says how.*platform='sentinel-2'"):
+            qm.scores.index(numbers, name)
     evi = qm.scores.index(numbers, "EVI", scale=1e-4).values[0]
     assert evi == pytest.approx(0.8 / 1.505, rel=1e-6)
     # baseline 04.00: 1000 was added to every number
@@ -455,12 +483,81 @@ def test_scaling_of_integers() -> None:
     assert savi == pytest.approx(1.25 * 0.32 / (0.48 + 0.25), rel=1e-6)
 
 
+def test_the_platform_of_stac_items_is_known() -> None:
+    """Collections from STAC tell it; several are fine where they mean the same."""
+    values = {"B4": 800, "B8": 4000, "red": 10_000, "nir08": 20_000}
+    numbers = xr.Dataset(
+        {n: (("time", "x"), np.full((2, 1), v, "uint16")) for n, v in values.items()}
+    )
+    sentinel = numbers.assign_coords(platform=("time", ["sentinel-2a", "sentinel-2b sentinel-2a"]))
+    wanted = pytest.approx(0.32 / 0.48, rel=1e-6)
+    named = sentinel.drop_vars(["red", "nir08"])
+    assert qm.scores.index(named, "NDVI").values[0, 0] == wanted
+    landsat = numbers.assign_coords(platform=("time", ["landsat-5", "landsat-8"]))
+    # by hand: red 0.275 - 0.2, near infrared 0.55 - 0.2
+    ndvi = qm.scores.index(landsat, "NDVI").values[1, 0]
+    assert ndvi == pytest.approx((0.35 - 0.075) / (0.35 + 0.075), rel=1e-6)
+    mixed = numbers.assign_coords(platform=("time", ["sentinel-2a", "landsat-8"]))
+    with pytest.raises(ValueError, match="nothing says how"):
+        qm.scores.index(mixed, "NDVI")
+    with pytest.raises(KeyError, match="no band N"):
+        # band 4 is red to one of them, and near infrared to the other
+        qm.scores.index(landsat.drop_vars(["red", "nir08"]), "NDVI")
+
+
+def packed(value: float, dtype: str = "uint16", **packing: float) -> xr.DataArray:
+    return xr.DataArray(np.array([value], dtype), dims="x", attrs=packing)
+
+
+def test_declared_packing_is_undone() -> None:
+    """Integers mean what they declare; a scale that is given goes first."""
+    angle = packed(375, scale_factor=0.01)
+    assert qm.scores.view_angle(angle).values[0] == pytest.approx(0.5)
+    landsat = {"scale_factor": 2.75e-5, "add_offset": -0.2}
+    # by hand: blue 0.075, red 0.0475: HOT = 10000 (0.075 - 0.02375 - 0.08) = -287.5
+    haze = qm.scores.haze(packed(10_000, **landsat), packed(9_000, **landsat)).values[0]
+    assert haze == pytest.approx(1 / (1 + math.exp(-287.5 / 20)), rel=1e-5)
+    shifted = {"scale_factor": 1e-4, "add_offset": -0.1}
+    bands = xr.Dataset({"B4": packed(2000, **shifted), "B8": packed(4000, **shifted)})
+    assert qm.scores.index(bands, "NDVI", platform="sentinel-2").values[0] == pytest.approx(0.5)
+    assert qm.scores.normalized_difference(bands["B8"], bands["B4"]).values[0] == pytest.approx(0.5)
+    plain = {"platform": "sentinel-2", "scale": 1e-4, "offset": 0.0}
+    given = qm.scores.index(bands, "NDVI", **plain).values[0]
+    assert given == pytest.approx(1 / 3, rel=1e-6)
+    decoded = packed(375.0, "float32")
+    decoded.encoding = {"scale_factor": 0.01, "dtype": "uint16"}  # what was: no longer true
+    assert np.isnan(qm.scores.view_angle(decoded).values[0])
+    both = qm.scores.weighted([(packed(50, scale_factor=0.01), 1), (packed(1.0, "float32"), 1)])
+    assert both.values[0] == pytest.approx(0.75)
+
+
+def test_pixels_without_data_are_not_far_from_clouds() -> None:
+    """With `valid` they are no candidates, though no cloud is near."""
+    scl = xr.DataArray(np.uint8([[0, 4, 4, 9]]), dims=("y", "x"))
+    for band_ in (scl, scl.chunk(x=1)):
+        mask, valid = band_ == 9, band_ != 0
+        metres = qm.scores.distance_to(mask, max_distance=25, resolution=10, valid=valid)
+        np.testing.assert_array_equal(metres.values, [[NAN, 20, 10, 0]])
+    with pytest.raises(TypeError, match="True where there is data"):
+        qm.scores.distance_to(mask, max_distance=25, resolution=10, valid=scl)
+    with pytest.raises(ValueError, match="differ along 'x'"):
+        qm.scores.distance_to(mask, max_distance=25, resolution=10, valid=valid.isel(x=[0]))
+
+
+def test_an_array_with_bands_is_a_collection() -> None:
+    """As stackstac makes it."""
+    array = scene({"red": 0.1, "nir": 0.3}, "float32").to_dataarray("band")
+    assert qm.scores.index(array, "NDVI").values[0] == pytest.approx(0.5)
+    with pytest.raises(TypeError, match=r"index\(\) got a DataArray"):
+        qm.scores.index(array.isel(band=0, drop=True), "NDVI")
+
+
 def test_indices_of_masked_pixels() -> None:
     """Nodata, NaN and 0 / 0 are no candidates; no warning is given."""
     collection = xr.Dataset(
         {"red": band([0, 800, 0], "uint16", 9999), "nir": band([0, 9999, 500], "uint16", 9999)}
     ).chunk(x=2)
-    score = qm.scores.index(collection, "NDVI")
+    score = qm.scores.index(collection, "NDVI", scale=1e-4)
     np.testing.assert_array_equal(score.values, [NAN, NAN, 1])
 
 
@@ -472,6 +569,13 @@ def test_indices_of_masked_pixels() -> None:
         ({"platform": "spot-5"}, ValueError, "'spot-5' is not known"),
         ({"platform": "landsat-80"}, ValueError, "'landsat-80' is not known"),
         ({"bands": {"N": "near"}}, KeyError, "N is 'near'"),
+        ({"bands": {"nir": "near"}}, KeyError, "N is 'near'"),
+        ({"bands": {"near": "nir"}}, KeyError, r"the symbol of no band.*N \(nir\)"),
+        ({"name": "NDIV"}, KeyError, "Did you mean .*'NDVI'"),
+        ({"scale": 0}, ValueError, "scale=0"),
+        ({"offset": NAN}, ValueError, "offset=nan"),
+        ({"name": "SAVI", "L": "a"}, ValueError, "L='a'"),
+        ({"platform": 8}, ValueError, "8 is not known"),
         ({"L": 1.0}, KeyError, "no constant 'L'"),
         ({"name": "VDDPI"}, KeyError, "needs 'VV'"),
     ],
@@ -493,9 +597,9 @@ def lazily(dtype: str = "float32", images: int = 3) -> xr.DataArray:
         Forbidden((images, 20, 20), dtype), chunks=(1, 10, 10), meta=np.empty((0,) * 3, dtype)
     )
     coords = {"time": dates(images), "y": np.arange(20) * -10.0, "x": np.arange(20) * 10.0}
-    return xr.DataArray(pixels, coords, ("time", "y", "x"), name="band").odc.assign_crs(
-        "EPSG:32633"
-    )
+    band_ = xr.DataArray(pixels, coords, ("time", "y", "x"), name="band")
+    band_["x"].attrs["units"] = "metre"
+    return band_.odc.assign_crs("EPSG:32633")
 
 
 MAKERS = {
@@ -505,7 +609,7 @@ MAKERS = {
     "cloud_distance": qm.scores.cloud_distance,
     "view_angle": qm.scores.view_angle,
     "haze": lambda b: qm.scores.haze(b, b),
-    "index": lambda b: qm.scores.index(xr.Dataset({"red": b, "nir": b + 1}), "EVI2"),
+    "index": lambda b: qm.scores.index(xr.Dataset({"red": b, "nir": b}), "EVI2"),
     "weighted": lambda b: qm.scores.weighted([(b, 1), (b, 2)]),
     "inverse": qm.scores.inverse,
     "normalized_difference": lambda b: qm.scores.normalized_difference(b, b),
@@ -523,6 +627,8 @@ def test_scores_are_lazy_and_travel(name: str) -> None:
     assert {"time", "y", "x", "spatial_ref"} <= set(score.coords)
     assert score.attrs == {}
     assert given_band.identical(before)
+    assert score.odc.crs == "EPSG:32633"
+    assert score["x"].attrs == {"units": "metre"}
     assert score.data.name == MAKERS[name](given_band).data.name  # deterministic
     pickle.loads(pickle.dumps(score))
 

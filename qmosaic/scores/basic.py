@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from qmosaic.collection import declared_nodata
-from qmosaic.scores.expressions import score_dtype, to_nan
+from qmosaic.scores.expressions import bare, check_numeric, of_bands
 
 _WIDER: dict[str, str] = {
     "bool": "int8",
@@ -57,12 +57,8 @@ def inverse(band: xr.DataArray) -> xr.DataArray:
     >>> qm.scores.inverse(xr.DataArray(np.array([0, 1, 100], "uint8"))).values
     array([   0,   -1, -100], dtype=int16)
     """
+    check_numeric(band, "inverse()")
     dtype = band.dtype
-    if dtype.kind not in "biuf":
-        raise TypeError(
-            f"inverse() got a band of dtype {dtype}, which has no order that could be turned "
-            "round. Pass an integer, float or bool band."
-        )
     if dtype == np.uint64:
         raise TypeError(
             "inverse() got a uint64 band: no signed integer holds the negatives of all its "
@@ -75,8 +71,7 @@ def inverse(band: xr.DataArray) -> xr.DataArray:
         negative = data.map_blocks(_negative, wide, dtype=wide)
     else:
         negative = _negative(data, wide)
-    score = band.copy(data=negative).drop_attrs()
-    score.encoding = {}
+    score = bare(band).copy(data=negative)
     if nodata is not None:
         nodata = max(int(nodata), -np.iinfo(np.int64).max) if dtype.kind in "iu" else nodata
         score.attrs["_FillValue"] = score.dtype.type(-nodata)
@@ -112,9 +107,12 @@ def normalized_difference(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
     ------
     TypeError
         A band is not numeric.
+    ValueError
+        The bands are not on one grid.
 
     Notes
     -----
+    Integers that declare ``scale_factor`` and ``add_offset`` among their attributes are unpacked.
     Rouse et al. (1974), Monitoring vegetation systems in the Great Plains with ERTS. Unlike
     Earth Engine's ``normalizedDifference``, negative inputs are not masked.
 
@@ -125,13 +123,8 @@ def normalized_difference(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
     >>> qm.scores.normalized_difference(nir, red).values
     array([0.5, nan], dtype=float32)
     """
-    for band in (a, b):
-        if band.dtype.kind not in "biuf":
-            raise TypeError(
-                f"normalized_difference() got a band of dtype {band.dtype}: a difference needs "
-                "numbers. Pass integer or float bands."
-            )
-    dtype = np.result_type(score_dtype(a.dtype), score_dtype(b.dtype))
-    wide_a, wide_b = to_nan(a, dtype), to_nan(b, dtype)
-    total = wide_a + wide_b
-    return ((wide_a - wide_b) / total.where(total != 0)).drop_attrs()
+    return of_bands([a, b], _difference, "normalized_difference()")
+
+
+def _difference(a: Any, b: Any) -> Any:
+    return (a - b) / (a + b)

@@ -16,12 +16,14 @@ import xarray as xr
 
 from qmosaic.collection import check_choice
 from qmosaic.scores.expressions import (
+    check_finite,
     check_numeric,
     check_positive,
     of_band,
     of_bands,
     sigmoid,
 )
+from qmosaic.scores.reflectance import SENTINEL_2, reflectance_of
 
 Combine = Literal["sum", "product"]
 
@@ -113,7 +115,7 @@ def haze(
     *,
     threshold: float = 0.0,
     scale: float | None = None,
-    offset: float = 0.0,
+    offset: float | None = None,
 ) -> xr.DataArray:
     """Prefer pixels without haze: ``1 / (1 + exp(10 / 200 * (HOT - H)))``.
 
@@ -122,13 +124,15 @@ def haze(
     Parameters
     ----------
     blue, red : xarray.DataArray
-        Reflectance, 0 to 1; integers are multiplied by `scale`.
+        Reflectance: floats of 0 to 1 (not digital numbers as floats: all of them would be haze),
+        or integers.
     threshold : float, default: 0
         H, in units of 0.0001 reflectance: there the score is 0.5; 100 above it 0.007. At 0 begins
         what Zhu & Woodcock test for haze and thin cloud.
     scale, offset : float, optional
-        Reflectance is ``band * scale + offset``; by default 0.0001 and 0 for integers (Sentinel-2),
-        1 and 0 for floats. Landsat Collection 2: 0.0000275 and -0.2.
+        Reflectance is ``band * scale + offset``. By default, for integers, what the band declares
+        (``scale_factor``, ``add_offset``), else 0.0001 and 0 (Sentinel-2); floats are taken to be
+        reflectance. Landsat Collection 2: 0.0000275 and -0.2.
 
     Returns
     -------
@@ -156,24 +160,16 @@ def haze(
     """
     for band in (blue, red):
         check_numeric(band, "haze()")
-    if scale is not None:
-        check_positive(scale, "scale", "haze()")
-    factors = [
-        (1e-4 if band.dtype.kind in "iu" else 1.0) if scale is None else float(scale)
-        for band in (blue, red)
-    ]
     return of_bands(
         [blue, red],
         _of_hot,
         "haze()",
-        factors=factors,
-        offset=float(offset),
-        threshold=float(threshold),
+        scaling=[reflectance_of(band, SENTINEL_2, scale, offset, "haze()") for band in (blue, red)],
+        threshold=check_finite(threshold, "threshold", "haze()"),
     )
 
 
-def _of_hot(blue: Any, red: Any, *, factors: list[float], offset: float, threshold: float) -> Any:
-    blue, red = (b * factor + offset for b, factor in zip((blue, red), factors, strict=True))
+def _of_hot(blue: Any, red: Any, *, threshold: float) -> Any:
     return sigmoid(1e4 * (blue - 0.5 * red - 0.08), 10 / 200, threshold)
 
 
@@ -193,13 +189,14 @@ def weighted(
         The bands that a mapping names; also a mapping of names to scores.
     combine : {"sum", "product"}, default: "sum"
         The weighted mean ``Σ w s / Σ w``, or the product ``Π s ** w``, in which one bad score
-        spoils all.
+        spoils all; the product is for scores from 0 on.
 
     Returns
     -------
     xarray.DataArray
         In the unit of the scores (0 to 1 for those), in the shape of all of them together; lazy
-        where they are. NaN where a score that counts is masked: such a pixel is no candidate.
+        where they are; float32 where the largest of them are, for instance those of a map, else
+        float64. NaN where a score that counts is masked: such a pixel is no candidate.
 
     Raises
     ------
@@ -243,8 +240,9 @@ def _pairs(weights: Any, collection: Any) -> list[tuple[Hashable | None, xr.Data
         pairs: list[tuple[Hashable | None, xr.DataArray, float]] = []
         for pair in weights:
             if not (isinstance(pair, tuple | list) and len(pair) == 2):
+                got = "a score without weight" if isinstance(pair, xr.DataArray) else repr(pair)
                 raise TypeError(
-                    f"weighted() got {pair!r:.80} between its pairs of score and weight. Write "
+                    f"weighted() got {got} between its pairs of score and weight. Write "
                     "[(score, 1.0), (other, 0.5)], or {'name': 1.0} and the collection."
                 )
             check_numeric(pair[0], "weighted()")

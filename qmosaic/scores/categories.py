@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from qmosaic.collection import declared_nodata, fits
-from qmosaic.scores.expressions import by_chunk, check_numeric
+from qmosaic.scores.expressions import by_chunk, check_numeric, check_score
 
 
 def classes(
@@ -23,7 +23,7 @@ def classes(
         Classes, for instance Sentinel-2's SCL (4 vegetation, 5 bare soil, 6 water, 7 unclassified,
         11 snow, 3 cloud shadow, 8 to 10 cloud and cirrus, 0 no data, 1 saturated); any shape.
     scores : mapping of class to score
-        Any unit, the highest wins.
+        Any unit and range, the highest wins; kept as float32, which holds integers up to 16777216.
     other : float, default: NaN
         The score of classes that are not listed; NaN: never a candidate.
 
@@ -51,8 +51,7 @@ def classes(
     array([1. , 0.9, nan], dtype=float32)
     """
     check_numeric(band, "classes()")
-    if not scores:
-        raise ValueError("classes() got no class. Write, for instance, {4: 1.0, 5: 0.9}.")
+    _check_table(scores, "classes()", "{4: 1.0, 5: 0.9}")
     for code in scores:
         if band.dtype.kind in "iub" and not fits(code, band.dtype):
             raise ValueError(
@@ -60,8 +59,9 @@ def classes(
                 "have. Correct the class."
             )
     nodata = declared_nodata(band)
-    table = {code: float(score) for code, score in scores.items()}
-    return _coded(band, _look_up, table=table, other=float(other), nodata=nodata)
+    table = {c: check_score(s, f"the class {c!r}: score", "classes()") for c, s in scores.items()}
+    rest = check_score(other, "other", "classes()")
+    return _coded(band, _look_up, table=table, other=rest, nodata=nodata)
 
 
 def _look_up(values: Any, *, table: dict[int, float], other: float, nodata: Any) -> Any:
@@ -85,8 +85,8 @@ def bits(
         Integers whose bits are flags, such as Landsat's QA_PIXEL or Sentinel-2's QA60; any shape.
     flags : mapping
         A bit (0 is the lowest) to the score of the pixels in which it is set; or the first and
-        last bit of a field to a mapping of the field's value to its score. A score of NaN: never
-        a candidate.
+        last bit of a field to a mapping of the field's value to its score. Any unit and range,
+        kept as float32. A score of NaN: never a candidate.
     clear : float, default: 1.0
         The score of pixels to which none of the flags applies.
 
@@ -122,21 +122,37 @@ def bits(
     check_numeric(band, "bits()")
     if band.dtype.kind not in "iu":
         raise TypeError(
-            f"bits() got a band of dtype {band.dtype}, which has no bits; xarray decodes integers "
-            "with nodata to floats. Open it with mask_and_scale=False (open_collection does), or "
-            "write band.fillna(1).astype('uint16') with a value that stands for masked."
+            f"bits() got a band of dtype {band.dtype}, which has no bits; "
+            + (
+                "True and False are a score already, band.astype('float32')."
+                if band.dtype.kind == "b"
+                else "xarray decodes integers with nodata to floats. Open it with "
+                "mask_and_scale=False (open_collection does), or write "
+                "band.fillna(1).astype('uint16') with a value that stands for masked."
+            )
         )
-    if not flags:
-        raise ValueError("bits() got no flag. Write, for instance, {3: 0.0, 4: 0.2}.")
+    _check_table(flags, "bits()", "{3: 0.0, 4: 0.2}")
     fields = [_field(bit, score, band.dtype) for bit, score in flags.items()]
     # a fill of 1, QA_PIXEL's, is a flag of its own: bit 0
-    return _coded(band, _lowest, fields=fields, clear=float(clear), nodata=declared_nodata(band))
+    clear = check_score(clear, "clear", "bits()")
+    return _coded(band, _lowest, fields=fields, clear=clear, nodata=declared_nodata(band))
+
+
+def _check_table(table: Any, verb: str, example: str) -> None:
+    if not isinstance(table, Mapping) or not table:
+        got = "no entry" if isinstance(table, Mapping) else f"a {type(table).__name__}"
+        raise ValueError(
+            f"{verb} got {got}; it needs a mapping of codes to scores. Write, for instance, "
+            f"{example}."
+        )
 
 
 def _field(bit: Any, score: Any, dtype: np.dtype[Any]) -> tuple[int, int, dict[int, float]]:
     """Give a flag as the number of its first bit, its mask, and the score of each value."""
     first, last = bit if isinstance(bit, tuple) and len(bit) == 2 else (bit, bit)
     width = dtype.itemsize * 8
+    if isinstance(bit, tuple) and len(bit) == 2 and last < first:
+        raise ValueError(f"bits() got the field {bit!r}; the lower bit comes first: {bit[::-1]!r}.")
     whole = all(isinstance(b, int | np.integer) and not isinstance(b, bool) for b in (first, last))
     if not whole or not 0 <= first <= last < width:
         raise ValueError(
@@ -151,12 +167,14 @@ def _field(bit: Any, score: Any, dtype: np.dtype[Any]) -> tuple[int, int, dict[i
                 f"Write a score for each value that matters: {{{bit!r}: {{{most}: {score!r}}}}}."
             )
         score = {1: score}
+    _check_table(score, f"bits() for the field {bit!r}", f"{{{bit!r}: {{{most}: 0.0}}}}")
     for value in score:
         if not 0 <= value <= most:
             raise ValueError(
                 f"bits() got the value {value!r} for the bits {bit!r}, which can be 0 to {most}."
             )
-    return int(first), most, {int(v): float(s) for v, s in score.items()}
+    checked = {int(v): check_score(s, f"{bit!r}: score", "bits()") for v, s in score.items()}
+    return int(first), most, checked
 
 
 def _lowest(values: Any, *, fields: list[Any], clear: float, nodata: Any) -> Any:

@@ -13,7 +13,7 @@ import xarray as xr
 from qmosaic.graph import map_surroundings
 from qmosaic.grid import map_axes, metres_per_pixel
 from qmosaic.optional import needed
-from qmosaic.scores.expressions import check_positive
+from qmosaic.scores.expressions import bare, check_aligned, check_positive
 
 SCRATCH = 48
 """Bytes a pixel that a distance transform needs: the positions of the nearest pixels, differences,
@@ -24,6 +24,7 @@ def distance_to(
     mask: xr.DataArray,
     *,
     max_distance: float,
+    valid: xr.DataArray | None = None,
     resolution: float | tuple[float, float] | None = None,
 ) -> xr.DataArray:
     """Measure the distance to the nearest pixel of a mask, in the same image.
@@ -35,6 +36,9 @@ def distance_to(
     max_distance : float
         Metres up to which distances are told apart: larger ones are this. It says how far into
         its neighbours a chunk has to look, so that distances are exact across chunk borders.
+    valid : xarray.DataArray, optional
+        True where the image has data. A pixel without data is no cloud, so its distance would be
+        as good as that of a clear one: with `valid` it is NaN, and the pixel no candidate.
     resolution : float or (float, float), optional
         The size of a pixel in metres (down, across); by default from the coordinates and the CRS.
 
@@ -42,12 +46,13 @@ def distance_to(
     -------
     xarray.DataArray
         float32, metres between the centres of pixels, 0 in the mask, at most `max_distance`
-        (also in images without any True); in the shape and chunks of `mask`, lazy where that is.
+        (also in images without any True), NaN where not `valid`; in the shape and chunks of `mask`,
+        lazy where that is.
 
     Raises
     ------
     TypeError
-        The mask is not of bools.
+        `mask` or `valid` is not of bools.
     ValueError
         The size of pixels cannot be told, or `max_distance` is not above 0.
     ModuleNotFoundError
@@ -67,14 +72,9 @@ def distance_to(
     >>> qm.scores.distance_to(cloud, max_distance=25, resolution=10).values
     array([[ 0., 10., 20., 25.]], dtype=float32)
     """
-    if not isinstance(mask, xr.DataArray) or mask.dtype.kind != "b":
-        got = (
-            f"band of dtype {mask.dtype}" if isinstance(mask, xr.DataArray) else type(mask).__name__
-        )
-        raise TypeError(
-            f"distance_to() got a {got}; it needs True where there is a cloud. Write, for "
-            "instance, scl.isin([3, 8, 9, 10]), or probability > 50."
-        )
+    _check_bools(mask, "a cloud", "scl.isin([3, 8, 9, 10]), or probability > 50")
+    if valid is not None:
+        _check_bools(valid, "data", "valid=scl != 0")
     farthest = check_positive(max_distance, "max_distance", "distance_to()")
     down, across = map_axes(mask, "distance_to()")
     sizes = metres_per_pixel(mask, resolution, "distance_to()")
@@ -88,8 +88,22 @@ def distance_to(
         distances = map_surroundings(data, measure, depth, np.float32, scratch=SCRATCH)
     else:
         distances = measure(np.asarray(data))
-    result: xr.DataArray = mask.copy(data=distances).drop_attrs().drop_encoding().rename(None)
-    return result
+    result = bare(mask).copy(data=distances)
+    if valid is None:
+        return result
+    check_aligned([mask, valid], "distance_to()")
+    where: xr.DataArray = result.where(valid)
+    return where.transpose(*mask.dims)
+
+
+def _check_bools(given: Any, what: str, example: str) -> None:
+    if not isinstance(given, xr.DataArray) or given.dtype.kind != "b":
+        lazy = isinstance(given, xr.DataArray)
+        got = f"band of dtype {given.dtype}" if lazy else type(given).__name__
+        raise TypeError(
+            f"distance_to() got a {got}; it needs True where there is {what}. Write, for "
+            f"instance, {example}."
+        )
 
 
 def _distances(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dask.array as da
@@ -20,14 +20,26 @@ def score_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.result_type(dtype, np.float32) if dtype.kind != "b" else np.dtype(np.float32)
 
 
-def to_nan(band: xr.DataArray, dtype: np.dtype[Any]) -> xr.DataArray:
-    """Bring a band into a float dtype, NaN where it is masked."""
-    nodata = declared_nodata(band)
-    wide = band.astype(dtype)
-    # compared in the band's own dtype: large integers are not exact as floats
-    result = wide if nodata is None else wide.where(band != nodata)
-    result.encoding = {}
-    return result
+def bare(band: xr.DataArray) -> xr.DataArray:
+    """Leave a band its coordinates and its CRS, and nothing else that was true of its values."""
+    plain = band.copy(deep=False)
+    plain.attrs = {k: v for k, v in band.attrs.items() if k == "grid_mapping"}
+    plain.encoding = {k: v for k, v in band.encoding.items() if k == "grid_mapping"}
+    return plain.rename(None)
+
+
+def declared_packing(band: xr.DataArray) -> tuple[float, float]:
+    """Give scale and offset of a band of packed integers, (1, 0) for others.
+
+    What has been decoded declares them in its encoding, where they say nothing of its values.
+    """
+    if band.dtype.kind not in "iu":
+        return 1.0, 0.0
+    scale, offset = (
+        float(np.ravel(band.attrs.get(name, usual))[0])
+        for name, usual in (("scale_factor", 1.0), ("add_offset", 0.0))
+    )
+    return scale, offset
 
 
 def check_numeric(band: Any, verb: str) -> None:
@@ -51,7 +63,30 @@ def check_positive(value: Any, name: str, verb: str) -> float:
     except (TypeError, ValueError):
         number = np.nan
     if not (np.isfinite(number) and number > 0):
-        raise ValueError(f"{verb} got {name}={value!r}; it has to be a number above 0.")
+        raise ValueError(f"{verb} got {name}={value!r}; it has to be a finite number above 0.")
+    return number
+
+
+def check_finite(value: Any, name: str, verb: str) -> float:
+    """Refuse what is no number."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not np.isfinite(number):
+        raise ValueError(f"{verb} got {name}={value!r}; it has to be a finite number.")
+    return number
+
+
+def check_score(value: Any, name: str, verb: str) -> float:
+    """Refuse a score that is no number; NaN is one: never a candidate."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{verb} got {name}={value!r}; a score is a number, or NaN where such pixels are never "
+            "to win."
+        ) from None
     return number
 
 
@@ -64,9 +99,17 @@ def of_band(
 
 
 def of_bands(
-    bands: list[xr.DataArray], func: Callable[..., Any], verb: str, **arguments: Any
+    bands: list[xr.DataArray],
+    func: Callable[..., Any],
+    verb: str,
+    *,
+    scaling: Sequence[tuple[float, float]] | None = None,
+    **arguments: Any,
 ) -> xr.DataArray:
-    """Apply a function of float arrays to bands that lie on one grid: one task a chunk."""
+    """Apply a function of float arrays to bands that lie on one grid: one task a chunk.
+
+    Integers become ``band * scale + offset``: by `scaling`, else by what they declare.
+    """
     for band in bands:
         check_numeric(band, verb)
     check_aligned(bands, verb)
@@ -79,6 +122,7 @@ def of_bands(
         dtype,
         func=func,
         nodata=[declared_nodata(band) for band in bands],
+        scaling=[declared_packing(band) for band in bands] if scaling is None else list(scaling),
         result=dtype,
         arguments=arguments,
     )
@@ -95,16 +139,16 @@ def by_chunk(
     Unlike what ``apply_ufunc(dask="parallelized")`` makes, the layers are symbolic: however many
     images there are, the tasks of a mosaic carry nothing of them.
     """
-    plain = [band.drop_attrs().drop_encoding() for band in bands]
     made: xr.DataArray = xr.apply_ufunc(
         functools.partial(
             _chunk_by_chunk, kernel=functools.partial(kernel, **arguments), dtype=dtype
         ),
-        *plain,
+        *map(bare, bands),
         dask="allowed",
         join="override",
+        keep_attrs="override",  # those of coordinates
     )
-    return made.rename(None)
+    return made
 
 
 def _chunk_by_chunk(*arrays: Any, kernel: Callable[..., Any], dtype: Any) -> Any:
@@ -131,12 +175,19 @@ def _chunked_as(array: Any, lazy: list[Any]) -> Any:
 
 
 def _masked(
-    *values: Any, func: Callable[..., Any], nodata: list[Any], result: Any, arguments: Any
+    *values: Any,
+    func: Callable[..., Any],
+    nodata: list[Any],
+    scaling: list[tuple[float, float]],
+    result: Any,
+    arguments: Any,
 ) -> Any:
     """Apply `func` to floats; mask the result where one of them is masked, or it is not finite."""
     floats = []
-    for array, missing in zip(values, nodata, strict=True):
+    for array, missing, (scale, offset) in zip(values, nodata, scaling, strict=True):
         wide = array.astype(result)
+        if (scale, offset) != (1.0, 0.0):
+            wide = wide * result.type(scale) + result.type(offset)
         if missing is not None:
             wide[array == missing] = np.nan
         floats.append(wide)

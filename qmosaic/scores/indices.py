@@ -8,11 +8,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from qmosaic.optional import needed
-from qmosaic.scores.expressions import of_bands
+from qmosaic.scores.expressions import check_finite, of_bands
+from qmosaic.scores.reflectance import SCALING, platform_named, platforms_of, reflectance_of
 
 COMMON: dict[str, tuple[str, ...]] = {
     "A": ("coastal",),
@@ -57,14 +57,12 @@ NUMBERS: dict[str, dict[str, str]] = {
 }
 """The number of each band."""
 
-SCALING: dict[str, tuple[float, float]] = {
-    name: (1e-4, 0.0) if name == "sentinel-2" else (2.75e-5, -0.2) for name in NUMBERS
-}
-"""What turns stored integers into reflectance: scale and offset."""
-
 OWN_CONSTANTS: dict[str, dict[str, float]] = {"SAVI": {"L": 0.5}}
 """Where the constants of spyndex are not the customary ones: Huete (1988) takes L = 0.5."""
 
+
+USUAL = "NDVI EVI EVI2 SAVI GNDVI NDREI NDWI MNDWI NDMI NDSI NBR NBR2 BSI kNDVI".split()
+"""The ones that are meant first where a name is misspelt."""
 
 OTHER_NAMES = {"bsi": "BI"}
 """Names that people use and spyndex does not."""
@@ -106,26 +104,31 @@ def index(
     kNDVI  tanh(((N − R) / (2 σ))²), σ = (N + R) / 2      0 to 0.76  Camps-Valls et al. 2021
     ====== ============================================== ========== ===========================
 
-    and some 200 more: see ``spyndex.indices``. B, G, R blue, green, red; RE1 red edge, N near
+    and some 200 more: see ``spyndex.indices`` (its constants are used, but for L of SAVI, which is
+    0.5 as in Huete 1988). B, G, R blue, green, red; RE1 red edge, N near
     infrared, S1 and S2 shortwave infrared (1.6 and 2.2 µm).
 
     Parameters
     ----------
     collection : xarray.Dataset
-        Bands with reflectance: floats (0 to 1), or the integers of a product.
+        Bands with reflectance: floats (0 to 1), or the integers of a product. An array with a
+        dimension ``band`` will do too.
     name : str
         The index, upper or lower case.
     platform : str, optional
         "sentinel-2", "landsat-4", "landsat-5", "landsat-7", "landsat-8" or "landsat-9": tells which
         band is which where they have numbers ("B4", "B04", "SR_B4"), and how integers become
-        reflectance. Not needed for common names ("red", "nir") and ratios.
+        reflectance. By default what the coordinate ``platform`` says, as collections from STAC have
+        it. Not needed for floats with common names ("red", "nir").
     bands : mapping of str to str, optional
-        The names of bands that are called otherwise, for instance ``{"N": "near_infrared"}``.
+        The names of bands that are called otherwise, for instance ``{"N": "near_infrared"}``, by
+        the letters above or common names (``"nir"``).
     scale, offset : float, optional
-        Reflectance is ``band * scale + offset``. By default, for integers, those of the
-        platform: 0.0001 and 0 for Sentinel-2 Level 2A, 0.0000275 and −0.2 for Landsat
-        Collection 2 Level 2. Sentinel-2 data since processing baseline 04.00 (January 2022) need
-        ``offset=-0.1``, unless their source has removed that offset.
+        Reflectance is ``band * scale + offset``. By default, for integers, what the band declares
+        (``scale_factor``, ``add_offset``), else what is usual for the platform: 0.0001 and 0 for
+        Sentinel-2 Level 2A, 0.0000275 and −0.2 for Landsat Collection 2 Level 2. Sentinel-2 data
+        since processing baseline 04.00 (January 2022) need ``offset=-0.1``, unless their source has
+        removed that offset.
     **constants
         Other values for constants of the formula, for instance ``L=0.25``.
 
@@ -140,8 +143,10 @@ def index(
     ------
     KeyError
         There is no such index, or no band that it needs.
+    TypeError
+        It is no collection.
     ValueError
-        The platform is not known; or integers have to be scaled and nothing says how.
+        The platform is not known; or bands are integers and nothing says how they are scaled.
     ModuleNotFoundError
         ``spyndex`` is not installed (extra ``scores``).
 
@@ -157,43 +162,75 @@ def index(
     >>> qm.scores.index(collection, "NDVI", platform="sentinel-2").values
     array([0.5], dtype=float32)
     """
-    known = _platform(platform)
+    collection = _as_dataset(collection)
+    platforms = platforms_of(collection) if platform is None else [_platform(platform)]
     entry = _entry(name)
     given = {k: v for k, v in OWN_CONSTANTS.get(entry.short_name, {}).items()} | constants
     letters, numbers = _parameters(entry, given)
-    arrays = [_find(collection, letter, known, bands or {}, entry.short_name) for letter in letters]
-    scaling = [_scaling(array, known, scale, offset) for array in arrays]
-    if any(s is None for s in scaling) and not _is_ratio(entry.formula, letters, numbers):
-        integer = next(a for a, s in zip(arrays, scaling, strict=True) if s is None)
-        raise ValueError(
-            f"index() got integers ({integer.name!r} is {integer.dtype}), and {entry.short_name} = "
-            f"{entry.formula} is meant for reflectance, 0 to 1. Say platform='sentinel-2', or "
-            "scale=0.0001."
-        )
+    named = _by_letter(bands or {})
+    numbering = _one([NUMBERS[known] for known in platforms]) or {}
+    arrays = [_find(collection, letter, numbering, named, entry.short_name) for letter in letters]
+    usual = _one([SCALING[known] for known in platforms])
+    scaling = [reflectance_of(array, usual, scale, offset, "index()") for array in arrays]
+    for array, known in zip(arrays, scaling, strict=True):
+        if known is None:
+            raise ValueError(
+                f"index() got integers ({array.name!r} is {array.dtype}), and nothing says how "
+                f"they become the reflectance that {entry.short_name} = {entry.formula} is made "
+                "for. Say platform='sentinel-2' or 'landsat-8', or scale=0.0001 (and offset=...)."
+            )
     return of_bands(
         arrays,
         _evaluate,
         "index()",
+        scaling=scaling,
         formula=entry.formula,
         letters=letters,
-        scaling=[s or (1.0, 0.0) for s in scaling],
         constants=numbers,
     )
 
 
-def _platform(given: str | None) -> str | None:
-    if given is None:
-        return None
-    plain = given.lower().replace("_", "-").replace(" ", "-")
-    for name in NUMBERS:
-        if plain.startswith(name) and not plain[len(name) :][:1].isdigit():
-            return name
-        if plain.replace("-", "") == name.replace("-", ""):
-            return name
-    raise ValueError(
-        f"platform={given!r} is not known; it takes {', '.join(map(repr, NUMBERS))}. For others "
-        "name the bands: bands={'R': 'red', 'N': 'nir'}, and scale= for integers."
+def _as_dataset(collection: Any) -> xr.Dataset:
+    """Take a collection; also an array with a dimension of bands, as stackstac makes it."""
+    if isinstance(collection, xr.Dataset):
+        return collection
+    if isinstance(collection, xr.DataArray) and "band" in collection.coords:
+        array = collection.drop_vars(
+            [n for n, c in collection.coords.items() if "band" in c.dims and n != "band"]
+        )
+        bands: xr.Dataset = array.to_dataset("band")
+        return bands
+    raise TypeError(
+        f"index() got a {type(collection).__name__}; it needs a collection, an xarray.Dataset with "
+        "the bands that the index is made of."
     )
+
+
+def _one(entries: list[Any]) -> Any:
+    """Give what all entries agree on; None where they do not, or there is none."""
+    return entries[0] if entries and all(entry == entries[0] for entry in entries) else None
+
+
+def _platform(given: str) -> str:
+    found = platform_named(str(given))
+    if found is None:
+        raise ValueError(
+            f"platform={given!r} is not known; it takes {', '.join(map(repr, NUMBERS))}. For "
+            "others name the bands: bands={'R': 'red', 'N': 'nir'}, and scale= for integers."
+        )
+    return found
+
+
+def _by_letter(bands: Mapping[str, str]) -> dict[str, str]:
+    """Understand which band a name stands for: by spyndex's letters, or by common names."""
+    letters = {names[0]: letter for letter, names in COMMON.items()} | {k: k for k in COMMON}
+    for key in bands:
+        if key not in letters:
+            raise KeyError(
+                f"bands= has {key!r}, which is the symbol of no band; they are "
+                f"{', '.join(f'{k} ({v[0]})' for k, v in COMMON.items())}."
+            )
+    return {letters[key]: name for key, name in bands.items()}
 
 
 def _entry(name: str) -> Any:
@@ -204,7 +241,8 @@ def _entry(name: str) -> Any:
     plain = str(name).lower()
     found = name if name in catalogue else by_lower.get(plain, OTHER_NAMES.get(plain))
     if found is None:
-        close = difflib.get_close_matches(str(name).lower(), list(by_lower), n=3)
+        close = difflib.get_close_matches(str(name).lower(), list(by_lower), n=20)
+        close = sorted(close, key=lambda c: by_lower[c] not in USUAL)[:3]
         hint = f" Did you mean {', '.join(repr(by_lower[c]) for c in close)}?" if close else ""
         raise KeyError(
             f"there is no spectral index {name!r} among the {len(list(catalogue))} of spyndex's "
@@ -231,7 +269,7 @@ def _parameters(entry: Any, given: Mapping[str, float]) -> tuple[list[str], dict
                 f"{entry.short_name} = {entry.formula} needs {parameter!r}, which is no band of an "
                 f"optical image; such indices have to be written as an expression of bands."
             )
-        numbers[parameter] = float(value)
+        numbers[parameter] = check_finite(value, parameter, "index()")
     unknown = set(given) - set(entry.bands)
     if unknown:
         raise KeyError(
@@ -249,7 +287,7 @@ def _bands_in(parameter: str) -> tuple[str, ...]:
 def _find(
     collection: xr.Dataset,
     letter: str,
-    platform: str | None,
+    numbering: Mapping[str, str],
     bands: Mapping[str, str],
     index_name: str,
 ) -> xr.DataArray:
@@ -262,16 +300,16 @@ def _find(
             )
         return collection[bands[letter]]
     names = list(COMMON[letter])
-    if platform is not None and letter in NUMBERS[platform]:
-        number = NUMBERS[platform][letter]
-        names += [f"{prefix}{n}" for prefix in ("B", "SR_B", "b", "sr_b") for n in _written(number)]
+    if letter in numbering:
+        written = _written(numbering[letter])
+        names += [f"{prefix}{n}" for prefix in ("B", "SR_B", "b", "sr_b") for n in written]
     for name in names:
         if name in collection:
             return collection[name]
-    hint = "" if platform else " Say platform='sentinel-2' for bands that have numbers, or"
+    hint = "" if numbering else "Say platform=... for bands that have numbers ('B4'). "
     raise KeyError(
         f"index() found no band {letter} ({COMMON[letter][0]}), which {index_name} needs, among "
-        f"{', '.join(map(repr, collection.data_vars))}.{hint} Name it: bands={{{letter!r}: ...}}."
+        f"{', '.join(map(repr, collection.data_vars))}. {hint}Name it: bands={{{letter!r}: ...}}."
     )
 
 
@@ -279,39 +317,8 @@ def _written(number: str) -> list[str]:
     return [number, number.zfill(3 if number.endswith("A") else 2)]
 
 
-def _scaling(
-    band: xr.DataArray, platform: str | None, scale: float | None, offset: float | None
-) -> tuple[float, float] | None:
-    """Tell how a band becomes reflectance; None where nothing says it."""
-    if scale is not None or offset is not None:
-        usual = SCALING[platform] if platform and band.dtype.kind in "iu" else (1.0, 0.0)
-        return (
-            usual[0] if scale is None else float(scale),
-            usual[1] if offset is None else float(offset),
-        )
-    if band.dtype.kind == "f":
-        return 1.0, 0.0
-    return SCALING[platform] if platform else None
-
-
-def _is_ratio(formula: str, letters: list[str], constants: Mapping[str, float]) -> bool:
-    """Tell whether an index is the same for all bands multiplied by one number."""
-    sample = {letter: 0.1 + 0.07 * place for place, letter in enumerate(letters)}
-    values = [
-        _compute(formula, {**constants, **{k: v * factor for k, v in sample.items()}})
-        for factor in (1.0, 10_000.0)
-    ]
-    return bool(np.isclose(values[0], values[1], rtol=1e-9))
-
-
-def _evaluate(
-    *bands: Any, formula: str, letters: list[str], scaling: list[Any], constants: dict[str, float]
-) -> Any:
-    reflectance = {
-        letter: band if (scale, offset) == (1.0, 0.0) else band * scale + offset
-        for letter, band, (scale, offset) in zip(letters, bands, scaling, strict=True)
-    }
-    return _compute(formula, {**constants, **reflectance})
+def _evaluate(*bands: Any, formula: str, letters: list[str], constants: dict[str, float]) -> Any:
+    return _compute(formula, {**constants, **dict(zip(letters, bands, strict=True))})
 
 
 def _compute(formula: str, values: dict[str, Any]) -> Any:

@@ -1,0 +1,62 @@
+"""How the integers of products become reflectance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from qmosaic.scores.expressions import check_finite, check_positive, declared_packing
+
+SENTINEL_2, LANDSAT = (1e-4, 0.0), (2.75e-5, -0.2)
+
+SCALING: dict[str, tuple[float, float]] = {
+    "sentinel-2": SENTINEL_2,
+    "landsat-4": LANDSAT,
+    "landsat-5": LANDSAT,
+    "landsat-7": LANDSAT,
+    "landsat-8": LANDSAT,
+    "landsat-9": LANDSAT,
+}
+"""Scale and offset of Sentinel-2 Level 2A and Landsat Collection 2 Level 2."""
+
+
+def reflectance_of(
+    band: xr.DataArray, usual: Any, scale: float | None, offset: float | None, verb: str
+) -> Any:
+    """Tell scale and offset of a band: the user's, else its own, else the usual ones.
+
+    Floats are reflectance already, unless the user says otherwise.
+    """
+    own: Any = declared_packing(band)
+    if band.dtype.kind in "iu" and own == (1.0, 0.0):
+        own = usual
+    if scale is None and offset is None:
+        return own
+    known = own or (1.0, 0.0)
+    return (
+        known[0] if scale is None else check_positive(scale, "scale", verb),
+        known[1] if offset is None else check_finite(offset, "offset", verb),
+    )
+
+
+def platform_named(text: str) -> str | None:
+    """Recognise a platform, however it is written: "Sentinel-2B", "LANDSAT_8"."""
+    plain = text.lower().replace("_", "-").replace(" ", "-")
+    for name in SCALING:
+        if plain.startswith(name) and not plain[len(name) :][:1].isdigit():
+            return name
+        if plain.replace("-", "") == name.replace("-", ""):
+            return name
+    return None
+
+
+def platforms_of(collection: xr.Dataset) -> list[str]:
+    """Tell the platforms by the coordinate that STAC items bring; none if one is not known."""
+    if "platform" not in collection.coords:
+        return []
+    texts: Iterable[Any] = np.ravel(collection["platform"].values)
+    names = {platform_named(word) for text in texts for word in str(text).split()}
+    return [] if None in names else sorted(name for name in names if name is not None)
