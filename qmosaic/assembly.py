@@ -21,6 +21,9 @@ Missing = Literal["raise", "mask"]
 Nodata = Mapping[Any, float | int | None] | float | int | None
 
 DIM = "time"
+HEADERS_AT_ONCE = 16
+"""How many headers are read at the same time; over HTTP each of them waits for an answer."""
+
 TILE = 2048
 """Pixels along each side of a chunk, where neither the user nor the source says anything."""
 
@@ -49,17 +52,19 @@ class Request:
     def overrides(self, band: Hashable) -> bool:
         """Tell whether the nodata of a band was given."""
         if isinstance(self.nodata, Mapping):
-            return band in self.nodata
+            return band in self.nodata or "*" in self.nodata
         return self.nodata is not None
 
     def check_nodata(self, bands: Sequence[Hashable], what: str) -> None:
         """Refuse a nodata for a band that is not opened."""
         if isinstance(self.nodata, Mapping):
-            check_known(self.nodata, bands, f"nodata= was given, but {what}")
+            check_known(set(self.nodata) - {"*"}, bands, f"nodata= was given, but {what}")
 
     def nodata_of(self, band: Hashable) -> Any:
         """Give the nodata that was given for a band."""
-        return self.nodata[str(band)] if isinstance(self.nodata, Mapping) else self.nodata
+        if not isinstance(self.nodata, Mapping):
+            return self.nodata
+        return self.nodata[band] if band in self.nodata else self.nodata["*"]
 
 
 def make_request(bands: Any, chunks: Any, nodata: Any, missing: Any) -> Request:
@@ -71,6 +76,11 @@ def make_request(bands: Any, chunks: Any, nodata: Any, missing: Any) -> Request:
             f"chunks={chunks!r} is no mapping. Write chunks={{'y': 2048, 'x': 2048}}, or leave it "
             "out."
         )
+    for dim, size in (chunks or {}).items():
+        if isinstance(size, int) and size < 1 and size != -1:
+            raise ValueError(
+                f"chunks= has {dim!r}: {size!r}; a chunk has one pixel at least (-1: all of them)."
+            )
     names = None if bands is None else (bands,) if isinstance(bands, str) else tuple(bands)
     if names is not None:
         check_unique(names, "bands= names")
@@ -105,10 +115,17 @@ def check_known(asked: Iterable[Hashable] | None, known: Sequence[Hashable], wha
             )
 
 
-def check_options(options: Mapping[str, Any], known: Iterable[str], reader: str) -> None:
+def check_options(
+    options: Mapping[str, Any],
+    known: Iterable[str],
+    reader: str,
+    other_words: Mapping[str, str] | None = None,
+) -> None:
     """Refuse options that a reader does not know; GDAL's are in capitals."""
     known = list(known)
     for name in options:
+        if other_words and name in other_words:
+            raise TypeError(f"open_collection() knows no {name}=. Write {other_words[name]}.")
         if name not in known and not name.isupper():
             close = difflib.get_close_matches(name, [*known, *COMMON_OPTIONS], n=1)
             hint = f" Did you mean {close[0]}=?" if close else ""
@@ -138,7 +155,8 @@ def check_resampling(resampling: Any, bands: Sequence[str]) -> None:
         return
     by_band = resampling if isinstance(resampling, Mapping) else {"*": resampling}
     check_known(set(by_band) - {"*"}, bands, "resampling= was given, but there is")
-    methods = needed("rasterio.enums", "geotiff", "other grids").Resampling.__members__
+    supported = needed("rasterio.warp", "geotiff", "other grids").SUPPORTED_RESAMPLING
+    methods = [method.name for method in supported]
     for method in by_band.values():
         if method not in methods:
             raise ValueError(
@@ -172,7 +190,7 @@ _CODES = re.compile(r"(^|_)(qa|qc|scl|class|mask|pixel|bits?|flags?)(_|\d|$)")
 def free_value(dtype: Any) -> Any:
     """Give the value that stands for "no image here" in a band that declares no nodata."""
     dtype = np.dtype(dtype)
-    if dtype.kind in "fc":
+    if dtype.kind == "f":
         return dtype.type(np.nan)
     if dtype.kind == "u":
         return np.iinfo(dtype).max
@@ -237,6 +255,7 @@ def finish(collection: xr.Dataset, request: Request, what: str) -> xr.Dataset:
         )
     check_known(request.bands, bands, f"{what} has")
     request.check_nodata(bands, f"{what} has")
+    _check_chunks(collection, request)
     chosen = list(request.bands or bands)
     _check_one_nodata(collection, chosen, request)
     others = [n for n, v in collection.data_vars.items() if DIM not in v.dims]
@@ -246,6 +265,20 @@ def finish(collection: xr.Dataset, request: Request, what: str) -> xr.Dataset:
     for name in chosen:
         warn_of_legal_scores(name, declared_nodata(collection[name]), name in new, stacklevel=5)
     return collection
+
+
+def _check_chunks(collection: xr.Dataset, request: Request) -> None:
+    """Refuse sizes of chunks for dimensions that are not there: they would do nothing."""
+    known = {
+        *collection.dims,
+        *(("x", "y") if {"longitude", "latitude"} & set(collection.dims) else ()),
+    }
+    for dim in request.chunks or ():
+        if dim not in known:
+            raise ValueError(
+                f"chunks= has {dim!r}, which is no dimension of the collection; there are "
+                f"{', '.join(map(repr, collection.dims))}."
+            )
 
 
 def _check_one_nodata(collection: xr.Dataset, bands: Sequence[Hashable], request: Request) -> None:

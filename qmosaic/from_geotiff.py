@@ -25,7 +25,7 @@ from qmosaic.assembly import (
     settled,
     sizes_of_chunks,
 )
-from qmosaic.geometry import FOOTPRINT, footprints
+from qmosaic.geometry import FOOTPRINT, footprints, in_words
 from qmosaic.geotiff_files import File, Image, Time, find_images
 from qmosaic.optional import needed
 
@@ -121,23 +121,12 @@ def _check_grids(
         if file.grid == grid or said:
             continue
         raise ValueError(
-            f"{file.path!r} is on another grid ({_in_words(file.grid)}) than "
+            f"{file.path!r} is on another grid ({in_words(file.grid)}) than "
             + (f"{first.path!r}" if first.grid == grid else "geobox=")
-            + f" ({_in_words(grid)}). To have all files brought onto the latter, say how: "
+            + f" ({in_words(grid)}). To have all files brought onto the latter, say how: "
             "resampling='nearest' (classes, masks), 'bilinear', 'cubic', 'average', or by band "
             "{'SCL': 'nearest', '*': 'bilinear'}; for another grid add geobox=..."
         )
-
-
-def _in_words(grid: GeoBox) -> str:
-    left, bottom, right, top = grid.boundingbox.bbox
-    height, width = grid.shape
-    code = None if grid.crs is None else grid.crs.to_epsg()
-    name = f"EPSG:{code}" if code else str(grid.crs)
-    return (
-        f"{name}, {height} × {width} pixels of {abs(grid.resolution.x):g}, "
-        f"({left:g}, {bottom:g}) to ({right:g}, {top:g})"
-    )
 
 
 def _nodata(images: Sequence[Image], name: str, grid: GeoBox, request: Request) -> Any:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime
 import itertools
 import json
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import dask.array as da
@@ -15,6 +17,7 @@ import xarray as xr
 
 from qmosaic.assembly import (
     DIM,
+    HEADERS_AT_ONCE,
     TILE,
     Request,
     check_fits,
@@ -28,7 +31,16 @@ from qmosaic.assembly import (
     settled,
     sizes_of_chunks,
 )
-from qmosaic.geometry import FOOTPRINT, as_crs, as_geometry, everywhere, footprints
+from qmosaic.geometry import (
+    FOOTPRINT,
+    LON_LAT,
+    as_crs,
+    as_geometry,
+    everywhere,
+    footprints,
+    in_words,
+    projected,
+)
 from qmosaic.optional import needed
 
 if TYPE_CHECKING:
@@ -95,57 +107,108 @@ def open_stac(
     stac_cfg, patch_url, **options
         For ``odc.stac.load``.
     """
-    check_options(options, ALLOWED, "odc.stac.load as it is used here")
-    items = _in_order(items_of(source))
+    check_options(options, ALLOWED, "odc.stac.load as it is used here", OTHER_WORDS)
+    items = [_with_addresses(item) for item in _in_order(items_of(source))]
     if bbox is not None:
         items = _touching(items, bbox)
-    parsed = _parse(items, stac_cfg)
+    configs = _configs(stac_cfg, items)
+    parsed = _parse(items, configs)
     names = _names(parsed, request)
+    _check_names(names)
+    _check_addresses(items, parsed, names)
+    items = [_without_lost(item) for item in items]
     request.check_nodata(names, "the STAC items have")
     check_resampling(resampling, names)
-    bands = [_band(name, parsed, request, patch_url) for name in names]
+    bands = _bands(names, items, parsed, request, patch_url)
     check_holes(
         [(band.name, place) for band in bands for place in _lacking(band, len(items))],
         [f"the item {item.id!r}" for item in items],
         request,
     )
     grid = _grid(parsed, names, crs, resolution, bbox, geobox)
+    _check_touched(items, grid)
     groups = _groups(parsed, groupby, grid)
     load = {
         "geobox": grid,
         "resampling": resampling,
         "chunks": sizes_of_chunks(request, {"x": TILE, "y": TILE}),
-        "stac_cfg": stac_cfg,
+        "stac_cfg": _for_loading(configs),
         "patch_url": patch_url,
         **options,
     }
     loaded: dict[Any, xr.DataArray] = {}
+    telling = _telling_alike(items, parsed, names)
     for alike in _alike(bands):
-        loaded.update(_load(items, groups, alike, load))
+        loaded.update(_load(telling, groups, alike, load))
     collection = xr.Dataset({band.name: loaded[band.name] for band in bands})
-    collection = collection.assign_coords(_metadata(items, groups))
-    return finish(collection, settled(request, collection), "the STAC items")
+    known = {n: c for n, c in _metadata(items, groups).items() if n not in collection}
+    return finish(collection.assign_coords(known), settled(request, collection), "the STAC items")
 
 
 ALLOWED = ("fail_on_error", "fuse_func", "use_overviews")
 """What `odc.stac.load` can do beside what the arguments of `open_collection` say."""
 
+OTHER_WORDS = {
+    "like": "geobox=",
+    "geopolygon": "bbox=, and filter_bounds(collection, geometry, clip=True) afterwards",
+    "lon": "bbox=(west, south, east, north)",
+    "lat": "bbox=(west, south, east, north)",
+    "x": "geobox=",
+    "y": "geobox=",
+    "measurements": "bands=",
+    "product": "bands=",
+    "dtype": "nothing: dtypes are kept; .astype() afterwards",
+    "pool": "nothing: what is read is decided by dask's scheduler",
+    "anchor": "geobox=",
+    "align": "geobox=",
+    "preserve_original_order": "nothing: the order is that of time, then id",
+}
+"""What words of odc-stac are called here."""
+
+PLACES = ("time", "x", "y", "longitude", "latitude", "spatial_ref")
+"""Names that a band cannot have."""
+
 
 def _touching(items: Sequence[pystac.Item], bbox: Sequence[float]) -> list[pystac.Item]:
     """Keep the items that touch a box; of the others nothing would be on the map."""
-    region = everywhere(as_geometry(tuple(bbox)))
-    geom = needed("odc.geo.geom", "stac", "STAC items")
-    kept = [
-        item
-        for item in items
-        if item.geometry is None or geom.Geometry(item.geometry, region.crs).intersects(region)
-    ]
+    kept = _in_region(items, as_geometry(tuple(bbox)))
     if not kept:
         raise ValueError(
             f"bbox={tuple(bbox)} (west, south, east, north; degrees) left none of {len(items)} "
             "items: none of them touches it."
         )
     return kept
+
+
+def _check_touched(items: Sequence[pystac.Item], grid: GeoBox) -> None:
+    """Refuse a grid on which nothing would be."""
+    if grid.crs is not None and not _in_region(items, projected(grid.extent, LON_LAT)):
+        raise ValueError(
+            f"none of {len(items)} items touches the grid ({in_words(grid)}), so every pixel would "
+            "be masked. Check geobox= (or crs=, resolution=, bbox=): does it lie where the items "
+            f"do, for instance {items[0].id!r} with the bbox {items[0].bbox}?"
+        )
+
+
+def _in_region(items: Sequence[pystac.Item], region: Any) -> list[pystac.Item]:
+    """Choose the items whose footprint touches a region in degrees; without one they may."""
+    region = everywhere(region)
+    return [
+        item
+        for item, outline in zip(items, map(_outline, items), strict=True)
+        if outline is None or outline.intersects(region)
+    ]
+
+
+def _outline(item: pystac.Item) -> Any:
+    """Give the footprint of an item: its geometry, else its bbox; None where it has neither."""
+    geom = needed("odc.geo.geom", "stac", "STAC items")
+    if item.geometry is not None:
+        return geom.Geometry(item.geometry, LON_LAT)
+    if item.bbox is not None:
+        flat = item.bbox if len(item.bbox) == 4 else (*item.bbox[:2], *item.bbox[3:5])
+        return as_geometry(tuple(flat))
+    return None
 
 
 # ---------------------------------------------------------------------------------------------
@@ -186,14 +249,33 @@ def items_of(source: Any) -> list[pystac.Item]:
 def _read(href: str) -> Any:
     pystac = needed("pystac", "stac", "STAC items")
     try:
-        content = json.loads(pystac.StacIO.default().read_text(href))
+        text = pystac.StacIO.default().read_text(href)
+    except Exception as error:  # pystac raises Exception itself where a server says no
+        raise FileNotFoundError(
+            f"{href!r} cannot be read ({error}). Check the path or URL."
+        ) from error
+    try:
+        content = json.loads(text)
     except ValueError as error:
         raise ValueError(f"{href!r} is no JSON ({error}), so it holds no STAC items.") from error
     if isinstance(content, list):
         return [item for entry in content for item in _from_json(entry, href)]
     if content.get("type") in ("FeatureCollection", "Feature"):
+        _warn_of_pages(content, href)
         return _from_json(content, href)
     return pystac.read_file(href)
+
+
+def _warn_of_pages(content: Mapping[str, Any], href: str) -> None:
+    """Say that a search has more items than its first page."""
+    if any(link.get("rel") == "next" for link in content.get("links") or ()):
+        warnings.warn(
+            f"{href!r} is one page of a search, {len(content.get('features', ()))} items, and has "
+            "a link to the next: what follows is not opened. Let pystac_client collect all pages, "
+            "open_collection(pystac_client.Client.open(url).search(...)).",
+            UserWarning,
+            stacklevel=6,
+        )
 
 
 def _from_json(content: Mapping[str, Any], href: str | None) -> list[pystac.Item]:
@@ -222,7 +304,7 @@ def _item(feature: Mapping[str, Any]) -> Any:
         item = pystac.Item.from_dict(dict(feature), preserve_dict=True)
         if not item.id:
             raise KeyError("id")
-    except (pystac.STACError, KeyError, TypeError) as error:
+    except (pystac.STACError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"the feature {feature.get('id')!r} is no STAC item ({error}). An item needs an id, a "
             "datetime (or start_datetime and end_datetime) and assets."
@@ -253,26 +335,62 @@ def _taken(item: pystac.Item) -> datetime.datetime:
     return moment
 
 
-def _parse(items: Sequence[pystac.Item], stac_cfg: dict[str, Any] | None) -> list[ParsedItem]:
+def _parse(items: Sequence[pystac.Item], configs: Mapping[Any, _Config]) -> list[ParsedItem]:
     """Let odc read what items say of their bands."""
-    for item in items:
-        for name, asset in item.assets.items():
-            if asset.get_absolute_href() is None:
-                raise ValueError(
-                    f"the asset {name!r} of the item {item.id!r} has the relative address "
-                    f"{asset.href!r}, and the item does not say where it is itself. Open the file "
-                    "that the item is from, or write item.make_asset_hrefs_absolute()."
-                )
     parse = needed("odc.stac", "stac", "STAC items").parse_item
-    asking = _asking(stac_cfg)
+    asking = {name: _asking(config) for name, config in configs.items()}
     try:
         # each on its own: what one item says of its bands need not hold for the next
-        return [parse(item, asking) for item in items]
+        return [
+            parse(item, asking[item.collection_id], asset_absolute_paths=False) for item in items
+        ]
     except ValueError as error:
         raise ValueError(
             f"what the items say of their grids cannot be used ({error}). Correct them, or write "
             "stac_cfg={'*': {'ignore_proj': True}} and a grid: crs=, resolution=, or geobox=."
         ) from error
+
+
+def _with_addresses(item: pystac.Item) -> pystac.Item:
+    """Write out the addresses of assets that are relative to the item; the item is left alone."""
+    if all(is_absolute(asset.href) for asset in item.assets.values()):
+        return item
+    copy = item.clone()
+    for asset in copy.assets.values():
+        asset.href = asset.get_absolute_href() or asset.href
+    return copy
+
+
+def _without_lost(item: pystac.Item) -> pystac.Item:
+    """Leave out assets that cannot be found, a thumbnail for instance."""
+    lost = [name for name, asset in item.assets.items() if not is_absolute(asset.href)]
+    if not lost:
+        return item
+    copy = item.clone()
+    for name in lost:
+        del copy.assets[name]
+    return copy
+
+
+def is_absolute(href: str) -> bool:
+    """Tell whether an address says where it is on its own."""
+    absolute: bool = needed("pystac.utils", "stac", "STAC items").is_absolute_href(href)
+    return absolute or href.startswith("/vsi")
+
+
+def _check_addresses(
+    items: Sequence[pystac.Item], parsed: Sequence[ParsedItem], names: Sequence[str]
+) -> None:
+    """Refuse files that are opened and whose address is relative to nothing."""
+    for item, known in zip(items, parsed, strict=True):
+        for name in {key[0] for band in names if (key := _key(known, band))}:
+            asset = item.assets.get(name)
+            if asset is not None and not is_absolute(asset.href):
+                raise ValueError(
+                    f"the asset {name!r} of the item {item.id!r} has the relative address "
+                    f"{asset.href!r}, and the item does not say where it is itself. Open the file "
+                    "that the item is from, or write item.make_asset_hrefs_absolute()."
+                )
 
 
 # ---------------------------------------------------------------------------------------------
@@ -283,18 +401,81 @@ UNSAID = "unsaid"
 """Stands for the dtype of a band of which neither items nor configuration tell one."""
 
 
-def _asking(stac_cfg: Mapping[str, Any] | None) -> dict[str, Any]:
+_Config = dict[str, Any]
+"""What odc is told of the items of one collection."""
+
+
+def _configs(stac_cfg: _Config | None, items: Sequence[pystac.Item]) -> dict[Any, _Config]:
+    """Settle what is configured for each collection that the items are of, as odc understands it:
+    one configuration for all, or one by collection, ``"*"`` for the others."""
+    given = stac_cfg or {}
+    by_collection: dict[Any, list[pystac.Item]] = {}
+    for item in items:
+        by_collection.setdefault(item.collection_id, []).append(item)
+    configs = {}
+    for name, members in by_collection.items():
+        single = name is None or "assets" in given
+        own = given if single else {**given.get("*", {}), **given.get(name, {})}
+        aliases = {**_common_names(members), **own.get("aliases", {})}
+        shared = {k: v for k, v in given.items() if k == "with_properties"}
+        configs[name] = {**shared, "assets": {}, **own, "aliases": aliases}
+    return configs
+
+
+def _common_names(items: Iterable[pystac.Item]) -> dict[str, tuple[str, int]]:
+    """Find common names as STAC 1.1 writes them: odc-stac 0.5 looks at ``eo:bands`` alone."""
+    found: dict[str, tuple[str, int]] = {}
+    for item in items:
+        listed = [(n, a.extra_fields.get("bands")) for n, a in item.assets.items()]
+        assets = [(name, bands) for name, bands in listed if isinstance(bands, list)]
+        # of several assets with a band the one with the fewest: red before a picture of three
+        for name, bands in sorted(assets, key=lambda pair: len(pair[1])):
+            for number, band in enumerate(bands, start=1):
+                common = band.get("eo:common_name") if isinstance(band, Mapping) else None
+                if isinstance(common, str) and common not in item.assets:
+                    found.setdefault(common, (name, number))
+    return found
+
+
+def _asking(config: _Config) -> _Config:
     """Let odc tell what items do not say, which it would take for float32."""
+    assets = config["assets"]
+    return {**config, "assets": {**assets, "*": {"data_type": UNSAID, **assets.get("*", {})}}}
 
-    def ask(one: Mapping[str, Any]) -> dict[str, Any]:
-        assets = one.get("assets", {})
-        every = {"data_type": UNSAID, **assets.get("*", {})}
-        return {**one, "assets": {**assets, "*": every}}
 
-    if not stac_cfg or "assets" in stac_cfg:
-        return ask(stac_cfg or {})
-    asked = {name: ask(one) if name != "with_properties" else one for name, one in stac_cfg.items()}
-    return {"*": ask({}), **asked}
+def _for_loading(configs: Mapping[Any, _Config]) -> _Config:
+    """Write what is configured in the form that a loading of all items takes."""
+    first, *others = configs.values()
+    return first if all(other == first for other in others) else dict(configs)
+
+
+def _telling_alike(
+    items: Sequence[pystac.Item], parsed: Sequence[ParsedItem], names: Sequence[str]
+) -> Sequence[pystac.Item]:
+    """Let odc ask the files for their grids where not all items tell theirs: it wants all or
+    none."""
+    tell = [_tells_grid(item, names) for item in parsed]
+    if all(tell) or not any(tell):
+        return items
+    copies = [item.clone() for item in items]
+    for copy in copies:
+        copy.stac_extensions = [url for url in copy.stac_extensions if "/projection/" not in url]
+    return copies
+
+
+def _tells_grid(item: ParsedItem, names: Sequence[str]) -> bool:
+    sources: list[Any] = [item.bands[key] for name in names if (key := _key(item, name))]
+    return all(source.geobox is not None for source in sources)
+
+
+def _check_names(names: Sequence[str]) -> None:
+    for name in names:
+        if name in PLACES:
+            raise ValueError(
+                f"the items have an asset {name!r}, and a band cannot be called like a dimension "
+                "or the CRS. Leave it out, bands=[...], or rename it: item.assets['band'] = "
+                f"item.assets.pop({name!r})."
+            )
 
 
 def _names(parsed: Sequence[ParsedItem], request: Request) -> list[str]:
@@ -331,59 +512,113 @@ def _key(item: ParsedItem, name: str) -> tuple[str, int] | None:
     return key if key in item.bands else None
 
 
-def _band(
-    name: str,
+def _bands(
+    names: Sequence[str],
+    items: Sequence[pystac.Item],
     parsed: Sequence[ParsedItem],
     request: Request,
     patch_url: Callable[[str], str] | None,
-) -> _Band:
-    """Find dtype and nodata of a band: in the items, else in the header of a file."""
-    keys = {place: key for place, item in enumerate(parsed) if (key := _key(item, name))}
-    sources: list[Any] = [parsed[place].bands[key] for place, key in keys.items()]
-    declared = [source.meta for source in sources if source.meta is not None]
-    dtypes = sorted({str(meta.data_type) for meta in declared} - {UNSAID})
-    _check_one(name, "is", dtypes, "one dtype for both would change values")
-    values = {meta.nodata for meta in declared if meta.nodata is not None}
-    if not request.overrides(name):
-        _check_one(name, "declares nodata", sorted(map(str, values)), "a collection has one")
-    dtype = dtypes[0] if dtypes else None
-    nodata = next(iter(values), None)
-    if dtype is None or nodata is None:
-        header = _header(sources[0], patch_url)
-        dtype, nodata = dtype or header[0], header[1] if nodata is None else nodata
+) -> list[_Band]:
+    """Find dtype and nodata of the bands: in the items, else in the headers of files."""
+    said = {name: _said(name, items, parsed) for name in names}
+    silent = [s for name in names for s in said[name] if s.is_silent(request.overrides(name))]
+    with ThreadPoolExecutor(HEADERS_AT_ONCE) as pool:
+        headers = dict(zip(silent, pool.map(lambda s: _header(s, patch_url), silent), strict=True))
+    for sources in said.values():
+        sources[:] = [_completed(source, headers.get(source)) for source in sources]
+    return [_band(name, said[name], request) for name in names]
+
+
+@dataclass(frozen=True, eq=False)
+class _Said:
+    """What is known of a band in one item."""
+
+    place: int
+    item: str
+    uri: str
+    number: int
+    dtype: str | None
+    nodata: float | None
+
+    def is_silent(self, overridden: bool) -> bool:
+        """Tell whether a header has to be asked."""
+        return self.dtype is None or (self.nodata is None and not overridden)
+
+
+def _said(name: str, items: Sequence[pystac.Item], parsed: Sequence[ParsedItem]) -> list[_Said]:
+    found = []
+    for place, (item, known) in enumerate(zip(items, parsed, strict=True)):
+        if key := _key(known, name):
+            source: Any = known.bands[key]
+            dtype = None if source.meta is None else source.meta.data_type
+            nodata = None if source.meta is None else source.meta.nodata
+            dtype = None if dtype in (None, UNSAID) else str(dtype)
+            found.append(_Said(place, item.id, source.uri, source.band, dtype, nodata))
+    return found
+
+
+def _completed(said: _Said, header: tuple[str, Any] | None) -> _Said:
+    if header is None:
+        return said
+    nodata = header[1] if said.nodata is None else said.nodata
+    return replace(said, dtype=said.dtype or header[0], nodata=nodata)
+
+
+def _band(name: str, said: Sequence[_Said], request: Request) -> _Band:
+    """Settle the dtype and the nodata of a band; what its items say has to agree."""
+    _check_one(name, "is", [(s.item, s.dtype) for s in said])
+    dtype = str(said[0].dtype)
     overridden = request.overrides(name)
     if overridden:
         nodata = request.nodata_of(name)
+    else:
+        values = [_value(s.nodata, dtype) for s in said]
+        _check_one(
+            name, "declares nodata", [(s.item, v) for s, v in zip(said, values, strict=True)]
+        )
+        nodata = said[0].nodata
     check_fits(nodata, name, dtype)
     if nodata is None:
         nodata = free_value(dtype)
-    return _Band(name, tuple(keys), dtype, nodata, overridden)
+    return _Band(name, tuple(s.place for s in said), dtype, nodata, overridden)
 
 
-def _check_one(name: str, verb: str, found: Sequence[str], why: str) -> None:
-    if len(found) > 1:
-        raise ValueError(
-            f"band {name!r} {verb} {' in some items and '.join(found)} in others; {why}. Open the "
-            "items of each kind on their own"
-            + (f", or say which holds: nodata={{{name!r}: ...}}." if "nodata" in verb else ".")
-        )
+def _value(nodata: Any, dtype: str) -> str:
+    """Write a nodata so that it can be compared: NaN equals NaN, and for floats none."""
+    if nodata is None and np.dtype(dtype).kind == "f":
+        return "nan"
+    return "none" if nodata is None else f"{nodata:g}" if nodata == nodata else "nan"
+
+
+def _check_one(name: str, verb: str, found: Sequence[tuple[str, Any]]) -> None:
+    first, value = found[0]
+    for item, other in found:
+        if other != value:
+            nodata = "nodata" in verb
+            why = "a collection has one" if nodata else "one dtype for both would change values"
+            raise ValueError(
+                f"band {name!r} {verb} {value} in {first!r} and {other} in {item!r}; {why}. Open "
+                "the items of each kind on their own"
+                + (f", or say which holds: nodata={{{name!r}: ...}}." if nodata else ".")
+            )
 
 
 def _lacking(band: _Band, images: int) -> list[int]:
     return [place for place in range(images) if place not in band.places]
 
 
-def _header(source: Any, patch_url: Callable[[str], str] | None) -> tuple[str, Any]:
+def _header(source: _Said, patch_url: Callable[[str], str] | None) -> tuple[str, Any]:
     rasterio = needed("rasterio", "stac", "STAC items")
     href = patch_url(source.uri) if patch_url else source.uri
     try:
         with rasterio.open(href) as file:
-            return file.dtypes[source.band - 1], file.nodatavals[source.band - 1]
+            return file.dtypes[source.number - 1], file.nodatavals[source.number - 1]
     except rasterio.errors.RasterioIOError as error:
         raise ValueError(
-            f"the items do not say the dtype or nodata of all bands (raster:bands), and the file "
-            f"{href!r}, which would, cannot be opened ({error}). Check its address (patch_url= "
-            "signs or changes addresses)."
+            f"the item {source.item!r} does not say the dtype and nodata of all bands "
+            f"(raster:bands), and the file {href!r}, which would, cannot be opened ({error}). "
+            "Check its address (patch_url= signs or changes addresses), or leave out what is no "
+            "image: bands=[...]."
         ) from error
 
 
@@ -410,6 +645,8 @@ def _grid(
             )
         given: GeoBox = geobox
         return given
+    if isinstance(resolution, str):
+        raise TypeError(f"resolution={resolution!r} is no number. Write resolution=10.")
     shared = [name for name in names if all(_key(item, name) for item in parsed)] or None
     used = sorted({str(own) for item in parsed if (own := item.crs(shared)) is not None})
     if crs is None and len(used) != 1:
@@ -425,9 +662,13 @@ def _grid(
             f"crs={str(crs)!r} is not that of the items ({', '.join(used) or 'unknown'}), so their "
             "pixel size says nothing there. Give resolution=..., in the unit of that CRS."
         )
-    grid: GeoBox | None = output_geobox(
-        parsed, shared, crs=crs or used[0], resolution=_size(resolution), bbox=bbox
-    )
+    told = all(_tells_grid(item, shared or ()) for item in parsed)
+    # without a CRS, odc keeps to the pixels of the items
+    crs = crs if crs is not None or told else used[0]
+    size = _size(resolution)
+    grid: GeoBox | None = output_geobox(parsed, shared, crs=crs, bbox=bbox)
+    if size is not None and (crs is not None or grid is None or grid.resolution != size):
+        grid = output_geobox(parsed, shared, crs=crs, resolution=size, bbox=bbox)
     if grid is None:
         raise ValueError(
             "the items do not tell their pixel size (proj:transform and proj:shape). Give "
@@ -525,14 +766,8 @@ def _metadata(
     averaged."""
     geom = needed("odc.geo.geom", "stac", "STAC items")
     images = [[items[i] for i in group] for group in groups]
-    outlines = [
-        geom.unary_union(
-            [geom.Geometry(i.geometry, "EPSG:4326") for i in image if i.geometry is not None]
-        )
-        if any(i.geometry is not None for i in image)
-        else None
-        for image in images
-    ]
+    known = [[o for o in map(_outline, image) if o is not None] for image in images]
+    outlines = [geom.unary_union(own) if own else None for own in known]
     times = [np.datetime64(_utc(_taken(image[0])), "ns") for image in images]
     return {
         DIM: (DIM, times),

@@ -12,6 +12,7 @@ from qmosaic.optional import needed
 
 if TYPE_CHECKING:
     from odc.geo.crs import CRS
+    from odc.geo.geobox import GeoBox
     from odc.geo.geom import Geometry
 
 FOOTPRINT = "footprint"
@@ -81,6 +82,16 @@ def short_crs(crs: Any) -> str:
         return "no CRS"
     code = crs.to_epsg()
     return f"EPSG:{code}" if code else str(crs.proj.name)
+
+
+def in_words(grid: GeoBox) -> str:
+    """Describe a grid: its CRS, its size, where it lies."""
+    left, bottom, right, top = grid.boundingbox.bbox
+    height, width = grid.shape
+    return (
+        f"{short_crs(grid.crs)}, {height} × {width} pixels of {abs(grid.resolution.x):g}, "
+        f"({left:.10g}, {bottom:.10g}) to ({right:.10g}, {top:.10g})"
+    )
 
 
 def _shape(geometry: Any, geographic: bool) -> Any:
@@ -262,18 +273,23 @@ def intersecting(collection: xr.Dataset, region: Geometry, dim: Hashable) -> Any
     """Tell which images lie in a region: by their footprints, else by the extent of the grid."""
     shapely = needed("shapely", "geo", "regions and footprints")
     written = collection.coords.get(FOOTPRINT)
-    if written is not None and written.dims == (dim,):
-        place = everywhere(projected(region, LON_LAT)).geom
-        known = [text if isinstance(text, str) and text else None for text in written.values]
-        try:
-            outlines = shapely.from_wkt(known)
-        except shapely.errors.GEOSException as error:
-            raise ValueError(
-                f"the coordinate {FOOTPRINT!r} has a text that is no WKT ({error}). Correct it, or "
-                f"leave it out: collection.drop_vars({FOOTPRINT!r})."
-            ) from error
-        # an image whose footprint is not known may lie anywhere
-        return shapely.intersects(outlines, place) | np.array([text is None for text in known])
+    if written is None or written.dims != (dim,):
+        return np.full(collection.sizes[dim], _meets_grid(collection, region))
+    place = everywhere(projected(region, LON_LAT)).geom
+    known = [text if isinstance(text, str) and text else None for text in written.values]
+    try:
+        outlines = shapely.from_wkt(known)
+    except shapely.errors.GEOSException as error:
+        raise ValueError(
+            f"the coordinate {FOOTPRINT!r} has a text that is no WKT ({error}). Correct it, or "
+            f"leave it out: collection.drop_vars({FOOTPRINT!r})."
+        ) from error
+    meets = shapely.intersects(outlines, place)
+    unknown = np.array([text is None for text in known])
+    # an image whose footprint is not known may lie anywhere on the grid
+    return meets | (unknown & _meets_grid(collection, region)) if unknown.any() else meets
+
+
+def _meets_grid(collection: xr.Dataset, region: Geometry) -> bool:
     extent = extent_of(collection)
-    meets = bool(everywhere(projected(region, extent.crs)).intersects(extent))
-    return np.full(collection.sizes[dim], meets)
+    return bool(everywhere(projected(region, extent.crs)).intersects(extent))

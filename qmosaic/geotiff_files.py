@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qmosaic.assembly import check_unique
+from qmosaic.assembly import HEADERS_AT_ONCE, check_unique
 from qmosaic.moments import moment
 from qmosaic.optional import needed
 
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
 
 Time = str | Callable[[str], Any] | None
-
-HEADERS_AT_ONCE = 16
-"""How many headers are read at the same time; over HTTP each of them waits for an answer."""
 
 ACQUIRED = ("ACQUISITIONDATETIME", "acquisition_datetime", "datetime")
 """Tags that tell when an image was taken. TIFF's own DateTime often is when a file was written: it

@@ -217,6 +217,11 @@ def _grid_of(given: Any) -> Any:
                 "on no grid. Write given.odc.assign_crs(...), or make an odc.geo.geobox.GeoBox."
             )
         return given.odc.geobox
+    if given is not None and not isinstance(given, needed("odc.geo.geobox", "geo", "grids").GeoBox):
+        raise TypeError(
+            f"geobox={given!r:.80} ({type(given).__name__}) is no grid. Give a GeoBox of "
+            "odc.geo.geobox, or an object of xarray that lies on one."
+        )
     return given
 
 

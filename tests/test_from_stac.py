@@ -163,6 +163,148 @@ def test_what_items_do_not_say_is_read_from_a_header(tmp_path: Path) -> None:
     assert (wide["red"].values[0, :, SIDE:] == 65535).all()
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        (("uint8", 0), ("uint16", 0), "'red' is uint8 in 'a' and uint16 in 'b'"),
+        (("uint16", 0), ("uint16", 9), "nodata 0 in 'a' and 9 in 'b'"),
+        (("uint16", 0), ("uint16", None), "nodata 0 in 'a' and none in 'b'"),
+    ],
+)
+def test_headers_have_to_agree(tmp_path: Path, first: Any, second: Any, message: str) -> None:
+    """Every file of which the items say nothing is asked: none is cast, none is masked by the
+    nodata of another."""
+    items = []
+    for number, (dtype, nodata) in enumerate((first, second)):
+        name = "ab"[number]
+        pixels = np.full((SIDE, SIDE), 7, dtype)
+        path = write_tif(tmp_path / f"{name}.tif", pixels, nodata=nodata)
+        items.append(make_item(name, {"red": path}, f"2020-07-0{number + 1}T10:00:00Z"))
+    with pytest.raises(ValueError, match=message):
+        qm.open_collection(items)
+    opened = qm.open_collection(items[:1])
+    assert opened["red"].dtype == first[0]
+
+
+def test_nodata_that_is_not_a_number(tmp_path: Path) -> None:
+    """JSON has no NaN: STAC writes the text "nan"; for floats none declared means the same."""
+    pixels = np.full((SIDE, SIDE), 0.5, "float32")
+    pixels[0, 0] = np.nan
+    items = []
+    for number, said in enumerate(({"nodata": "nan"}, {"nodata": "nan"}, {})):
+        path = write_tif(tmp_path / f"{number}.tif", pixels, nodata=None)
+        declared = {"red": {"data_type": "float32", **said}}
+        item = make_item(f"{number}", {"red": path}, f"2020-07-0{number + 1}", declared=declared)
+        items.append(item.to_dict())
+    opened = qm.open_collection(items)
+    assert opened["red"].dtype == "float32"
+    np.testing.assert_array_equal(opened["red"].values, [pixels] * 3)
+
+
+def test_a_pixel_size_that_is_the_items_own_changes_nothing(tmp_path: Path) -> None:
+    """Grids whose edges are no multiples of the pixel size, as Landsat's, stay where they are."""
+    for corner in ((213_285.0, 5_374_815.0), (500_007.0, 5_400_000.0)):
+        place = {"corner": corner, "crs": UTM33}
+        scene = Scene(tmp_path, "a", "2020-07-01T10:00:00Z", 1, **place)
+        for options in ({}, {"resolution": 10}):
+            opened = qm.open_collection([scene.item], bands="red", **options)
+            np.testing.assert_array_equal(opened["red"].values[0], scene.pixels["red"])
+            assert opened["x"].values[0] == corner[0] + 5
+
+
+def test_bands_that_are_called_like_metadata(tmp_path: Path) -> None:
+    """A band goes before what items say of themselves; dimensions are refused by name."""
+    scene = Scene(tmp_path, "a", "2020-07-01T10:00:00Z", 1)
+    scene.item.assets["cloud_cover"] = scene.item.assets.pop("cloud")
+    opened = qm.open_collection([scene.item], nodata={"cloud_cover": None})
+    assert opened["cloud_cover"].dims == ("time", "y", "x")
+    np.testing.assert_array_equal(opened["cloud_cover"].values[0], scene.pixels["cloud"])
+    scene.item.assets["time"] = scene.item.assets.pop("cloud_cover")
+    with pytest.raises(ValueError, match="an asset 'time'"):
+        qm.open_collection([scene.item])
+
+
+def test_items_without_a_geometry(tmp_path: Path) -> None:
+    """Their bbox stands for it; without that, the extent of the grid."""
+    scenes = [Scene(tmp_path, n, f"2020-07-0{i + 1}T10:00:00Z", i) for i, n in enumerate("ab")]
+    brazil = (-60, -10, -59, -9)
+    scenes[1].item.geometry = None
+    opened = qm.open_collection([s.item for s in scenes], bands="red")
+    assert list(qm.filter_bounds(opened, tuple(scenes[1].item.bbox))["id"].values) == ["a", "b"]
+    scenes[1].item.bbox = None
+    opened = qm.open_collection([s.item for s in scenes], bands="red")
+    assert list(qm.filter_bounds(opened, tuple(scenes[0].item.bbox))["id"].values) == ["a", "b"]
+    with pytest.raises(ValueError, match="left none of 2 images"):
+        qm.filter_bounds(opened, brazil)
+
+
+def test_a_grid_that_no_item_touches(tmp_path: Path) -> None:
+    """Every pixel would be masked: refused before anything is read."""
+    item = Scene(tmp_path, "a", "2020-07-01T10:00:00Z", 1).item
+    far = GeoBox((SIDE, SIDE), from_origin(CORNER[0] + 9e5, CORNER[1], 10, 10), UTM32)
+    with pytest.raises(ValueError, match="none of 1 items touches the grid"):
+        qm.open_collection([item], geobox=far)
+
+
+@pytest.mark.parametrize("options", [{}, {"crs": UTM33, "resolution": 10}])
+def test_items_of_which_some_do_not_tell_their_grid(tmp_path: Path, options: Any) -> None:
+    """odc wants all or none; the files tell it too."""
+    scenes = [
+        Scene(tmp_path, n, f"2020-07-0{i + 1}T10:00:00Z", i, crs=UTM33) for i, n in enumerate("ab")
+    ]
+    del scenes[1].item.properties["proj:code"]
+    for asset in scenes[1].item.assets.values():
+        asset.extra_fields = {k: v for k, v in asset.extra_fields.items() if k == "raster:bands"}
+    opened = qm.open_collection([s.item for s in scenes], bands="red", **options)
+    for scene, image in zip(scenes, opened["red"], strict=True):
+        own = image.sel(x=slice(CORNER[0], CORNER[0] + 320), y=slice(CORNER[1], CORNER[1] - 320))
+        np.testing.assert_array_equal(own.values, scene.pixels["red"])
+
+
+def test_common_names_of_stac_1_1(tmp_path: Path) -> None:
+    """There they stand in ``bands``; a band of its own goes before one of a picture."""
+    scene = Scene(tmp_path, "a", "2020-07-01T10:00:00Z", 1)
+    item = scene.item
+    item.assets["B04"] = item.assets.pop("red")
+    item.assets["B04"].extra_fields["bands"] = [{"name": "B04", "eo:common_name": "red"}]
+    picture = write_tif(tmp_path / "rgb.tif", np.ones((3, SIDE, SIDE), "uint16"))
+    rgb = make_item("p", {"visual": picture}, None or "2020-07-01T10:00:00Z").assets["visual"]
+    rgb.extra_fields["bands"] = [{"eo:common_name": n} for n in ("red", "green", "blue")]
+    item.assets = {"visual": rgb, **item.assets}
+    opened = qm.open_collection([item], bands=["red", "green"])
+    np.testing.assert_array_equal(opened["red"].values[0], scene.pixels["red"])
+    assert (opened["green"].values == 1).all()
+
+
+def test_one_page_of_a_search_is_said_to_be_one(tmp_path: Path) -> None:
+    """What follows is not opened, and that is said."""
+    scene = Scene(tmp_path, "a", "2020-07-01T10:00:00Z", 1)
+    page = {
+        "type": "FeatureCollection",
+        "features": [scene.item.to_dict()],
+        "links": [{"rel": "next", "href": "https://example.com/?page=2"}],
+    }
+    (tmp_path / "page.json").write_text(json.dumps(page))
+    with pytest.warns(UserWarning, match="one page of a search, 1 items") as caught:
+        qm.open_collection(tmp_path / "page.json", bands="red")
+    assert Path(caught[0].filename).name == Path(__file__).name
+
+
+def test_nodata_for_all_other_bands(tmp_path: Path) -> None:
+    """A star stands for them, as in resampling."""
+    item = Scene(tmp_path, "a", "2020-07-01T10:00:00Z", 1).item
+    opened = qm.open_collection([item], nodata={"red": 0, "*": None})
+    assert (opened["red"].attrs["_FillValue"], opened["cloud"].attrs["_FillValue"]) == (0, 255)
+
+
+def test_complex_bands(tmp_path: Path) -> None:
+    """As they are, without a nodata that nothing equals."""
+    pixels = (np.arange(SIDE * SIDE).reshape(SIDE, SIDE) * (1 + 2j)).astype("complex64")
+    path = write_tif(tmp_path / "a.tif", pixels, nodata=None)
+    item = make_item("a", {"vv": path}, "2020-07-01T10:00:00Z")
+    np.testing.assert_array_equal(qm.open_collection([item])["vv"].values[0], pixels)
+
+
 def test_the_order_is_that_of_time_then_id(tmp_path: Path) -> None:
     """Whatever the order of the items: ties go by it."""
     times = ["2020-07-02T10:00:00Z", "2020-07-01T12:00:00+02:00", "2020-07-01T10:00:00Z"]
@@ -385,7 +527,7 @@ def test_items_that_cannot_be(tmp_path: Path) -> None:
         ([a], {"bbox": (9, 50, 8, 40)}, ValueError, "bounding box"),
         ([a], {"nodata": {"red": 70_000}}, ValueError, "does not fit its dtype uint16"),
         ([a], {"pattern": "x"}, TypeError, "pattern= is for geotiff"),
-        ([a, signed], {}, ValueError, "'red' is int16 in some items and uint16"),
+        ([a, signed], {}, ValueError, "'red' is uint16 in 'a' and int16 in 's'"),
         ([unknown], {}, ValueError, "gone.tif.*cannot be opened"),
         ([bare], {"bands": "red"}, ValueError, "without CRS"),
         (pystac.ItemCollection([]), {}, ValueError, "no STAC item"),
@@ -503,7 +645,13 @@ def test_arguments_that_nothing_knows(tmp_path: Path) -> None:
     item = Scene(tmp_path, "a", "2020-07-01T10:00:00Z", 1).item
     cases: list[tuple[dict[str, Any], type[Exception], str]] = [
         ({"resoluton": 10}, TypeError, "Did you mean resolution="),
-        ({"like": 1}, TypeError, "knows like="),
+        ({"like": 1}, TypeError, "knows no like=. Write geobox="),
+        ({"lon": (1, 2)}, TypeError, "knows no lon=. Write bbox="),
+        ({"resampling": "gauss"}, ValueError, "'gauss' is not known"),
+        ({"geobox": "x"}, TypeError, "geobox='x'"),
+        ({"resolution": "10"}, TypeError, "resolution='10'"),
+        ({"chunks": {"band": 1}}, ValueError, r"chunks= has 'band'.*'y', 'x'"),
+        ({"chunks": {"x": 0}}, ValueError, "'x': 0"),
         ({"nodata": {"clod": None}}, KeyError, "nodata= was given.*'clod'.*mean 'cloud'"),
         ({"resampling": {"scl": "nearest"}}, KeyError, "resampling= was given.*'scl'"),
         ({"resampling": "nearst"}, ValueError, "'nearst' is not known"),
@@ -532,8 +680,15 @@ def test_files_that_hold_no_items(tmp_path: Path) -> None:
         qm.open_collection([timeless])
     relative = item.to_dict()
     relative["assets"]["red"]["href"] = "./red.tif"
-    with pytest.raises(ValueError, match="relative address"):
+    with pytest.raises(ValueError, match="'red' of the item 'a' has the relative address"):
         qm.open_collection([relative])
+    assert set(qm.open_collection([relative], bands="cloud", nodata=0)) == {"cloud"}
+    badly_dated = item.to_dict()
+    badly_dated["properties"]["datetime"] = "yesterday"
+    with pytest.raises(ValueError, match="'a' is no STAC item"):
+        qm.open_collection([badly_dated])
+    with serve(tmp_path) as web, pytest.raises(FileNotFoundError, match=r"nothing\.json.*Check"):
+        qm.open_collection(f"{web.address}/nothing.json")
     listed = [item.to_dict(), Scene(tmp_path, "b", "2020-07-02T10:00:00Z", 2).item.to_dict()]
     (tmp_path / "list.json").write_text(json.dumps(listed))
     assert qm.open_collection([tmp_path / "list.json"], bands="red").sizes["time"] == 2
