@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -62,9 +61,16 @@ def open_geotiffs(
     **options
         For ``rioxarray.open_rasterio``.
     """
-    rioxarray = needed("rioxarray", "geotiff", "GeoTIFFs")
-    check_options(options, inspect.signature(rioxarray.open_rasterio).parameters, "rioxarray")
-    images = find_images(paths, pattern, time)
+    needed("rioxarray", "geotiff", "GeoTIFFs")
+    for name in DECODING:
+        if options.get(name):
+            raise TypeError(
+                f"{name}= would turn integers into floats, and their nodata would mean another "
+                "value. Open the integers as they are, and decode them afterwards: "
+                "xarray.decode_cf(collection)."
+            )
+    check_options(options, ALLOWED, "rioxarray as it is used here")
+    images = find_images(paths, pattern, time, request.bands)
     known = list(dict.fromkeys(name for image in images for name in image.bands))
     check_known(request.bands, known, "the files have")
     wanted = list(request.bands or known)
@@ -91,6 +97,16 @@ def open_geotiffs(
     joined = join_images(parts, names, replace(request, nodata=nodata), lambda _: str(grid))
     joined.encoding = {"source": paths[0]}
     return finish(joined, settled(request, joined), f"the files from {paths[0]!r} on")
+
+
+ALLOWED = (
+    "lock",
+    "cache",
+    "overview_level",
+    "sharing",
+    *(DECODING := ("mask_and_scale", "masked")),
+)
+"""What `rioxarray.open_rasterio` and `rasterio.open` can do beside what is said otherwise."""
 
 
 def _only(image: Image, wanted: Sequence[str]) -> Image:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import os
 import re
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -84,46 +86,139 @@ class Image:
         return {name: (f, i) for f in self.files for i, name in enumerate(f.bands)}
 
 
-def find_images(paths: Sequence[str], pattern: str | None, time: Time) -> list[Image]:
+def find_images(
+    paths: Sequence[str], pattern: str | None, time: Time, wanted: Sequence[str] | None = None
+) -> list[Image]:
     """Sort files into images, in the order of their times, then their names.
 
-    With a pattern the files of an image have one name, but for the band; without, one time and
-    different bands.
+    With a pattern that tells band or id, the files of an image have one name, but for the band.
+    Without, they have one time and different bands; where several images are of one time, their
+    names without those of the bands tell them apart.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        The files.
+    pattern : str, optional
+        A regular expression with groups ``time``, ``band`` and ``id``.
+    time : str or callable, optional
+        What tells when an image was taken.
+    wanted : sequence of str, optional
+        The bands that matter; files that the pattern says are of others are not opened.
     """
+    _check_once(paths)
     compiled = _compiled(pattern)
-    files = [_placed(file, compiled, time) for file in _read_headers(paths)]
+    shared = _shared_folder(paths)
+    places = [_place(path, shared, compiled) for path in paths]
+    unwanted = [place for place in places if _is_unwanted(place, wanted, time)]
+    opened = [place for place in places if place not in unwanted] or places
+    with ThreadPoolExecutor(HEADERS_AT_ONCE) as pool:
+        headers = list(pool.map(lambda place: _header(place.path, place.name), opened))
+    files = [_placed(file, place, time) for file, place in zip(headers, opened, strict=True)]
     files.sort(key=lambda file: (file.time, file.name))
     _warn_of_masks(files)
-    images: list[Image] = []
+    by_time = [list(group) for _, group in itertools.groupby(files, key=lambda file: file.time)]
+    named = any(place.tells_image for place in places)
+    identified = any(place.id for place in places)
+    images = [
+        image
+        for group in by_time
+        for image in (_named(group, identified) if named else _unnamed(group))
+    ]
+    known = {(image.time, image.name) for image in images}
+    bare = {(_time_of(place, {}, time), place.image) for place in unwanted} - known
+    images += [Image(moment, name, ()) for moment, name in bare]  # of other bands alone
+    return sorted(images, key=lambda image: (image.time, image.name))
+
+
+def _is_unwanted(place: _Place, wanted: Sequence[str] | None, time: Time) -> bool:
+    """Tell whether the name says all that matters of a file: another band, and the time."""
+    if wanted is None or place.band is None or (place.time is None and not callable(time)):
+        return False
+    # of several bands in a file each has a number behind that name
+    return not any(re.fullmatch(rf"{re.escape(place.band)}(_\d+)?", band) for band in wanted)
+
+
+def _check_once(paths: Sequence[str]) -> None:
+    twice = [path for path, count in Counter(paths).items() if count > 1]
+    if twice:
+        raise ValueError(
+            f"the file {twice[0]!r} is in the list {paths.count(twice[0])} times. Leave it out "
+            "once."
+        )
+
+
+def _by_name(files: Sequence[File], name_of: Callable[[File], str]) -> list[Image]:
+    """Put files of one name together; each band is in one of them."""
+    images: dict[str, Image] = {}
     for file in files:
-        _add(images, file, named=compiled is not None)
+        name = name_of(file)
+        image = images.get(name, Image(file.time, name, ()))
+        twice = [band for band in file.bands if band in image.bands]
+        if twice:
+            other = image.bands[twice[0]][0]
+            raise ValueError(
+                f"{other.path!r} and {file.path!r} are both band {twice[0]!r} of one image "
+                f"({name!r}). Say what tells the images apart, with a group (?P<id>...) in "
+                r"pattern=, for instance pattern=r'(?P<id>T\d\d\w+)_', or leave one file out."
+            )
+        images[name] = replace(image, files=(*image.files, file))
+    return sorted(images.values(), key=lambda image: image.name)
+
+
+def _named(files: Sequence[File], identified: bool) -> list[Image]:
+    """Sort files of one time by what a pattern says of their names."""
+    images = _by_name(files, lambda file: file.image)
+    for a, b in itertools.combinations(images, 2):
+        if not identified and not set(a.bands) & set(b.bands) and _overlap(a, b):
+            raise ValueError(
+                f"{a.files[0].path!r} and {b.files[0].path!r} are of one time, have other bands "
+                f"and different names ({a.name!r}, {b.name!r}): they may be one image or two. Say "
+                "what the files of an image have in common, with a group (?P<id>...) in pattern=, "
+                r"for instance r'(?P<id>T\d\d\w+_(?P<time>\d{8}T\d{6}))_(?P<band>\w+)_'."
+            )
     return images
 
 
-def _add(images: list[Image], file: File, named: bool) -> None:
-    """Put a file to its image, or begin one."""
-    for place, image in enumerate(images):
-        if image.time != file.time or (named and image.name != file.image):
-            continue
-        twice = [name for name in file.bands if name in image.bands]
-        if not twice:
-            images[place] = replace(image, files=(*image.files, file))
-            return
-        other = image.bands[twice[0]][0]
-        if named:
-            raise ValueError(
-                f"{other.path!r} and {file.path!r} are both band {twice[0]!r} of one image "
-                f"({image.name!r}), as pattern= says. Give it a group (?P<id>...) that tells the "
-                "images apart, or leave one file out."
-            )
-        if all(name.startswith("band_") for name in twice):
-            raise ValueError(
-                f"{other.path!r} and {file.path!r} are of the same time ({file.time}) and their "
-                "bands have no names: they may be two bands of one image, or two images. Say which "
-                r"part of the path is the band, pattern=r'_(?P<band>B\d+)\.tif', or what tells the "
-                r"images apart, pattern=r'(?P<id>T\d\d\w+)_'."
-            )
-    images.append(Image(file.time, file.image, (file,)))
+def _unnamed(files: Sequence[File]) -> list[Image]:
+    """Sort files of one time by their bands, whose names stand in the files."""
+    count = Counter(band for file in files for band in file.bands)
+    names = {_name_without_bands(file) for file in files}
+    told = all(_name_without_bands(file) != _bare(file.image) for file in files)
+    alike = all(_overlap(file, files[0]) for file in files) and not (told and len(names) > 1)
+    if max(count.values()) == 1 and alike:
+        return [Image(files[0].time, files[0].image, tuple(files))]
+    unclear = [f for f in files if any(count[b] > 1 and b.startswith("band_") for b in f.bands)]
+    if len({file.bands for file in files}) > 1 or not unclear:
+        images = _by_name(files, _name_without_bands)
+        if any(set(image.bands) == set(count) for image in images):
+            return images
+    one, other = (unclear or list(files))[:2]
+    raise ValueError(
+        f"{one.path!r} and {other.path!r} are of the same time ({one.time}), and nothing tells "
+        "whether they are two bands of one image, or two images. Say which "
+        r"part of the path is the band, pattern=r'_(?P<band>B\d+)\.tif', or what tells the "
+        r"images apart, pattern=r'(?P<id>T\d\d\w+)_'."
+    )
+
+
+def _name_without_bands(file: File) -> str:
+    name = file.image
+    for band in sorted(file.bands, key=len, reverse=True):
+        name = re.sub(rf"(?<![A-Za-z0-9]){re.escape(band)}(?![A-Za-z0-9])", "", name)
+    return _bare(name)
+
+
+def _overlap(a: File | Image, b: File | Image) -> bool:
+    """Tell whether two files lie on each other; tiles side by side do not."""
+    a, b = (x.files[0] if isinstance(x, Image) else x for x in (a, b))
+    if a.grid.crs != b.grid.crs:
+        return False
+    one, other = a.grid.boundingbox, b.grid.boundingbox
+    width = min(one.right, other.right) - max(one.left, other.left)
+    height = min(one.top, other.top) - max(one.bottom, other.bottom)
+    smaller = min(one.span_x * one.span_y, other.span_x * other.span_y)
+    return bool(width > 0 and height > 0 and width * height > 0.5 * smaller)
 
 
 def _warn_of_masks(files: Sequence[File]) -> None:
@@ -143,19 +238,17 @@ def _warn_of_masks(files: Sequence[File]) -> None:
 # ---------------------------------------------------------------------------------------------
 
 
-def _read_headers(paths: Sequence[str]) -> list[File]:
+def _shared_folder(paths: Sequence[str]) -> str:
     folders = [str(PurePosixPath(path).parent) for path in paths]
     absolute = {PurePosixPath(folder).is_absolute() for folder in folders}
-    shared = os.path.commonpath(folders) if len(absolute) == 1 else ""
-    with ThreadPoolExecutor(HEADERS_AT_ONCE) as pool:
-        return list(pool.map(lambda path: _header(path, shared), paths))
+    return os.path.commonpath(folders) if len(absolute) == 1 else ""
 
 
-def _header(path: str, shared: str) -> File:
+def _header(path: str, name: str) -> File:
     rasterio = needed("rasterio", "geotiff", "GeoTIFFs")
     try:
         with rasterio.open(path) as file:
-            return _read(file, path, shared)
+            return _read(file, path, name)
     except rasterio.errors.RasterioIOError as error:
         local = "://" not in path and not path.startswith("/vsi")
         kind = FileNotFoundError if local and not Path(path).exists() else ValueError
@@ -165,7 +258,7 @@ def _header(path: str, shared: str) -> File:
         ) from error
 
 
-def _read(file: Any, path: str, shared: str) -> File:
+def _read(file: Any, path: str, name: str) -> File:
     grids = needed("odc.geo.converters", "geotiff", "GeoTIFFs")
     flags = needed("rasterio.enums", "geotiff", "GeoTIFFs").MaskFlags
     if file.crs is None:
@@ -177,7 +270,7 @@ def _read(file: Any, path: str, shared: str) -> File:
     check_unique(names, f"the file {path!r} has")
     return File(
         path=path,
-        name=str(PurePosixPath(path).relative_to(shared)) if shared else path,
+        name=name,
         grid=grids.rio_geobox(file),
         bands=names,
         dtypes=tuple(file.dtypes),
@@ -197,6 +290,11 @@ def _read(file: Any, path: str, shared: str) -> File:
 def _compiled(pattern: str | None) -> re.Pattern[str] | None:
     if pattern is None:
         return None
+    if not isinstance(pattern, str):
+        raise TypeError(
+            f"pattern= got a {type(pattern).__name__}; it has to be the text of a regular "
+            "expression."
+        )
     try:
         compiled = re.compile(pattern)
     except re.error as error:
@@ -209,34 +307,79 @@ def _compiled(pattern: str | None) -> re.Pattern[str] | None:
     return compiled
 
 
-def _placed(file: File, pattern: re.Pattern[str] | None, time: Time) -> File:
+@dataclass(frozen=True)
+class _Place:
+    """What a path says, before its file is opened.
+
+    Attributes
+    ----------
+    path, name : str
+        The path, and what of it is the file's own: without the folder that all share, without what
+        a URL asks for.
+    time, band, id : str, optional
+        What a pattern finds in it.
+    rest : str
+        The name without the band.
+    """
+
+    path: str
+    name: str
+    time: str | None = None
+    band: str | None = None
+    id: str | None = None
+    rest: str = ""
+
+    @property
+    def tells_image(self) -> bool:
+        """Tell whether the pattern says what makes an image."""
+        return self.band is not None or self.id is not None
+
+    @property
+    def image(self) -> str:
+        """What the files of one image have in common."""
+        return self.id or _bare(self.rest)
+
+
+def _place(path: str, shared: str, pattern: re.Pattern[str] | None) -> _Place:
+    name = str(PurePosixPath(path).relative_to(shared)) if shared else path
+    if "://" in path:
+        name = name.split("?")[0]
+    if pattern is None:
+        return _Place(path, name, rest=name)
+    found = pattern.search(name) or pattern.search(path)
+    if found is None:
+        raise ValueError(
+            f"pattern={pattern.pattern!r} does not match {name!r}. Correct it, or leave "
+            "that file out of the list."
+        )
+    groups = {key: text or None for key, text in found.groupdict().items()}
+    rest = name
+    if groups.get("band"):
+        rest = found.string[: found.start("band")] + found.string[found.end("band") :]
+        rest = rest.split("?")[0] if "://" in path else rest
+    return _Place(path, name, groups.get("time"), groups.get("band"), groups.get("id"), rest)
+
+
+def _placed(file: File, place: _Place, time: Time) -> File:
     """Find out from the header and the name of a file which image and band it is."""
-    found = None
-    if pattern is not None:
-        found = pattern.search(file.name) or pattern.search(file.path)
-        if found is None:
-            raise ValueError(
-                f"pattern={pattern.pattern!r} does not match {file.name!r}. Correct it, or leave "
-                "that file out of the list."
-            )
-    groups = found.groupdict() if found else {}
-    bands, image = file.bands, file.name
-    if found and groups.get("band"):
-        name = groups["band"]
-        bands = (name,) if len(bands) == 1 else tuple(f"{name}_{i + 1}" for i in range(len(bands)))
-        image = found.string[: found.start("band")] + found.string[found.end("band") :]
+    bands = file.bands
+    if place.band:
+        several = len(bands) > 1
+        bands = tuple(f"{place.band}_{i + 1}" if several else place.band for i in range(len(bands)))
     return replace(
         file,
         bands=bands,
-        image=groups.get("id") or _bare(image),
-        time=_time_of(file, groups.get("time"), time),
+        image=place.image,
+        time=_time_of(place, file.tags, time),
     )
 
 
 def _bare(name: str) -> str:
-    """Leave of a name what the files of an image share: no suffix, no pixel size (_10m)."""
-    name = re.sub(r"\.[A-Za-z]\w*$", "", name).rstrip("_-./")
-    return re.sub(r"[_-]+\d0m$", "", name).rstrip("_-./")
+    """Leave of a name what the files of an image share: no suffix, no pixel size (_10m, R10m)."""
+    name = re.sub(r"\.[A-Za-z]\w*$", "", name)
+    name = re.sub(r"(?<![A-Za-z0-9])R?\d0m(?![A-Za-z0-9])", "", name)
+    name = re.sub(r"([_./-])[_./-]+", r"\1", name)
+    return name.strip("_-./")
 
 
 _DATE = re.compile(
@@ -247,31 +390,31 @@ _DATE = re.compile(
 )
 
 
-def _time_of(file: File, in_name: str | None, time: Time) -> Any:
+def _time_of(place: _Place, tags: Mapping[str, str], time: Time) -> Any:
     """Find out when an image was taken."""
     if callable(time):
-        return _moment(time(file.path), f"time= gave for {file.path!r}")
+        return _moment(time(place.path), f"time= gave for {place.path!r}")
     if time is not None:
-        if time not in file.tags:
+        if time not in tags:
             raise ValueError(
-                f"the file {file.path!r} has no tag {time!r}; its tags are "
-                f"{', '.join(sorted(file.tags)) or 'none'}."
+                f"the file {place.path!r} has no tag {time!r}; its tags are "
+                f"{', '.join(sorted(tags)) or 'none'}."
             )
-        return _moment(file.tags[time], f"the tag {time!r} of {file.path!r} says")
-    if in_name:
-        return _moment(in_name, f"the name {file.name!r} says")
+        return _moment(tags[time], f"the tag {time!r} of {place.path!r} says")
+    if place.time:
+        return _moment(place.time, f"the name {place.name!r} says")
     for tag in ACQUIRED:
-        if tag in file.tags:
-            return _moment(file.tags[tag], f"the tag {tag!r} of {file.path!r} says")
+        if tag in tags:
+            return _moment(tags[tag], f"the tag {tag!r} of {place.path!r} says")
     # the name of the file first, then those of the folders above it
-    for part in reversed(PurePosixPath(file.path).parts):
+    for part in reversed(PurePosixPath(place.path).parts):
         if found := _DATE.search(part):
-            return _moment(found.group(), f"the name {file.name!r} says")
-    if "TIFFTAG_DATETIME" in file.tags:
-        stamp = file.tags["TIFFTAG_DATETIME"]
-        return _moment(stamp, f"the tag 'TIFFTAG_DATETIME' of {file.path!r} says")
+            return _moment(found.group(), f"the name {place.name!r} says")
+    if "TIFFTAG_DATETIME" in tags:
+        stamp = tags["TIFFTAG_DATETIME"]
+        return _moment(stamp, f"the tag 'TIFFTAG_DATETIME' of {place.path!r} says")
     raise ValueError(
-        f"nothing tells when the image {file.path!r} was taken: no tag {', '.join(ACQUIRED)} or "
+        f"nothing tells when the image {place.path!r} was taken: no tag {', '.join(ACQUIRED)} or "
         "TIFFTAG_DATETIME, and no date in its name. Write time='NAME OF A TAG', "
         r"pattern=r'(?P<time>\d{8})', or time=lambda path: '2020-07-01'."
     )
