@@ -24,6 +24,9 @@ DIM = "time"
 HEADERS_AT_ONCE = 16
 """How many headers are read at the same time; over HTTP each of them waits for an answer."""
 
+SAME_PLACE = 1e-3
+"""How far grids may be apart, in pixels, and count as one."""
+
 TILE = 2048
 """Pixels along each side of a chunk, where neither the user nor the source says anything."""
 
@@ -398,6 +401,10 @@ def join_images(
         n: v for part in reversed(parts) for n, v in part.data_vars.items() if DIM not in v.dims
     }
     collection = collection.assign(declared).assign(others)
+    if len(parts) > 1:  # no single file is the source of all images
+        encodings: list[dict[Any, Any]] = [v.encoding for v in collection.variables.values()]
+        for encoding in (collection.encoding, *encodings):
+            encoding.pop("source", None)
     order = np.argsort(collection[DIM].values, kind="stable")
     in_order = bool((order == np.arange(len(order))).all())
     return collection if in_order else collection.isel({DIM: order})
@@ -410,16 +417,29 @@ def _check_grids(
     for place, part in enumerate(parts):
         same = set(part.dims) == set(parts[0].dims) and all(
             part.sizes[d] == parts[0].sizes[d]
-            and (d not in parts[0].coords or part[d].equals(parts[0][d]))
+            and (d not in parts[0].coords or _same_places(part[d], parts[0][d]))
             for d in dims
         )
-        same = same and _crs(part) == _crs(parts[0])
+        if same and _crs(part) != _crs(parts[0]):
+            raise ValueError(
+                f"{names[0]} and {names[place]} declare different CRSs, so a pixel of one is no "
+                "pixel of the other. Bring them onto one grid first, with rioxarray's "
+                "reproject_match, or correct the CRS of one."
+            )
         if not same:
             raise ValueError(
                 f"{names[0]} and {names[place]} are on different grids ({describe(0)}; "
                 f"{describe(place)}), so a pixel of one is no pixel of the other. Bring them onto "
                 "one grid first, with xarray's interp or rioxarray's reproject_match."
             )
+
+
+def _same_places(a: xr.DataArray, b: xr.DataArray) -> bool:
+    """Tell whether coordinates are the same, but for what rounding does to them."""
+    if len(a) < 2 or a.dtype.kind != "f" or b.dtype.kind != "f":
+        return bool(a.equals(b))
+    pixel = abs(float(b[1] - b[0]))
+    return bool(np.allclose(a.values, b.values, rtol=0, atol=SAME_PLACE * pixel))
 
 
 def _crs(part: xr.Dataset) -> list[Any]:
@@ -435,11 +455,16 @@ def _check_dtypes(
     for part, name in zip(parts, names, strict=True):
         for band, sample in samples.items():
             if band in part.data_vars and part[band].dtype != sample.dtype:
+                first = _first_with(band, parts, names)
                 raise ValueError(
-                    f"band {band!r} is {sample.dtype} in one image and {part[band].dtype} in "
+                    f"band {band!r} is {sample.dtype} in {first} and {part[band].dtype} in "
                     f"{name}; one dtype for both would change values. Open the files of each "
                     f"dtype on their own, convert one with .astype(), and join them with xr.concat."
                 )
+
+
+def _first_with(band: Hashable, parts: Sequence[xr.Dataset], names: Sequence[str]) -> str:
+    return next(name for part, name in zip(parts, names, strict=True) if band in part.data_vars)
 
 
 def _packing(band: xr.DataArray) -> tuple[float, float]:
@@ -456,17 +481,18 @@ def _check_nodata(
         for part, name in zip(parts, names, strict=True):
             if band not in part.data_vars:
                 continue
+            origin = _first_with(band, parts, names)
             packing = [_packing(sample), _packing(part[band])]
             if packing[0] != packing[1]:
                 raise ValueError(
-                    f"band {band!r} is packed differently in one image and in {name} (scale_factor "
+                    f"band {band!r} is packed differently in {origin} and {name} (scale_factor "
                     f"and add_offset {packing[0]} and {packing[1]}), so its integers cannot be "
                     "compared. Write mask_and_scale=True to have it decoded to floats."
                 )
             first, own = declared_nodata(sample), declared_nodata(part[band])
             if first != own and not request.overrides(band):
                 raise ValueError(
-                    f"band {band!r} declares nodata {first} in one image and {own} in {name}; a "
+                    f"band {band!r} declares nodata {first} in {origin} and {own} in {name}; a "
                     f"collection has one for all. Say which holds: nodata={{{band!r}: ...}}."
                 )
 

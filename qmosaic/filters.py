@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import re
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dask.array as da
@@ -15,12 +15,14 @@ import xarray as xr
 from qmosaic.collection import bands_of, declared_nodata
 from qmosaic.geometry import (
     FOOTPRINT,
+    LON_LAT,
     as_geometry,
     everywhere,
     extent_of,
     intersecting,
     map_dims,
     projected,
+    short_crs,
 )
 from qmosaic.kernels import Array
 from qmosaic.moments import Instant, moment
@@ -192,24 +194,42 @@ def filter_bounds(
         if has
         else "the extent of the collection's grid does not meet it"
     )
+    found += _whereabouts(collection)
     keep = intersecting(collection, region, dim)
     kept = _keep(collection, keep, dim, f"filter_bounds() to {box} ({region.crs})", found)
     return _clip(kept, region, dim) if clip else kept
+
+
+def _whereabouts(collection: xr.Dataset) -> str:
+    """Say where a collection lies, to be seen beside a region that it does not meet."""
+    try:
+        west, south, east, north = projected(extent_of(collection), LON_LAT).boundingbox.bbox
+    except ValueError:  # no grid or no CRS; the footprints are enough
+        return ""
+    return (
+        f"; its grid lies between longitudes {west:.4f} and {east:.4f}, latitudes {south:.4f} and "
+        f"{north:.4f}"
+    )
 
 
 def _clip(collection: xr.Dataset, region: Geometry, dim: Hashable) -> xr.Dataset:
     down, across = map_dims(collection)
     extent = extent_of(collection)
     outline = everywhere(projected(region, extent.crs)) & extent
+    if outline.is_empty:
+        raise ValueError(
+            "clip=True keeps the pixels in the region, and the region does not meet the grid of "
+            f"the collection{_whereabouts(collection)}."
+        )
     left, bottom, right, top = outline.boundingbox.bbox
     ys, xs = collection[down].values, collection[across].values
     rows = np.flatnonzero((ys >= bottom) & (ys <= top))
     columns = np.flatnonzero((xs >= left) & (xs <= right))
-    if not (len(rows) and len(columns)):
+    if not (len(rows) and len(columns) and _holds_a_centre(outline, ys[rows], xs[columns])):
         raise ValueError(
             f"clip=True keeps the pixels whose centre lies in the region, and there is none in "
-            f"({left:g}, {bottom:g}) to ({right:g}, {top:g}) ({outline.crs}). Give a larger region "
-            "(a point has to be buffered), or leave clip=True out."
+            f"({left:g}, {bottom:g}) to ({right:g}, {top:g}) ({short_crs(outline.crs)}). Give a "
+            "larger region (a point or a line has to be buffered), or leave clip=True out."
         )
     cut = collection.isel({down: _span(rows), across: _span(columns)})
     if outline.geom.equals(outline.geom.envelope):
@@ -221,6 +241,18 @@ def _clip(collection: xr.Dataset, region: Geometry, dim: Hashable) -> xr.Dataset
             if {down, across} <= set(cut[name].dims)
         }
     )
+
+
+def _holds_a_centre(outline: Geometry, ys: Array, xs: Array) -> bool:
+    """Tell whether any pixel is left; looked at row by row only for what is narrow."""
+    shapely = needed("shapely", "geo", "regions and footprints")
+    shape = outline.geom
+    if len(ys) > 1 and len(xs) > 1:
+        pixel = float(np.hypot(ys[1] - ys[0], xs[1] - xs[0]))
+        if not shape.buffer(-pixel).is_empty:
+            return True
+    shapely.prepare(shape)
+    return any(bool(shapely.intersects_xy(shape, xs, float(y)).any()) for y in ys)
 
 
 def _span(places: Any) -> slice:
@@ -384,6 +416,11 @@ def map_images(
     ['cloud', 'quality']
     """
     _check_dim(collection, dim, "map_images()")
+    if not callable(func):
+        raise TypeError(
+            f"map_images() got func={func!r} ({type(func).__name__}); it needs a function that "
+            "takes the collection and returns it with its bands changed."
+        )
     # a copy: what the function changes in place stays its own
     result = func(collection.copy(deep=False))
     name = getattr(func, "__name__", "the function")
@@ -461,6 +498,11 @@ def select(
     ['B2', 'B3', 'SCL']
     """
     _check_dim(collection, dim, "select()")
+    if not isinstance(bands, str | re.Pattern | Iterable):
+        raise TypeError(
+            f"select() got {bands!r} ({type(bands).__name__}); it needs names of bands, or regular "
+            "expressions."
+        )
     asked = [bands] if isinstance(bands, str | re.Pattern) else list(bands)
     if not asked:
         raise ValueError("select() was given no band; name one at least, or write '.*' for all.")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +37,51 @@ def open_zarr(
         There is no group of Zarr.
     """
     source = getattr(source, "store", source) if _is_session(source) else source
+    if isinstance(source, str) and storage_options is None:
+        source = _reachable(source)
     store, path, name = _place(source, group)
     options = {"engine": "zarr", "storage_options": storage_options, **options}
     options.setdefault("consolidated", _is_consolidated(store, path, name, storage_options))
     opened = _open(store, {"group": path or None, "chunks": request.chunks or {}, **options})
-    return finish(opened, request, f"the store {name!r}")
+    _check_for_groups(opened, store, path, name, storage_options)
+    return _decoded(finish(opened, request, f"the store {name!r}"), options)
+
+
+def _reachable(url: str) -> Any:
+    """Read a URL with obstore where fsspec lacks what it needs for that."""
+    scheme = url.split("://")[0] if "://" in url and "::" not in url else ""
+    needs = {"http": "aiohttp", "https": "aiohttp", "s3": "s3fs", "gs": "gcsfs"}.get(scheme)
+    if needs is None or importlib.util.find_spec(needs) is not None:
+        return url
+    obstore = needed("obstore.store", "s3", f"Zarr stores at {scheme}://")
+    options = {"allow_http": True} if scheme == "http" else {}
+    return ObjectStore(obstore.from_url(url, client_options=options), read_only=True)
+
+
+def _check_for_groups(
+    opened: xr.Dataset, store: Any, path: str, name: str, storage_options: Any
+) -> None:
+    """Say which groups a store has where the one that was opened holds nothing."""
+    if opened.variables:
+        return
+    root = zarr.open_group(store, path=path or None, mode="r", storage_options=storage_options)
+    try:
+        groups = sorted(root.group_keys())
+    except NotImplementedError:  # a web server that cannot list
+        groups = []
+    if groups:
+        raise ValueError(
+            f"the group {'/' + path!r} of the store {name!r} has no bands, but groups: "
+            f"{', '.join(map(repr, groups))}. Open one of them, "
+            f"group={'/'.join(p for p in (path, groups[0]) if p)!r}."
+        )
+
+
+def _decoded(collection: xr.Dataset, options: Mapping[str, Any]) -> xr.Dataset:
+    """Decode what was asked to be decoded, with the nodata that was settled."""
+    if options.get("mask_and_scale") is not True:
+        return collection
+    return xr.decode_cf(collection, decode_times=False, decode_coords=False, mask_and_scale=True)
 
 
 def _is_session(source: Any) -> bool:
@@ -87,14 +130,27 @@ def _is_consolidated(store: Any, path: str, name: str, storage_options: Any) -> 
 
 def _open(source: Any, options: dict[str, Any]) -> xr.Dataset:
     """Open with integers kept as they are stored; only coordinates and floats are decoded."""
-    if "mask_and_scale" not in options:
-        raw = xr.open_dataset(source, **{**options, "chunks": None, "mask_and_scale": False})
+    if options.get("mask_and_scale", True) is True:  # asked for: done in the end, see _decoded
+        raw = _opened(source, {**options, "chunks": None, "mask_and_scale": False})
         options = {**options, "mask_and_scale": _to_decode(raw)}
         raw.close()
-    opened = xr.open_dataset(source, **options)
+    opened = _opened(source, options)
     return opened.assign(
         {n: _unsigned(v) for n, v in opened.data_vars.items() if "_Unsigned" in v.attrs}
     )
+
+
+def _opened(source: Any, options: dict[str, Any]) -> xr.Dataset:
+    try:
+        return xr.open_dataset(source, **options)
+    except TypeError as error:
+        found = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        if found is None:
+            raise
+        name = found[1]
+        raise TypeError(
+            f"neither open_collection() nor xarray.open_dataset knows {name}=. Leave it out."
+        ) from error
 
 
 def _to_decode(raw: xr.Dataset) -> dict[Any, bool]:
@@ -131,16 +187,21 @@ def open_netcdf(paths: Sequence[str], request: Request, **options: Any) -> xr.Da
         needed("netCDF4", "netcdf", "NetCDF files")
     parts = [_open_file(path, request, options) for path in paths]
     if len(parts) == 1:
-        return finish(parts[0], request, f"the file {paths[0]!r}")
-    for part, path in zip(parts, paths, strict=True):
+        return _decoded(finish(parts[0], request, f"the file {paths[0]!r}"), options)
+    decode = options.get("mask_and_scale") is True
+    for i, path in enumerate(paths):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # said once, of the whole
-            finish(part, _all_of(part, request), f"the file {path!r}")
+            if i > 0 or not decode:  # said once, of the whole
+                warnings.simplefilter("ignore", UserWarning)
+            checked = finish(parts[i], _all_of(parts[i], request), f"the file {path!r}")
+        if decode:  # files may be packed differently
+            parts[i] = _decoded(checked, options)
+    if decode:
+        request = replace(request, nodata=None)
     names = [repr(path) for path in paths]
     merged = merge_parts(parts, names, lambda i: _grid(parts[i]))
     names = [repr(part.encoding.get("source", "a file")) for part in merged]
     joined = join_images(merged, names, request, lambda i: _grid(merged[i]))
-    joined.encoding = dict(merged[0].encoding)
     return finish(joined, settled(request, joined), f"the files from {paths[0]!r} on")
 
 
@@ -153,7 +214,7 @@ def _all_of(part: xr.Dataset, request: Request) -> Request:
 def _open_file(path: str, request: Request, options: dict[str, Any]) -> xr.Dataset:
     if "://" not in path and not Path(path).exists():
         raise FileNotFoundError(f"there is no file {path!r}. Check the path.")
-    with xr.open_dataset(path, chunks=None, decode_cf=False, **options) as raw:
+    with _opened(path, {**options, "chunks": None, "decode_cf": False}) as raw:
         chunks = request.chunks or _chunks(raw)
     part = _open(path, {"chunks": chunks, **options})
     return part.expand_dims(DIM) if DIM not in part.dims and DIM in part.coords else part

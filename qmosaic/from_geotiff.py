@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import xarray as xr
 
 from qmosaic.assembly import (
     DIM,
+    SAME_PLACE,
     TILE,
     Request,
     check_fits,
@@ -24,7 +26,7 @@ from qmosaic.assembly import (
     settled,
     sizes_of_chunks,
 )
-from qmosaic.geometry import FOOTPRINT, footprints, in_words
+from qmosaic.geometry import FOOTPRINT, LON_LAT, everywhere, footprints, in_words, projected
 from qmosaic.geotiff_files import File, Image, Time, find_images
 from qmosaic.optional import needed
 
@@ -80,7 +82,12 @@ def open_geotiffs(
     files = [file for image in images for file in image.files]
     first = min(files_of_first(images), key=lambda file: abs(file.grid.resolution.x))
     grid = first.grid if geobox is None else geobox
+    files = [_settled_on(file, grid) for file in files]
+    images = [
+        replace(image, files=tuple(_settled_on(f, grid) for f in image.files)) for image in images
+    ]
     _check_grids(files, first, grid, resampling, wanted)
+    _warn_of_images_outside(images, grid)
     nodata = {name: _nodata(images, name, grid, request) for name in wanted}
     chunks = sizes_of_chunks(request, _chunks(first, grid))
     # without a lock every read opens its file anew, and threads need not wait for each other
@@ -95,7 +102,8 @@ def open_geotiffs(
     ]
     names = [f"the image {image.name!r}" for image in images]
     joined = join_images(parts, names, replace(request, nodata=nodata), lambda _: str(grid))
-    joined.encoding = {"source": paths[0]}
+    if len(paths) == 1:
+        joined.encoding = {"source": paths[0]}
     return finish(joined, settled(request, joined), f"the files from {paths[0]!r} on")
 
 
@@ -128,6 +136,12 @@ def _check_grids(
     files: Sequence[File], first: File, grid: GeoBox, resampling: Any, wanted: Sequence[str]
 ) -> None:
     """Refuse files on other grids, unless it is said how they are brought onto one."""
+    if not grid.axis_aligned:
+        raise ValueError(
+            f"{first.path!r} lies askew to its CRS, so its rows and columns have no y and x of "
+            "their own. Give a grid that does not, geobox=..., and say how the files are brought "
+            "onto it, resampling='nearest'."
+        )
     for file in files:
         said = resampling is not None and (
             not isinstance(resampling, Mapping)
@@ -145,6 +159,35 @@ def _check_grids(
         )
 
 
+def _settled_on(file: File, grid: GeoBox) -> File:
+    """Let a file lie exactly on a grid from which rounding alone has moved it."""
+    apart = file.grid.crs != grid.crs or file.grid.shape != grid.shape
+    if apart or file.grid == grid:
+        return file
+    height, width = grid.shape
+    corners = ((0, 0), (width, height))
+    moved = [~grid.transform * (file.grid.transform * corner) for corner in corners]
+    return replace(file, grid=grid) if np.allclose(moved, corners, atol=SAME_PLACE) else file
+
+
+def _warn_of_images_outside(images: Sequence[Image], grid: GeoBox) -> None:
+    """Say that images lie where the grid does not reach: all of their pixels are masked."""
+    region = everywhere(projected(grid.extent, LON_LAT))
+    outside = [
+        image
+        for image in images
+        if image.files and not projected(_hull(image), LON_LAT).intersects(region)
+    ]
+    if outside:
+        warnings.warn(
+            f"{len(outside)} of {len(images)} images, {outside[0].name!r} first, lie outside the "
+            f"grid of the collection ({in_words(grid)}): nothing of them will be seen. For a grid "
+            "that holds all of them give geobox=...",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
 def _nodata(images: Sequence[Image], name: str, grid: GeoBox, request: Request) -> Any:
     """Settle the nodata of a band for all files: the user's, the one that all of them declare, or
     a free value where files do not cover the grid."""
@@ -158,7 +201,9 @@ def _nodata(images: Sequence[Image], name: str, grid: GeoBox, request: Request) 
                 f"(scale and offset {first.packing[number]} and {file.packing[i]}), so integers "
                 "cannot be compared. Bring the files to one packing, or open each kind on its own."
             )
-        if not request.overrides(name) and not _same(file.nodata[i], first.nodata[number]):
+        if not request.overrides(name) and not _same(
+            _masking(file.nodata[i], dtype), _masking(first.nodata[number], dtype)
+        ):
             raise ValueError(
                 f"band {name!r} declares nodata {first.nodata[number]} in {first.path!r} and "
                 f"{file.nodata[i]} in {file.path!r}; a collection has one for all. Say which "
@@ -264,6 +309,11 @@ def _with_metadata(images: xr.Dataset, image: Image) -> xr.Dataset:
             FOOTPRINT: (DIM, footprints([_hull(image)]), about),
         }
     )
+
+
+def _masking(nodata: Any, dtype: np.dtype[Any]) -> Any:
+    """Give what is masked: NaN always is in floats, declared or not."""
+    return np.nan if nodata is None and dtype.kind == "f" else nodata
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -97,7 +97,9 @@ def in_words(grid: GeoBox) -> str:
 def _shape(geometry: Any, geographic: bool) -> Any:
     """Give the shapely geometry, flat."""
     shapely = needed("shapely", "geo", "regions and footprints")
-    return shapely.force_2d(_any_shape(geometry, geographic))
+    shape = shapely.force_2d(_any_shape(geometry, geographic))
+    # drawn by hand, an outline may cross itself
+    return shape if shape.is_valid else shapely.make_valid(shape)
 
 
 def _any_shape(geometry: Any, geographic: bool) -> Any:

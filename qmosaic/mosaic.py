@@ -438,10 +438,12 @@ class _Lazy:
         names = [a.name for a in arrays if isinstance(a, da.Array)]
         self.token = tokenize(sorted(names))  # a store lists its bands in any order
         self.times = labels(collection.indexes[dim]) if dim in collection.indexes else None
+        ids = collection.coords.get("id")
+        self.ids = ids.values if ids is not None and ids.dims == (dim,) else None
 
     def _origin(self, band: xr.DataArray) -> Origin:
         sources = sources_of(band) or sources_of(self.collection)
-        return Origin(self.token, str(band.name), self.times, ", ".join(sorted(sources)))
+        return Origin(self.token, str(band.name), self.times, ", ".join(sorted(sources)), self.ids)
 
     def _stack(self, band: xr.DataArray, nodata: Any = None) -> Stack:
         # an index is never chunked

@@ -73,18 +73,22 @@ class Origin:
         The labels of its images.
     store : str
         Where it is read from, "" where that is not known.
+    ids : numpy.ndarray, optional
+        What tells the images apart beside their times: the ids of items, the names of files.
     """
 
     collection: str = ""
     band: str = ""
     times: Any = None
     store: str = ""
+    ids: Any = None
 
     def time(self, position: int) -> str:
         """Name an image by its time, else by its position."""
         if self.times is None or position >= len(self.times):
             return f"number {position}"
-        return str(self.times[position])
+        named = f" ({self.ids[position]})" if self.ids is not None else ""
+        return f"{self.times[position]}{named}"
 
     def describe(self, positions: Iterable[int], chunk: str) -> str:
         """Name a chunk: the image's time, band, chunk and store."""
@@ -191,9 +195,11 @@ def unreadable(
     """Make the error for a chunk that could not be read."""
     positions = tuple(positions)
     where = origin.describe(positions, chunk)
+    # libraries on top of GDAL say little, and more in what they raise from
+    reason = f"{error}" + (f" ({error.__cause__})" if error.__cause__ else "")
     listed = ", ".join(str(p) for p in positions)
     return ChunkReadError(
-        f"{where} could not be read: {type(error).__name__}: {error}. Mend or replace the chunk, "
+        f"{where} could not be read: {type(error).__name__}: {reason}. Mend or replace the chunk, "
         f"leave the image out (collection.drop_isel(time=[{listed}])), or let it count as masked "
         "there: qm.to_zarr(..., on_error='skip').",
         origin.collection,

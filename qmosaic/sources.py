@@ -33,6 +33,8 @@ SUFFIXES: dict[str, Format] = {
     ".h5": "netcdf",
     ".tif": "geotiff",
     ".tiff": "geotiff",
+    ".jp2": "geotiff",
+    ".vrt": "geotiff",
     ".json": "stac",
     ".geojson": "stac",
 }
@@ -79,24 +81,25 @@ def open_collection(
           pattern such as ``"data/*.nc"``;
         - STAC items: the path or URL of an ItemCollection, a pystac ItemCollection or Catalog, a
           search of pystac-client, a list of items, GeoJSON (extra ``stac``);
-        - GeoTIFFs, one file an image or one file an image and band: a folder, a list of paths or
-          URLs, a pattern (extra ``geotiff``).
+        - GeoTIFFs (and JPEG 2000, VRT), one file an image or one file an image and band: a
+          folder, a list of paths or URLs, a pattern (extra ``geotiff``).
     bands : str or sequence of str, optional
         The bands to open, in this order; for STAC also common names (``"red"``). By default all.
     chunks : mapping, optional
         Sizes of chunks by dimension. By default those of the source: the chunks of a store, for
         GeoTIFFs whole tiles up to 2048 pixels, for STAC 2048 pixels; one image a chunk.
     nodata : number or mapping of band to number or None, optional
-        What is masked, in place of what bands declare. None: every value of the band is data; where
-        an image does not cover the grid, an integer band then gets the highest value of its
-        dtype (the lowest, if signed) and declares that.
+        What is masked, in place of what bands declare; ``"*"`` stands for all other bands. None in
+        a mapping: every value of that band is data; where an image does not cover the grid, an
+        integer band then gets the highest value of its dtype (the lowest, if signed) and declares
+        that.
     missing : {"raise", "mask"}, default: "raise"
         What happens where some images lack a band: an error, or it is masked there.
     format : {"zarr", "netcdf", "stac", "geotiff"}, optional
         What the source is; by default told by its type, suffix or content.
     groupby : {"item", "solar_day"}, default: "item"
         STAC: one image an item, or one a day (local solar time; of overlapping items the first in
-        time is on top).
+        time is on top, and its time, in UTC, is that of the image).
     crs : any CRS, optional
         STAC: the CRS of the grid; by default that of the items, if they have one.
     resolution : float or (float, float), optional
@@ -112,12 +115,13 @@ def open_collection(
         for all other bands. Nearest by default; GeoTIFFs on different grids are refused without it.
     time : str or callable, optional
         GeoTIFF: the name of the tag that tells when an image was taken, or a function of a file's
-        path. By default the tag ``ACQUISITIONDATETIME``, else the first date in the name, else
-        TIFF's own DateTime.
+        path (a text). By default the tag ``ACQUISITIONDATETIME``, else the first date in the name,
+        else TIFF's own DateTime.
     pattern : str, optional
         GeoTIFF: a regular expression that is searched in the path of each file (below the folder
         that they share), with groups named ``time``, ``band`` (one file an image and band) and
-        ``id`` (what tells images of one time apart).
+        ``id`` (what tells images of one time apart, and what the files of one image have in
+        common; by default the rest of the name).
     group : str, optional
         Zarr and NetCDF: the group in the store or file.
     storage_options : mapping, optional
@@ -133,7 +137,9 @@ def open_collection(
         stay integers; nodata is declared in the attribute ``_FillValue``. Images from STAC
         and GeoTIFFs are in the order of their times (then of their ids or names: what ties go by)
         and have coordinates along time: ``id``, ``footprint`` (WKT, longitude and latitude),
-        from STAC also ``platform`` and ``cloud_cover`` (%). Those of a store stay as they are.
+        from STAC also ``platform`` and ``cloud_cover`` (%), unless a band is called so. Several
+        NetCDF files are in the order of their times, equal times in that of the list (of their
+        names, for a folder or pattern). Images of a store or a single file stay as they are.
 
     Raises
     ------
@@ -312,7 +318,8 @@ def _look_at_folder(path: str, format: Format | None) -> tuple[Format, Any]:
     names = ("zarr.json", ".zgroup", ".zmetadata", ".zarray")
     if format == "zarr" or any(os.path.exists(os.path.join(path, name)) for name in names):
         return "zarr", path
-    files = sorted(str(file) for file in Path(path).rglob("*") if file.is_file())
+    found_files = (file for file in Path(path).rglob("*") if file.is_file())
+    files = sorted(str(file) for file in found_files if not file.name.startswith("."))
     by_format: dict[Format, list[str]] = {}
     for file in files:
         kind = SUFFIXES.get(_suffix(file))

@@ -557,7 +557,8 @@ def open_mosaic(
     Returns
     -------
     xarray.Dataset
-        The mosaic, lazily.
+        The mosaic, lazily, with its CRS as coordinate. As xarray decodes it: integers with nodata
+        become floats with NaN; ``mask_and_scale=False`` leaves them integers.
 
     Raises
     ------
@@ -605,6 +606,6 @@ def open_mosaic(
             f"{state['blocks']} blocks are there. Go on with qmosaic.to_zarr(mosaic, store, "
             "mode='resume'), or open what is there with allow_incomplete=True."
         )
-    options.setdefault("consolidated", False)
+    options = {"consolidated": False, "decode_coords": "all", **options}
     opened: xr.Dataset = xr.open_zarr(place.store, group=place.path or None, **options)
     return opened

@@ -248,7 +248,8 @@ def test_clip_to_a_box_needs_no_nodata() -> None:
             "differ",
         ),
         ((0, 0, 1, 1), {}, ValueError, r"left none of 2.*no footprint intersects"),
-        (shapely.Point(7.5, 50.5), {"clip": True}, ValueError, "a point has to be buffered"),
+        (shapely.Point(7.5, 50.5), {"clip": True}, ValueError, "does not meet the grid"),
+        ({}, {}, ValueError, "no geometry of GeoJSON"),
     ],
 )
 def test_regions_that_cannot_be(
@@ -257,6 +258,37 @@ def test_regions_that_cannot_be(
     """The error says what came, why not, and what to write."""
     with pytest.raises(error, match=message):
         qm.filter_bounds(with_footprints(WEST, EAST), region, **options)
+
+
+def test_a_clip_that_leaves_no_pixel() -> None:
+    """A point, a line or a sliver between the centres: refused instead of masking everything."""
+    collection = forbidden(2)
+    x, y = float(collection["x"][3]), float(collection["y"][3])
+    for shape in (
+        shapely.Point(x + 1, y + 1),
+        shapely.LineString([(x + 2, y - 20), (x + 2, y + 20)]),
+        shapely.Polygon([(x + 2, y + 20), (x + 3, y + 20), (x + 3, y - 20), (x + 2, y - 20)]),
+    ):
+        assert qm.filter_bounds(collection, shape, crs="EPSG:32633").sizes["time"] == 2
+        with pytest.raises(ValueError, match="a point or a line has to be buffered"):
+            qm.filter_bounds(collection, shape, crs="EPSG:32633", clip=True)
+    narrow = shapely.box(x - 1, y - 100, x + 1, y + 100)
+    cut = qm.filter_bounds(collection, narrow, crs="EPSG:32633", clip=True)
+    assert list(cut["x"].values) == [x]
+
+
+def test_an_outline_that_crosses_itself() -> None:
+    """Drawn by hand it is a bow tie; it means both of its halves."""
+    collection = with_footprints(WEST, EAST)
+    bow = shapely.Polygon([(7.2, 50.2), (7.8, 50.8), (7.8, 50.2), (7.2, 50.8)])
+    assert not bow.is_valid
+    assert qm.filter_bounds(collection, bow).sizes["time"] == 1
+
+
+def test_an_empty_result_says_where_the_collection_lies() -> None:
+    """Longitude and latitude that were swapped are seen at once."""
+    with pytest.raises(ValueError, match=r"its grid lies between longitudes 15\.0000 and 15\.00"):
+        qm.filter_bounds(forbidden(2), (45.15, 15.0, 45.16, 15.1))
 
 
 def test_a_collection_without_crs() -> None:

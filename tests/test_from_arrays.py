@@ -17,6 +17,7 @@ from zarr.storage import LocalStore, ObjectStore, StorePath
 
 import qmosaic as qm
 
+from .rasters import serve
 from .sources import CountingStore, dates, expected
 
 SHAPE = (4, 12, 12)
@@ -362,10 +363,10 @@ def test_netcdf_files_that_do_not_fit(tmp_path: Path) -> None:
         "size": (whole.isel(x=slice(0, 6)), "on different grids"),
         "dtype": (
             whole.assign(red=whole["red"].astype("int32")),
-            "'red' is uint16 in one image and int32",
+            r"'red' is uint16 in '.*a\.nc' and int32",
         ),
         "band": (whole.drop_vars("red"), "'red' is missing in .*missing='mask'"),
-        "nodata": (whole.copy(), "'red' declares nodata 0 in one image and 7"),
+        "nodata": (whole.copy(), r"'red' declares nodata 0 in '.*a\.nc' and 7"),
     }
     odd["nodata"][0]["red"].attrs["_FillValue"] = np.uint16(7)
     for name, (data, message) in odd.items():
@@ -412,10 +413,10 @@ def test_bands_of_one_image_have_to_be_on_one_grid(tmp_path: Path) -> None:
     shifted = grid_file(tmp_path / "shifted.nc", "nir", 0, x=[1000.0, 1010, 1020])
     zone = grid_file(tmp_path / "zone.nc", "nir", 0, crs="32632")
     for other in (flipped, shifted, zone):
-        with pytest.raises(ValueError, match="on different grids"):
+        with pytest.raises(ValueError, match=r"on different grids|declare different CRSs"):
             qm.open_collection([red, other])
     later = grid_file(tmp_path / "later.nc", "red", 1, crs="32632")
-    with pytest.raises(ValueError, match="on different grids"):
+    with pytest.raises(ValueError, match="declare different CRSs"):
         qm.open_collection([red, later])
 
 
@@ -454,3 +455,73 @@ def test_two_values_for_nodata(tmp_path: Path) -> None:
     one = qm.open_collection(tmp_path / "t.nc", nodata={"t": 9999})
     assert one["t"].attrs["_FillValue"] == 9999
     assert "missing_value" not in one["t"].attrs
+
+
+def test_decoding_keeps_to_the_nodata_that_was_given(tmp_path: Path) -> None:
+    """mask_and_scale=True masks what nodata= says, and is warned of like the integers."""
+    cloud = np.uint8([[[0, 5], [3, 0]]])
+    data = xr.Dataset({"cloud": (("time", "y", "x"), cloud)}, {"time": dates(1)})
+    data["cloud"].attrs = {"_FillValue": np.uint8(0), "scale_factor": 0.5}
+    data.to_zarr(tmp_path / "in.zarr", consolidated=False)
+    for number, name in enumerate("ab"):
+        data.assign_coords(time=dates(2)[[number]]).to_netcdf(tmp_path / f"{name}.nc")
+    sources = (tmp_path / "in.zarr", tmp_path / "a.nc", [tmp_path / "a.nc", tmp_path / "b.nc"])
+    for source in sources:
+        opened = qm.open_collection(source, mask_and_scale=True, nodata={"cloud": None})
+        np.testing.assert_array_equal(opened["cloud"].values[-1], cloud[0] / 2)
+        with pytest.warns(UserWarning, match="'cloud' declares nodata = 0") as caught:
+            masked = qm.open_collection(source, mask_and_scale=True)
+        assert Path(caught[0].filename).name == Path(__file__).name
+        assert masked["cloud"].dtype.kind == "f"
+        np.testing.assert_array_equal(masked["cloud"].values[-1], [[np.nan, 2.5], [1.5, np.nan]])
+        other = qm.open_collection(source, mask_and_scale=True, nodata={"cloud": 5})
+        np.testing.assert_array_equal(other["cloud"].values[-1], [[0, np.nan], [1.5, 0]])
+
+
+def test_groups_of_a_store_are_named(tmp_path: Path) -> None:
+    """The root of a hierarchy holds nothing: the error says what there is."""
+    for group in ("r10m", "r20m"):
+        collection().to_zarr(tmp_path / "in.zarr", group=group, mode="a", consolidated=False)
+    with pytest.raises(ValueError, match=r"groups: 'r10m', 'r20m'.*group='r10m'"):
+        qm.open_collection(tmp_path / "in.zarr")
+    assert "red" in qm.open_collection(tmp_path / "in.zarr", group="r20m")
+
+
+def test_a_store_on_the_web(tmp_path: Path) -> None:
+    """A URL is read with what the extra s3 brings; nothing else has to be installed."""
+    collection().to_zarr(tmp_path / "site" / "in.zarr", zarr_format=2, consolidated=True)
+    with serve(tmp_path / "site") as web:
+        opened = qm.open_collection(f"{web.address}/in.zarr")
+        np.testing.assert_array_equal(opened["red"].values, collection()["red"].values)
+
+
+def test_rounding_is_no_other_grid(tmp_path: Path) -> None:
+    """Files of one grid whose coordinates differ by a ten-millionth of a pixel."""
+    whole = collection()
+    whole.isel(time=[0]).to_netcdf(tmp_path / "a.nc")
+    moved = whole.assign_coords(x=whole["x"] + 1e-6).isel(time=[1])
+    moved.to_netcdf(tmp_path / "b.nc")
+    opened = qm.open_collection([tmp_path / "a.nc", tmp_path / "b.nc"])
+    np.testing.assert_array_equal(opened["red"].values, whole["red"].values[:2])
+    np.testing.assert_array_equal(opened["x"].values, whole["x"].values)
+
+
+@pytest.mark.parametrize("suffix", ["zarr", "nc"])
+def test_options_that_xarray_does_not_know(tmp_path: Path, suffix: str) -> None:
+    """They are named, not only refused from below."""
+    path = tmp_path / f"in.{suffix}"
+    if suffix == "zarr":
+        collection().to_zarr(path, consolidated=False)
+    else:
+        collection().to_netcdf(path)
+    with pytest.raises(TypeError, match=r"neither open_collection\(\) nor xarray.*knows maks="):
+        qm.open_collection(path, maks=True)
+
+
+def test_sizes_of_chunks_that_do_nothing(tmp_path: Path) -> None:
+    """Other dimensions, and chunks of no pixel."""
+    collection().to_zarr(tmp_path / "in.zarr", consolidated=False)
+    with pytest.raises(ValueError, match=r"chunks= has 'lat', which is no dimension"):
+        qm.open_collection(tmp_path / "in.zarr", chunks={"lat": 5})
+    with pytest.raises(ValueError, match=r"'y': 0; a chunk has one pixel at least"):
+        qm.open_collection(tmp_path / "in.zarr", chunks={"y": 0})

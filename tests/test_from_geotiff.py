@@ -353,7 +353,7 @@ def bad_files(folder: Path) -> Iterator[tuple[Any, dict[str, Any], type[Exceptio
     )
     yield [twice], {}, ValueError, "the band 'red' 2 times"
     other = write_tif(folder / "o_20200702.tif", np.ones((16, 16), "int16"), names=["red"])
-    yield [good, other], {}, ValueError, "uint8 in one image and int16"
+    yield [good, other], {}, ValueError, r"uint8 in the image 'good_20200701' and int16"
     away = write_tif(
         folder / "a_20200703.tif", np.ones((16, 16), "uint8"), corner=(0.0, 0.0), names=["red"]
     )
@@ -566,3 +566,212 @@ def test_masks_in_files_are_said_not_to_be_read(tmp_path: Path) -> None:
     assert [Path(w.filename).name for w in caught if "alpha" in str(w.message)] == [
         Path(__file__).name
     ]
+
+
+def tiles(folder: Path, sets: dict[str, Any], **options: Any) -> dict[tuple[str, str], int]:
+    """Write files of one day whose bands have names, some for each tile; a value for each."""
+    values: dict[tuple[str, str], int] = {}
+    for tile, bands in sets.items():
+        for band in bands:
+            values[tile, band] = len(values) + 1
+            pixels = np.full((16, 16), values[tile, band], "uint16")
+            write_tif(folder / f"{tile}_20200701_{band}.tif", pixels, names=[band], **options)
+    return values
+
+
+def test_bands_of_different_images_are_not_put_together(tmp_path: Path) -> None:
+    """Rule 1: files of one day are told apart by their names, not by their places in a list."""
+    values = tiles(tmp_path, {"T1": ["B04"], "T2": ["B04", "B08"], "T3": ["B08"]})
+    with pytest.raises(ValueError, match="'B04' is missing in the image 'T3_20200701'"):
+        qm.open_collection(tmp_path)
+    opened = qm.open_collection(tmp_path, missing="mask")
+    assert list(opened["id"].values) == ["T1_20200701", "T2_20200701", "T3_20200701"]
+    for band in ("B04", "B08"):
+        wanted = [values.get((tile, band), 0) for tile in ("T1", "T2", "T3")]
+        assert list(opened[band].values[:, 0, 0]) == wanted
+
+
+@pytest.mark.parametrize(
+    "sets", [{"T1": ["B04"], "T2": ["B08"]}, {"a": ["SR"], "b": ["SR"], "c": ["UDM"], "d": ["UDM"]}]
+)
+def test_files_of_one_day_that_nothing_tells_apart(tmp_path: Path, sets: Any) -> None:
+    """Two images or one: the error asks."""
+    tiles(tmp_path, sets)
+    with pytest.raises(ValueError, match=r"two bands of one image, or two images.*pattern="):
+        qm.open_collection(tmp_path)
+
+
+def test_tiles_side_by_side_are_not_one_image(tmp_path: Path) -> None:
+    """Though each lacks the band of the other."""
+    ones = np.ones((16, 16), "uint16")
+    write_tif(tmp_path / "x_20200701.tif", ones, names=["red"])
+    corner = (CORNER[0] + 160, CORNER[1])
+    write_tif(tmp_path / "y_20200701.tif", ones, names=["nir"], corner=corner)
+    with pytest.raises(ValueError, match="two bands of one image, or two images"):
+        qm.open_collection(tmp_path)
+
+
+def test_a_pattern_that_tells_the_time_alone(tmp_path: Path) -> None:
+    """It does not make every band an image of its own."""
+    for band in ("SR_B4", "SR_B5", "ST_B10"):
+        write_tif(tmp_path / f"LC08_192023_20200704_{band}.TIF", np.ones((16, 16), "uint16"))
+    for pattern in (r"_(?P<time>\d{8})_", r"_(?P<time>\d{8})_(?P<band>B99)?"):
+        with pytest.raises(ValueError, match="two bands of one image, or two images"):
+            qm.open_collection(tmp_path, pattern=pattern)
+    opened = qm.open_collection(tmp_path, pattern=r"_(?P<time>\d{8})_(?P<band>\w+)\.TIF")
+    assert set(opened.data_vars) == {"SR_B4", "SR_B5", "ST_B10"}
+    assert opened.sizes["time"] == 1
+
+
+def test_folders_by_pixel_size_are_one_image(tmp_path: Path) -> None:
+    """As in Sentinel-2's SAFE: R10m/…_B04_10m.tif beside R20m/…_SCL_20m.tif."""
+    for day in (1, 6):
+        scene = tmp_path / f"S2_{day}.SAFE" / "IMG_DATA"
+        name = f"T33UVP_2020070{day}T101559"
+        red = np.full((32, 32), 100 + day, "uint16")
+        write_tif(scene / "R10m" / f"{name}_B04_10m.tif", red, nodata=None)
+        scl = np.full((16, 16), day, "uint8")
+        write_tif(scene / "R20m" / f"{name}_SCL_20m.tif", scl, resolution=20.0, nodata=None)
+    pattern = r"_(?P<time>\d{8}T\d{6})_(?P<band>B04|SCL)_"
+    opened = qm.open_collection(tmp_path, pattern=pattern, resampling="nearest")
+    assert opened.sizes == {"time": 2, "y": 32, "x": 32}
+    assert list(opened["B04"].values[:, 0, 0]) == [101, 106]
+    assert list(opened["SCL"].values[:, 0, 0]) == [1, 6]
+
+
+def test_names_that_differ_by_more_than_the_band(tmp_path: Path) -> None:
+    """One image or two: the error asks for what identifies a scene."""
+    for band, version in (("B04", "v1"), ("B08", "v2")):
+        write_tif(tmp_path / f"T1_20200701_{band}_{version}.tif", np.ones((16, 16), "uint16"))
+    pattern = r"_(?P<time>\d{8})_(?P<band>B\d\d)_"
+    with pytest.raises(ValueError, match=r"one image or two.*\(\?P<id>"):
+        qm.open_collection(tmp_path, pattern=pattern, missing="mask")
+    opened = qm.open_collection(tmp_path, pattern=r"(?P<id>T1_(?P<time>\d{8}))_(?P<band>B\d\d)_")
+    assert opened.sizes["time"] == 1
+    assert list(opened["id"].values) == ["T1_20200701"]
+
+
+def test_what_a_url_asks_for_is_no_name(tmp_path: Path) -> None:
+    """Addresses that are signed file by file; files of other bands are not even opened."""
+    for band in ("red", "nir"):
+        write_tif(tmp_path / f"a_20200701_{band}.tif", np.ones((16, 16), "uint16"))
+    with serve(tmp_path) as web:
+        urls = [f"{web.address}/a_20200701_{b}.tif?sign={b}" for b in ("red", "nir")]
+        pattern = r"_(?P<time>\d{8})_(?P<band>\w+)\.tif"
+        opened = qm.open_collection(urls, pattern=pattern)
+        assert opened.sizes["time"] == 1
+        assert list(opened["id"].values) == ["a_20200701"]
+        web.forget()
+        qm.open_collection(urls, pattern=pattern, bands="nir")
+        assert not [name for name in web.asked if "red" in name]
+
+
+@pytest.mark.parametrize("option", ["mask_and_scale", "masked"])
+def test_decoding_is_left_to_xarray(tmp_path: Path, option: str) -> None:
+    """The nodata of integers would be compared with decoded values."""
+    write_tif(tmp_path / "a_20200701.tif", np.ones((16, 16), "uint16"), names=["red"])
+    with pytest.raises(TypeError, match=rf"{option}=.*xarray\.decode_cf"):
+        qm.open_collection(tmp_path, **{option: True})
+    decoded = xr.decode_cf(qm.open_collection(tmp_path))
+    assert decoded["red"].dtype == "float32"
+
+
+def test_images_outside_the_grid_are_told(tmp_path: Path) -> None:
+    """Nothing of them will be seen; a grid that holds all of them is the user's to give."""
+    near = write_tif(tmp_path / "a_20200701.tif", np.ones((16, 16), "uint8"), names=["red"])
+    far = write_tif(
+        tmp_path / "b_20200702.tif",
+        np.ones((16, 16), "uint8"),
+        names=["red"],
+        corner=(CORNER[0] + 160, CORNER[1]),
+    )
+    further = write_tif(
+        tmp_path / "c_20200703.tif",
+        np.ones((16, 16), "uint8"),
+        names=["red"],
+        corner=(CORNER[0] + 5000, CORNER[1]),
+    )
+    with pytest.warns(UserWarning, match="1 of 3 images, 'c_20200703' first, lie outside") as told:
+        qm.open_collection([near, far, further], resampling="nearest")
+    (warning,) = (w for w in told if "outside" in str(w.message))
+    assert Path(warning.filename).name == Path(__file__).name
+
+
+def test_rounding_is_no_other_grid(tmp_path: Path) -> None:
+    """A ten-millionth of a pixel needs no resampling."""
+    for day, shift in ((1, 0.0), (2, 1e-6)):
+        write_tif(
+            tmp_path / f"a_2020070{day}.tif",
+            np.full((16, 16), day, "uint8"),
+            names=["red"],
+            corner=(CORNER[0] + shift, CORNER[1]),
+        )
+    opened = qm.open_collection(tmp_path)
+    assert list(opened["red"].values[:, 0, 0]) == [1, 2]
+    assert opened["x"].values[0] == CORNER[0] + 5
+
+
+def test_floats_are_masked_where_they_are_nan(tmp_path: Path) -> None:
+    """Whether that is declared or not."""
+    for day, nodata in ((1, np.nan), (2, None)):
+        pixels = np.full((16, 16), day, "float32")
+        pixels[0, 0] = np.nan
+        write_tif(tmp_path / f"a_2020070{day}.tif", pixels, names=["red"], nodata=nodata)
+    assert np.isnan(qm.open_collection(tmp_path)["red"].values[:, 0, 0]).all()
+
+
+def test_files_askew_need_a_grid(tmp_path: Path) -> None:
+    """Their pixels have no y and x."""
+    path = tmp_path / "a_20200701.tif"
+    turned = rasterio.Affine.translation(*CORNER) * rasterio.Affine.rotation(10)
+    askew = turned * rasterio.Affine.scale(10, -10)
+    with rasterio.open(
+        path,
+        "w",
+        "GTiff",
+        16,
+        16,
+        1,
+        UTM32,
+        askew * rasterio.Affine.scale(10, -10),
+        "uint8",
+        nodata=0,
+    ) as file:
+        file.write(np.ones((1, 16, 16), "uint8"))
+    with pytest.raises(ValueError, match=r"lies askew.*geobox="):
+        qm.open_collection(path)
+
+
+def test_a_list_with_a_file_twice(tmp_path: Path) -> None:
+    """It is named as that."""
+    path = write_tif(tmp_path / "a_20200701.tif", np.ones((16, 16), "uint8"), names=["red"])
+    with pytest.raises(ValueError, match="is in the list 2 times"):
+        qm.open_collection([path, path])
+
+
+def test_hidden_files_are_no_images(tmp_path: Path) -> None:
+    """Such as those that macOS leaves."""
+    write_tif(tmp_path / "a_20200701.tif", np.ones((16, 16), "uint8"), names=["red"])
+    (tmp_path / "._a_20200701.tif").write_bytes(b"x")
+    assert qm.open_collection(tmp_path).sizes["time"] == 1
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """Its own name, not that of the first file of the collection."""
+    for day in (1, 2, 3):
+        write_tif(tmp_path / f"a_2020070{day}.tif", np.full((16, 16), day, "uint8"), names=["red"])
+    mosaic = qm.quality_mosaic(qm.open_collection(tmp_path), "red")
+    (tmp_path / "a_20200703.tif").unlink()
+    with pytest.raises(qm.ChunkReadError, match=r"image 2020-07-03.* \(a_20200703\)") as raised:
+        qm.to_zarr(mosaic, tmp_path / "out.zarr")
+    assert "a_20200701" not in str(raised.value)
+
+
+def test_a_mosaic_keeps_its_crs_for_all_readers(tmp_path: Path) -> None:
+    """Rule 8: rioxarray and odc-geo find it in what was written."""
+    write_tif(tmp_path / "a_20200701.tif", np.ones((16, 16), "uint8"), names=["red"])
+    qm.to_zarr(qm.quality_mosaic(qm.open_collection(tmp_path), "red"), tmp_path / "out.zarr")
+    opened = qm.open_mosaic(tmp_path / "out.zarr")
+    assert list(opened) == ["red"]
+    assert opened["red"].rio.crs == UTM32
+    assert opened.odc.crs == UTM32
