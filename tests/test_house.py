@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
+import re
 import tomllib
 from pathlib import Path
 
@@ -78,6 +80,18 @@ def test_rooms_import_only_rooms_below(room: str) -> None:
             continue
         if name.split(".")[1] != room or not (PACKAGE / room).is_dir():
             assert name.split(".")[1] not in above, f"{room} imports {name}"
+
+
+def test_the_floors_of_graph() -> None:
+    """Its own table names every file; each imports only what stands below it there."""
+    table = re.findall(r"^``(\w+)``", importlib.import_module("qmosaic.graph").__doc__ or "", re.M)
+    files = {path.stem for path in (PACKAGE / "graph").glob("*.py")} - {"__init__"}
+    assert files == set(table)
+    for place, name in enumerate(table):
+        tree = ast.parse((PACKAGE / "graph" / f"{name}.py").read_text())
+        modules = [n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
+        inside = {m.split(".")[2] for m in modules if m.startswith("qmosaic.graph.")}
+        assert inside <= set(table[place + 1 :]), name
 
 
 @pytest.mark.parametrize("room", [r for r in ROOMS if r != "graph"])

@@ -1,0 +1,123 @@
+"""What a graph will do, found out without running it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from dask._task_spec import DataNode, Task, TaskRef
+
+from qmosaic.graph.chunks import DeferredChunks
+from qmosaic.graph.deciding import DecideTask, contest_chunks
+from qmosaic.graph.recipes import Key, Nodes, Recipes, layer_of, sort_graphs
+from qmosaic.graph.taking import take_chunks
+from qmosaic.graph.walking import READ_TOGETHER, in_flight, is_read
+
+STEP = 0.75
+"""How much a step of arithmetic adds to what a task holds, in chunks: some of its inputs and
+intermediate values are alive together. Measured on scores of one to six steps."""
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What the tasks of one band may read.
+
+    Attributes
+    ----------
+    quality : bool
+        Whether they read all of it, to decide.
+    images : int
+        The number of images, 0 where it is not known.
+    total : int
+        The bytes of the whole band.
+    block : int
+        The pixels of its largest block of the map.
+    itemsize : int
+        Bytes a pixel.
+    held : int
+        The most bytes that a task holds of what it reads, and of what that is derived from.
+    deferred : bool
+        Whether a task reads what it chooses; if not, all of the band is read.
+    """
+
+    quality: bool
+    images: int
+    total: int
+    block: int
+    itemsize: int
+    held: int
+    deferred: bool
+
+
+def survey(arrays: Sequence[Any]) -> list[Reads]:
+    """Find out what making some arrays will read, without reading anything.
+
+    Parameters
+    ----------
+    arrays : sequence of dask.array.Array
+        Bands of mosaics, or what is derived from them.
+    """
+    recipes = sort_graphs(*(array.__dask_graph__() for array in arrays))
+    deciding = _sources_of_decisions(recipes)
+    found = [
+        _reads_of(node.value, key in deciding)
+        for key, node in recipes.tasks.items()
+        if isinstance(node, DataNode) and isinstance(node.value, DeferredChunks)
+    ]
+    found += _reads_of_trees(recipes)
+    return found
+
+
+def _sources_of_decisions(recipes: Recipes) -> set[Key]:
+    """Name the recipes that decisions read."""
+    found: set[Key] = set()
+    for layer in recipes.symbolic.values():
+        if isinstance(layer.task.func, DecideTask):
+            found |= {s.key for s, _ in layer.indices if isinstance(s, TaskRef)}
+    for node in recipes.tasks.values():
+        method = node.func if isinstance(node, Task) else None
+        if isinstance(getattr(method, "__self__", None), DecideTask):
+            found |= set(node.dependencies)
+    return found
+
+
+def _reads_of(source: DeferredChunks, quality: bool) -> Reads:
+    sizes = source.map_chunks
+    block = int(np.prod([max(c, default=0) for c in sizes], dtype=np.int64))
+    pixels = int(np.prod([sum(c) for c in sizes], dtype=np.int64))
+    images, itemsize = sum(source.time_chunks), source.dtype.itemsize
+    chunk = max(1, block * itemsize * max(source.time_chunks, default=1))
+    at_once = max(READ_TOGETHER // chunk, in_flight(chunk)) * chunk
+    held = int(at_once * (2 + STEP * min(4, _steps(source))))
+    held += source.beside * in_flight(max(chunk, source.beside))
+    return Reads(quality, images, images * pixels * itemsize, block, itemsize, held, True)
+
+
+def _steps(source: DeferredChunks) -> int:
+    """Count the steps of arithmetic behind a chunk."""
+    nodes: Nodes = {}
+    first = (source.name, *(0 for _ in range(len(source.map_chunks) + 1)))
+    try:
+        source.recipes.expand([first], nodes, {})
+    except KeyError:
+        return 4  # written out for each block: not looked at
+    return sum(isinstance(n, Task) and not is_read(n) for n in nodes.values())
+
+
+def _reads_of_trees(recipes: Recipes) -> list[Reads]:
+    """The same for bands that stay ordinary dependencies."""
+    images = 0
+    sizes: dict[tuple[Any, bool], list[int]] = defaultdict(list)
+    for key, node in recipes.tasks.items():
+        if isinstance(node, Task) and node.func in (contest_chunks, take_chunks):
+            given = [a.value if isinstance(a, DataNode) else a for a in node.args[:8]]
+            quality = node.func is contest_chunks
+            images = given[1] if quality else images
+            sizes[layer_of(key), quality].append(given[7])
+    return [
+        Reads(quality, images, sum(found), 0, 1, 4 * max(found), False)
+        for (_, quality), found in sizes.items()
+    ]

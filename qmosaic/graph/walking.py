@@ -1,0 +1,304 @@
+"""Running the tasks behind a sequence of chunks, inside a task."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef
+from dask.array.core import getter, getter_inline, getter_nofancy
+
+from qmosaic.graph.recipes import Key, Nodes, Recipes, node_key
+from qmosaic.kernels import (
+    Array,
+)
+
+READ_TOGETHER = 4 * 2**20
+"""Bytes that a task may ask for at once: to a Zarr library a request costs more than a chunk."""
+
+
+SLOW = 0.005
+"""Seconds of waiting for a chunk from which on the next ones are read meanwhile."""
+
+
+MOST_IN_FLIGHT = 16
+"""The most chunks that a task reads at the same time from a slow source."""
+
+
+def in_turn(
+    walk: Walk,
+    make: Callable[[int], Array],
+    size: int,
+    most: int,
+    read_ahead: Callable[[int, int], None],
+) -> Iterator[Array]:
+    """Give one chunk of a walk after the other; where the source is slow, the next are made
+    meanwhile.
+
+    Parameters
+    ----------
+    walk : Walk
+        What makes the chunks.
+    make : callable
+        Makes the one with a number.
+    size : int
+        The bytes of a chunk.
+    most : int
+        How many may be made at the same time.
+    read_ahead : callable
+        Reads what some chunks need in as few requests as can be.
+    """
+    count = len(walk.targets)
+    together = max(1, READ_TOGETHER // size)
+    started: deque[Future[Array]] = deque()
+    pool: ThreadPoolExecutor | None = None
+    try:
+        for number in range(count):
+            if pool is None and together > 1 and number % together == 0:
+                read_ahead(number, number + together)
+            watch = _Watch()
+            array = started.popleft().result() if started else make(number)
+            if pool is None and watch.has_waited():
+                pool = ThreadPoolExecutor(most)
+            if pool is not None:
+                for n in range(number + 1 + len(started), min(number + 1 + most, count)):
+                    # what the task says about its reading holds in other threads too
+                    started.append(pool.submit(copy_context().run, make, n))
+            yield array
+            del array
+            walk.drop(number)
+    finally:
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
+
+
+class _Watch:
+    """Tells waiting from working, from its making on."""
+
+    def __init__(self) -> None:
+        self._wall, self._work = time.perf_counter(), time.process_time()
+
+    def has_waited(self) -> bool:
+        """Whether it took long, and the process was idle for most of that: threads that work hard
+        gain nothing from being more."""
+        wall = time.perf_counter() - self._wall
+        return wall > SLOW and time.process_time() - self._work < wall / 4
+
+
+def in_flight(chunk_bytes: int) -> int:
+    """Say how many chunks are read at the same time from a slow source."""
+    return max(2, min(MOST_IN_FLIGHT, 2 * READ_TOGETHER // chunk_bytes))
+
+
+Count = Callable[[Any], None]
+"""What is told of everything that is read."""
+
+
+def _no_count(values: Any) -> None:
+    pass
+
+
+class Walk:
+    """Runs the tasks behind a sequence of chunks, one chunk at a time.
+
+    A value is dropped once its last user has run. What several chunks of the sequence use directly
+    (a static elevation, a mean over time, a source chunk that holds several images) is kept until
+    the last of them has been made; what stands behind such a value is not kept.
+    """
+
+    def __init__(
+        self, recipes: Recipes, extra: Mapping[Key, GraphNode], targets: Sequence[Key]
+    ) -> None:
+        self.targets = targets
+        self.nodes: Nodes = {}
+        recipes.expand(targets, self.nodes, extra)
+        self._kept: dict[Key, Any] = {}
+        self._last_user = self._find_shared()
+        self._drop_after: dict[int, list[Key]] = defaultdict(list)
+        for key, number in self._last_user.items():
+            self._drop_after[number].append(key)
+
+    def make(self, number: int, count: Count = _no_count) -> Any:
+        """Make the chunk `number` of the sequence; threads may make several at a time."""
+        return self._evaluate(self.targets[number], count)
+
+    def drop(self, number: int) -> None:
+        """Let go of what was kept for the chunks up to `number`."""
+        for key in self._drop_after[number]:
+            self._kept.pop(key, None)
+
+    def read_ahead(self, start: int, stop: int, count: Count = _no_count) -> None:
+        """Read what several chunks of the sequence need from one source in as few requests as can
+        be."""
+        reads: dict[Any, list[_Read]] = defaultdict(list)
+        for number in range(start, min(stop, len(self.targets))):
+            for key in self._order(self.targets[number], self._kept):
+                if key not in self._last_user and (read := _as_read(self.nodes[key], number)):
+                    reads[read.source].append(read)
+        for group in reads.values():
+            for run in _adjacent_runs(group):
+                self._read_together(run, count)
+
+    def _read_together(self, run: list[_Read], count: Count) -> None:
+        axis = _axis_between(run[0], run[-1])
+        index = list(run[0].index)
+        index[axis] = slice(run[0].index[axis].start, run[-1].index[axis].stop)
+        node = run[0].node
+        values = node.func(self._input(node.args[0]), tuple(index), *run[0].rest, **node.kwargs)
+        offsets = [0, *itertools.accumulate(r.length(axis) for r in run)]
+        if np.shape(values)[axis] != offsets[-1]:
+            return  # not a source that slices as numpy does: every chunk is read on its own
+        count(values)
+        for read, first, last in zip(run, offsets, offsets[1:], strict=False):
+            part = (slice(None),) * axis + (slice(first, last),)
+            self._kept[node_key(read.node)] = values[part]
+            self._drop_after[read.number].append(node_key(read.node))
+
+    def _input(self, argument: Any) -> Any:
+        if isinstance(argument, TaskRef):
+            return self._evaluate(argument.key)
+        if isinstance(argument, GraphNode):
+            return argument({key: self._evaluate(key) for key in argument.dependencies})
+        return argument
+
+    def _order(self, target: Key, kept: Iterable[Key]) -> list[Key]:
+        """Sort the tasks that a target still needs so that each comes after its inputs."""
+        order: list[Key] = []
+        done: set[Key] = set(kept)
+        stack: list[tuple[Key, bool]] = [(target, False)]
+        while stack:
+            key, ready = stack.pop()
+            if ready:
+                order.append(key)
+            elif key not in done:
+                done.add(key)
+                stack.append((key, True))
+                stack.extend((d, False) for d in self.nodes[key].dependencies if d not in done)
+        return order
+
+    def _evaluate(self, target: Key, count: Count = _no_count) -> Any:
+        kept = dict(self._kept)  # threads drop and add while this one is at work
+        if target in kept:
+            return kept[target]
+        order = self._order(target, kept)
+        users = Counter(d for key in order for d in self.nodes[key].dependencies)
+        values: dict[Key, Any] = {}
+        for key in order:
+            node = self.nodes[key]
+            inputs = {d: values[d] if d in values else kept[d] for d in node.dependencies}
+            values[key] = node(inputs)
+            del inputs
+            if is_read(node):
+                count(values[key])
+            if key in self._last_user:
+                self._kept[key] = values[key]
+            for d in node.dependencies:
+                users[d] -= 1
+                if not users[d]:
+                    values.pop(d, None)
+        return values[target]
+
+    def _find_shared(self) -> dict[Key, int]:
+        """Find the values that several chunks of the sequence use directly, and their last
+        users."""
+        several = -1
+        owner: dict[Key, int] = {}
+        for number, target in enumerate(self.targets):
+            stack = [target]
+            while stack:
+                key = stack.pop()
+                seen = owner.get(key)
+                if seen == several or seen == number:
+                    continue
+                owner[key] = number if seen is None else several
+                stack.extend(self.nodes[key].dependencies)
+        users: dict[Key, set[int]] = defaultdict(set)
+        for key, number in owner.items():
+            if number != several:
+                for d in self.nodes[key].dependencies:
+                    users[d].add(number)
+        for number, target in enumerate(self.targets):
+            users[target].add(number)
+        return {key: max(numbers) for key, numbers in users.items() if len(numbers) > 1}
+
+
+@dataclass
+class _Read:
+    """A task that cuts a chunk out of a source array."""
+
+    node: Any
+    source: Any
+    index: tuple[slice, ...]
+    rest: tuple[Any, ...]
+    number: int
+
+    def length(self, axis: int) -> int:
+        return int(self.index[axis].stop - self.index[axis].start)
+
+
+_GETTERS: tuple[Callable[..., Any], ...] = (getter, getter_nofancy, getter_inline)
+
+
+def _as_read(node: GraphNode, number: int) -> _Read | None:
+    """Recognise the task that dask writes for ``from_array``: getter(source, slices, ...)."""
+    if not (isinstance(node, Task) and node.func in _GETTERS and len(node.args) >= 2):
+        return None
+    source, index, *rest = node.args
+    index = index.value if isinstance(index, DataNode) else index
+    if not (isinstance(index, tuple) and index and all(_is_plain(s) for s in index)):
+        return None
+    if any(isinstance(r, GraphNode | TaskRef) for r in rest):
+        return None
+    name = source.key if isinstance(source, TaskRef | Alias) else id(source)
+    return _Read(node, name, index, tuple(rest), number)
+
+
+def is_read(node: GraphNode) -> bool:
+    """Whether a task brings data in: it cuts a chunk out of a source, or rests on nothing."""
+    return isinstance(node, Task) and (node.func in _GETTERS or not node.dependencies)
+
+
+def _is_plain(index: object) -> bool:
+    return (
+        isinstance(index, slice)
+        and index.step in (None, 1)
+        and isinstance(index.start, int)
+        and isinstance(index.stop, int)
+    )
+
+
+def _axis_between(a: _Read, b: _Read) -> int:
+    """Give the only axis along which two reads differ, or -1."""
+    differ = [i for i, (s, t) in enumerate(zip(a.index, b.index, strict=True)) if s != t]
+    return differ[0] if len(differ) == 1 else -1
+
+
+def _adjacent_runs(reads: list[_Read]) -> Iterator[list[_Read]]:
+    """Group reads of one source that lie side by side along one axis; single ones are left out."""
+    reads = sorted(reads, key=lambda r: tuple(s.start for s in r.index))
+    run: list[_Read] = []
+    for read in reads:
+        if run and _continues(run, read):
+            run.append(read)
+            continue
+        if len(run) > 1:
+            yield run
+        run = [read]
+    if len(run) > 1:
+        yield run
+
+
+def _continues(run: list[_Read], read: _Read) -> bool:
+    axis = _axis_between(run[-1], read)
+    if axis < 0 or (len(run) > 1 and _axis_between(run[0], read) != axis):
+        return False
+    if len(run) > 1 and _axis_between(run[0], run[-1]) != axis:
+        return False
+    return bool(run[-1].index[axis].stop == read.index[axis].start)
