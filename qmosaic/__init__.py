@@ -4,7 +4,7 @@ The house; a room imports only rooms below it.
 
 =============== ==============================================================================
 ``cli``         the command line
-``display``     pictures
+``ee``          Earth Engine's vocabulary
 ``accessor``    ``ds.qmosaic.<verb>()``
 ``explanation`` what a mosaic will cost
 ``store``       the Zarr sink: the order of its steps, and the opening of what it wrote
@@ -15,7 +15,9 @@ The house; a room imports only rooms below it.
 ``writing``     what a job writes, and how a mosaic is cut into jobs
 ``progress``    what a person, a log or a program is told meanwhile
 ``journal``     what a store knows about its own making
+``display``     pictures, an interactive map
 ``mosaic``      the door for xarray: check, call the engine, dress the result
+``pixels``      arithmetic on bands that keeps masks and does not wrap round
 ``sources``     the door to collections: Zarr, NetCDF, STAC, GeoTIFF
 ``from_arrays`` Zarr stores and NetCDF files
 ``from_geotiff`` GeoTIFFs
@@ -44,6 +46,7 @@ The house; a room imports only rooms below it.
 
 from qmosaic import accessor as _accessor  # noqa: F401  (registers ds.qmosaic)
 from qmosaic import scores
+from qmosaic.display import quicklook, visualize
 from qmosaic.explanation import explain
 from qmosaic.filters import filter_bounds, filter_date, map_images, select
 from qmosaic.journal import StoreInUseError
@@ -67,7 +70,9 @@ __all__ = [
     "open_collection",
     "open_mosaic",
     "quality_mosaic",
+    "quicklook",
     "scores",
     "select",
     "to_zarr",
+    "visualize",
 ]

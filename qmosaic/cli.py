@@ -10,7 +10,9 @@ import numpy as np
 import xarray as xr
 
 import qmosaic as qm
-from qmosaic import display, samples
+from qmosaic import samples
+from qmosaic.display.drawing import Panel, require_matplotlib, side_by_side
+from qmosaic.kernels import Array
 
 CLEAR = (4, 5, 6)
 """Scene classes without cloud, shadow, snow or doubt: vegetation, bare soil, water."""
@@ -21,6 +23,7 @@ CLOUD = (10, 8, 9)
 DARKEST = 100
 """The lowest red of a clear pixel that is trusted: a reflectance of 1 %."""
 
+TRUE_COLOUR = ("B4", "B3", "B2")
 BANDS = ["B2", "B3", "B4", "B8", "SCL"]
 
 
@@ -42,7 +45,7 @@ def main() -> None:
 def demo(out: Path, overwrite: bool) -> None:
     """Make the best and the worst mosaic of a real Sentinel-2 series, and a picture of them."""
     try:
-        display.require_matplotlib()
+        require_matplotlib()
         collection, reads = samples.sentinel2_romania()
     except ModuleNotFoundError as error:
         raise click.ClickException(str(error)) from error
@@ -109,22 +112,45 @@ def _draw(collection: xr.Dataset, stores: dict[str, Path], date: int, path: Path
     one = collection.isel(time=date)
     day = str(one["time"].values)[:10]
     images = collection.sizes["time"]
-    stretch = display.stretch_of(best, worst)
-    panels = {
-        "Best pixels": (f"the greenest clear pixel of {images} images", best),
-        "One image": (f"{day}, half of it under cloud", one),
-        "Worst pixels": (f"the surest cloud of {images} images", worst),
-    }
-    pictures = {
-        title: (subtitle, display.true_colour(image, stretch))
-        for title, (subtitle, image) in panels.items()
-    }
+    stretch = stretch_of(best, worst)
+    panels = [
+        ("Best pixels", f"the greenest clear pixel of {images} images", best),
+        ("One image", f"{day}, half of it under cloud", one),
+        ("Worst pixels", f"the surest cloud of {images} images", worst),
+    ]
     pixel = abs(float(collection["x"][1] - collection["x"][0]))
     credit = (
         "Sentinel-2, true colour (B4 B3 B2), one stretch for all. "
         "Contains modified Copernicus Sentinel data 2015–2021; series from the package nrt 0.1.0."
     )
-    display.side_by_side(pictures, pixel, path, credit)
+    drawn = [Panel(true_colour(image, stretch), title, text) for title, text, image in panels]
+    side_by_side(drawn, pixel, credit).save(path)
+
+
+def stretch_of(dark: xr.Dataset, bright: xr.Dataset) -> tuple[float, float]:
+    """Give a stretch that shows both a dark and a bright image: its knee, and what becomes white.
+
+    Returns
+    -------
+    (float, float)
+        Half the median of the dark image and the 98th percentile of the bright one, over all bands.
+    """
+    knee = np.median(_rgb(dark)) / 2
+    return float(knee), float(np.percentile(_rgb(bright), 98))
+
+
+def true_colour(image: xr.Dataset, stretch: tuple[float, float]) -> Array:
+    """Make a picture (y, x, 3) of 0 to 1: linear below the knee, logarithmic above it (asinh).
+
+    Land reflects a tenth of what clouds reflect: a linear stretch shows one or the other.
+    """
+    knee, white = stretch
+    picture: Array = np.clip(np.arcsinh(_rgb(image) / knee) / np.arcsinh(white / knee), 0, 1)
+    return picture
+
+
+def _rgb(image: xr.Dataset) -> Array:
+    return np.stack([image[b].values for b in TRUE_COLOUR], axis=-1).astype("float32")
 
 
 def _report(collection: xr.Dataset, read: int, read_bytes: int, seconds: float, out: Path) -> None:

@@ -75,6 +75,23 @@ def filter_date(
     >>> qm.filter_date(collection, "2020-08").sizes["time"]
     1
     """
+    keep = in_period(collection, start, end, dim=dim)
+    period = f"from {start!r}" + ("" if end is None else f" to {end!r} (which is not in it)")
+    if end is None:
+        period = f"in {start!r}"
+    times = _times(collection, dim)
+    found = (
+        f"its {len(times)} images are of {_day(times.min())} to {_day(times.max())}"
+        if len(times)
+        else "it had no images before"
+    )
+    return keep_images(collection, keep, dim, f"filter_date() {period}", found)
+
+
+def in_period(
+    collection: xr.Dataset, start: Instant, end: Instant | None, *, dim: Hashable = "time"
+) -> Array:
+    """Tell which images are of a period, see `filter_date`."""
     # microseconds reach far enough for "until 9999"; nanoseconds do not
     times = _times(collection, dim).astype("datetime64[us]")
     first = moment(start, "start")
@@ -89,17 +106,8 @@ def filter_date(
                 "not belong to the period, so no image can be in it. Leave end= out for the one "
                 f"instant {start!r}."
             )
-    period = f"from {start!r}" + ("" if end is None else f" to {end!r} (which is not in it)")
-    if end is None:
-        period = f"in {start!r}"
-    found = (
-        f"its {len(times)} images are of {_day(times.min())} to {_day(times.max())}"
-        if len(times)
-        else "it had no images before"
-    )
-    return _keep(
-        collection, (times >= first) & (times < after), dim, f"filter_date() {period}", found
-    )
+    kept: Array = (times >= first) & (times < after)
+    return kept
 
 
 def _times(collection: xr.Dataset, dim: Hashable) -> Any:
@@ -196,8 +204,8 @@ def filter_bounds(
     )
     found += _whereabouts(collection)
     keep = intersecting(collection, region, dim)
-    kept = _keep(collection, keep, dim, f"filter_bounds() to {box} ({region.crs})", found)
-    return _clip(kept, region, dim) if clip else kept
+    kept = keep_images(collection, keep, dim, f"filter_bounds() to {box} ({region.crs})", found)
+    return clip_to(kept, region, bands_of(kept, dim)) if clip else kept
 
 
 def _whereabouts(collection: xr.Dataset) -> str:
@@ -212,7 +220,8 @@ def _whereabouts(collection: xr.Dataset) -> str:
     )
 
 
-def _clip(collection: xr.Dataset, region: Geometry, dim: Hashable) -> xr.Dataset:
+def clip_to(collection: xr.Dataset, region: Geometry, bands: Sequence[Hashable]) -> xr.Dataset:
+    """Cut a map to a region: rows and columns outside are dropped, bands masked outside."""
     down, across = map_dims(collection)
     extent = extent_of(collection)
     outline = everywhere(projected(region, extent.crs)) & extent
@@ -237,7 +246,7 @@ def _clip(collection: xr.Dataset, region: Geometry, dim: Hashable) -> xr.Dataset
     return cut.assign(
         {
             name: _masked_outside(cut[name], outline, down, across)
-            for name in bands_of(cut, dim)
+            for name in bands
             if {down, across} <= set(cut[name].dims)
         }
     )
@@ -345,14 +354,21 @@ def _inside(outline: bytes, ys: bytes, xs: bytes) -> Array:
     return inside
 
 
-def _keep(collection: xr.Dataset, keep: Any, dim: Hashable, verb: str, found: str) -> xr.Dataset:
+def keep_images(
+    collection: xr.Dataset, keep: Any, dim: Hashable, verb: str, found: str
+) -> xr.Dataset:
     """Keep some images; a run of neighbours by a slice, which costs a graph nothing."""
     places = np.flatnonzero(keep)
     if len(places) == 0:
         raise ValueError(
             f"{verb} left none of {len(keep)} images: {found}. A mosaic needs one at least."
         )
-    together = places[-1] - places[0] + 1 == len(places)
+    return choose_images(collection, places, dim)
+
+
+def choose_images(collection: xr.Dataset, places: Array, dim: Hashable = "time") -> xr.Dataset:
+    """Give some images, in the order of their places; a run of neighbours by a slice."""
+    together = len(places) > 0 and bool((np.diff(places) == 1).all())
     return collection.isel({dim: _span(places) if together else places})
 
 
@@ -508,12 +524,13 @@ def select(
         raise ValueError("select() was given no band; name one at least, or write '.*' for all.")
     chosen: dict[Hashable, None] = {}
     for name in asked:
-        chosen.update(dict.fromkeys(_matching(name, bands_of(collection, dim))))
+        chosen.update(dict.fromkeys(matching(name, bands_of(collection, dim))))
     others = [n for n in collection.data_vars if dim not in collection[n].dims]
     return collection[[*chosen, *others]]
 
 
-def _matching(name: Any, bands: list[Hashable]) -> list[Hashable]:
+def matching(name: Any, bands: list[Hashable]) -> list[Hashable]:
+    """Find the bands that a name or a regular expression means."""
     if name in bands:
         return [name]
     if isinstance(name, str | re.Pattern):

@@ -175,6 +175,19 @@ def _short(thing: Any) -> str:
 # ---------------------------------------------------------------------------------------------
 
 
+def map_axes(band: xr.DataArray, verb: str) -> tuple[Hashable, Hashable]:
+    """Name the dimensions of the map of a band, down and across: with or without coordinates."""
+    for pair in (("y", "x"), ("latitude", "longitude"), ("lat", "lon")):
+        if set(pair) <= set(band.dims):
+            return pair
+    if len(band.dims) >= 2:
+        return band.dims[-2], band.dims[-1]
+    raise ValueError(
+        f"{verb} got a band with dimensions {', '.join(map(repr, band.dims)) or 'none'}, which is "
+        "no map. It needs y and x."
+    )
+
+
 def map_dims(collection: xr.Dataset) -> tuple[Hashable, Hashable]:
     """Name the dimensions of the map, down and across.
 

@@ -8,20 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from qmosaic.geometry import crs_of, map_dims, short_crs
-
-
-def map_axes(band: xr.DataArray, verb: str) -> tuple[Hashable, Hashable]:
-    """Name the dimensions of the map of a band, down and across: with or without coordinates."""
-    for pair in (("y", "x"), ("latitude", "longitude"), ("lat", "lon")):
-        if set(pair) <= set(band.dims):
-            return pair
-    if len(band.dims) >= 2:
-        return band.dims[-2], band.dims[-1]
-    raise ValueError(
-        f"{verb} got a band with dimensions {', '.join(map(repr, band.dims)) or 'none'}, which is "
-        "no map. It needs y and x."
-    )
+from qmosaic.geometry import crs_of, map_axes, map_dims, short_crs
 
 
 def metres_per_pixel(band: xr.DataArray, resolution: Any, verb: str) -> tuple[float, float]:

@@ -403,6 +403,21 @@ def _broadcast(band: xr.DataArray, like: xr.DataArray) -> xr.DataArray:
     return wide
 
 
+def last_on_top(collection: xr.Dataset, dim: Hashable = "time") -> xr.Dataset:
+    """Lay images over each other, the last on top; where a band is masked one sees further down.
+
+    Earth Engine's ``ImageCollection.mosaic``,
+    https://developers.google.com/earth-engine/apidocs/ee-imagecollection-mosaic
+    """
+    order = xr.DataArray(np.arange(collection.sizes[dim]), dims=[dim])
+    name = "order"
+    while name in collection.variables:
+        name += "_"
+    mosaic = quality_mosaic(collection.assign({name: order}), name, masked="fill", dim=dim)
+    seen = [f"{band}_image" for band in (*bands_of(collection, dim), name)]
+    return mosaic.drop_vars([name, *(n for n in seen if n in mosaic.coords)])
+
+
 class _Engine(Protocol):
     """What both ways of making a mosaic offer; a decision is whatever `decide` gives."""
 

@@ -16,7 +16,7 @@ import qmosaic as qm
 PACKAGE = Path(qm.__file__).parent
 ROOMS = [
     "cli",
-    "display",
+    "ee",
     "accessor",
     "explanation",
     "store",
@@ -27,7 +27,9 @@ ROOMS = [
     "writing",
     "progress",
     "journal",
+    "display",
     "mosaic",
+    "pixels",
     "sources",
     "from_arrays",
     "from_geotiff",
@@ -122,6 +124,8 @@ def test_kernels_know_only_numpy() -> None:
         qm.filter_bounds,
         qm.map_images,
         qm.select,
+        qm.visualize,
+        qm.quicklook,
         *(getattr(qm.scores, name) for name in qm.scores.__all__),
     ],
 )

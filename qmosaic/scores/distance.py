@@ -10,8 +10,9 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
+from qmosaic.geometry import map_axes
 from qmosaic.graph import map_surroundings
-from qmosaic.grid import map_axes, metres_per_pixel
+from qmosaic.grid import metres_per_pixel
 from qmosaic.optional import needed
 from qmosaic.scores.expressions import bare, check_aligned, check_positive
 

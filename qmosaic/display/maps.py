@@ -1,0 +1,254 @@
+"""An interactive map in a notebook or a page of its own, through folium and odc-geo."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from qmosaic.display.colours import check_parameters, visualize
+from qmosaic.display.thinning import bands_on_map, shown, thin
+from qmosaic.geometry import crs_of, map_axes
+from qmosaic.mosaic import last_on_top
+from qmosaic.optional import needed
+
+PURPOSE = "maps"
+SCREEN = 1024
+"""The most pixels along each side of a layer: more is not to be seen on a screen."""
+
+
+class Map:
+    """An interactive map: images as layers that can be switched.
+
+    Its words are those of Earth Engine's and geemap's maps, in both spellings: ``add_layer`` and
+    ``addLayer``, ``set_center`` and ``setCenter``.
+
+    Parameters
+    ----------
+    center : (float, float), optional
+        Latitude and longitude, degrees. By default the map shows all layers.
+    zoom : int, optional
+        Zoom level, 0 (the world) to about 18.
+    tiles : str or None, default: "OpenStreetMap"
+        The base map, as ``folium.Map`` takes it; None for none.
+    max_size : int, default: 1024
+        The most pixels along each side of an image that are looked at.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        folium is not installed (extra ``map``).
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, qmosaic.display as geemap
+    >>> image = xr.Dataset(
+    ...     {"red": (("latitude", "longitude"), np.ones((3, 4)))},
+    ...     {"latitude": [40.3, 40.2, 40.1], "longitude": [-103.4, -103.3, -103.2, -103.1]},
+    ... )
+    >>> m = geemap.Map()
+    >>> m.set_center(-103.19, 40.14, 9)
+    >>> m.add_layer(image, {"min": 0, "max": 1}, "ones")
+    >>> m.layers
+    ['ones']
+    """
+
+    def __init__(
+        self,
+        center: tuple[float, float] | None = None,
+        zoom: int | None = None,
+        *,
+        tiles: str | None = "OpenStreetMap",
+        max_size: int = SCREEN,
+    ) -> None:
+        folium = needed("folium", "map", PURPOSE)
+        self._map = folium.Map(tiles=tiles, control_scale=True)
+        self._max_size = max_size
+        self._centre = None if center is None else (float(center[0]), float(center[1]))
+        self._zoom = zoom
+        self._bounds: list[Any] = []
+        self.layers: list[str] = []
+
+    def set_center(self, lon: float, lat: float, zoom: int | None = None) -> None:
+        """Look at a place.
+
+        Parameters
+        ----------
+        lon, lat : float
+            Degrees.
+        zoom : int, optional
+            Zoom level, 0 to about 18.
+
+        Raises
+        ------
+        ValueError
+            It is no place on the globe.
+        """
+        if not (-360 <= lon <= 360 and -90 <= lat <= 90):
+            raise ValueError(
+                f"set_center() got lon={lon!r}, lat={lat!r}; the longitude comes first, both are "
+                "in degrees."
+            )
+        self._centre, self._zoom = (float(lat), float(lon)), zoom
+
+    def add_layer(
+        self,
+        image: Any,
+        vis_params: Any = None,
+        name: str | None = None,
+        shown: bool = True,
+        opacity: float = 1.0,
+    ) -> None:
+        """Add an image, or a collection, of which the last image is on top.
+
+        Parameters
+        ----------
+        image : xarray.Dataset, xarray.DataArray, or an image or collection of `qmosaic.ee`
+            Lazy ones are computed here, at the resolution of a screen.
+        vis_params : mapping, optional
+            ``{"bands": ["B4", "B3", "B2"], "min": 0, "max": 3000}``: see `visualize`.
+        name : str, optional
+            What the layer is called; by default "Layer 1" and so on.
+        shown : bool, default: True
+            Whether it is switched on.
+        opacity : float, default: 1
+            0 to 1.
+
+        Raises
+        ------
+        KeyError, TypeError
+            See `visualize`.
+        ValueError
+            The image has no CRS; and see `visualize`.
+        """
+        parameters = check_parameters(vis_params, "add_layer()")
+        picture = self._coloured(image, parameters)
+        title = f"Layer {len(self.layers) + 1}" if name is None else str(name)
+        # registers .odc
+        needed("odc.geo.xr", "map", PURPOSE)
+        overlay = picture.odc.add_to(
+            self._map, name=title, max_size=self._max_size, show=bool(shown), opacity=opacity
+        )
+        self._bounds.append(overlay.bounds)
+        self.layers.append(title)
+
+    def _coloured(self, image: Any, parameters: dict[str, Any]) -> xr.DataArray:
+        """Colour the thinned image; in memory from here on."""
+        dataset = shown(image, "add_layer()")
+        wanted = parameters.get("bands")
+        if wanted is not None:
+            listed = [b.strip() for b in wanted.split(",")] if isinstance(wanted, str) else wanted
+            if all(name in dataset.data_vars for name in listed):
+                dataset = dataset[list(dict.fromkeys(listed))]
+        try:
+            crs_of(dataset)
+        except ValueError as error:
+            raise ValueError(f"add_layer() cannot put the image on a map: {error}") from error
+        thinned = thin(dataset, self._max_size)
+        if "time" in thinned.dims:
+            thinned = last_on_top(thinned)
+        bands_on_map(thinned, "add_layer()")
+        coloured = visualize(thinned, **parameters).compute()
+        axes = map_axes(coloured, "add_layer()")
+        crs = crs_of(dataset)
+        placed: xr.DataArray = coloured.odc.assign_crs(crs)
+        if any(placed.sizes[axis] < 2 for axis in axes):
+            raise ValueError(
+                "add_layer() got an image of one row or column of pixels, which has no size on a "
+                "map. Show a larger part."
+            )
+        return placed
+
+    def to_html(self) -> str:
+        """Give the page: all that it needs is in it, but for the tiles of the base map."""
+        folium = needed("folium", "map", PURPOSE)
+        page = folium.Figure()
+        page.header.add_child(_element(f"<style>{_leaflet_css()}{STYLE}</style>"))
+        page.header.add_child(_element(f"<script>{_leaflet('leaflet.js').decode()}</script>"))
+        drawn = self._map
+        drawn.default_js, drawn.default_css = [], []
+        self._look(drawn)
+        if self.layers:
+            control = [c for c in drawn._children if c.startswith("layer_control")]
+            for key in control:
+                del drawn._children[key]
+            folium.LayerControl(collapsed=False).add_to(drawn)
+        drawn.add_to(page)
+        html: str = page.render()
+        return html
+
+    def _look(self, drawn: Any) -> None:
+        """Turn the map to its centre, or to all layers."""
+        for key in [c for c in drawn._children if c.startswith("fit_bounds")]:
+            del drawn._children[key]
+        if self._centre is not None:
+            drawn.location = list(self._centre)
+            drawn.options["zoom"] = self._zoom if self._zoom is not None else 10
+        elif self._bounds:
+            corners = np.array(self._bounds)
+            drawn.fit_bounds(
+                [corners[:, 0].min(axis=0).tolist(), corners[:, 1].max(axis=0).tolist()]
+            )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the map as a page that works from disk, without a server.
+
+        Parameters
+        ----------
+        path : str or Path
+            The page, ``map.html``; folders are made where they are missing.
+
+        Returns
+        -------
+        Path
+            Where it is.
+        """
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.to_html(), encoding="utf-8")
+        return path
+
+    def _repr_html_(self) -> str:
+        encoded = base64.b64encode(self.to_html().encode()).decode()
+        return (
+            f'<iframe src="data:text/html;charset=utf-8;base64,{encoded}" '
+            'style="width: 100%; height: 500px; border: 0" allowfullscreen></iframe>'
+        )
+
+    addLayer = add_layer
+    setCenter = set_center
+
+
+STYLE = """
+html, body { width: 100%; height: 100%; margin: 0; padding: 0 }
+.leaflet-image-layer { image-rendering: pixelated }
+.leaflet-control-layers { font: 13px/1.5 system-ui, sans-serif }
+"""
+
+
+def _element(html: str) -> Any:
+    """Put text into a page as it is; folium would take it for a template."""
+    element = needed("branca.element", "map", PURPOSE).Element("{{ this.text }}")
+    element.text = html
+    return element
+
+
+def _leaflet(name: str) -> bytes:
+    leaflet = needed("xstatic.pkg.leaflet", "map", PURPOSE)
+    return (Path(leaflet.BASE_DIR) / name).read_bytes()
+
+
+@functools.cache
+def _leaflet_css() -> str:
+    """Give Leaflet's style with its pictures in it."""
+
+    def inline(found: re.Match[str]) -> str:
+        encoded = base64.b64encode(_leaflet(found[1])).decode()
+        return f"url(data:image/png;base64,{encoded})"
+
+    return re.sub(r"url\((images/[\w.-]+\.png)\)", inline, _leaflet("leaflet.css").decode())

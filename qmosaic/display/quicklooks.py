@@ -1,0 +1,130 @@
+"""A picture of one image, or of several side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dask
+import numpy as np
+import xarray as xr
+
+from qmosaic.collection import declared_nodata
+from qmosaic.display.colours import check_parameters, visualize
+from qmosaic.display.drawing import Panel, Picture, side_by_side
+from qmosaic.display.thinning import bands_on_map, shown, thin
+from qmosaic.grid import metres_per_pixel
+
+CUT = (2.0, 98.0)
+"""Percentiles of the values between which a picture is stretched, where nothing is said."""
+
+
+def quicklook(
+    image: Any,
+    path: str | Path | None = None,
+    *,
+    max_size: int = 1024,
+    credit: str = "",
+    **vis_params: Any,
+) -> Picture:
+    """Draw a picture of an image, or of several side by side with one stretch for all.
+
+    Parameters
+    ----------
+    image : xarray.Dataset, xarray.DataArray, or mapping or sequence of these
+        One image, or several; the keys of a mapping are titles.
+    path : str or Path, optional
+        A PNG to write.
+    max_size : int, default: 1024
+        The most pixels along each side of an image that are looked at: every k-th row and
+        column. A larger image is never held whole.
+    credit : str, optional
+        A line below the picture.
+    **vis_params
+        `bands`, `min`, `max`, `gamma`, `palette`, ... as in `visualize`. Without `min` and `max`
+        (or `gain` and `bias`) the stretch goes from the 2nd to the 98th percentile of all images.
+
+    Returns
+    -------
+    Picture
+        Shown by a notebook; ``.save(path)`` writes it, ``.png`` are its bytes. It has a scale bar
+        where the CRS is metric.
+
+    Raises
+    ------
+    KeyError
+        There is no such band.
+    TypeError
+        It is no image, or there is no such parameter.
+    ValueError
+        What `visualize` refuses; or no image was given.
+    ModuleNotFoundError
+        matplotlib is not installed (extra ``plot``).
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, qmosaic as qm
+    >>> image = xr.Dataset({"red": (("y", "x"), np.arange(12.0).reshape(3, 4))})
+    >>> qm.quicklook({"first": image, "second": image * 2}, palette=["black", "red"])
+    Picture()
+    """
+    parameters = check_parameters(vis_params, "quicklook()")
+    images = {
+        title: thin(_wanted(shown(one, "quicklook()"), parameters.get("bands")), max_size)
+        for title, one in _titled(image).items()
+    }
+    loaded = dict(zip(images, dask.compute(*images.values()), strict=True))
+    if not {"min", "max", "gain", "bias"} & set(parameters):
+        parameters |= _stretch(list(loaded.values()), parameters.get("bands"))
+    panels = [Panel(visualize(one, **parameters).values, title) for title, one in loaded.items()]
+    picture = side_by_side(panels, _pixel_size(next(iter(loaded.values()))), credit)
+    if path is not None:
+        picture.save(path)
+    return picture
+
+
+def _titled(image: Any) -> dict[str, Any]:
+    """Give each image a title."""
+    if isinstance(image, Mapping) and not isinstance(image, xr.Dataset):
+        images = {str(title): one for title, one in image.items()}
+    elif isinstance(image, Sequence) and not isinstance(image, str):
+        images = {f"{number}": one for number, one in enumerate(image, start=1)}
+    else:
+        return {"": image}
+    if not images:
+        raise ValueError("quicklook() got no image; give one at least.")
+    return images
+
+
+def _wanted(image: xr.Dataset, bands: Any) -> xr.Dataset:
+    """Leave out the bands that are not shown, so that they are not computed."""
+    names = bands_on_map(image, "quicklook()") if bands is None else None
+    if names is None:
+        listed = [b.strip() for b in bands.split(",")] if isinstance(bands, str) else list(bands)
+        names = [name for name in listed if name in image.data_vars]
+        return image[list(dict.fromkeys(names))] if len(names) == len(listed) else image
+    return image[names[:3] if len(names) >= 3 else names[:1]]
+
+
+def _stretch(images: list[xr.Dataset], bands: Any) -> dict[str, float]:
+    """Find one stretch for all images."""
+    values = [_valid(image[name]) for image in images for name in image.data_vars]
+    pixels = np.concatenate([v for v in values if v.size] or [np.array([0.0, 1.0])])
+    low, high = (float(v) for v in np.percentile(pixels, CUT))
+    return {"min": low, "max": high if high > low else low + 1}
+
+
+def _valid(band: xr.DataArray) -> Any:
+    values, nodata = band.values, declared_nodata(band)
+    keep = np.isfinite(values) if nodata is None else np.isfinite(values) & (values != nodata)
+    return values[keep].astype(float)
+
+
+def _pixel_size(image: xr.Dataset) -> float | None:
+    """Give the width of a pixel in metres; None where nothing tells it."""
+    band = next(iter(image.data_vars.values()))
+    try:
+        return metres_per_pixel(band, None, "quicklook()")[1]
+    except (ValueError, ModuleNotFoundError):
+        return None

@@ -1,0 +1,78 @@
+"""Fewer pixels of a large image: every k-th row and column, from the middle of what they stand
+for."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import xarray as xr
+
+from qmosaic.geometry import map_axes
+
+
+def shown(image: Any, verb: str) -> xr.Dataset:
+    """Take what can be shown: a Dataset, a band, or what has one in its ``dataset``.
+
+    Raises
+    ------
+    TypeError
+        It is nothing of the kind.
+    """
+    image = getattr(image, "dataset", image)
+    if isinstance(image, xr.DataArray):
+        if "band" in image.dims:
+            bands: xr.Dataset = image.to_dataset("band")
+            return bands
+        return image.to_dataset(name=image.name if image.name is not None else "band")
+    if not isinstance(image, xr.Dataset):
+        raise TypeError(
+            f"{verb} got a {type(image).__name__}; it shows an image, an xarray.Dataset or "
+            "DataArray: a mosaic, or collection.isel(time=0)."
+        )
+    return image
+
+
+def bands_on_map(image: xr.Dataset, verb: str) -> list[Hashable]:
+    """Name the bands that lie on a map and hold numbers.
+
+    Raises
+    ------
+    ValueError
+        There is none, or they are of several images.
+    """
+    bands = [n for n, v in image.data_vars.items() if v.ndim >= 2 and v.dtype.kind in "biuf"]
+    if not bands:
+        raise ValueError(
+            f"{verb} got an image without any band of numbers on a map; its variables are "
+            f"{', '.join(map(repr, image.data_vars)) or 'none'}."
+        )
+    for name in bands:
+        if image[name].ndim > 2:
+            extra = [d for d in image[name].dims if d not in map_axes(image[name], verb)]
+            raise ValueError(
+                f"{verb} got band {name!r} with dimensions {', '.join(map(repr, extra))} beside "
+                f"those of the map: that is not one image. Choose one, image.isel({extra[0]}=0), "
+                "or make a mosaic first."
+            )
+    return bands
+
+
+def thin(image: xr.Dataset, max_size: int) -> xr.Dataset:
+    """Keep as many rows and columns as fit `max_size`; of lazy images no more is ever held.
+
+    Raises
+    ------
+    ValueError
+        `max_size` is no number of pixels.
+    """
+    if isinstance(max_size, bool) or not isinstance(max_size, int) or max_size < 1:
+        raise ValueError(f"max_size={max_size!r} is no number of pixels; give 1 or more.")
+    band = next(v for v in image.data_vars.values() if v.ndim >= 2)
+    axes = map_axes(band, "a picture")
+    step = -(-max(band.sizes[axis] for axis in axes) // max_size)
+    if step == 1:
+        return image
+    # where an axis is shorter than a step, its middle stands for it
+    start = {axis: min(step // 2, band.sizes[axis] // 2) for axis in axes}
+    return image.isel({axis: slice(start[axis], None, step) for axis in axes})

@@ -1,0 +1,154 @@
+"""Ids of collections, and where they are kept."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from qmosaic.sources import open_collection
+
+VARIABLE = "QMOSAIC_CATALOG"
+"""The environment variable that may name a catalogue."""
+
+_known: dict[str, Callable[[], xr.Dataset]] = {}
+_loaded: set[str] = set()
+
+
+def register(asset_id: str, source: Any, **options: Any) -> None:
+    """Say where the collection of an id is kept.
+
+    Parameters
+    ----------
+    asset_id : str
+        For instance "COPERNICUS/S2_SR_HARMONIZED".
+    source : xarray.Dataset, or what `qmosaic.open_collection` opens
+        It is opened when it is first used.
+    **options
+        For `qmosaic.open_collection`.
+
+    Raises
+    ------
+    TypeError
+        The id is no text, or a Dataset comes with options.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> from qmosaic import ee
+    >>> ee.register("MY/IMAGES", xr.Dataset({"red": (("time", "y", "x"), np.ones((2, 3, 4)))}))
+    >>> ee.ImageCollection("MY/IMAGES").size().getInfo()
+    2
+    """
+    if not isinstance(asset_id, str) or not asset_id:
+        raise TypeError(
+            f"ee.register() got the id {asset_id!r}; it is a text such as "
+            "'COPERNICUS/S2_SR_HARMONIZED'."
+        )
+    if isinstance(source, xr.Dataset):
+        if options:
+            raise TypeError(
+                f"ee.register() got a Dataset, which is open already, and {sorted(options)[0]}=. "
+                "Leave the options out."
+            )
+        dataset = source
+        _known[asset_id] = lambda: dataset
+        return
+    opened: list[xr.Dataset] = []
+
+    def once() -> xr.Dataset:
+        if not opened:
+            opened.append(open_collection(source, **options))
+        return opened[0]
+
+    _known[asset_id] = once
+
+
+def load_catalog(path: str | Path) -> list[str]:
+    """Register what a TOML file lists; the file that QMOSAIC_CATALOG names is loaded by itself.
+
+    Each table has the id as name, ``source``, and options of `qmosaic.open_collection`; paths are
+    relative to the file::
+
+        ["COPERNICUS/S2_SR_HARMONIZED"]
+        source = "s2.zarr"
+        bands = ["B2", "B3", "B4", "MSK_CLDPRB"]
+        nodata = {MSK_CLDPRB = "none"}
+
+    Parameters
+    ----------
+    path : str or Path
+        The file. ``"none"`` stands for Python's None, which TOML does not have.
+
+    Returns
+    -------
+    list of str
+        The ids.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        It is no TOML, or a table has no source.
+    """
+    file = Path(path)
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"there is no catalogue {str(path)!r}. Check the path.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"the catalogue {str(path)!r} is no TOML ({error}).") from error
+    for asset_id, entry in content.items():
+        if not isinstance(entry, Mapping) or "source" not in entry:
+            raise ValueError(
+                f"the catalogue {str(path)!r} says of {asset_id!r} no source. Write "
+                f'["{asset_id}"] and below it source = "path or URL". (An id with dots or slashes '
+                "has to be quoted.)"
+            )
+        options = _without_none({k: v for k, v in entry.items() if k != "source"})
+        register(asset_id, _placed(entry["source"], file.parent), **options)
+    return list(content)
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _without_none(v) for k, v in value.items()}
+    return None if value == "none" else value
+
+
+def _placed(source: Any, folder: Path) -> Any:
+    if isinstance(source, list):
+        return [_placed(one, folder) for one in source]
+    text = str(source)
+    return text if "://" in text or text.startswith("/vsi") else str(folder / text)
+
+
+def resolve(asset_id: str) -> xr.Dataset:
+    """Open the collection of an id; a path or URL will do too.
+
+    Raises
+    ------
+    KeyError
+        It is neither registered nor a path.
+    """
+    named = os.environ.get(VARIABLE)
+    if named and named not in _loaded:
+        load_catalog(named)
+        _loaded.add(named)
+    if asset_id in _known:
+        return _known[asset_id]()
+    if "://" in asset_id or os.path.exists(asset_id):
+        return open_collection(asset_id)
+    close = difflib.get_close_matches(asset_id, list(_known), n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    raise KeyError(
+        f"ee.ImageCollection({asset_id!r}): the id is not registered, and there is no server that "
+        f"knows it. Say where its images are kept: ee.register({asset_id!r}, 'path, URL or STAC "
+        f"items'), or list it in a TOML file, ee.load_catalog('collections.toml').{hint}"
+    )

@@ -1,0 +1,316 @@
+"""``ee.ImageCollection``."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from qmosaic.collection import bands_of, declared_nodata
+from qmosaic.ee.catalog import resolve
+from qmosaic.ee.geometries import Geometry
+from qmosaic.ee.images import Image
+from qmosaic.ee.properties import Number, property_of
+from qmosaic.ee.selecting import Filter, instant
+from qmosaic.ee.unsupported import Words
+from qmosaic.filters import (
+    choose_images,
+    filter_bounds,
+    filter_date,
+    keep_images,
+    map_images,
+    select,
+)
+from qmosaic.kernels import Array
+from qmosaic.mosaic import last_on_top, quality_mosaic
+from qmosaic.scores import inverse
+from qmosaic.sources import open_collection
+
+COMPARE = {
+    "equals": Filter.eq,
+    "not_equals": Filter.neq,
+    "less_than": Filter.lt,
+    "not_greater_than": Filter.lte,
+    "greater_than": Filter.gt,
+    "not_less_than": Filter.gte,
+}
+
+
+class ImageCollection(Words):
+    """Images along time.
+
+    Parameters
+    ----------
+    source : str, xarray.Dataset, list of Image, or what `qmosaic.open_collection` opens
+        An id that is registered (`ee.register`), a path or URL, a Dataset with a dimension
+        ``time``, single images.
+
+    Attributes
+    ----------
+    dataset : xarray.Dataset
+        What is behind it: bands along time, properties as coordinates along time.
+    """
+
+    _word = "ee.ImageCollection"
+
+    def __init__(self, source: Any) -> None:
+        if isinstance(source, ImageCollection):
+            dataset = source.dataset
+        elif isinstance(source, xr.Dataset):
+            dataset = source
+        elif isinstance(source, str):
+            dataset = resolve(source)
+        elif isinstance(source, Image):
+            dataset = _stacked([source])
+        elif isinstance(source, list | tuple) and any(isinstance(one, Image) for one in source):
+            dataset = _stacked([Image(one) for one in source])
+        else:
+            dataset = open_collection(str(source) if isinstance(source, Path) else source)
+        if "time" not in dataset.dims:
+            raise ValueError(
+                "ee.ImageCollection() got a Dataset without a dimension 'time', along which its "
+                "images would lie. Rename yours, ds.rename(date='time'), or wrap a single image "
+                "with ee.Image(ds)."
+            )
+        self.dataset: xr.Dataset = dataset
+
+    @staticmethod
+    def fromImages(images: Any) -> ImageCollection:
+        """Make a collection of single images."""
+        return ImageCollection(list(images))
+
+    def __repr__(self) -> str:
+        bands = ", ".join(map(str, bands_of(self.dataset, "time")))
+        return f"ee.ImageCollection of {self.dataset.sizes['time']} images with bands {bands}"
+
+    # -- fewer images ----------------------------------------------------------------------------
+
+    def filterDate(self, start: Any, end: Any = None) -> ImageCollection:
+        """Keep images from `start` on and before `end`; see `qmosaic.filter_date`."""
+        last = None if end is None else instant(end)
+        return ImageCollection(filter_date(self.dataset, instant(start), last))
+
+    def filterBounds(self, geometry: Any) -> ImageCollection:
+        """Keep images that a region intersects; see `qmosaic.filter_bounds`."""
+        region = geometry.geometry if isinstance(geometry, Geometry) else geometry
+        return ImageCollection(filter_bounds(self.dataset, region))
+
+    def filter(self, filter: Filter) -> ImageCollection:
+        """Keep images that a filter keeps."""
+        if not isinstance(filter, Filter):
+            raise TypeError(
+                f"ee.ImageCollection.filter() got a {type(filter).__name__}; it takes a filter "
+                "such as ee.Filter.lt('CLOUDY_PIXEL_PERCENTAGE', 20)."
+            )
+        keep = filter.keep(self.dataset)
+        verb = f"ee.ImageCollection.filter({filter.words})"
+        return ImageCollection(
+            keep_images(self.dataset, keep, "time", verb, "it keeps no image of this collection")
+        )
+
+    def filterMetadata(self, name: str, operator: str, value: Any) -> ImageCollection:
+        """Keep images by a property: "equals", "less_than", "greater_than", ..."""
+        if operator not in COMPARE:
+            raise ValueError(
+                f"ee.ImageCollection.filterMetadata() got the operator {operator!r}; it takes "
+                f"{', '.join(map(repr, COMPARE))}."
+            )
+        return self.filter(COMPARE[operator](name, value))
+
+    def limit(
+        self, maximum: int, property: str | None = None, ascending: bool = True
+    ) -> ImageCollection:
+        """Keep the first images, by a property where one is given."""
+        ordered = self if property is None else self.sort(property, ascending)
+        if isinstance(maximum, bool) or maximum != int(maximum) or maximum < 1:
+            raise ValueError(f"ee.ImageCollection.limit() got {maximum!r}; it keeps 1 or more.")
+        return ImageCollection(ordered.dataset.isel(time=slice(0, int(maximum))))
+
+    def sort(self, property: str, ascending: bool = True) -> ImageCollection:
+        """Order the images by a property; equal ones stay in their order."""
+        values = property_of(self.dataset, property, "ee.ImageCollection.sort()").values
+        places = _order(values, ascending)
+        return ImageCollection(choose_images(self.dataset, places))
+
+    def first(self) -> Image:
+        """Give the first image."""
+        return Image(self.dataset.isel(time=0))
+
+    def size(self) -> Number:
+        """Count the images."""
+        return Number(self.dataset.sizes["time"])
+
+    def aggregate_array(self, property: str) -> list[Any]:
+        """List a property of all images."""
+        found = property_of(self.dataset, property, "ee.ImageCollection.aggregate_array()")
+        if found.dtype.kind == "M":
+            millis: list[Any] = found.values.astype("M8[ms]").astype("int64").tolist()
+            return millis
+        values: list[Any] = found.values.tolist()
+        return values
+
+    # -- other bands, other images ---------------------------------------------------------------
+
+    def map(self, algorithm: Callable[[Image], Any], dropNulls: Any = None) -> ImageCollection:
+        """Apply a function to every image: it is called once, as Earth Engine traces it once."""
+
+        def traced(images: xr.Dataset) -> Any:
+            result = algorithm(Image(images))
+            if not isinstance(result, Image):
+                raise TypeError(
+                    f"ee.ImageCollection.map(): the function returned a {type(result).__name__}; "
+                    "it has to return an ee.Image, for instance img.addBands(...)."
+                )
+            return result.dataset
+
+        traced.__name__ = getattr(algorithm, "__name__", "the function")
+        return ImageCollection(map_images(self.dataset, traced))
+
+    def select(self, *selectors: Any) -> ImageCollection:
+        """Choose bands by name, number or regular expression, and rename them."""
+        names = bands_of(self.dataset, "time")
+        if all(isinstance(one, str) for one in selectors):
+            return ImageCollection(select(self.dataset, list(selectors)))
+        image = Image(self.dataset[names]).select(*selectors)
+        others = self.dataset.drop_vars(names)
+        return ImageCollection(others.assign(image.dataset.data_vars))
+
+    def merge(self, collection2: Any) -> ImageCollection:
+        """Put the images of another collection behind these."""
+        return ImageCollection(_joined([self.dataset, ImageCollection(collection2).dataset]))
+
+    # -- one image of many -----------------------------------------------------------------------
+
+    def qualityMosaic(
+        self, qualityBand: str, *, ties: Any = "last", masked: Any = "fill", **rules: Any
+    ) -> Image:
+        """Take, for every pixel, all bands of the image with the highest quality.
+
+        As Earth Engine has been seen to do it: of equally good images the last one wins, and a band
+        that is masked in the winner comes from the next best. `qmosaic.quality_mosaic` has the
+        rules that can be chosen.
+        """
+        mosaic = quality_mosaic(self.dataset, qualityBand, ties=ties, masked=masked, **rules)
+        return Image(mosaic)
+
+    def mosaic(self) -> Image:
+        """Lay the images over each other, the last on top."""
+        return Image(last_on_top(self.dataset))
+
+    def max(self) -> Image:
+        """Give the highest value of each band."""
+        return self._each(lambda ds, name: quality_mosaic(ds[[name]], name)[name])
+
+    def min(self) -> Image:
+        """Give the lowest value of each band."""
+
+        def lowest(dataset: xr.Dataset, name: Hashable) -> xr.DataArray:
+            scored = dataset[[name]].assign({f"{name}_": inverse(dataset[name])})
+            return quality_mosaic(scored, f"{name}_")[name]
+
+        return self._each(lowest)
+
+    def mean(self) -> Image:
+        """Give the mean of each band, of the images in which it is valid: float64."""
+        return self._each(lambda ds, name: _as_floats(ds[name]).mean("time", skipna=True))
+
+    def median(self) -> Image:
+        """Give the median of each band, of the images in which it is valid: float64.
+
+        All images of a block are held in memory.
+        """
+        return self._each(lambda ds, name: _median(_as_floats(ds[name])))
+
+    def _each(self, reduce: Callable[[xr.Dataset, Hashable], xr.DataArray]) -> Image:
+        bands = {name: reduce(self.dataset, name) for name in bands_of(self.dataset, "time")}
+        bare = self.dataset.drop_vars(list(bands)).isel(time=0, drop=True)
+        dropped = [n for n, c in self.dataset.coords.items() if "time" in c.dims and n in bare]
+        return Image(bare.drop_vars(dropped).assign(bands))
+
+
+def _order(values: Array, ascending: bool) -> Array:
+    order = np.argsort(values, kind="stable")
+    if ascending:
+        return order
+    ranks = np.unique(values, return_inverse=True)[1]
+    return np.argsort(-ranks, kind="stable")
+
+
+def _stacked(images: list[Image]) -> xr.Dataset:
+    """Put single images behind each other."""
+    return _joined(
+        [
+            one.dataset if "time" in one.dataset.dims else one.dataset.expand_dims("time")
+            for one in images
+        ]
+    )
+
+
+def _joined(parts: list[xr.Dataset]) -> xr.Dataset:
+    bands = [set(part.data_vars) for part in parts]
+    for other in bands[1:]:
+        if other != bands[0]:
+            raise ValueError(
+                "ee.ImageCollection: images with other bands cannot be put together; some lack "
+                f"{', '.join(map(repr, sorted(map(str, bands[0] ^ other))))}. Select the bands "
+                "that all have first."
+            )
+    dtypes = [{name: v.dtype for name, v in part.data_vars.items()} for part in parts]
+    for other_dtypes in dtypes[1:]:
+        for name, dtype in other_dtypes.items():
+            if dtype != dtypes[0][name]:
+                raise ValueError(
+                    f"ee.ImageCollection: band {name!r} is {dtypes[0][name]} in some images and "
+                    f"{dtype} in others. Cast it first, image.toInt16()."
+                )
+    shared = set.intersection(*(set(part.coords) for part in parts))
+    same = [part.drop_vars([n for n in part.coords if n not in shared]) for part in parts]
+    try:
+        joined: xr.Dataset = xr.concat(
+            same,
+            "time",
+            data_vars="minimal",
+            coords="minimal",
+            compat="override",
+            join="exact",
+            combine_attrs="override",
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"ee.ImageCollection: the images are not on one grid ({error}). Bring them onto one "
+            "first, with open_collection(..., geobox=...) or odc-geo's reproject."
+        ) from error
+    return joined
+
+
+def _as_floats(band: xr.DataArray) -> xr.DataArray:
+    """Bring a band to float64, NaN where it is masked."""
+    nodata = declared_nodata(band)
+    wide = band.astype("float64")
+    floats: xr.DataArray = (wide if nodata is None else wide.where(band != nodata)).drop_attrs(
+        deep=False
+    )
+    return floats
+
+
+def _median(band: xr.DataArray) -> xr.DataArray:
+    whole = band.chunk(time=-1) if band.chunks else band
+    median: xr.DataArray = xr.apply_ufunc(
+        _median_of,
+        whole,
+        input_core_dims=[["time"]],
+        dask="parallelized",
+        output_dtypes=[np.dtype("float64")],
+    )
+    return median
+
+
+def _median_of(values: Array) -> Array:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a pixel that no image has
+        median: Array = np.nanmedian(values, axis=-1)
+    return median

@@ -1,0 +1,110 @@
+"""``ee.Geometry``: points, boxes and outlines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qmosaic.ee.unsupported import Words
+from qmosaic.geometry import LON_LAT, as_geometry, projected
+from qmosaic.optional import needed
+
+RADIUS = 6_371_008.8
+"""The mean radius of the earth in metres, for circles around points in degrees."""
+
+
+class Geometry(Words):
+    """A region.
+
+    Parameters
+    ----------
+    geometry : GeoJSON, shapely geometry, box or Geometry
+        What `qmosaic.filter_bounds` understands.
+    proj : any CRS, optional
+        What its coordinates are in; longitude and latitude by default.
+
+    Attributes
+    ----------
+    geometry : odc.geo.geom.Geometry
+        What is behind it.
+    """
+
+    _word = "ee.Geometry"
+
+    def __init__(self, geometry: Any, proj: Any = None) -> None:
+        given: Any = geometry.geometry if isinstance(geometry, Geometry) else geometry
+        self.geometry: Any = as_geometry(given, proj)
+
+    @staticmethod
+    def _of(kind: str, coordinates: Any, proj: Any) -> Geometry:
+        return Geometry({"type": kind, "coordinates": coordinates}, proj)
+
+    @staticmethod
+    def Point(*coords: Any, proj: Any = None) -> Geometry:
+        """Make a point of longitude and latitude: two numbers, or a list of them."""
+        numbers, proj = _flat(coords, proj, 2)
+        return Geometry._of("Point", numbers, proj)
+
+    @staticmethod
+    def Rectangle(*coords: Any, proj: Any = None, geodesic: Any = None) -> Geometry:
+        """Make a box: west, south, east, north, as numbers, a list, or two corners."""
+        numbers, proj = _flat(coords, proj, 4)
+        return Geometry(tuple(numbers), proj)
+
+    @staticmethod
+    def BBox(west: float, south: float, east: float, north: float) -> Geometry:
+        """Make a box."""
+        return Geometry((west, south, east, north))
+
+    @staticmethod
+    def Polygon(*coords: Any, proj: Any = None, geodesic: Any = None) -> Geometry:
+        """Make an outline: a list of points, or a list of rings."""
+        rings = list(coords[0] if len(coords) == 1 else coords)
+        if rings and not isinstance(rings[0], list | tuple):  # lon, lat, lon, lat, ...
+            rings = [list(pair) for pair in zip(rings[::2], rings[1::2], strict=True)]
+        if rings and not isinstance(rings[0][0], list | tuple):
+            rings = [rings]
+        return Geometry._of("Polygon", rings, proj)
+
+    @staticmethod
+    def MultiPolygon(coords: Any, proj: Any = None) -> Geometry:
+        """Make several outlines."""
+        return Geometry._of("MultiPolygon", coords, proj)
+
+    @staticmethod
+    def LineString(coords: Any, proj: Any = None) -> Geometry:
+        """Make a line."""
+        return Geometry._of("LineString", coords, proj)
+
+    def buffer(self, distance: float) -> Geometry:
+        """Widen it by some metres, on a plane that touches the earth at its middle."""
+        (lon, lat), *_ = projected(self.geometry.centroid, LON_LAT).points
+        plane = f"+proj=aeqd +lat_0={lat} +lon_0={lon} +R={RADIUS} +units=m"
+        moved = projected(self.geometry, plane)
+        geom = needed("odc.geo.geom", "geo", "regions")
+        wide = geom.Geometry(moved.geom.buffer(distance), moved.crs)
+        return Geometry(projected(wide, self.geometry.crs))
+
+    def bounds(self) -> Geometry:
+        """Give the box around it."""
+        return Geometry(tuple(self.geometry.boundingbox.bbox), self.geometry.crs)
+
+    def getInfo(self) -> dict[str, Any]:
+        """Give it as GeoJSON."""
+        info: dict[str, Any] = self.geometry.json
+        return info
+
+
+def _flat(coords: tuple[Any, ...], proj: Any, count: int) -> tuple[list[float], Any]:
+    """Take numbers as they are given: one by one, in a list, in a list of pairs; then a CRS."""
+    values = list(coords)
+    if values and isinstance(values[0], list | tuple):
+        proj = values[1] if len(values) > 1 else proj
+        values = [n for v in values[0] for n in (v if isinstance(v, list | tuple) else [v])]
+    elif len(values) > count:
+        values, proj = values[:count], values[count]
+    if len(values) != count or not all(isinstance(v, int | float) for v in values):
+        raise ValueError(
+            f"ee.Geometry got {coords!r}; it takes {count} numbers, longitude before latitude: "
+            + ("Point(-103.19, 40.14)." if count == 2 else "Rectangle(-104, 40, -103, 41).")
+        )
+    return values, proj

@@ -1,0 +1,137 @@
+"""``ee.Filter``: which images are kept."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from qmosaic.ee.geometries import Geometry
+from qmosaic.ee.properties import Date, comparable, property_of
+from qmosaic.ee.unsupported import Words
+from qmosaic.filters import in_period
+from qmosaic.geometry import as_geometry, intersecting
+from qmosaic.kernels import Array
+
+Keep = Callable[[xr.Dataset], Array]
+
+
+class Filter(Words):
+    """Tells which images of a collection are kept.
+
+    Attributes
+    ----------
+    keep : callable
+        Gives a bool for each image of a Dataset.
+    words : str
+        The filter in words, for errors.
+    """
+
+    _word = "ee.Filter"
+
+    def __init__(self, keep: Keep, words: str) -> None:
+        self.keep = keep
+        self.words = words
+
+    @staticmethod
+    def date(start: Any, end: Any = None) -> Filter:
+        """Keep images from `start` on, before `end`; without it, those of that instant."""
+        first, last = (None if d is None else instant(d) for d in (start, end))
+        words = f"date {first!s}" + (f" to {last!s}" if last is not None else "")
+        return Filter(lambda ds: in_period(ds, first, last), words)  # type: ignore[arg-type]
+
+    @staticmethod
+    def bounds(geometry: Any) -> Filter:
+        """Keep images whose footprint intersects."""
+        region = as_geometry(geometry.geometry if isinstance(geometry, Geometry) else geometry)
+        return Filter(lambda ds: intersecting(ds, region, "time"), "bounds")
+
+    @staticmethod
+    def _comparing(word: str, name: str, value: Any, function: Callable[..., Any]) -> Filter:
+        def keep(dataset: xr.Dataset) -> Array:
+            own, other = comparable(property_of(dataset, name, f"ee.Filter.{word}"), value)
+            return np.broadcast_to(np.asarray(function(own, other), bool), np.shape(own))
+
+        return Filter(keep, f"{word}({name!r}, {value!r})")
+
+    @staticmethod
+    def eq(name: str, value: Any) -> Filter:
+        """Keep images whose property is a value."""
+        return Filter._comparing("eq", name, value, operator.eq)
+
+    @staticmethod
+    def neq(name: str, value: Any) -> Filter:
+        """Keep images whose property is not a value."""
+        return Filter._comparing("neq", name, value, operator.ne)
+
+    @staticmethod
+    def lt(name: str, value: Any) -> Filter:
+        """Keep images whose property is below a value."""
+        return Filter._comparing("lt", name, value, operator.lt)
+
+    @staticmethod
+    def lte(name: str, value: Any) -> Filter:
+        """Keep images whose property is at most a value."""
+        return Filter._comparing("lte", name, value, operator.le)
+
+    @staticmethod
+    def gt(name: str, value: Any) -> Filter:
+        """Keep images whose property is above a value."""
+        return Filter._comparing("gt", name, value, operator.gt)
+
+    @staticmethod
+    def gte(name: str, value: Any) -> Filter:
+        """Keep images whose property is at least a value."""
+        return Filter._comparing("gte", name, value, operator.ge)
+
+    @staticmethod
+    def inList(name: str, values: Any) -> Filter:
+        """Keep images whose property is one of some values."""
+        return Filter._comparing("inList", name, list(values), np.isin)
+
+    @staticmethod
+    def dayOfYear(start: int, end: int) -> Filter:
+        """Keep images from one day of the year to another, both included; round the year's end."""
+
+        def keep(dataset: xr.Dataset) -> Array:
+            day = dataset["time"].dt.dayofyear.values
+            inside: Array = (day >= start) & (day <= end)
+            return inside if start <= end else (day >= start) | (day <= end)
+
+        return Filter(keep, f"dayOfYear({start}, {end})")
+
+    @staticmethod
+    def And(*filters: Filter) -> Filter:
+        """Keep images that all filters keep."""
+        return _joined("And", filters, np.logical_and)
+
+    @staticmethod
+    def Or(*filters: Filter) -> Filter:
+        """Keep images that one of the filters keeps."""
+        return _joined("Or", filters, np.logical_or)
+
+    def Not(self) -> Filter:
+        """Keep the images that this filter does not."""
+        return Filter(lambda ds: ~self.keep(ds), f"Not({self.words})")
+
+
+def _joined(word: str, filters: tuple[Any, ...], function: Any) -> Filter:
+    listed = (
+        list(filters[0]) if len(filters) == 1 and not isinstance(filters[0], Filter) else filters
+    )
+    if not listed or not all(isinstance(f, Filter) for f in listed):
+        raise TypeError(f"ee.Filter.{word}() takes filters, and got {filters!r:.60}.")
+    return Filter(
+        lambda ds: function.reduce([f.keep(ds) for f in listed]),
+        f"{word}({', '.join(f.words for f in listed)})",
+    )
+
+
+def instant(given: Any) -> Any:
+    """Take a date as it was given; numbers are milliseconds, as in Earth Engine."""
+    if isinstance(given, Date | int | float):
+        return Date(given).instant
+    return given

@@ -1,0 +1,74 @@
+"""What to use in place of the words of Earth Engine that are not here."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+INSTEAD = {
+    "Export": "qmosaic.to_zarr(image.dataset, 'mosaic.zarr')",
+    "batch": "qmosaic.to_zarr(image.dataset, 'mosaic.zarr')",
+    "Reducer": "median(), mean(), min() or max() of the collection, or .dataset with xarray",
+    "reduce": "median(), mean(), min() or max(), or .dataset with xarray's reductions",
+    "reduceRegion": ".dataset with xarray's mean(), quantile(), ... after filterBounds or clip",
+    "reduceRegions": ".dataset with xarray's reductions, or exactextract",
+    "reduceNeighborhood": ".dataset with xarray's rolling()",
+    "focal_mean": ".dataset with xarray's rolling()",
+    "fastDistanceTransform": "qmosaic.scores.distance_to(mask, max_distance=...)",
+    "distance": "qmosaic.scores.distance_to(mask, max_distance=...)",
+    "expression": "add, subtract, multiply, divide, or qmosaic.scores.index(image.dataset, 'EVI')",
+    "getThumbURL": "qmosaic.quicklook(image.dataset, 'image.png')",
+    "getThumbUrl": "qmosaic.quicklook(image.dataset, 'image.png')",
+    "getMapId": "qmosaic.display.Map().add_layer(image)",
+    "getDownloadURL": "qmosaic.to_zarr(image.dataset, 'mosaic.zarr')",
+    "getVideoThumbURL": "qmosaic.quicklook of single images",
+    "visualize": "qmosaic.visualize(image.dataset, min=0, max=3000)",
+    "reproject": "image.dataset.odc.reproject(...): the grid of a collection is its grid",
+    "resample": "open_collection(..., resampling='bilinear')",
+    "setDefaultProjection": "open_collection(..., crs=..., resolution=...)",
+    "iterate": "a loop over collection.dataset.isel(time=i)",
+    "toList": "collection.dataset.isel(time=i)",
+    "toBands": "collection.dataset with xarray",
+    "getRegion": "collection.dataset.sel(x=..., y=..., method='nearest')",
+    "linkCollection": "xarray.merge of the two datasets",
+    "FeatureCollection": "GeoJSON or a GeoDataFrame, given to filterBounds as it is",
+    "Feature": "GeoJSON or a GeoDataFrame, given to filterBounds as it is",
+    "List": "a list of Python",
+    "Dictionary": "a dict of Python",
+    "String": "a str of Python",
+    "Join": "xarray.merge of the two datasets",
+    "Kernel": "scipy.ndimage on .dataset",
+    "Terrain": "xrspatial on .dataset",
+    "Classifier": "scikit-learn on .dataset",
+    "Algorithms": "xarray on .dataset",
+    "data": "qmosaic.open_collection(...)",
+    "set": ".dataset.assign_coords(name=...): properties are coordinates along time",
+    "propertyNames": "list(collection.dataset.coords)",
+    "getInfo": "print(collection.dataset), or .compute() of it for the pixels",
+    "projection": "image.dataset.odc.crs and .odc.geobox",
+    "geometry": "image.dataset.odc.geobox.extent",
+    "bandTypes": "image.dataset.dtypes",
+}
+
+
+def missing_word(owner: str, name: str, known: list[str] | None = None) -> AttributeError:
+    """Make the error for a word that is not here; it says what to use."""
+    close = difflib.get_close_matches(name, known or [], n=1)
+    if name in INSTEAD:
+        hint = f"Use {INSTEAD[name]}."
+    elif close:
+        hint = f"Did you mean {close[0]}?"
+    else:
+        hint = "What is behind it is an object of xarray, .dataset: use that."
+    return AttributeError(f"{owner}.{name} is not supported by qmosaic.ee. {hint}")
+
+
+class Words:
+    """A base whose words that are not here say what to use."""
+
+    _word = "ee"
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise missing_word(self._word, name, [n for n in dir(type(self)) if not n.startswith("_")])

@@ -1,0 +1,311 @@
+"""Arithmetic on bands as Earth Engine does it: masks are kept, integers do not wrap round.
+
+An integer result has the smallest dtype that holds whatever the dtypes of its inputs can give; with
+floats in it, it is a float. A pixel is masked where one of the inputs is.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from qmosaic.assembly import free_value
+from qmosaic.collection import declared_nodata, fits
+from qmosaic.kernels import Array, valid_mask
+from qmosaic.scores.expressions import bare, by_chunk, check_aligned, check_numeric, score_dtype
+
+Operand = xr.DataArray | int | float
+Range = tuple[int, int]
+
+INTEGERS = tuple(
+    np.dtype(name)
+    for name in ("uint8", "int8", "uint16", "int16", "uint32", "int32", "int64", "uint64")
+)
+
+
+def _divide(a: Array, b: Array) -> Array:
+    return np.divide(
+        a, b, out=np.zeros(np.broadcast_shapes(a.shape, b.shape), a.dtype), where=b != 0
+    )
+
+
+def _power(a: Array, b: Array) -> Array:
+    result: Array = np.power(a, b)
+    return result
+
+
+ARITHMETIC: dict[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "min": np.minimum,
+    "max": np.maximum,
+}
+"""What gives integers of integers; its range follows from those of its inputs."""
+
+REAL: dict[str, Callable[..., Any]] = {"divide": _divide, "pow": _power}
+"""What gives floats; a division by 0 gives 0."""
+
+COMPARING: dict[str, Callable[..., Any]] = {
+    "eq": operator.eq,
+    "neq": operator.ne,
+    "lt": operator.lt,
+    "lte": operator.le,
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "And": np.logical_and,
+    "Or": np.logical_or,
+}
+"""What gives 0 or 1."""
+
+UNARY: dict[str, Callable[..., Any]] = {
+    "sqrt": np.sqrt,
+    "exp": np.exp,
+    "log": np.log,
+    "log10": np.log10,
+    "sin": np.sin,
+    "cos": np.cos,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "round": np.rint,
+}
+"""Functions of one band that give floats."""
+
+
+def combine(name: str, a: Operand, b: Operand) -> xr.DataArray:
+    """Combine two bands, or a band and a number.
+
+    Parameters
+    ----------
+    name : str
+        "add", "subtract", "multiply", "divide", "pow", "min", "max", "eq", "neq", "lt", "lte",
+        "gt", "gte", "And" or "Or".
+    a, b : xarray.DataArray or number
+        At least one band; on one grid.
+
+    Returns
+    -------
+    xarray.DataArray
+        Lazy where a band is. Comparisons give uint8, 0 or 1.
+
+    Raises
+    ------
+    TypeError
+        An operand is neither a band of numbers nor a number.
+    ValueError
+        The bands are not on one grid.
+    """
+    operands = [_operand(value, name) for value in (a, b)]
+    bands = [band for band in operands if band.ndim or declared_nodata(band) is not None]
+    check_aligned(bands or operands, f"{name}()")
+    if name in COMPARING:
+        return _apply(COMPARING[name], operands, np.dtype("uint8"), (0, 1), exact=True)
+    if name in ARITHMETIC and all(band.dtype.kind in "iub" for band in operands):
+        return _apply(ARITHMETIC[name], operands, None, _range(name, *map(_range_of, operands)))
+    dtype = np.result_type(*(score_dtype(band.dtype) for band in _wide(operands)))
+    return _apply({**ARITHMETIC, **REAL}[name], operands, dtype)
+
+
+def change(name: str, band: xr.DataArray) -> xr.DataArray:
+    """Apply a function to a band: one of `UNARY`, "abs" or "Not"."""
+    band = _operand(band, name)
+    if name == "Not":
+        return _apply(np.logical_not, [band], np.dtype("uint8"), (0, 1), exact=True)
+    if name == "abs":
+        if band.dtype.kind in "iub":
+            low, high = _range_of(band)
+            return _apply(np.abs, [band], None, (0, max(-low, high)))
+        return _apply(np.abs, [band], band.dtype)
+    return _apply(UNARY[name], [band], score_dtype(band.dtype))
+
+
+def cast(band: xr.DataArray, dtype: Any) -> xr.DataArray:
+    """Bring a band into another dtype: fractions are cut off, what is out of range is its end."""
+    dtype = np.dtype(dtype)
+    nodata = declared_nodata(band)
+    if dtype.kind == "f":
+        return _apply(np.positive, [band], dtype)
+    limits = np.iinfo(dtype)
+    maskable = nodata is not None or band.dtype.kind == "f"
+    own = nodata is not None and band.dtype.kind in "iu" and fits(nodata, dtype)
+    fill = (nodata if own else free_value(dtype)) if maskable else None
+    cut = functools.partial(_cut, low=int(limits.min), high=int(limits.max))
+    return _masked_as(cut, [band], dtype, fill)
+
+
+def _cut(values: Array, *, low: int, high: int) -> Array:
+    return np.clip(np.trunc(values) if values.dtype.kind == "f" else values, low, high)
+
+
+def update_mask(band: xr.DataArray, mask: xr.DataArray) -> xr.DataArray:
+    """Mask a band also where a mask is 0 or masked itself; the dtype is kept.
+
+    An integer band that declares no nodata gets the highest value of an unsigned dtype, the lowest
+    of a signed one.
+    """
+    check_aligned([band, mask], "updateMask()")
+    fill = declared_nodata(band)
+    fill = free_value(band.dtype) if fill is None else fill
+    return _masked_as(_first, [band, mask], band.dtype, fill, needs_true=1)
+
+
+def _first(values: Array, _mask: Array) -> Array:
+    return values
+
+
+def mask_of(band: xr.DataArray) -> xr.DataArray:
+    """Give 1 where a band is valid, and 0 where it is masked: uint8."""
+    return by_chunk(_valid, [band], np.dtype("uint8"), nodata=declared_nodata(band))
+
+
+def _valid(values: Array, *, nodata: Any) -> Array:
+    valid = valid_mask(values, nodata)
+    return np.ones(values.shape, np.uint8) if valid is None else valid.astype(np.uint8)
+
+
+def unmask(band: xr.DataArray, value: float = 0) -> xr.DataArray:
+    """Give masked pixels a value; the result declares no nodata."""
+    whole = isinstance(value, int | np.integer) and band.dtype.kind in "iu"
+    dtype = (
+        band.dtype
+        if whole and fits(value, band.dtype)
+        else np.result_type(band.dtype, number(value).dtype)
+    )
+    return by_chunk(_filled, [band], dtype, nodata=declared_nodata(band), value=value, result=dtype)
+
+
+def _filled(values: Array, *, nodata: Any, value: float, result: np.dtype[Any]) -> Array:
+    valid = valid_mask(values, nodata)
+    wide = values.astype(result)
+    return wide if valid is None else np.where(valid, wide, result.type(value))
+
+
+# ---------------------------------------------------------------------------------------------
+# dtypes
+# ---------------------------------------------------------------------------------------------
+
+
+def number(value: Any) -> xr.DataArray:
+    """Make a band without dimensions of a number: of integers the smallest dtype."""
+    if isinstance(value, int | np.integer):
+        return xr.DataArray(np.asarray(value, _holding((int(value), int(value)), False)[0]))
+    return xr.DataArray(np.float64(value))
+
+
+def _operand(value: Any, name: str) -> xr.DataArray:
+    if isinstance(value, int | float | np.number) and not isinstance(value, bool):
+        return number(value)
+    check_numeric(value, f"{name}()")
+    band: xr.DataArray = value
+    return band.astype("uint8") if band.dtype.kind == "b" else band
+
+
+def _wide(operands: Sequence[xr.DataArray]) -> list[xr.DataArray]:
+    """Leave out numbers: they do not widen a band."""
+    return [band for band in operands if band.ndim] or list(operands)
+
+
+def _range_of(band: xr.DataArray) -> Range:
+    """Say what an integer band can hold; a number is what it is."""
+    if band.ndim == 0 and isinstance(band.data, np.ndarray | np.generic):
+        return int(band), int(band)
+    limits = np.iinfo(band.dtype)
+    return int(limits.min), int(limits.max)
+
+
+def _range(name: str, a: Range, b: Range) -> Range:
+    function = ARITHMETIC[name]
+    corners = [int(function(x, y)) for x in a for y in b]
+    return min(corners), max(corners)
+
+
+def _holding(span: Range, maskable: bool) -> tuple[np.dtype[Any], Any]:
+    """Choose the smallest integer that holds a range, and a value beyond it for masked pixels."""
+    low, high = span
+    for dtype in INTEGERS:
+        limits = np.iinfo(dtype)
+        if low < limits.min or high > limits.max or (dtype.kind == "u") != (low >= 0):
+            continue
+        if not maskable:
+            return dtype, None
+        free = free_value(dtype)
+        if not low <= int(free) <= high:
+            return dtype, dtype.type(free)
+    return np.dtype("float64"), None
+
+
+def _apply(
+    func: Callable[..., Any],
+    bands: Sequence[xr.DataArray],
+    dtype: np.dtype[Any] | None,
+    span: Range | None = None,
+    *,
+    exact: bool = False,
+) -> xr.DataArray:
+    """Apply a function to bands; with a range the dtype is an integer that holds it."""
+    fill = None
+    if span is not None:
+        maskable = any(b.dtype.kind == "f" or declared_nodata(b) is not None for b in bands)
+        dtype, fill = _holding(span, maskable)
+    assert dtype is not None
+    # the inputs have to fit too: the larger of -1 and 5 is 5, but not as unsigned integers
+    work = None if exact else np.result_type(dtype, *(band.dtype for band in _wide(bands)))
+    if dtype.kind == "f":
+        work = dtype
+    return _masked_as(func, list(bands), dtype, fill, work=work)
+
+
+def _masked_as(
+    func: Callable[..., Any],
+    bands: list[xr.DataArray],
+    dtype: np.dtype[Any],
+    fill: Any,
+    *,
+    work: np.dtype[Any] | None = None,
+    needs_true: int | None = None,
+) -> xr.DataArray:
+    made = by_chunk(
+        _compute,
+        bands,
+        dtype,
+        func=func,
+        nodata=[declared_nodata(band) for band in bands],
+        result=dtype,
+        fill=np.nan if fill is None and dtype.kind == "f" else fill,
+        work=work,
+        needs_true=needs_true,
+    )
+    made = bare(made)
+    if fill is not None and dtype.kind in "iu":
+        made.attrs["_FillValue"] = dtype.type(fill)
+    return made
+
+
+def _compute(
+    *arrays: Array,
+    func: Callable[..., Any],
+    nodata: list[Any],
+    result: np.dtype[Any],
+    fill: Any,
+    work: np.dtype[Any] | None,
+    needs_true: int | None,
+) -> Array:
+    """Compute a block; masked where one of its inputs is."""
+    given = [a if work is None else a.astype(work) for a in map(np.asarray, arrays)]
+    with np.errstate(all="ignore"):
+        values = np.asarray(func(*given)).astype(result)
+    valid = np.ones(values.shape, bool)
+    for number, (array, missing) in enumerate(zip(arrays, nodata, strict=True)):
+        own = valid_mask(np.asarray(array), missing)
+        if own is not None:
+            valid &= own
+        if number == needs_true:
+            valid &= np.asarray(array) != 0
+    if result.kind == "f":
+        valid &= np.isfinite(values)
+    return values if fill is None or valid.all() else np.where(valid, values, result.type(fill))

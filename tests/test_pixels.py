@@ -1,0 +1,144 @@
+"""Arithmetic on bands: integers do not wrap round, masks are intersected, against Python's own."""
+
+from __future__ import annotations
+
+import operator
+import pickle
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qmosaic import pixels
+
+PYTHON = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "min": min,
+    "max": max,
+    "eq": operator.eq,
+    "neq": operator.ne,
+    "lt": operator.lt,
+    "lte": operator.le,
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "And": lambda a, b: bool(a) and bool(b),
+    "Or": lambda a, b: bool(a) or bool(b),
+}
+SMALL = ["uint8", "int8", "uint16", "int16"]
+
+
+def band(values: Any, dtype: str, nodata: Any = None) -> xr.DataArray:
+    attrs = {} if nodata is None else {"_FillValue": nodata}
+    return xr.DataArray(np.array(values, dtype), dims="x", attrs=attrs)
+
+
+def masked(band_: xr.DataArray) -> list[Any]:
+    """Give the values as Python's numbers, None where they are masked."""
+    nodata = band_.attrs.get("_FillValue")
+    return [
+        None if (nodata is not None and v == nodata) or v != v else v.item() for v in band_.values
+    ]
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    data=st.data(),
+    word=st.sampled_from(sorted(PYTHON)),
+    types=st.tuples(*[st.sampled_from(SMALL)] * 2),
+)
+def test_integers_are_those_of_python(data: Any, word: str, types: Any) -> None:
+    """Whatever the dtypes and values: no result wraps round, and a masked input masks it."""
+    operands = []
+    for dtype in types:
+        limits = np.iinfo(dtype)
+        numbers = st.integers(int(limits.min), int(limits.max))
+        nodata = data.draw(st.none() | numbers)
+        values = data.draw(st.lists(numbers, min_size=3, max_size=3))
+        operands.append(band(values, dtype, nodata))
+    wanted = [
+        None if None in pair else int(PYTHON[word](*pair))
+        for pair in zip(*map(masked, operands), strict=True)
+    ]
+    got = pixels.combine(word, *operands)
+    assert masked(got) == wanted
+    assert got.dtype.kind in "iu"
+    lazy = [o.copy(data=da.from_array(o.values, chunks=2)) for o in operands]
+    assert masked(pixels.combine(word, *lazy).compute()) == wanted
+
+
+@pytest.mark.parametrize(
+    ("dtype", "number", "result"),
+    [
+        ("uint8", -1, "int16"),
+        ("uint16", -1, "int32"),
+        ("uint8", 2, "uint16"),
+        ("uint8", 1, "uint8"),
+        ("int8", -1, "int16"),
+        ("uint16", 0.5, "float32"),
+        ("int32", 0.5, "float64"),
+    ],
+)
+def test_the_dtype_of_a_product(dtype: str, number: Any, result: str) -> None:
+    """The smallest that holds what the dtype can give: an unsigned band times −1 does not wrap."""
+    limits = np.iinfo(dtype)
+    values = [int(limits.min), int(limits.max)]
+    got = pixels.combine("multiply", band(values, dtype), number)
+    assert got.dtype == result
+    np.testing.assert_allclose(got.values, [v * number for v in values], rtol=1e-7)
+
+
+def test_divisions() -> None:
+    """Always floats; by 0 it gives 0, as Earth Engine says."""
+    got = pixels.combine("divide", band([6, 7, 0, 9], "uint8", 9), band([3, 0, 0, 1], "uint8"))
+    assert got.dtype == "float32"
+    np.testing.assert_array_equal(got.values, [2, 0, 0, np.nan])
+
+
+def test_functions_of_one_band() -> None:
+    """By hand; where there is no value, the pixel is masked."""
+    got = pixels.change("sqrt", band([4, -1, 9], "int16", 9))
+    np.testing.assert_array_equal(got.values, [2, np.nan, np.nan])
+    assert masked(pixels.change("abs", band([-128, 5], "int8"))) == [128, 5]
+    assert masked(pixels.change("Not", band([0, 3, 7], "uint8", 7))) == [1, 0, None]
+    np.testing.assert_array_equal(pixels.change("round", band([0.4, 1.6], "float32")), [0, 2])
+
+
+def test_casts() -> None:
+    """Fractions are cut off, what is out of range is its end, masked pixels stay masked."""
+    got = pixels.cast(band([1.9, -1.9, 400.0, np.nan], "float32"), "uint8")
+    assert got.dtype == "uint8"
+    assert masked(got)[3] is None
+    assert masked(got)[:2] == [1, 0]
+    kept = pixels.cast(band([0, 5], "uint16", 0), "int16")
+    assert masked(kept) == [None, 5]
+    assert kept.attrs["_FillValue"] == 0
+    assert masked(pixels.cast(band([3, 9], "uint8", 9), "float64")) == [3, None]
+
+
+def test_masks() -> None:
+    """updateMask masks more, mask tells, unmask fills."""
+    values = band([1, 2, 3, 4], "uint8", 4)
+    mask = band([1, 0, 9, 1], "uint8", 9)
+    assert masked(pixels.update_mask(values, mask)) == [1, None, None, None]
+    assert list(pixels.mask_of(values).values) == [1, 1, 1, 0]
+    filled = pixels.unmask(values, 7)
+    assert (list(filled.values), filled.dtype, filled.attrs) == ([1, 2, 3, 7], "uint8", {})
+    assert pixels.unmask(values, -1).dtype == "int16"
+    floats = band([0.5, np.nan], "float32")
+    assert masked(pixels.update_mask(floats, band([0, 1], "uint8"))) == [None, None]
+
+
+def test_results_travel_and_bad_operands_are_refused() -> None:
+    """The graph can be pickled; text and bands on other grids have no arithmetic."""
+    lazy = band([1, 2], "uint8").chunk(x=1)
+    pickle.loads(pickle.dumps(pixels.combine("add", lazy, 1)))
+    with pytest.raises(TypeError, match=r"add\(\) got a str"):
+        pixels.combine("add", lazy, "1")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="differ along 'x'"):
+        pixels.combine("add", lazy, band([1, 2, 3], "uint8"))
