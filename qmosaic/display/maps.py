@@ -146,22 +146,20 @@ class Map:
             if all(name in dataset.data_vars for name in listed):
                 dataset = dataset[list(dict.fromkeys(listed))]
         try:
-            crs_of(dataset)
+            crs = crs_of(dataset)
         except ValueError as error:
             raise ValueError(f"add_layer() cannot put the image on a map: {error}") from error
         thinned = thin(dataset, self._max_size)
         if "time" in thinned.dims:
             thinned = last_on_top(thinned)
         bands_on_map(thinned, "add_layer()")
-        coloured = visualize(thinned, **parameters).compute()
-        axes = map_axes(coloured, "add_layer()")
-        crs = crs_of(dataset)
-        placed: xr.DataArray = coloured.odc.assign_crs(crs)
-        if any(placed.sizes[axis] < 2 for axis in axes):
+        coloured = visualize(thinned, **parameters)
+        if any(coloured.sizes[axis] < 2 for axis in map_axes(coloured, "add_layer()")):
             raise ValueError(
                 "add_layer() got an image of one row or column of pixels, which has no size on a "
                 "map. Show a larger part."
             )
+        placed: xr.DataArray = coloured.compute().odc.assign_crs(crs)
         return placed
 
     def to_html(self) -> str:

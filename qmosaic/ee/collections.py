@@ -40,6 +40,10 @@ COMPARE = {
 }
 
 
+GRID_MAPPING = {"crs_wkt", "spatial_ref", "grid_mapping_name", "GeoTransform"}
+"""Attributes of a variable that holds a CRS."""
+
+
 class ImageCollection(Words):
     """Images along time.
 
@@ -227,9 +231,8 @@ class ImageCollection(Words):
 
     def _each(self, reduce: Callable[[xr.Dataset, Hashable], xr.DataArray]) -> Image:
         bands = {name: reduce(self.dataset, name) for name in bands_of(self.dataset, "time")}
-        bare = self.dataset.drop_vars(list(bands)).isel(time=0, drop=True)
-        dropped = [n for n, c in self.dataset.coords.items() if "time" in c.dims and n in bare]
-        return Image(bare.drop_vars(dropped).assign(bands))
+        timeless = [n for n, v in self.dataset.variables.items() if "time" not in v.dims]
+        return Image(self.dataset[timeless].assign(bands))
 
 
 def _order(values: Array, ascending: bool) -> Array:
@@ -241,13 +244,19 @@ def _order(values: Array, ascending: bool) -> Array:
 
 
 def _stacked(images: list[Image]) -> xr.Dataset:
-    """Put single images behind each other."""
-    return _joined(
-        [
-            one.dataset if "time" in one.dataset.dims else one.dataset.expand_dims("time")
-            for one in images
-        ]
-    )
+    """Put single images behind each other; what is known of each is known along time."""
+    return _joined([_along_time(image.dataset) for image in images])
+
+
+def _along_time(dataset: xr.Dataset) -> xr.Dataset:
+    if "time" in dataset.dims:
+        return dataset
+    known = {
+        name: ("time", [c.values[()]])
+        for name, c in dataset.coords.items()
+        if c.ndim == 0 and name != "time" and not GRID_MAPPING & set(c.attrs)
+    }
+    return dataset.expand_dims("time").assign_coords(known)
 
 
 def _joined(parts: list[xr.Dataset]) -> xr.Dataset:

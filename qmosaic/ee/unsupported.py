@@ -53,7 +53,7 @@ INSTEAD = {
 
 def missing_word(owner: str, name: str, known: list[str] | None = None) -> AttributeError:
     """Make the error for a word that is not here; it says what to use."""
-    close = difflib.get_close_matches(name, known or [], n=1)
+    close = difflib.get_close_matches(name, known or [], n=1, cutoff=0.75)
     if name in INSTEAD:
         hint = f"Use {INSTEAD[name]}."
     elif close:

@@ -1,0 +1,393 @@
+"""Earth Engine's vocabulary: its example runs as it stands, and its words mean what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dask
+import numpy as np
+import odc.geo.xr
+import pytest
+import xarray as xr
+
+import qmosaic as qm
+from qmosaic import ee
+from tests.scenes import sentinel2
+from tests.sources import Forbidden, in_store, random_stack
+
+assert odc.geo.xr is not None
+
+SCRIPT = """
+col = ee.ImageCollection('COPERNICUS/S2_SR_HARMONIZED').filterBounds(ee.Geometry.Point(-103.19, 40.14)).filterDate('2020-07-01', '2020-09-01')
+def invertCloudProbabilityBand(img):
+    cldProb = img.select('MSK_CLDPRB')
+    cldProbInv = cldProb.multiply(-1).rename('quality')
+    return img.addBands(cldProbInv)
+col = col.map(invertCloudProbabilityBand)
+vis_params = {'bands': ['B4', 'B3', 'B2'], 'min': 0, 'max': 4500}
+m = geemap.Map(); m.set_center(-103.19, 40.14, 9)
+m.add_layer(col, vis_params, 'Collection (for series inspection)', False)
+img = col.qualityMosaic('quality'); m.add_layer(img, vis_params, 'Best-pixel mosaic (by cloud score)')
+best = img
+img = col.qualityMosaic('MSK_CLDPRB'); m.add_layer(img, vis_params, 'Worst-pixel mosaic (by cloud score)', False)
+m
+"""
+
+
+@pytest.fixture
+def scene() -> xr.Dataset:
+    """The collection, registered under Earth Engine's id."""
+    collection = sentinel2()
+    ee.register("COPERNICUS/S2_SR_HARMONIZED", collection)
+    return collection
+
+
+def oracle(collection: xr.Dataset, lowest: bool) -> dict[str, np.ndarray]:
+    """Take each band from the image of July and August with the lowest or highest probability in
+    which it is valid, the last of equals: a loop over pixels."""
+    images = [1, 2, 3]
+    cloud = collection["MSK_CLDPRB"].values
+    out = {}
+    for name in ("B2", "B3", "B4", "B8", "MSK_CLDPRB"):
+        values = collection[name].values
+        out[name] = np.zeros(values.shape[1:], values.dtype)
+        for y, x in np.ndindex(out[name].shape):
+            best = None
+            for t in images:
+                if name != "MSK_CLDPRB" and values[t, y, x] == 0:
+                    continue
+                score = int(cloud[t, y, x]) * (-1 if lowest else 1)
+                if best is None or score >= best:
+                    best, out[name][y, x] = score, values[t, y, x]
+    return out
+
+
+def test_the_script_of_earth_engine_runs_as_it_stands(scene: xr.Dataset) -> None:
+    """But for its two imports; best and worst pixels are those of a loop, ties and masks included;
+    dtypes are kept."""
+    import qmosaic.display as geemap
+
+    names: dict[str, Any] = {"ee": ee, "geemap": geemap}
+    exec(SCRIPT, names)
+    for image, lowest in ((names["best"], True), (names["img"], False)):
+        for name, wanted in oracle(scene, lowest).items():
+            got = image.dataset[name].values
+            assert got.dtype == wanted.dtype
+            np.testing.assert_array_equal(got, wanted, err_msg=name)
+    assert names["best"].dataset["quality"].dtype == "int16"
+    assert names["m"].layers == [
+        "Collection (for series inspection)",
+        "Best-pixel mosaic (by cloud score)",
+        "Worst-pixel mosaic (by cloud score)",
+    ]
+    assert names["m"]._repr_html_()
+
+
+def test_everything_is_lazy(tmp_path: Path) -> None:
+    """Filters, arithmetic and the mosaic read nothing; then only what won is read."""
+    import dask.array as da
+
+    source = da.from_array(Forbidden((5, 8, 8), "uint8"), chunks=(1, 4, 4))
+    bands = {n: (("time", "y", "x"), source) for n in ("MSK_CLDPRB", "B4", "B8")}
+    times = np.datetime64("2020-07-01", "ns") + np.arange(5) * np.timedelta64(1, "D")
+    collection = ee.ImageCollection(xr.Dataset(bands, {"time": times}))
+    with dask.config.set(scheduler=lambda *_, **__: pytest.fail("something was computed")):
+        made = collection.filterDate("2020-07-02", "2020-07-05").map(
+            lambda img: (
+                img.addBands(img.select("MSK_CLDPRB").multiply(-1).rename("quality"))
+                .addBands(img.normalizedDifference(["B8", "B4"]))
+                .updateMask(img.select("B4").gt(3))
+            )
+        )
+        mosaic = made.qualityMosaic("quality", masked="keep")
+        explained = qm.explain(mosaic.dataset)
+        made.mosaic()
+    assert explained.tasks == explained.blocks + 2
+    values = random_stack(images=6, side=16)
+    stored, store = in_store(values, tmp_path / "in.zarr", (1, 8, 8))
+    best = ee.ImageCollection(stored).qualityMosaic("quality", ties="first", masked="keep")
+    with dask.config.set(scheduler="synchronous"):
+        best.dataset["red"].load()
+    assert len(store.chunks("red")) < 24 or len(np.unique(best.dataset["red"])) > 1
+    assert not store.chunks("nir")
+
+
+# -- collections -----------------------------------------------------------------------------------
+
+
+def ids(collection: ee.ImageCollection) -> list[str]:
+    return [str(i)[-5:] for i in collection.dataset["id"].values]
+
+
+def test_fewer_images(scene: xr.Dataset) -> None:
+    """Filters, sorting and limits, by Earth Engine's names of properties."""
+    col = ee.ImageCollection(scene)
+    assert col.size().getInfo() == 5
+    assert f"{col.size()}" == "5"
+    assert ids(col.filter(ee.Filter.lt("CLOUDY_PIXEL_PERCENTAGE", 20))) == ["06-25"]
+    assert ids(col.filter(ee.Filter.lte("cloud_cover", 20))) == ["06-25", "07-20", "08-14"]
+    assert ids(col.filterMetadata("CLOUDY_PIXEL_PERCENTAGE", "greater_than", 50)) == [
+        "07-05",
+        "09-01",
+    ]
+    either = ee.Filter.Or(ee.Filter.eq("cloud_cover", 5), ee.Filter.gte("cloud_cover", 90))
+    assert ids(col.filter(either)) == ["06-25", "09-01"]
+    assert ids(col.filter(either.Not())) == ["07-05", "07-20", "08-14"]
+    both = ee.Filter.And(
+        ee.Filter.date("2020-07-01", "2020-09-01"), ee.Filter.neq("cloud_cover", 60)
+    )
+    assert ids(col.filter(both)) == ["07-20", "08-14"]
+    assert ids(col.filter(ee.Filter.date("2020-07"))) == ["07-05", "07-20"]
+    assert ids(col.filter(ee.Filter.inList("system:index", ["S2_2020-08-14"]))) == ["08-14"]
+    assert ids(col.filter(ee.Filter.dayOfYear(240, 180))) == ["06-25", "09-01"]
+    millis = ee.Date("2020-08-01").millis()
+    assert ids(col.filter(ee.Filter.gt("system:time_start", millis))) == ["08-14", "09-01"]
+    point = ee.Geometry.Point([-103.19, 40.14])
+    assert col.filter(ee.Filter.bounds(point)).size().getInfo() == 5
+    assert ids(col.sort("CLOUD_COVER")) == ["06-25", "07-20", "08-14", "07-05", "09-01"]
+    assert ids(col.sort("CLOUD_COVER", False)) == ["09-01", "07-05", "07-20", "08-14", "06-25"]
+    assert ids(col.limit(2, "system:time_start", False)) == ["09-01", "08-14"]
+    assert col.first().get("system:index") == "S2_2020-06-25"
+    assert col.first().date().format() == "2020-06-25"
+    assert col.aggregate_array("CLOUD_COVER") == [5, 60, 20, 20, 90]
+    assert (
+        col.filterDate(ee.Date("2020-07-01"), ee.Date("2020-07-01").advance(1, "month")).size() == 2
+    )
+
+
+def test_merged_collections(scene: xr.Dataset) -> None:
+    """The images of the second come behind those of the first: ties go by it."""
+    col = ee.ImageCollection(scene)
+    merged = col.limit(1).merge(col.filterDate("2020-09"))
+    assert ids(merged) == ["06-25", "09-01"]
+    images = ee.ImageCollection([col.first(), merged.sort("time", False).first()])
+    assert ids(images) == ["06-25", "09-01"]
+    with pytest.raises(ValueError, match="some lack 'B2'"):
+        col.merge(col.select(["B3", "B4", "B8", "MSK_CLDPRB"]))
+    with pytest.raises(ValueError, match="'B2' is uint16 in some images and float32"):
+        col.merge(col.map(lambda img: img.addBands(img.select("B2").toFloat(), overwrite=True)))
+    moved = ee.ImageCollection(scene.assign_coords(x=scene["x"] + 5))
+    with pytest.raises(ValueError, match="not on one grid"):
+        col.merge(moved)
+
+
+def test_reducers_by_hand() -> None:
+    """Of the images in which a pixel is valid; min and max keep the dtype."""
+    red = np.uint8([[[1, 9]], [[4, 9]], [[2, 7]], [[9, 9]]])
+    collection = xr.Dataset({"red": (("time", "y", "x"), red, {"_FillValue": 9})})
+    for given in (collection, collection.chunk(time=1)):
+        col = ee.ImageCollection(given)
+        wanted: dict[str, list[float]] = {
+            "max": [4, 7],
+            "min": [1, 7],
+            "mean": [7 / 3, 7],
+            "median": [2, 7],
+        }
+        for word, values in wanted.items():
+            got = getattr(col, word)().dataset["red"]
+            np.testing.assert_allclose(got.values, [values])
+            assert got.dtype == ("uint8" if word in ("max", "min") else "float64")
+    empty = collection.assign(red=(("time", "y", "x"), np.full_like(red, 9), {"_FillValue": 9}))
+    assert np.isnan(ee.ImageCollection(empty).median().dataset["red"].values).all()
+
+
+def test_select_renames(scene: xr.Dataset) -> None:
+    """By name, number and regular expression, as Earth Engine's select."""
+    col = ee.ImageCollection(scene)
+    assert list(col.select("B.").dataset) == ["B2", "B3", "B4", "B8"]
+    assert list(col.select(["B4", "B3"], ["red", "green"]).dataset) == ["red", "green"]
+    image = col.first()
+    assert image.select(0).bandNames().getInfo() == ["B2"]
+    assert image.select(["B8", 0]).bandNames().getInfo() == ["B8", "B2"]
+    assert image.select("B4", "B3").rename("r", "g").bandNames().getInfo() == ["r", "g"]
+    with pytest.raises(KeyError, match=r"'B44'.*'B4'"):
+        image.select("B44")
+    with pytest.raises(IndexError, match="5 bands, numbered from 0"):
+        image.select(7)
+    with pytest.raises(ValueError, match="1 names for 2 bands"):
+        image.select("B4", "B3").rename("r")
+
+
+# -- images ----------------------------------------------------------------------------------------
+
+
+def image(**bands: Any) -> ee.Image:
+    return ee.Image(xr.Dataset({n: ("x", np.asarray(v)) for n, v in bands.items()}))
+
+
+def values(result: ee.Image) -> dict[str, list[float]]:
+    return {str(n): v.values.tolist() for n, v in result.dataset.data_vars.items()}
+
+
+def test_bands_that_clash() -> None:
+    """A name that is taken gets _1, then _2; with overwrite the band is replaced."""
+    a = image(red=np.uint8([1]))
+    once = a.addBands(image(red=np.uint8([2])))
+    assert values(once) == {"red": [1], "red_1": [2]}
+    assert values(once.addBands(image(red=np.uint8([3])))) == {
+        "red": [1],
+        "red_1": [2],
+        "red_2": [3],
+    }
+    assert values(a.addBands(image(red=np.uint8([2])), None, True)) == {"red": [2]}
+    some = a.addBands(image(nir=np.uint8([5]), swir=np.uint8([6])), ["swir"])
+    assert values(some) == {"red": [1], "swir": [6]}
+
+
+def test_arithmetic_of_images() -> None:
+    """Band by band; one band goes with all; numbers; comparisons give 0 and 1."""
+    a = image(red=np.uint8([1, 200]), nir=np.uint8([3, 100]))
+    assert values(a.add(a)) == {"red": [2, 400], "nir": [6, 200]}
+    assert values(a.multiply(-1)) == {"red": [-1, -200], "nir": [-3, -100]}
+    assert values(a.subtract(a.select("nir"))) == {"red": [-2, 100], "nir": [0, 0]}
+    assert values(a.select("nir").divide(a)) == {"red": [3, 0.5], "nir": [1, 1]}
+    assert values(a.gt(100).Or(a.eq(3)).Not()) == {"red": [1, 0], "nir": [0, 1]}
+    scaled = a.unitScale(0, 200).dataset
+    np.testing.assert_allclose(scaled["red"].values, [0.005, 1])
+    np.testing.assert_allclose(scaled["nir"].values, [0.015, 0.5])
+    assert values(a.clamp(2, 150)) == {"red": [2, 150], "nir": [3, 100]}
+    assert values(ee.Image(5).add(a.select("red"))) == {"constant": [6, 205]}
+    assert values(ee.Image([1, 2])) == {"constant": 1, "constant_1": 2}
+    assert values(a.select("red").sqrt()) == {"red": [1, pytest.approx(200**0.5)]}
+    assert a.toInt16().dataset["red"].dtype == a.short().dataset["red"].dtype == "int16"
+    assert a.float().dataset["red"].dtype == "float32"
+    assert a.int().dataset["red"].dtype == "int32"
+    with pytest.raises(ValueError, match="2 and 3 bands"):
+        a.add(a.addBands(image(swir=np.uint8([1, 1]))))
+
+
+def test_normalized_difference_masks_negatives() -> None:
+    """As Earth Engine documents it."""
+    got = image(a=np.int16([3, -3, 0]), b=np.int16([1, 1, 0])).normalizedDifference()
+    np.testing.assert_array_equal(got.dataset["nd"].values, np.float32([0.5, np.nan, np.nan]))
+
+
+def test_masks_of_images(scene: xr.Dataset) -> None:
+    """updateMask inside map, mask, unmask, clip; integers stay integers."""
+    col = ee.ImageCollection(scene)
+    clear = col.map(lambda img: img.updateMask(img.select("MSK_CLDPRB").lt(40)))
+    red = clear.dataset["B4"]
+    assert red.dtype == "uint16"
+    cloudy = scene["MSK_CLDPRB"].values >= 40
+    assert (red.values[cloudy] == 0).all()
+    assert (red.values[~cloudy] == scene["B4"].values[~cloudy]).all()
+    mask = clear.first().select("B4").mask().dataset["B4"].values
+    np.testing.assert_array_equal(mask, ~cloudy[0])
+    assert (clear.first().select("B4").unmask(7).dataset["B4"].values[cloudy[0]] == 7).all()
+    box = ee.Geometry.Rectangle(654_000, 4_444_800, 654_100, 4_444_900, proj="EPSG:32613")
+    clipped = clear.first().clip(box)
+    assert dict(clipped.dataset.sizes) == {"y": 10, "x": 10}
+
+
+def test_properties(scene: xr.Dataset) -> None:
+    """A property as a band, one number an image, for instance to take the latest pixel."""
+    col = ee.ImageCollection(scene).map(
+        lambda img: img.addBands(img.metadata("system:time_start", "when"))
+    )
+    latest = col.qualityMosaic("when").dataset
+    np.testing.assert_array_equal(latest["B4"].values, scene["B4"].values[-1])
+    assert (latest["when"].values == 1598918400000).all()  # 2020-09-01T00:00:00Z
+    day = ee.Date("2020-01-31T12:00")
+    assert day.advance(1, "day").format("YYYY/MM/dd HH:mm") == "2020/02/01 12:00"
+    assert day.get("month").getInfo() == 1
+    assert day.millis().getInfo() == 1580472000000
+    with pytest.raises(KeyError, match=r"no property 'SUN'.*'cloud_cover'"):
+        col.sort("SUN")
+    with pytest.raises(ValueError, match=r"stands for all images.*img\.metadata"):
+        col.map(lambda img: img.set(img.date()) if img.date() else img)
+
+
+def test_geometries() -> None:
+    """In the ways in which Earth Engine takes coordinates."""
+    square = [[-104, 40], [-103, 40], [-103, 41], [-104, 41]]
+    for box in (
+        ee.Geometry.Rectangle(-104, 40, -103, 41),
+        ee.Geometry.Rectangle([-104, 40, -103, 41]),
+        ee.Geometry.Rectangle([[-104, 40], [-103, 41]]),
+        ee.Geometry.BBox(-104, 40, -103, 41),
+        ee.Geometry.Polygon(square),
+        ee.Geometry.Polygon([[*square, square[0]]]),
+        ee.Geometry({"type": "Polygon", "coordinates": [[*square, square[0]]]}),
+    ):
+        assert box.bounds().geometry.boundingbox.bbox == (-104, 40, -103, 41)
+    circle = ee.Geometry.Point(-103.19, 40.14).buffer(1000)
+    _, south, _, north = circle.geometry.boundingbox.bbox
+    assert (north - south) / 2 == pytest.approx(1000 / 111_195, rel=0.01)  # metres a degree
+    with pytest.raises(ValueError, match="longitude before latitude"):
+        ee.Geometry.Point(1)
+
+
+# -- the catalogue ---------------------------------------------------------------------------------
+
+
+def test_ids_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TOML, with paths relative to the file and options of open_collection; opened when used."""
+    data = sentinel2().drop_vars(["id"])
+    data["MSK_CLDPRB"].attrs["_FillValue"] = 0
+    data.to_zarr(tmp_path / "s2.zarr", consolidated=False)
+    (tmp_path / "collections.toml").write_text(
+        '["TOML/S2"]\nsource = "s2.zarr"\nbands = ["B4", "MSK_CLDPRB"]\n'
+        'nodata = {MSK_CLDPRB = "none"}\n'
+    )
+    assert ee.load_catalog(tmp_path / "collections.toml") == ["TOML/S2"]
+    opened = ee.ImageCollection("TOML/S2")
+    assert list(opened.dataset) == ["B4", "MSK_CLDPRB"]
+    assert "_FillValue" not in opened.dataset["MSK_CLDPRB"].attrs
+    other = tmp_path / "other.toml"
+    other.write_text('["ENV/S2"]\nsource = "s2.zarr"\nbands = "B4"\n')
+    monkeypatch.setenv("QMOSAIC_CATALOG", str(other))
+    assert list(ee.ImageCollection("ENV/S2").dataset) == ["B4"]
+    with pytest.warns(UserWarning, match="'MSK_CLDPRB' declares nodata = 0"):
+        assert ee.ImageCollection(str(tmp_path / "s2.zarr")).select("B4").size() == 5
+    (tmp_path / "bad.toml").write_text("[A.B]\nbands = 1\n")
+    with pytest.raises(ValueError, match="says of 'A' no source"):
+        ee.load_catalog(tmp_path / "bad.toml")
+    with pytest.raises(FileNotFoundError, match="no catalogue"):
+        ee.load_catalog(tmp_path / "none.toml")
+
+
+def test_ids_that_nobody_knows(scene: xr.Dataset) -> None:
+    """The error says how to register one."""
+    with pytest.raises(
+        KeyError, match=r"not registered.*ee\.register\('COPERNICUS/S2_SR'.*Did you"
+    ):
+        ee.ImageCollection("COPERNICUS/S2_SR")
+    with pytest.raises(TypeError, match="open already"):
+        ee.register("A", scene, bands="B4")
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda col: col.reduce(1), AttributeError, r"reduce is not supported.*Use median\(\)"),
+        (lambda col: col.first().getThumbURL(), AttributeError, r"qmosaic\.quicklook"),
+        (lambda col: col.first().reproject("x"), AttributeError, "its grid"),
+        (lambda col: col.filterDat("2020"), AttributeError, "Did you mean filterDate"),
+        (lambda col: col.first().wobble(), AttributeError, r"\.dataset"),
+        (lambda col: ee.Reducer, AttributeError, "ee.Reducer is not supported"),
+        (lambda col: ee.Export, AttributeError, r"qmosaic\.to_zarr"),
+        (lambda col: col.filter("x"), TypeError, "takes a filter"),
+        (lambda col: col.map(lambda img: 5), TypeError, "returned a int"),
+        (lambda col: col.limit(0), ValueError, "keeps 1 or more"),
+        (lambda col: col.filterDate("2019"), ValueError, "left none of 5 images"),
+        (lambda col: col.filter(ee.Filter.eq("cloud_cover", 1)), ValueError, "left none of 5"),
+        (lambda col: col.qualityMosaic("quality"), KeyError, "no band 'quality'"),
+        (lambda col: ee.Image("x"), TypeError, "got a str"),
+        (lambda col: ee.ImageCollection(col.first().dataset), ValueError, "without a dimension"),
+        (lambda col: col.first().normalizedDifference(["B4"]), ValueError, "takes two bands"),
+        (lambda col: col.filterMetadata("a", "is", 1), ValueError, "operator 'is'"),
+    ],
+)
+def test_what_is_not_supported(
+    scene: xr.Dataset, call: Any, error: type[Exception], message: str
+) -> None:
+    """What came, why not, what to use."""
+    with pytest.raises(error, match=message):
+        call(ee.ImageCollection(scene))
+
+
+def test_nothing_to_begin_with() -> None:
+    """Initialize and Authenticate do nothing, with any arguments."""
+    ee.Authenticate(auth_mode="notebook")
+    ee.Initialize(project="my-project")
