@@ -162,7 +162,7 @@ def made_up_plains(side: int = 640, every: int = 5) -> xr.Dataset:
             "time": days.astype("datetime64[ns]"),
             "y": north - 100.0 * np.arange(side),
             "x": west + 100.0 * np.arange(side),
-            "id": ("time", [f"made_up_{day}" for day in days]),
+            "id": ("time", np.array([f"made_up_{day}" for day in days], dtype=object)),
             "cloud_cover": ("time", [round(100 * float((c > 0.5).mean()), 1) for c in clouds]),
         },
     )
