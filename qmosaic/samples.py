@@ -167,8 +167,8 @@ def made_up_plains(side: int = 640, every: int = 5) -> xr.Dataset:
         },
     )
     needed("odc.geo.xr", "geo", "grids")  # registers .odc
-    placed: xr.Dataset = collection.odc.assign_crs("EPSG:32613").chunk(time=1)
-    return placed
+    placed: xr.Dataset = collection.odc.assign_crs("EPSG:32613")
+    return placed.assign({n: v.variable.chunk({"time": 1}) for n, v in placed.data_vars.items()})
 
 
 def _land(side: int) -> dict[str, Array]:
