@@ -7,6 +7,7 @@ from typing import Any
 
 import xarray as xr
 
+from qmosaic.display import Picture, quicklook, visualize
 from qmosaic.explanation import Explanation, explain
 from qmosaic.filters import filter_bounds, filter_date, map_images, select
 from qmosaic.moments import Instant
@@ -31,6 +32,14 @@ class _Verbs:
     def explain(self, **options: Any) -> Explanation:
         """See `qmosaic.explain`."""
         return explain(self._collection, **options)
+
+    def visualize(self, **vis_params: Any) -> xr.DataArray:
+        """See `qmosaic.visualize`."""
+        return visualize(self._collection, **vis_params)
+
+    def quicklook(self, path: Any = None, **options: Any) -> Picture:
+        """See `qmosaic.quicklook`."""
+        return quicklook(self._collection, path, **options)
 
 
 @xr.register_dataset_accessor("qmosaic")  # type: ignore[no-untyped-call]

@@ -223,6 +223,15 @@ def test_thinned_pixels_are_those_in_the_middle() -> None:
     assert same["a"].shape == (20, 20)
 
 
+def test_methods(tmp_path: Path) -> None:
+    """The same on the accessor."""
+    assert RGB.qmosaic.visualize(min=0, max=2).values[0, 0, 0] == 128
+    RGB.qmosaic.quicklook(tmp_path / "a.png", min=0, max=1)
+    RGB["r"].qmosaic.quicklook(tmp_path / "b.png", min=0, max=1)
+    assert (tmp_path / "a.png").exists()
+    assert (tmp_path / "b.png").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
