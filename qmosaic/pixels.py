@@ -48,8 +48,17 @@ ARITHMETIC: dict[str, Callable[..., Any]] = {
 }
 """What gives integers of integers; its range follows from those of its inputs."""
 
-REAL: dict[str, Callable[..., Any]] = {"divide": _divide, "pow": _power}
-"""What gives floats; a division by 0 gives 0."""
+WHOLE: dict[str, Callable[..., Any]] = {
+    "bitwiseAnd": np.bitwise_and,
+    "bitwiseOr": np.bitwise_or,
+    "bitwiseXor": np.bitwise_xor,
+    "leftShift": np.left_shift,
+    "rightShift": np.right_shift,
+}
+"""What takes integers alone."""
+
+REAL: dict[str, Callable[..., Any]] = {"divide": _divide, "pow": _power, "mod": np.fmod}
+"""What gives floats; a division by 0 gives 0. The remainder has the sign of the first value."""
 
 COMPARING: dict[str, Callable[..., Any]] = {
     "eq": operator.eq,
@@ -83,8 +92,9 @@ def combine(name: str, a: Operand, b: Operand) -> xr.DataArray:
     Parameters
     ----------
     name : str
-        "add", "subtract", "multiply", "divide", "pow", "min", "max", "eq", "neq", "lt", "lte",
-        "gt", "gte", "And" or "Or".
+        "add", "subtract", "multiply", "divide", "pow", "mod", "min", "max", "eq", "neq", "lt",
+        "lte", "gt", "gte", "And", "Or", "bitwiseAnd", "bitwiseOr", "bitwiseXor", "leftShift" or
+        "rightShift".
     a, b : xarray.DataArray or number
         At least one band; on one grid.
 
@@ -96,7 +106,7 @@ def combine(name: str, a: Operand, b: Operand) -> xr.DataArray:
     Raises
     ------
     TypeError
-        An operand is neither a band of numbers nor a number.
+        An operand is neither a band of numbers nor a number; or bits of a float were asked for.
     ValueError
         The bands are not on one grid.
     """
@@ -105,10 +115,93 @@ def combine(name: str, a: Operand, b: Operand) -> xr.DataArray:
     check_aligned(bands or operands, f"{name}()")
     if name in COMPARING:
         return _apply(COMPARING[name], operands, np.dtype("uint8"), (0, 1), exact=True)
+    if name in WHOLE:
+        return _bits(name, operands)
     if name in ARITHMETIC and all(band.dtype.kind in "iub" for band in operands):
         return _apply(ARITHMETIC[name], operands, None, _range(name, *map(_range_of, operands)))
     dtype = np.result_type(*(score_dtype(band.dtype) for band in _wide(operands)))
     return _apply({**ARITHMETIC, **REAL}[name], operands, dtype)
+
+
+def _bits(name: str, operands: list[xr.DataArray]) -> xr.DataArray:
+    for band in operands:
+        if band.dtype.kind not in "iu":
+            raise TypeError(
+                f"{name}() got a band of dtype {band.dtype}, which has no bits; xarray decodes "
+                "integers with nodata to floats. Open it with mask_and_scale=False, as "
+                "open_collection does, or cast it first: toUint16()."
+            )
+    (low_a, high_a), (low_b, high_b) = map(_range_of, operands)
+    if name == "leftShift":
+        corners = [x << max(0, min(y, 63)) for x in (low_a, high_a) for y in (low_b, high_b)]
+        span = (min(corners), max(corners))
+    elif name == "rightShift":
+        span = (min(low_a, 0), max(high_a, 0))
+    elif low_a < 0 or low_b < 0:
+        span = (min(low_a, low_b), max(high_a, high_b))
+    elif name == "bitwiseAnd":
+        span = (0, min(high_a, high_b))
+    else:
+        span = (0, (1 << max(high_a, high_b).bit_length()) - 1)
+    return _apply(WHOLE[name], operands, None, span)
+
+
+def where(band: xr.DataArray, test: xr.DataArray, value: Operand) -> xr.DataArray:
+    """Give a band the value of another, or a number, where a test is not 0.
+
+    Where the test or the value is masked the band stays as it is.
+    """
+    other = _operand(value, "where")
+    operands = [band, test, other]
+    check_aligned([b for b in operands if b.ndim], "where()")
+    fill = declared_nodata(band)
+    if band.dtype.kind in "iub" and other.dtype.kind in "iub":
+        low, high = _range_of(other)
+        kept = fits(low, band.dtype) and fits(high, band.dtype)
+        dtype = band.dtype if kept else np.result_type(band.dtype, other.dtype)
+        if fill is not None and not other.ndim and int(other) == fill:
+            fill = _other_end(dtype, fill)  # what was masked is told from what is that value now
+    else:
+        dtype, fill = np.result_type(*(score_dtype(b.dtype) for b in _wide([band, other]))), None
+    made = by_chunk(
+        _chosen,
+        operands,
+        dtype,
+        nodata=[declared_nodata(b) for b in operands],
+        result=dtype,
+        fill=np.nan if dtype.kind == "f" else fill,
+    )
+    if fill is not None:
+        made.attrs["_FillValue"] = dtype.type(fill)
+    return made
+
+
+def _other_end(dtype: np.dtype[Any], value: Any) -> Any:
+    limits = np.iinfo(dtype)
+    return limits.max if value != limits.max else limits.min
+
+
+def _chosen(
+    values: Array,
+    test: Array,
+    others: Array,
+    *,
+    nodata: list[Any],
+    result: np.dtype[Any],
+    fill: Any,
+) -> Array:
+    shape = np.broadcast_shapes(values.shape, test.shape, others.shape)
+    take = np.broadcast_to(np.asarray(test) != 0, shape).copy()
+    for array, missing in ((test, nodata[1]), (others, nodata[2])):
+        valid = valid_mask(np.asarray(array), missing)
+        if valid is not None:
+            take &= valid
+    own = np.broadcast_to(np.asarray(values), shape).astype(result)
+    valid = valid_mask(np.asarray(values), nodata[0])
+    if valid is not None and fill is not None:
+        own = np.where(valid, own, result.type(fill))
+    chosen: Array = np.where(take, np.asarray(others).astype(result), own)
+    return chosen
 
 
 def change(name: str, band: xr.DataArray) -> xr.DataArray:

@@ -295,7 +295,34 @@ def test_properties(scene: xr.Dataset) -> None:
     with pytest.raises(KeyError, match=r"no property 'SUN'.*'cloud_cover'"):
         col.sort("SUN")
     with pytest.raises(ValueError, match=r"stands for all images.*img\.metadata"):
-        col.map(lambda img: img.set(img.date()) if img.date() else img)
+        col.map(lambda img: img.set("date", img.date()))
+    with pytest.raises(TypeError, match=r"assign_coords"):
+        col.map(lambda img: img.set("list", [1, 2]))
+    marked = col.map(lambda img: img.set({"kind": "plain"}).set("level", 2))
+    assert marked.aggregate_array("kind") == ["plain"] * 5
+    assert marked.filter(ee.Filter.eq("level", 2)).size() == 5
+    bare = ee.Image(col.first().dataset[["B4"]].drop_vars("cloud_cover"))
+    assert bare.copyProperties(col.first(), ["CLOUD_COVER"]).get("CLOUD_COVER") == 5
+    assert bare.set("name", "a").get("name") == "a"
+
+
+def test_cloud_masks_of_bit_flags() -> None:
+    """As most scripts for Sentinel-2 and Landsat begin: QA60, bits 10 and 11."""
+    qa = np.uint16([[[0, 1 << 10, 1 << 11, 3 << 10]]])
+    red = np.uint16([[[1, 2, 3, 4]]])
+    dims = ("time", "y", "x")
+    collection = xr.Dataset({"QA60": (dims, qa), "B4": (dims, red)})
+
+    def maskS2clouds(image: ee.Image) -> ee.Image:
+        qa = image.select("QA60")
+        cloudBitMask, cirrusBitMask = 1 << 10, 1 << 11
+        mask = qa.bitwiseAnd(cloudBitMask).eq(0).And(qa.bitwiseAnd(cirrusBitMask).eq(0))
+        return image.updateMask(mask).divide(10000)
+
+    masked = ee.ImageCollection(collection).map(maskS2clouds).median().dataset["B4"]
+    np.testing.assert_allclose(masked.values, [[1e-4, np.nan, np.nan, np.nan]], rtol=1e-6)
+    given = ee.ImageCollection(collection).first().select("B4")
+    assert values(given.where(given.gt(2), 0)) == {"B4": [[1, 2, 0, 0]]}
 
 
 def test_geometries() -> None:

@@ -29,6 +29,9 @@ PYTHON = {
     "gte": operator.ge,
     "And": lambda a, b: bool(a) and bool(b),
     "Or": lambda a, b: bool(a) or bool(b),
+    "bitwiseAnd": operator.and_,
+    "bitwiseOr": operator.or_,
+    "bitwiseXor": operator.xor,
 }
 SMALL = ["uint8", "int8", "uint16", "int16"]
 
@@ -91,6 +94,32 @@ def test_the_dtype_of_a_product(dtype: str, number: Any, result: str) -> None:
     got = pixels.combine("multiply", band(values, dtype), number)
     assert got.dtype == result
     np.testing.assert_allclose(got.values, [v * number for v in values], rtol=1e-7)
+
+
+def test_shifts_and_bits_of_floats() -> None:
+    """As Python's; a float has no bits."""
+    flags = band([0b1000, 0b1100, 7], "uint8", 7)
+    assert masked(pixels.combine("rightShift", flags, 2)) == [2, 3, None]
+    assert masked(pixels.combine("leftShift", flags, 6)) == [512, 768, None]
+    assert masked(pixels.combine("bitwiseAnd", flags, 1 << 10)) == [0, 0, None]
+    with pytest.raises(TypeError, match=r"has no bits.*mask_and_scale=False"):
+        pixels.combine("bitwiseAnd", band([1.0], "float32"), 1)
+    assert masked(pixels.combine("mod", band([7, -7], "int8"), 4)) == [3, -3]
+
+
+def test_where() -> None:
+    """Another value where a test holds; masked tests and values change nothing."""
+    values = band([1, 2, 3, 4], "uint8", 4)
+    test = band([1, 0, 9, 1], "uint8", 9)
+    got = pixels.where(values, test, 7)
+    assert masked(got) == [7, 2, 3, 7]
+    assert got.dtype == "uint8"
+    assert masked(pixels.where(values, test, -1)) == [-1, 2, 3, -1]
+    assert masked(pixels.where(values, test, 4)) == [4, 2, 3, 4]  # nodata is another value now
+    others = band([9, 9, 9, 9], "uint16", 9)
+    assert masked(pixels.where(values, test, others)) == [1, 2, 3, None]
+    floats = pixels.where(band([1.0, np.nan], "float32"), band([0, 1], "uint8"), 5)
+    assert (masked(floats), floats.dtype) == ([1, 5], "float32")
 
 
 def test_divisions() -> None:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from qmosaic import pixels
 from qmosaic.ee.geometries import Geometry
-from qmosaic.ee.properties import Date, Number, as_number, property_of
+from qmosaic.ee.properties import KNOWN_AS, Date, Number, as_number, property_of
 from qmosaic.ee.unsupported import Words
 from qmosaic.filters import clip_to, matching
 from qmosaic.geometry import as_geometry
@@ -206,6 +206,7 @@ class Image(Words):
     multiply = _binary("multiply")
     divide = _binary("divide")
     pow = _binary("pow")
+    mod = _binary("mod")
     min = _binary("min")
     max = _binary("max")
     eq = _binary("eq")
@@ -216,6 +217,11 @@ class Image(Words):
     gte = _binary("gte")
     And = _binary("And")
     Or = _binary("Or")
+    bitwiseAnd = _binary("bitwiseAnd")
+    bitwiseOr = _binary("bitwiseOr")
+    bitwiseXor = _binary("bitwiseXor")
+    leftShift = _binary("leftShift")
+    rightShift = _binary("rightShift")
     sqrt = _unary("sqrt")
     exp = _unary("exp")
     log = _unary("log")
@@ -247,6 +253,24 @@ class Image(Words):
     def abs(self) -> Image:
         """Give the absolute values."""
         return self._changed(lambda band: pixels.change("abs", band))
+
+    def where(self, test: Any, value: Any) -> Image:
+        """Give each band the value of another image, or a number, where `test` is not 0."""
+        tests = list(Image(test).dataset.data_vars.values())
+        values = list(Image(value).dataset.data_vars.values())
+        own = self._names()
+        if len(tests) not in (1, len(own)) or len(values) not in (1, len(own)):
+            raise ValueError(
+                f"ee.Image.where() got a test of {len(tests)} and a value of {len(values)} bands "
+                f"for {len(own)}; they have one, or as many."
+            )
+        tests, values = tests * (len(own) // len(tests)), values * (len(own) // len(values))
+        return self._with(
+            {
+                name: pixels.where(self.dataset[name], t, v)
+                for name, t, v in zip(own, tests, values, strict=True)
+            }
+        )
 
     def unitScale(self, low: float, high: float) -> Image:
         """Bring `low` to 0 and `high` to 1."""
@@ -312,6 +336,36 @@ class Image(Words):
         if values.dtype.kind == "M":
             return Date(value).millis()
         return Number(value) if values.dtype.kind in "iuf" else value
+
+    def set(self, *properties: Any) -> Image:
+        """Set properties of a single image: a mapping, or names and values in turn."""
+        given = (
+            properties[0]
+            if len(properties) == 1
+            else dict(zip(properties[::2], properties[1::2], strict=True))
+        )
+        for name, value in dict(given).items():
+            if not isinstance(value, str | int | float | bool | np.generic):
+                raise TypeError(
+                    f"ee.Image.set({name!r}) got a {type(value).__name__}; it takes a number or a "
+                    "text, the same for all images inside map(). To give each image its own, "
+                    "write collection.dataset.assign_coords({name: ('time', [...])}), and wrap it."
+                )
+        count = self.dataset.sizes.get("time")
+        along = {
+            KNOWN_AS.get(name, name): value if count is None else ("time", np.full(count, value))
+            for name, value in dict(given).items()
+        }
+        return Image(self.dataset.assign_coords(along))
+
+    def copyProperties(self, source: Any, properties: Any = None, exclude: Any = None) -> Image:
+        """Take properties of another image; those of an image stay with it anyway."""
+        there = Image(source).dataset.coords
+        names = [n for n in there if n not in self.dataset.coords and n not in (exclude or ())]
+        if properties is not None:
+            wanted = {KNOWN_AS.get(name, name) for name in properties}
+            names = [name for name in names if name in wanted]
+        return Image(self.dataset.assign_coords({name: there[name] for name in names}))
 
     def date(self) -> Date:
         """Give when a single image was taken."""

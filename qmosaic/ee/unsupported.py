@@ -42,7 +42,6 @@ INSTEAD = {
     "Classifier": "scikit-learn on .dataset",
     "Algorithms": "xarray on .dataset",
     "data": "qmosaic.open_collection(...)",
-    "set": ".dataset.assign_coords(name=...): properties are coordinates along time",
     "propertyNames": "list(collection.dataset.coords)",
     "getInfo": "print(collection.dataset), or .compute() of it for the pixels",
     "projection": "image.dataset.odc.crs and .odc.geobox",
