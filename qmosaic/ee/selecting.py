@@ -19,6 +19,24 @@ from qmosaic.kernels import Array
 Keep = Callable[[xr.Dataset], Array]
 
 
+def _comparing(word: str, function: Callable[..., Any]) -> Any:
+    """Make a filter that compares a property with a value."""
+
+    def method(name: str, value: Any) -> Filter:
+        return _by_property(word, name, value, function)
+
+    method.__name__, method.__doc__ = word, f"Keep images whose property is {word} a value."
+    return staticmethod(method)
+
+
+def _by_property(word: str, name: str, value: Any, function: Callable[..., Any]) -> Filter:
+    def keep(dataset: xr.Dataset) -> Array:
+        own, other = comparable(property_of(dataset, name, f"ee.Filter.{word}"), value)
+        return np.broadcast_to(np.asarray(function(own, other), bool), np.shape(own))
+
+    return Filter(keep, f"{word}({name!r}, {value!r})")
+
+
 class Filter(Words):
     """Tells which images of a collection are kept.
 
@@ -49,48 +67,17 @@ class Filter(Words):
         region = as_geometry(geometry.geometry if isinstance(geometry, Geometry) else geometry)
         return Filter(lambda ds: intersecting(ds, region, "time"), "bounds")
 
-    @staticmethod
-    def _comparing(word: str, name: str, value: Any, function: Callable[..., Any]) -> Filter:
-        def keep(dataset: xr.Dataset) -> Array:
-            own, other = comparable(property_of(dataset, name, f"ee.Filter.{word}"), value)
-            return np.broadcast_to(np.asarray(function(own, other), bool), np.shape(own))
-
-        return Filter(keep, f"{word}({name!r}, {value!r})")
-
-    @staticmethod
-    def eq(name: str, value: Any) -> Filter:
-        """Keep images whose property is a value."""
-        return Filter._comparing("eq", name, value, operator.eq)
-
-    @staticmethod
-    def neq(name: str, value: Any) -> Filter:
-        """Keep images whose property is not a value."""
-        return Filter._comparing("neq", name, value, operator.ne)
-
-    @staticmethod
-    def lt(name: str, value: Any) -> Filter:
-        """Keep images whose property is below a value."""
-        return Filter._comparing("lt", name, value, operator.lt)
-
-    @staticmethod
-    def lte(name: str, value: Any) -> Filter:
-        """Keep images whose property is at most a value."""
-        return Filter._comparing("lte", name, value, operator.le)
-
-    @staticmethod
-    def gt(name: str, value: Any) -> Filter:
-        """Keep images whose property is above a value."""
-        return Filter._comparing("gt", name, value, operator.gt)
-
-    @staticmethod
-    def gte(name: str, value: Any) -> Filter:
-        """Keep images whose property is at least a value."""
-        return Filter._comparing("gte", name, value, operator.ge)
+    eq = _comparing("eq", operator.eq)
+    neq = _comparing("neq", operator.ne)
+    lt = _comparing("lt", operator.lt)
+    lte = _comparing("lte", operator.le)
+    gt = _comparing("gt", operator.gt)
+    gte = _comparing("gte", operator.ge)
 
     @staticmethod
     def inList(name: str, values: Any) -> Filter:
         """Keep images whose property is one of some values."""
-        return Filter._comparing("inList", name, list(values), np.isin)
+        return _by_property("inList", name, list(values), np.isin)
 
     @staticmethod
     def dayOfYear(start: int, end: int) -> Filter:

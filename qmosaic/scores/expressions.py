@@ -58,10 +58,7 @@ def check_numeric(band: Any, verb: str) -> None:
 
 def check_positive(value: Any, name: str, verb: str) -> float:
     """Refuse a width, distance or angle that is not above 0."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = np.nan
+    number = _number(value)
     if not (np.isfinite(number) and number > 0):
         raise ValueError(f"{verb} got {name}={value!r}; it has to be a finite number above 0.")
     return number
@@ -69,13 +66,17 @@ def check_positive(value: Any, name: str, verb: str) -> float:
 
 def check_finite(value: Any, name: str, verb: str) -> float:
     """Refuse what is no number."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = np.nan
+    number = _number(value)
     if not np.isfinite(number):
         raise ValueError(f"{verb} got {name}={value!r}; it has to be a finite number.")
     return number
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return float("nan")
 
 
 def check_score(value: Any, name: str, verb: str) -> float:
