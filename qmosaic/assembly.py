@@ -259,6 +259,7 @@ def finish(collection: xr.Dataset, request: Request, what: str) -> xr.Dataset:
     check_known(request.bands, bands, f"{what} has")
     request.check_nodata(bands, f"{what} has")
     _check_chunks(collection, request)
+    _check_times(collection, what)
     chosen = list(request.bands or bands)
     _check_one_nodata(collection, chosen, request)
     others = [n for n, v in collection.data_vars.items() if DIM not in v.dims]
@@ -268,6 +269,18 @@ def finish(collection: xr.Dataset, request: Request, what: str) -> xr.Dataset:
     for name in chosen:
         warn_of_legal_scores(name, declared_nodata(collection[name]), name in new, stacklevel=5)
     return collection
+
+
+def _check_times(collection: xr.Dataset, what: str) -> None:
+    """Refuse images without a time among those that have one."""
+    times = collection[DIM].values if DIM in collection.coords else np.array([])
+    if times.dtype.kind == "M" and np.isnat(times).any():
+        places = ", ".join(map(str, np.flatnonzero(np.isnat(times))[:5]))
+        raise ValueError(
+            f"{what} has images without a time (NaT), at {places} along {DIM!r}: they have no "
+            "place among the others. Mend the coordinate, or leave them out. (Zarr format 2 takes "
+            "a time that equals the fill value for none.)"
+        )
 
 
 def _check_chunks(collection: xr.Dataset, request: Request) -> None:

@@ -123,8 +123,10 @@ def _draw(collection: xr.Dataset, stores: dict[str, Path], date: int, path: Path
         "Sentinel-2, true colour (B4 B3 B2), one stretch for all. "
         "Contains modified Copernicus Sentinel data 2015–2021; series from the package nrt 0.1.0."
     )
-    drawn = [Panel(true_colour(image, stretch), title, text) for title, text, image in panels]
-    side_by_side(drawn, pixel, credit).save(path)
+    drawn = [
+        Panel(true_colour(image, stretch), title, text, pixel) for title, text, image in panels
+    ]
+    side_by_side(drawn, credit).save(path)
 
 
 def stretch_of(dark: xr.Dataset, bright: xr.Dataset) -> tuple[float, float]:

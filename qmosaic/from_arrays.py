@@ -44,7 +44,15 @@ def open_zarr(
     options.setdefault("consolidated", _is_consolidated(store, path, name, storage_options))
     opened = _open(store, {"group": path or None, "chunks": request.chunks or {}, **options})
     _check_for_groups(opened, store, path, name, storage_options)
+    # a store lists its members in any order
+    opened = opened[sorted(opened.data_vars, key=_naturally)]
     return _decoded(finish(opened, request, f"the store {name!r}"), options)
+
+
+def _naturally(name: Any) -> list[Any]:
+    """Order names as people do: B2 before B11."""
+    parts = re.split(r"(\d+)", str(name))
+    return [(part.isdigit(), int(part) if part.isdigit() else part) for part in parts]
 
 
 def _reachable(url: str) -> Any:
@@ -215,7 +223,7 @@ def _open_file(path: str, request: Request, options: dict[str, Any]) -> xr.Datas
     if "://" not in path and not Path(path).exists():
         raise FileNotFoundError(f"there is no file {path!r}. Check the path.")
     with _opened(path, {**options, "chunks": None, "decode_cf": False}) as raw:
-        chunks = request.chunks or _chunks(raw)
+        chunks = {**_chunks(raw), **(request.chunks or {})}
     part = _open(path, {"chunks": chunks, **options})
     return part.expand_dims(DIM) if DIM not in part.dims and DIM in part.coords else part
 

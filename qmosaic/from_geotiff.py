@@ -27,7 +27,7 @@ from qmosaic.assembly import (
     sizes_of_chunks,
 )
 from qmosaic.geometry import FOOTPRINT, LON_LAT, everywhere, footprints, in_words, projected
-from qmosaic.geotiff_files import File, Image, Time, find_images
+from qmosaic.geotiff_files import File, Image, Time, find_images, listing_nothing
 from qmosaic.optional import needed
 
 if TYPE_CHECKING:
@@ -285,7 +285,8 @@ class _Reader:
         rioxarray = needed("rioxarray", "geotiff", "GeoTIFFs")
         rasterio = needed("rasterio", "geotiff", "GeoTIFFs")
         if warp is None:
-            opened: xr.DataArray = rioxarray.open_rasterio(file.path, **self.options)
+            with listing_nothing(file.path):
+                opened: xr.DataArray = rioxarray.open_rasterio(file.path, **self.options)
             return opened
         warp["resampling"] = _method(warp["resampling"])
         place = {
@@ -295,7 +296,8 @@ class _Reader:
             "height": self.grid.shape.y,
         }
         virtual = needed("rasterio.vrt", "geotiff", "GeoTIFFs").WarpedVRT
-        with rasterio.open(file.path) as source, virtual(source, **place, **warp) as warped:
+        quiet = listing_nothing(file.path)
+        with quiet, rasterio.open(file.path) as source, virtual(source, **place, **warp) as warped:
             opened = rioxarray.open_rasterio(warped, **self.options)
         return opened
 

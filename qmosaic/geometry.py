@@ -207,6 +207,18 @@ def map_dims(collection: xr.Dataset) -> tuple[Hashable, Hashable]:
     return dims[0], dims[1]
 
 
+GRID_MAPPING = {"crs_wkt", "spatial_ref", "grid_mapping_name", "GeoTransform"}
+"""Attributes of a variable that holds a CRS."""
+
+
+def with_crs_coordinate(dataset: xr.Dataset) -> xr.Dataset:
+    """Make variables that hold a CRS coordinates: xarray may have left them among the bands."""
+    holders = [
+        n for n, v in dataset.data_vars.items() if v.ndim == 0 and GRID_MAPPING & set(v.attrs)
+    ]
+    return dataset.set_coords(holders) if holders else dataset
+
+
 def crs_of(collection: xr.Dataset) -> CRS:
     """Give the CRS of a collection.
 
@@ -217,14 +229,14 @@ def crs_of(collection: xr.Dataset) -> CRS:
     """
     grids = needed("odc.geo.xr", "geo", "regions and footprints")
     down, _ = map_dims(collection)
-    crs: CRS | None = grids.ODCExtensionDs(collection).crs
+    crs: CRS | None = grids.ODCExtensionDs(with_crs_coordinate(collection)).crs
     if crs is None and str(down) in ("lat", "latitude"):
         crs = needed("odc.geo.geom", "geo", "regions and footprints").CRS(LON_LAT)
     if crs is None:
         raise ValueError(
-            "the collection declares no CRS, so a region cannot be found on its grid. Write "
-            "collection.odc.assign_crs('EPSG:32633') after import odc.geo.xr (or "
-            "collection.rio.write_crs(...) of rioxarray)."
+            "nothing declares the CRS of its grid, so nothing tells where it lies. Write "
+            "dataset.odc.assign_crs('EPSG:32633') after import odc.geo.xr (or "
+            "dataset.rio.write_crs(...) of rioxarray)."
         )
     return crs
 

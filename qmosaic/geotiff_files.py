@@ -244,10 +244,21 @@ def _shared_folder(paths: Sequence[str]) -> str:
     return os.path.commonpath(folders) if len(absolute) == 1 else ""
 
 
+def listing_nothing(path: str) -> Any:
+    """Keep GDAL from looking for files beside one on the web: dozens of requests for each.
+
+    https://gdal.org/en/stable/user/configoptions.html, GDAL_DISABLE_READDIR_ON_OPEN
+    """
+    rasterio = needed("rasterio", "geotiff", "GeoTIFFs")
+    remote = "://" in path or path.startswith("/vsi")
+    quiet = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"} if remote else {}
+    return rasterio.Env(**quiet)
+
+
 def _header(path: str, name: str) -> File:
     rasterio = needed("rasterio", "geotiff", "GeoTIFFs")
     try:
-        with rasterio.open(path) as file:
+        with listing_nothing(path), rasterio.open(path) as file:
             return _read(file, path, name)
     except rasterio.errors.RasterioIOError as error:
         local = "://" not in path and not path.startswith("/vsi")

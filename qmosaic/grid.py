@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from qmosaic.geometry import crs_of, map_axes, map_dims, short_crs
+from qmosaic.optional import needed
 
 
 def metres_per_pixel(band: xr.DataArray, resolution: Any, verb: str) -> tuple[float, float]:
@@ -47,7 +48,7 @@ def metres_per_pixel(band: xr.DataArray, resolution: Any, verb: str) -> tuple[fl
 
 
 def _metres_per_unit(band: xr.DataArray, verb: str) -> float:
-    collection = band.to_dataset(name="band")
+    collection = band.to_dataset(name="band to be measured")  # which no coordinate is called
     map_dims(collection)
     try:
         crs = crs_of(collection)
@@ -78,3 +79,26 @@ def _step(band: xr.DataArray, dim: Hashable, verb: str) -> float:
             f"{steps.max():g} apart. Resample to a regular grid, or say resolution=."
         )
     return abs(float(steps[0]))
+
+
+def pixel_steps(band: xr.DataArray, verb: str) -> tuple[float, float]:
+    """Give the height and width of a pixel in the unit of the coordinates."""
+    down, across = map_axes(band, verb)
+    if down not in band.coords or across not in band.coords:
+        raise ValueError(f"{verb} got a band without coordinates {down!r} and {across!r}.")
+    return _step(band, down, verb), _step(band, across, verb)
+
+
+def ground_width(band: xr.DataArray, crs: Any) -> float:
+    """Measure the width of the pixel in the middle of a map on the ellipsoid, in metres.
+
+    What a projection calls a metre need not be one: at 60° in Web Mercator it is half of that.
+    """
+    pyproj = needed("pyproj", "geo", "the size of pixels")
+    down, across = map_axes(band, "ground_width()")
+    y, x = float(band[down][band.sizes[down] // 2]), float(band[across][band.sizes[across] // 2])
+    _, step = pixel_steps(band, "ground_width()")
+    to_degrees = pyproj.Transformer.from_crs(crs.proj, "EPSG:4326", always_xy=True)
+    (lon_a, lon_b), (lat_a, lat_b) = to_degrees.transform([x - step / 2, x + step / 2], [y, y])
+    _, _, metres = pyproj.Geod(ellps="WGS84").inv(lon_a, lat_a, lon_b, lat_b)
+    return float(metres)

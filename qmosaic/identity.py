@@ -70,6 +70,8 @@ def identify(
         "inputs": names,
         "expression": made,
         "dask": dask.__version__,
+        # not compared: a store lists its members in any order, and is opened in this one
+        "order": [str(name) for name in dataset.data_vars],
     }
     plain: dict[str, Any] = json.loads(json.dumps(found, default=str, sort_keys=True))
     return plain

@@ -14,6 +14,9 @@ _ISO = re.compile(
     r"\s*(Z|(?P<zone>[+-]\d\d(:?\d\d)?))?"
 )
 
+_BASIC = re.compile(r"(\d{4})(\d\d)(\d\d)(?:T(\d\d)(\d\d)(\d\d)(Z?))?")
+"""ISO 8601 without separators: 20200701, 20200701T101559Z."""
+
 
 def moment(given: Instant, name: str) -> np.datetime64:
     """Understand an instant, in the precision in which it was given, as UTC.
@@ -52,6 +55,10 @@ def moment(given: Instant, name: str) -> np.datetime64:
 
 def _parsed(text: str) -> np.datetime64:
     """Understand ISO 8601 alone: in other forms day and month can be taken for each other."""
+    basic = _BASIC.fullmatch(text.strip())
+    if basic is not None:
+        day = f"{basic[1]}-{basic[2]}-{basic[3]}"
+        text = day if basic[4] is None else f"{day}T{basic[4]}:{basic[5]}:{basic[6]}{basic[7]}"
     found = _ISO.fullmatch(text.strip())
     if found is None:
         raise ValueError("it is not in the form of ISO 8601")

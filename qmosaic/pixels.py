@@ -1,7 +1,8 @@
 """Arithmetic on bands as Earth Engine does it: masks are kept, integers do not wrap round.
 
-An integer result has the smallest dtype that holds whatever the dtypes of its inputs can give; with
-floats in it, it is a float. A pixel is masked where one of the inputs is.
+An integer result has the smallest dtype that holds whatever the dtypes of its inputs can give
+(int64 at most). With floats in it, or where an integer may become a fraction, it is float64; of
+float32 bands alone float32. A pixel is masked where one of the inputs is.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import xarray as xr
 from qmosaic.assembly import free_value
 from qmosaic.collection import declared_nodata, fits
 from qmosaic.kernels import Array, valid_mask
-from qmosaic.scores.expressions import bare, by_chunk, check_aligned, check_numeric, score_dtype
+from qmosaic.scores.expressions import bare, by_chunk, check_aligned, check_numeric
 
 Operand = xr.DataArray | int | float
 Range = tuple[int, int]
@@ -119,8 +120,7 @@ def combine(name: str, a: Operand, b: Operand) -> xr.DataArray:
         return _bits(name, operands)
     if name in ARITHMETIC and all(band.dtype.kind in "iub" for band in operands):
         return _apply(ARITHMETIC[name], operands, None, _range(name, *map(_range_of, operands)))
-    dtype = np.result_type(*(score_dtype(band.dtype) for band in _wide(operands)))
-    return _apply({**ARITHMETIC, **REAL}[name], operands, dtype)
+    return _apply({**ARITHMETIC, **REAL}[name], operands, _real(operands))
 
 
 def _bits(name: str, operands: list[xr.DataArray]) -> xr.DataArray:
@@ -162,7 +162,7 @@ def where(band: xr.DataArray, test: xr.DataArray, value: Operand) -> xr.DataArra
         if fill is not None and not other.ndim and int(other) == fill:
             fill = _other_end(dtype, fill)  # what was masked is told from what is that value now
     else:
-        dtype, fill = np.result_type(*(score_dtype(b.dtype) for b in _wide([band, other]))), None
+        dtype, fill = _real([band, other]), None
     made = by_chunk(
         _chosen,
         operands,
@@ -214,7 +214,7 @@ def change(name: str, band: xr.DataArray) -> xr.DataArray:
             low, high = _range_of(band)
             return _apply(np.abs, [band], None, (0, max(-low, high)))
         return _apply(np.abs, [band], band.dtype)
-    return _apply(UNARY[name], [band], score_dtype(band.dtype))
+    return _apply(UNARY[name], [band], _real([band]))
 
 
 def cast(band: xr.DataArray, dtype: Any) -> xr.DataArray:
@@ -236,18 +236,40 @@ def _cut(values: Array, *, low: int, high: int) -> Array:
 
 
 def update_mask(band: xr.DataArray, mask: xr.DataArray) -> xr.DataArray:
-    """Mask a band also where a mask is 0 or masked itself; the dtype is kept.
+    """Mask a band also where a mask is 0 or masked itself.
 
-    An integer band that declares no nodata gets the highest value of an unsigned dtype, the lowest
-    of a signed one.
+    The dtype is kept; but an integer band that declares no nodata has no value to spare, and gets
+    the next larger dtype and one of its values.
     """
     check_aligned([band, mask], "updateMask()")
-    fill = declared_nodata(band)
-    fill = free_value(band.dtype) if fill is None else fill
-    return _masked_as(_first, [band, mask], band.dtype, fill, needs_true=1)
+    dtype, fill = band.dtype, declared_nodata(band)
+    if fill is None and dtype.kind in "iub":
+        dtype, fill = _holding(_range_of(band.astype("uint8") if dtype.kind == "b" else band), True)
+    return _masked_as(_first, [band, mask], dtype, fill, needs_true=1)
 
 
 def _first(values: Array, _mask: Array) -> Array:
+    return values
+
+
+def refill(bands: Sequence[xr.DataArray]) -> list[xr.DataArray]:
+    """Let bands that are to be put together mask by one value, in one dtype.
+
+    Where what masks one could be a value of another, all get the next larger dtype.
+    """
+    nodata = [declared_nodata(band) for band in bands]
+    if all(value == nodata[0] for value in nodata) and len({b.dtype for b in bands}) == 1:
+        return list(bands)
+    if any(band.dtype.kind == "f" for band in bands):
+        dtype = np.result_type(*(band.dtype for band in bands))
+        return [_masked_as(_first_of_one, [band], dtype, None) for band in bands]
+    spans = [_range_of(band) for band in bands]
+    span = (min(low for low, _ in spans), max(high for _, high in spans))
+    dtype, fill = _holding(span, True)
+    return [_masked_as(_first_of_one, [band], dtype, fill) for band in bands]
+
+
+def _first_of_one(values: Array) -> Array:
     return values
 
 
@@ -298,9 +320,15 @@ def _operand(value: Any, name: str) -> xr.DataArray:
     return band.astype("uint8") if band.dtype.kind == "b" else band
 
 
-def _wide(operands: Sequence[xr.DataArray]) -> list[xr.DataArray]:
-    """Leave out numbers: they do not widen a band."""
-    return [band for band in operands if band.ndim] or list(operands)
+def _real(operands: Sequence[xr.DataArray]) -> np.dtype[Any]:
+    """Choose a float: that of the bands where all of them are floats, float64 where one is not.
+
+    A fraction as a number is a double to Earth Engine; here it does not widen a float32 band.
+    """
+    bands = [band for band in operands if band.ndim] or list(operands)
+    if all(band.dtype.kind == "f" for band in bands):
+        return np.result_type(*(band.dtype for band in bands))
+    return np.dtype("float64")
 
 
 def _range_of(band: xr.DataArray) -> Range:
@@ -329,7 +357,7 @@ def _holding(span: Range, maskable: bool) -> tuple[np.dtype[Any], Any]:
         free = free_value(dtype)
         if not low <= int(free) <= high:
             return dtype, dtype.type(free)
-    return np.dtype("float64"), None
+    return np.dtype("int64"), np.int64(free_value("int64")) if maskable else None
 
 
 def _apply(
@@ -347,8 +375,10 @@ def _apply(
         dtype, fill = _holding(span, maskable)
     assert dtype is not None
     # the inputs have to fit too: the larger of -1 and 5 is 5, but not as unsigned integers
-    work = None if exact else np.result_type(dtype, *(band.dtype for band in _wide(bands)))
+    work = None if exact else np.result_type(dtype, *(band.dtype for band in bands))
     if dtype.kind == "f":
+        work = dtype
+    elif work is not None and work.kind == "f":  # int64 and uint64 together
         work = dtype
     return _masked_as(func, list(bands), dtype, fill, work=work)
 
@@ -390,15 +420,15 @@ def _compute(
 ) -> Array:
     """Compute a block; masked where one of its inputs is."""
     given = [a if work is None else a.astype(work) for a in map(np.asarray, arrays)]
+    shape = np.broadcast_shapes(*(a.shape for a in given))
     with np.errstate(all="ignore"):
-        values = np.asarray(func(*given)).astype(result)
-    valid = np.ones(values.shape, bool)
+        values = np.broadcast_to(np.asarray(func(*given)).astype(result), shape)
+    valid = np.ones(shape, bool)
     for number, (array, missing) in enumerate(zip(arrays, nodata, strict=True)):
         own = valid_mask(np.asarray(array), missing)
         if own is not None:
             valid &= own
         if number == needs_true:
             valid &= np.asarray(array) != 0
-    if result.kind == "f":
-        valid &= np.isfinite(values)
-    return values if fill is None or valid.all() else np.where(valid, values, result.type(fill))
+    whole: Array = np.ascontiguousarray(values)
+    return whole if fill is None or valid.all() else np.where(valid, whole, result.type(fill))

@@ -304,7 +304,9 @@ def _prepare(
 
 
 def as_dataset(mosaic: xr.Dataset | xr.DataArray, verb: str = "to_zarr") -> xr.Dataset:
-    """Copy a mosaic as a Dataset, to be written."""
+    """Copy a mosaic as a Dataset, to be written; an image of `qmosaic.ee` has one behind it."""
+    if not isinstance(mosaic, xr.Dataset | xr.DataArray):
+        mosaic = getattr(mosaic, "dataset", mosaic)
     if isinstance(mosaic, xr.DataArray):
         return mosaic.to_dataset(name=mosaic.name or "mosaic")
     if not isinstance(mosaic, xr.Dataset):
@@ -608,4 +610,5 @@ def open_mosaic(
         )
     options = {"consolidated": False, "decode_coords": "all", **options}
     opened: xr.Dataset = xr.open_zarr(place.store, group=place.path or None, **options)
-    return opened
+    order = [] if state is None else [n for n in state["plan"].get("order", ()) if n in opened]
+    return opened[[*order, *(n for n in opened.data_vars if n not in order)]]

@@ -246,3 +246,79 @@ def test_quicklooks_that_cannot_be(arguments: Any, error: type[Exception], messa
         qm.quicklook(RGB, **arguments)
     with pytest.raises(ValueError, match="no image"):
         qm.quicklook([])
+
+
+def test_north_is_up() -> None:
+    """Whatever the order of rows and columns: the same picture."""
+    corner = np.zeros((30, 40))
+    corner[:10, :10] = 1
+    scene = image(a=corner, b=corner * 0, c=corner * 0).odc.assign_crs("EPSG:32633")
+    wanted = qm.quicklook(scene, min=0, max=1).png
+    for axes in ({"y"}, {"x"}, {"y", "x"}):
+        turned = scene.isel(dict.fromkeys(axes, slice(None, None, -1)))
+        assert qm.quicklook(turned, min=0, max=1).png == wanted
+    assert qm.quicklook(scene.transpose("x", "y"), min=0, max=1).png == wanted
+
+
+def test_declared_packing_is_undone() -> None:
+    """The stretch is in the unit of the band, before and after it was stored and decoded."""
+    given = image(a=np.uint16([[1000, 2500, 4000]]))
+    given["a"].attrs = {"scale_factor": 1e-4, "add_offset": -0.1}
+    decoded = image(a=[[0.0, 0.15, 0.3]])
+    for parameters in ({"min": 0, "max": 0.3}, {"gain": 255, "bias": 0}):
+        np.testing.assert_array_equal(
+            qm.visualize(given, **parameters).values, qm.visualize(decoded, **parameters).values
+        )
+
+
+def bar_of(picture: qm.display.Picture) -> int:
+    """Measure the scale bar: the longest run of white."""
+    white = (pixels_of(picture) == 1).all(axis=-1)
+    lower = white[int(0.7 * len(white)) : -12, 12:-12]
+    runs = ["".join("1" if w else " " for w in row).split() for row in lower]
+    return max((len(run) for row in runs for run in row), default=0)
+
+
+@pytest.mark.parametrize(
+    ("crs", "y", "shrunk"), [("EPSG:32633", 5e6, 1.0), ("EPSG:3857", 8_399_737.9, 0.5)]
+)
+def test_the_scale_bar_is_that_of_the_ground(crs: str, y: float, shrunk: float) -> None:
+    """At 60° north a metre of Web Mercator is half a metre; a bar is a round length."""
+    coords = {"y": y - 10.0 * np.arange(200), "x": 500_000 + 10.0 * np.arange(200)}
+    dark = xr.Dataset({"a": (("y", "x"), np.zeros((200, 200)))}, coords).odc.assign_crs(crs)
+    length = bar_of(qm.quicklook(dark, min=0, max=1))
+    metres = 200 * 10 * shrunk
+    # a round length, a fifth of the width at most: 200 m of 2 km, and of 1 km
+    assert length == pytest.approx(504 * 200 / metres, abs=6)
+
+
+def test_pixels_that_are_not_square() -> None:
+    """They are drawn as high as they are; a wide image is shown in all its pixels."""
+    tall = image(a=np.zeros((50, 50)))
+    tall = tall.assign_coords(y=tall["y"] * 3).odc.assign_crs("EPSG:32633")
+    height, width, _ = pixels_of(qm.quicklook(tall, min=0, max=1)).shape
+    assert height / width == pytest.approx(3, rel=0.05)
+    large = image(a=np.zeros((900, 900)))
+    assert pixels_of(qm.quicklook(large, min=0, max=1)).shape[1] > 900
+    many = pixels_of(qm.quicklook([image(a=np.zeros((9, 9)))] * 6, min=0, max=1))
+    assert many.shape[1] < 4.3 * 510
+
+
+def test_titles_are_text() -> None:
+    """Long ones, formulas, two lines: none breaks the picture."""
+    titles = ["price $5 and $10", "two\nlines", "a title that is much longer than the picture " * 3]
+    picture = qm.quicklook({title: image(a=np.zeros((9, 9))) for title in titles}, min=0, max=1)
+    assert pixels_of(picture).shape[1] < 3 * 510 + 20
+
+
+def test_what_is_masked_is_not_white() -> None:
+    """A masked pixel can be told from the brightest one, and the picture from its page."""
+    bright = pixels_of(qm.quicklook(image(a=np.ones((9, 9))), min=0, max=1))
+    empty = pixels_of(qm.quicklook(image(a=np.full((9, 9), np.nan)), min=0, max=1))
+    middle = tuple(n // 2 for n in bright.shape[:2])
+    assert bright[middle].min() == 1
+    assert empty[middle].max() < 0.95
+    with pytest.raises(ValueError, match="there is nothing to show"):
+        qm.quicklook(image(a=np.zeros((9, 9))).isel(x=slice(0)))
+    with pytest.raises(ValueError, match=r"writes PNG, not 'look\.jpg'"):
+        qm.quicklook(RGB, "look.jpg")

@@ -149,7 +149,7 @@ def test_fewer_images(scene: xr.Dataset) -> None:
     assert ids(col.sort("CLOUD_COVER", False)) == ["09-01", "07-05", "07-20", "08-14", "06-25"]
     assert ids(col.limit(2, "system:time_start", False)) == ["09-01", "08-14"]
     assert col.first().get("system:index") == "S2_2020-06-25"
-    assert col.first().date().format() == "2020-06-25"
+    assert col.first().date().format() == "2020-06-25T00:00:00"
     assert col.aggregate_array("CLOUD_COVER") == [5, 60, 20, 20, 90]
     assert (
         col.filterDate(ee.Date("2020-07-01"), ee.Date("2020-07-01").advance(1, "month")).size() == 2
@@ -165,8 +165,14 @@ def test_merged_collections(scene: xr.Dataset) -> None:
     assert ids(images) == ["06-25", "09-01"]
     with pytest.raises(ValueError, match="some lack 'B2'"):
         col.merge(col.select(["B3", "B4", "B8", "MSK_CLDPRB"]))
-    with pytest.raises(ValueError, match="'B2' is uint16 in some images and float32"):
-        col.merge(col.map(lambda img: img.addBands(img.select("B2").toFloat(), overwrite=True)))
+    floats = col.map(lambda img: img.addBands(img.select("B2").toFloat(), overwrite=True))
+    assert col.merge(floats).dataset["B2"].dtype == "float32"
+    bare = ee.ImageCollection(scene.drop_vars("cloud_cover"))
+    both = col.merge(bare)  # each image keeps what is known of it
+    assert both.filter(ee.Filter.lt("CLOUD_COVER", 10)).size() == 1
+    masked = col.map(lambda img: img.updateMask(img.select("MSK_CLDPRB").lt(40)))
+    highest = masked.merge(col).max().dataset["MSK_CLDPRB"]
+    np.testing.assert_array_equal(highest.values, scene["MSK_CLDPRB"].values.max(axis=0))
     moved = ee.ImageCollection(scene.assign_coords(x=scene["x"] + 5))
     with pytest.raises(ValueError, match="not on one grid"):
         col.merge(moved)
@@ -288,7 +294,31 @@ def test_properties(scene: xr.Dataset) -> None:
     latest = col.qualityMosaic("when").dataset
     np.testing.assert_array_equal(latest["B4"].values, scene["B4"].values[-1])
     assert (latest["when"].values == 1598918400000).all()  # 2020-09-01T00:00:00Z
+    latest_clear = col.map(lambda img: img.updateMask(img.select("MSK_CLDPRB").lt(60)))
+    clear = latest_clear.qualityMosaic("when").dataset
+    cloud = scene["MSK_CLDPRB"].values
+    last = [
+        max((t for t in range(5) if cloud[t, y, x] < 60), default=-1) for y, x in np.ndindex(48, 48)
+    ]
+    wanted = [0 if t < 0 else cloud[t].flat[i] for i, t in enumerate(last)]
+    got = clear["MSK_CLDPRB"]
+    valid = got.values != got.attrs["_FillValue"]
+    np.testing.assert_array_equal(np.where(valid, got.values, 0).ravel(), wanted)
+    least = ee.ImageCollection(scene).map(
+        lambda img: img.addBands(img.metadata("CLOUDY_PIXEL_PERCENTAGE").multiply(-1).rename("q"))
+    )
+    assert (least.qualityMosaic("q").dataset["q"].values == -5).all()
     day = ee.Date("2020-01-31T12:00")
+    assert day.advance(1, "month").format() == "2020-02-29T12:00:00"
+    assert ee.Date("2020-03-31").advance(-1, "month").format("YYYY-MM-dd") == "2020-02-29"
+    assert ee.Date("2020-02-29").advance(1, "year").format("YYYY-MM-dd") == "2021-02-28"
+    assert ee.Date("2020-03-01").difference("2020-02-01", "day").getInfo() == 29
+    with pytest.raises(ValueError, match="'MMM' is not known here"):
+        day.format("MMM d")
+    with pytest.raises(ValueError, match="months are whole"):
+        day.advance(0.5, "month")
+    with pytest.raises(ValueError, match="the unit 'eon'"):
+        day.advance(1, "eon")
     assert day.advance(1, "day").format("YYYY/MM/dd HH:mm") == "2020/02/01 12:00"
     assert day.get("month").getInfo() == 1
     assert day.millis().getInfo() == 1580472000000
@@ -325,6 +355,76 @@ def test_cloud_masks_of_bit_flags() -> None:
     assert values(given.where(given.gt(2), 0)) == {"B4": [[1, 2, 0, 0]]}
 
 
+def test_images_of_other_extent(scene: xr.Dataset) -> None:
+    """A clipped image goes with any other, on the pixels that both have."""
+    image = ee.ImageCollection(scene).first().select("B4")
+    box = ee.Geometry.Rectangle(654_000, 4_444_800, 654_100, 4_444_900, proj="EPSG:32613")
+    clipped = image.clip(box)
+    for both in (clipped.add(image), image.updateMask(clipped), clipped.addBands(image)):
+        assert dict(both.dataset.sizes) == {"y": 10, "x": 10}
+    moved = ee.Image(scene.isel(time=0)[["B4"]].assign_coords(x=scene["x"] + 3))
+    with pytest.raises(ValueError, match="no pixel in common"):
+        image.add(moved)
+
+
+def test_mosaics_of_mosaics(tmp_path: Path) -> None:
+    """Arithmetic on mosaics reads nothing, a mosaic of them is made as of any images."""
+    stored, store = in_store(random_stack(images=6, side=16), tmp_path / "in.zarr")
+    parts = [ee.ImageCollection(stored.isel(time=t)) for t in (slice(3), slice(3, 6))]
+    first, second = (part.qualityMosaic("quality") for part in parts)
+    change = first.subtract(second)
+    again = ee.ImageCollection([first, second]).qualityMosaic("quality")
+    assert not store.reads
+    whole = ee.ImageCollection(stored).qualityMosaic("quality", ties="first")
+    np.testing.assert_array_equal(again.dataset["quality"].values, whole.dataset["quality"].values)
+    assert change.dataset["red"].dtype == "int32"
+    explained = qm.explain(whole.dataset)
+    assert explained.quality_bytes == 6 * 16 * 16 * 4
+    assert explained.most_band_bytes == 6 * 16 * 16 * (2 + 8)
+    store.reads.clear()
+    qm.to_zarr(whole.select("red"), tmp_path / "red.zarr", progress=False)
+    assert not store.chunks("nir")
+
+
+def test_constants_in_a_collection(scene: xr.Dataset) -> None:
+    """A band that is the same everywhere is one of every image."""
+    col = ee.ImageCollection(scene).map(lambda img: img.addBands(ee.Image(1).rename("one")))
+    np.testing.assert_array_equal(
+        col.qualityMosaic("one", masked="keep").dataset["B4"].values, scene["B4"].values[-1]
+    )
+    assert col.sum().dataset["one"].values.max() == 5
+    assert col.count().dataset["B4"].values.min() == 4  # two rows of an image are masked
+
+
+def test_names_that_clash_with_dimensions(scene: xr.Dataset) -> None:
+    """They are refused by name, instead of vanishing."""
+    with pytest.raises(ValueError, match=r"called 'time' here.*time_band"):
+        ee.ImageCollection(scene).map(
+            lambda img: img.addBands(img.metadata("system:time_start").rename("time"))
+        )
+
+
+def test_the_plain_values_of_chains(scene: xr.Dataset) -> None:
+    """getInfo at the end of what scripts ask for."""
+    col = ee.ImageCollection(scene)
+    assert col.aggregate_array("CLOUD_COVER").getInfo() == [5, 60, 20, 20, 90]
+    assert col.first().date().format("YYYY").getInfo() == "2020"
+    assert col.size().subtract(1).getInfo() == 4
+    assert col.first().bandNames().contains("B4")
+    assert col.first().bandNames().removeAll(["B2"]).size() == 4
+    assert values(col.first().select("B4").multiply(col.size()))
+    assert col.first().select("B4").multiply(col.size()).dataset["B4"].dtype == "uint32"
+    summer = col.filter(ee.Filter.calendarRange(7, 8, "month"))
+    assert ids(summer) == ["07-05", "07-20", "08-14"]
+    assert ids(col.filter(ee.Filter.rangeContains("cloud_cover", 20, 60))) == [
+        "07-05",
+        "07-20",
+        "08-14",
+    ]
+    nameless = ee.ImageCollection(scene.drop_vars("id"))
+    assert nameless.aggregate_array("system:index") == ["0", "1", "2", "3", "4"]
+
+
 def test_geometries() -> None:
     """In the ways in which Earth Engine takes coordinates."""
     square = [[-104, 40], [-103, 40], [-103, 41], [-104, 41]]
@@ -335,6 +435,9 @@ def test_geometries() -> None:
         ee.Geometry.BBox(-104, 40, -103, 41),
         ee.Geometry.Polygon(square),
         ee.Geometry.Polygon([[*square, square[0]]]),
+        ee.Geometry.Polygon([[*square, square[0]]], None, False),
+        ee.Geometry.Polygon(coords=square),
+        ee.Geometry.Rectangle([-104, 40, -103, 41], None, False),
         ee.Geometry({"type": "Polygon", "coordinates": [[*square, square[0]]]}),
     ):
         assert box.bounds().geometry.boundingbox.bbox == (-104, 40, -103, 41)
@@ -392,6 +495,7 @@ def test_ids_that_nobody_knows(scene: xr.Dataset) -> None:
         (lambda col: col.first().reproject("x"), AttributeError, "its grid"),
         (lambda col: col.filterDat("2020"), AttributeError, "Did you mean filterDate"),
         (lambda col: col.first().wobble(), AttributeError, r"\.dataset"),
+        (lambda col: ee.Filter.notNull, AttributeError, "ee.Filter.notNull is not supported"),
         (lambda col: ee.Reducer, AttributeError, "ee.Reducer is not supported"),
         (lambda col: ee.Export, AttributeError, r"qmosaic\.to_zarr"),
         (lambda col: col.filter("x"), TypeError, "takes a filter"),

@@ -296,7 +296,7 @@ def test_a_collection_without_crs() -> None:
     collection = forbidden().drop_vars("spatial_ref")
     collection["red"].attrs.pop("grid_mapping", None)
     collection["red"].encoding.pop("grid_mapping", None)
-    with pytest.raises(ValueError, match="declares no CRS"):
+    with pytest.raises(ValueError, match="nothing declares the CRS"):
         qm.filter_bounds(collection, (0, 0, 1, 1))
     with pytest.raises(ValueError, match="no coordinates y and x"):
         qm.filter_bounds(collection.drop_vars(["x", "y"]), (0, 0, 1, 1))

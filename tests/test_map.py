@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import base64
+import io
+import json
+import math
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -10,8 +14,10 @@ from typing import Any
 import dask
 import numpy as np
 import odc.geo.xr
+import pyproj
 import pytest
 import xarray as xr
+from matplotlib.image import imread
 
 import qmosaic.display as geemap
 from qmosaic import ee
@@ -133,7 +139,7 @@ def bad_layers() -> list[tuple[Any, Any, type[Exception], str]]:
     """What cannot be shown, and what the errors say."""
     image = plain((1, 0, 0))
     return [
-        (image.drop_vars("spatial_ref"), {}, ValueError, "on a map.*declares no CRS"),
+        (image.drop_vars("spatial_ref"), {}, ValueError, "on a map.*nothing declares the CRS"),
         (image, {"bands": ["B4"]}, KeyError, "no band 'B4'"),
         (image, {"min": 2, "max": 1}, ValueError, "min has to be below max"),
         (image, {"bands": ["r", "g", "b"], "palette": ["red"]}, ValueError, "a palette is for one"),
@@ -159,5 +165,121 @@ def test_layers_that_cannot_be(number: int) -> None:
 
 def test_places_that_cannot_be() -> None:
     """Latitude before longitude is noticed where it can be."""
-    with pytest.raises(ValueError, match="the longitude comes first"):
-        geemap.Map().set_center(40.14, -103.19)
+    for call in (
+        lambda: geemap.Map().set_center(40.14, -103.19),
+        lambda: geemap.Map(center=(-103.19, 40.14)),
+    ):
+        with pytest.raises(ValueError, match=r"set_center\(\) takes the longitude first"):
+            call()
+    with pytest.raises(ValueError, match="zoom=99"):
+        geemap.Map(zoom=99)
+    with pytest.raises(ValueError, match="opacity=2"):
+        geemap.Map().add_layer(plain((1, 0, 0)), {"min": 0, "max": 1}, opacity=2)
+
+
+def placed(image: xr.Dataset, **options: Any) -> tuple[np.ndarray, list[list[float]]]:
+    """Give the picture that a layer is, and where the map puts it: degrees, south-west and
+    north-east."""
+    m = geemap.Map(**options)
+    m.add_layer(image, {"min": 0, "max": 1}, "it")
+    page = m.to_html()
+    found = re.search(
+        r"L\.imageOverlay\(\s*\"data:image/png;base64,([^\"]+)\",\s*(\[\[.*?\]\])", page, re.S
+    )
+    assert found
+    picture = imread(io.BytesIO(base64.b64decode(found[1])))
+    return picture, json.loads(found[2])
+
+
+def marked(
+    crs: str, ys: np.ndarray, xs: np.ndarray, at: tuple[int, int], size: int = 1
+) -> xr.Dataset:
+    """A black image with a red block in it."""
+    red = np.zeros((len(ys), len(xs)))
+    red[at[0] : at[0] + size, at[1] : at[1] + size] = 1
+    bands = {"r": (("y", "x"), red), "g": (("y", "x"), red * 0), "b": (("y", "x"), red * 0)}
+    return xr.Dataset(bands, {"y": ys, "x": xs}).odc.assign_crs(crs)
+
+
+def where_it_lies(picture: np.ndarray, bounds: list[list[float]]) -> tuple[float, float]:
+    """Find the red block on the map: longitude and latitude, by the formula of Web Mercator."""
+    rows, columns = np.nonzero((picture[..., 0] > 0.9) & (picture[..., 3] > 0.9))
+    height, width, _ = picture.shape
+    (south, west), (north, east) = bounds
+    top, bottom = (math.asinh(math.tan(math.radians(v))) for v in (north, south))
+    y = top + (rows.mean() + 0.5) / height * (bottom - top)
+    return west + (columns.mean() + 0.5) / width * (east - west), math.degrees(
+        math.atan(math.sinh(y))
+    )
+
+
+def axis(start: float, step: float, count: int = 60) -> np.ndarray:
+    return start + step * np.arange(count)
+
+
+@pytest.mark.parametrize("flip", ["none", "y", "x", "both"])
+@pytest.mark.parametrize(
+    ("crs", "ys", "xs"),
+    [
+        ("EPSG:32633", axis(5_400_000, -1000), axis(500_000, 1000)),
+        ("EPSG:32760", axis(8_100_000, -2000), axis(800_000, 4000)),  # over 180°
+        ("EPSG:3035", axis(4_000_000, -5000), axis(3_000_000, 5000)),
+        ("EPSG:3857", axis(8_400_000, -1000), axis(1_000_000, 1000)),
+        ("EPSG:4326", axis(80, -2.0), axis(-179.5, 6.0)),  # around the globe
+        ("EPSG:4326", axis(30, -0.5), axis(175, 0.5)),  # over 180°
+        ("EPSG:4326", axis(30, -0.5), axis(300, 0.5)),  # 0 to 360
+        ("EPSG:3413", axis(1_500_000, -50_000), axis(-1_500_000, 50_000)),  # the pole in it
+        ("EPSG:3031", axis(3_000_000, -50_000), axis(-1_000_000, 50_000)),
+    ],
+)
+def test_images_lie_where_they_belong(crs: str, ys: Any, xs: Any, flip: str) -> None:
+    """Whatever the CRS and the order of rows and columns, over the antimeridian and at the poles:
+    a block lies where PROJ says, within a pixel of the picture."""
+    at = (5, 40)
+    image = marked(crs, ys, xs, at, size=4)
+    if flip in ("y", "both"):
+        image = image.isel(y=slice(None, None, -1))
+    if flip in ("x", "both"):
+        image = image.isel(x=slice(None, None, -1))
+    picture, bounds = placed(image)
+    to_degrees = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform
+    lon, lat = to_degrees(xs[at[1] : at[1] + 4].mean(), ys[at[0] : at[0] + 4].mean())
+    got_lon, got_lat = where_it_lies(picture, bounds)
+    (south, west), (north, east) = bounds
+    assert abs((got_lon - lon + 180) % 360 - 180) < 2.5 * (east - west) / picture.shape[1]
+    assert abs(got_lat - lat) < 2.5 * (north - south) / picture.shape[0]
+    assert south < north
+    assert west < east <= west + 360.1
+
+
+def test_names_of_layers_are_text(tmp_path: Path) -> None:
+    """Whatever is in them; two of one name are two layers; numbers stay in their order."""
+    names = [
+        "share {%}",
+        "{{7*6}}",
+        "<img src=x onerror='document.title=1'>",
+        "</script>",
+        "mosaic",
+    ]
+    names += ["mosaic", "2021", "2019", 'quo"tes \\ and `${x}`', "Grüße"]
+    m = geemap.Map()
+    for name in names:
+        m.add_layer(plain((1, 0, 0), 4), {"min": 0, "max": 1}, name)
+    shown = [*names[:5], "mosaic (2)", *names[6:]]
+    assert m.layers == shown
+    with browser(tmp_path / "profile") as page:
+        page.get(m.save(tmp_path / "map.html").as_uri())
+        time.sleep(0.5)
+        labels = page.find_elements("css selector", ".leaflet-control-layers-overlays label")
+        assert [label.text.strip().strip("\u200b") for label in labels] == shown
+        assert page.title != "1"
+        assert errors(page) == []
+
+
+def test_the_middle_of_an_image() -> None:
+    """centerObject looks at it, without computing it."""
+    m = geemap.Map()
+    with dask.config.set(scheduler=lambda *_, **__: pytest.fail("something was computed")):
+        m.centerObject(ee.Image(plain((1, 0, 0)).chunk()), 12)
+    assert "center: [40.1" in m.to_html()
+    assert '"zoom": 12' in m.to_html()

@@ -83,7 +83,7 @@ def test_integers_are_those_of_python(data: Any, word: str, types: Any) -> None:
         ("uint8", 2, "uint16"),
         ("uint8", 1, "uint8"),
         ("int8", -1, "int16"),
-        ("uint16", 0.5, "float32"),
+        ("uint16", 0.5, "float64"),
         ("int32", 0.5, "float64"),
     ],
 )
@@ -125,8 +125,54 @@ def test_where() -> None:
 def test_divisions() -> None:
     """Always floats; by 0 it gives 0, as Earth Engine says."""
     got = pixels.combine("divide", band([6, 7, 0, 9], "uint8", 9), band([3, 0, 0, 1], "uint8"))
-    assert got.dtype == "float32"
+    assert got.dtype == "float64"
     np.testing.assert_array_equal(got.values, [2, 0, 0, np.nan])
+
+
+def test_thresholds_are_those_of_doubles() -> None:
+    """A decimal number is a double, as in Earth Engine: 3000 · 0.0001 is not below 0.3."""
+    numbers = np.arange(1, 10_001).astype("uint16")
+    scaled = pixels.combine("multiply", band(numbers, "uint16"), 0.0001)
+    for limit in (0.1, 0.15, 0.3, 0.35, 0.7):
+        wanted = [int(n) * 0.0001 >= limit for n in numbers]
+        assert pixels.combine("gte", scaled, limit).values.astype(bool).tolist() == wanted
+    assert pixels.combine("multiply", band([0.5], "float32"), 0.1).dtype == "float32"
+
+
+def test_numbers_beyond_the_dtype() -> None:
+    """They do not wrap round on their way in; long minus long is long."""
+    assert masked(pixels.combine("max", band([1, 255], "uint8"), -10)) == [1, 255]
+    assert masked(pixels.combine("min", band([1, 65535], "uint16"), 100_000)) == [1, 65535]
+    large = pixels.combine("subtract", band([2**53 + 1], "int64"), band([2**53], "int64"))
+    assert (masked(large), large.dtype) == ([1], "int64")
+    assert pixels.combine("pow", band([65535], "uint16"), 2).values[0] == 65535**2
+
+
+def test_infinite_values_are_values() -> None:
+    """Rule 2: only NaN is masked."""
+    got = pixels.combine("multiply", band([np.inf, -np.inf, np.nan], "float32"), 1)
+    np.testing.assert_array_equal(got.values, [np.inf, -np.inf, np.nan])
+
+
+def test_masks_of_full_range_integers() -> None:
+    """A band without nodata has no value to spare: it gets the next larger dtype, and 255 stays
+    255."""
+    got = pixels.update_mask(band([255, 10, 7], "uint8"), band([1, 1, 0], "uint8"))
+    assert (masked(got), got.dtype) == ([255, 10, None], "uint16")
+    wide = band([1, 2], "uint8").expand_dims(y=3)
+    narrow = pixels.update_mask(band([5, 6], "uint8", 0), wide)
+    assert narrow.shape == (3, 2) or narrow.shape == (2, 3)
+
+
+@pytest.mark.parametrize("nodata", [(0, 65535), (0, None), (None, 0), (65535, None)])
+def test_bands_that_mask_by_other_values(nodata: Any) -> None:
+    """Put together, what was masked is masked, and what was valid is valid."""
+    pair = [band([5, 0, 65535], "uint16", value) for value in nodata]
+    for one, other in zip(pair, pixels.refill(pair), strict=True):
+        assert masked(other) == masked(one)
+    a, b = pixels.refill(pair)
+    assert a.dtype == b.dtype
+    assert a.attrs == b.attrs
 
 
 def test_functions_of_one_band() -> None:

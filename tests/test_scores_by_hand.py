@@ -249,7 +249,7 @@ def test_the_size_of_pixels_comes_from_the_grid() -> None:
     ("mask", "options", "error", "message"),
     [
         (cloudy("EPSG:4326", 0.01), {}, ValueError, "degrees"),
-        (cloudy(None), {}, ValueError, "no CRS.*resolution=10"),
+        (cloudy(None), {}, ValueError, "nothing declares the CRS.*resolution=10"),
         (cloudy().drop_vars(["x", "y"]), {}, ValueError, "no coordinates.*resolution=10"),
         (cloudy().isel(x=[0]), {}, ValueError, "one along 'x' only"),
         (cloudy().assign_coords(x=[0.0, 10.0, 30.0]), {}, ValueError, "evenly spaced"),

@@ -222,3 +222,16 @@ def test_a_mosaic_in_memory_is_written_too(tmp_path: Path) -> None:
     qm.to_zarr(qm.quality_mosaic(as_dataset(values), "quality"), tmp_path / "out.zarr")
     back = xr.open_zarr(tmp_path / "out.zarr", consolidated=False, mask_and_scale=False)
     np.testing.assert_array_equal(back["red"].values, expected(values)["red"])
+
+
+def test_bands_are_opened_in_their_order(tmp_path: Path) -> None:
+    """A store lists its members in any order: the mosaic is opened as it was written."""
+    names = ["B4", "B3", "B2", "quality", "A", "B11", "B8"]
+    mosaic = xr.Dataset({n: (("y", "x"), np.ones((4, 4))) for n in names}).chunk()
+    qm.to_zarr(mosaic, tmp_path / "out.zarr")
+    assert list(qm.open_mosaic(tmp_path / "out.zarr")) == names
+    (tmp_path / "plain.zarr").mkdir()
+    collection = mosaic.expand_dims(time=2)
+    collection.to_zarr(tmp_path / "in.zarr", consolidated=False)
+    natural = ["A", "B2", "B3", "B4", "B8", "B11", "quality"]
+    assert list(qm.open_collection(tmp_path / "in.zarr")) == natural

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-
-FOLDER, LOG = (Path(argument) for argument in sys.argv[1:3])
 
 
 class Ranges(SimpleHTTPRequestHandler):
     """Answers with the part that is asked for."""
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args, directory=str(FOLDER))
+    log: Path
 
     def log_message(self, *args: Any) -> None:
         """Keep quiet."""
 
     def do_GET(self) -> None:
         """Write down, and answer."""
-        with LOG.open("a") as log:
+        with self.log.open("a") as log:
             log.write(self.path.lstrip("/") + "\n")
         path = Path(self.translate_path(self.path))
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
@@ -38,7 +36,13 @@ class Ranges(SimpleHTTPRequestHandler):
         self.wfile.write(content[start : end + 1])
 
 
-if __name__ == "__main__":
-    with ThreadingHTTPServer(("127.0.0.1", 0), Ranges) as server:
+def main(folder: str, log: str) -> None:
+    """Serve a folder until the process is ended; print the port first."""
+    Ranges.log = Path(log)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Ranges, directory=folder)) as server:
         print(server.server_port, flush=True)
         server.serve_forever()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:3])

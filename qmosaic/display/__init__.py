@@ -3,6 +3,7 @@
 ============== ==============================================================================
 ``maps``       an interactive map, with layers that can be switched
 ``quicklooks`` a picture of one image, or of several side by side
+``mercator``   pictures onto the grid of web maps
 ``drawing``    titles, scale bars and credits around pictures
 ``colours``    visualisation parameters to red, green, blue and opacity
 ``thinning``   fewer pixels of a large image

@@ -16,6 +16,7 @@ from qmosaic.display.thinning import bands_on_map, shown
 from qmosaic.geometry import map_axes
 from qmosaic.kernels import Array
 from qmosaic.optional import needed
+from qmosaic.scores.expressions import declared_packing
 
 Numbers = float | Sequence[float] | None
 
@@ -46,7 +47,8 @@ def visualize(
     min, max : float or sequence of float, optional
         What becomes black and what becomes full colour, for all bands or one a band, in the unit of
         the bands; what lies beyond is cut. By default 0 and 1 for floats, the range of the
-        dtype for integers.
+        dtype for integers. Integers that declare ``scale_factor`` and ``add_offset`` among their
+        attributes are unpacked first.
     gain, bias : float or sequence of float, optional
         In place of `min` and `max`: the value shown is ``value * gain + bias``, 0 to 255.
     gamma : float or sequence of float, optional
@@ -107,7 +109,7 @@ def visualize(
     ]
     colour = functools.partial(
         _colour,
-        linear=linear,
+        linear=[_packed(line, array) for line, array in zip(linear, arrays, strict=True)],
         gamma=[_gamma(g) for g in _each(gamma, "gamma", names)],
         nodata=[declared_nodata(array) for array in arrays],
         table=None if palette is None else _table(palette),
@@ -177,12 +179,15 @@ def _each(given: Any, name: str, bands: Sequence[Hashable]) -> list[float | None
         numbers *= len(bands)
     if len(numbers) != len(bands):
         raise ValueError(
-            f"visualize() got {len(numbers)} numbers for {name}= and {len(bands)} bands. Give one "
-            "for all, or one a band."
+            f"visualize() got {len(numbers)} numbers for {name}= and {len(bands)} "
+            f"band{'s' if len(bands) > 1 else ''}. Give one for all, or one a band."
         )
     for number in numbers:
         if number is not None and not (_is_number(number) and np.isfinite(number)):
-            raise ValueError(f"visualize() got {name}={given!r}; it has to be a finite number.")
+            raise ValueError(
+                f"visualize() got {name}={given!r} ({type(number).__name__}); it has to be a "
+                "finite number."
+            )
     return numbers
 
 
@@ -205,7 +210,7 @@ def _line(
                 "way. Leave one pair out."
             )
         return (1.0 if gain is None else gain) / 255, (0.0 if bias is None else bias) / 255
-    lowest, highest = _range_of(band.dtype)
+    lowest, highest = _range_of(band)
     low, high = lowest if low is None else float(low), highest if high is None else float(high)
     if not low < high:
         raise ValueError(
@@ -215,9 +220,19 @@ def _line(
     return 1 / (high - low), -low / (high - low)
 
 
-def _range_of(dtype: np.dtype[Any]) -> tuple[float, float]:
-    if dtype.kind in "iu":
-        return float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)
+def _packed(line: tuple[float, float], band: xr.DataArray) -> tuple[float, float]:
+    """Let factor and offset work on the integers of a band that declares how it is packed."""
+    scale, shift = declared_packing(band)
+    factor, offset = line
+    return factor * scale, factor * shift + offset
+
+
+def _range_of(band: xr.DataArray) -> tuple[float, float]:
+    if band.dtype.kind in "iu":
+        scale, offset = declared_packing(band)
+        limits = np.iinfo(band.dtype)
+        ends = sorted(float(end) * scale + offset for end in (limits.min, limits.max))
+        return ends[0], ends[1]
     return 0.0, 1.0
 
 

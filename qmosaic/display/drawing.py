@@ -13,6 +13,7 @@ import numpy as np
 from qmosaic.kernels import Array
 
 INK, PALE, PAPER = "#1d2b33", "#5b6b73", "#ffffff"
+FRAME, MASKED = "#9aa7ad", "#e3e8ea"
 
 
 def require_matplotlib() -> None:
@@ -54,7 +55,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Panel:
-    """One of the pictures that are shown in a row.
+    """One of the pictures that are shown together.
 
     Attributes
     ----------
@@ -62,87 +63,143 @@ class Panel:
         Red, green, blue and perhaps opacity, (y, x, 3 or 4), uint8 or 0 to 1.
     title, subtitle : str
         What stands above it.
+    metres : float, optional
+        How wide a pixel is on the ground; without it there is no scale bar.
+    aspect : float
+        How much higher than wide a pixel is.
     """
 
     pixels: Array
     title: str = ""
     subtitle: str = ""
+    metres: float | None = None
+    aspect: float = 1.0
+
+    @property
+    def shape(self) -> tuple[float, float]:
+        """Height and width, in the width of a pixel."""
+        return self.pixels.shape[0] * self.aspect, self.pixels.shape[1]
 
 
-def side_by_side(
-    panels: list[Panel], pixel_size: float | None, credit: str = "", width: float = 4.2
-) -> Picture:
-    """Draw panels in a row, with titles, a scale bar and a line of credit.
+DOTS = 120
+"""Dots an inch."""
+
+GAP = 0.06
+"""Inches around and between panels."""
+
+
+def side_by_side(panels: list[Panel], credit: str = "", columns: int = 4) -> Picture:
+    """Draw panels beside each other, with titles, scale bars and a line of credit.
 
     Parameters
     ----------
     panels : list of Panel
         At least one.
-    pixel_size : float, optional
-        Metres a pixel; without it there is no scale bar.
     credit : str, optional
         The line below.
-    width : float, default: 4.2
-        Inches a panel.
+    columns : int, default: 4
+        How many stand in a row.
 
     Returns
     -------
     Picture
-        At 120 dots an inch.
+        Panels are 504 pixels wide, or as wide as the widest image where that is more.
     """
     require_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    tall, wide = (max(p.pixels.shape[axis] for p in panels) for axis in (0, 1))
-    height = width * min(tall / wide, 3.0)
-    above = (
-        0.64 if any(p.subtitle for p in panels) else 0.42 if any(p.title for p in panels) else 0.06
-    )
-    below = 0.4 if credit else 0.06
-    size = (width * len(panels) + 0.12, height + above + below)
-    figure = Figure(figsize=size, dpi=120, facecolor=PAPER)
+    across = min(columns, len(panels))
+    down = -(-len(panels) // across)
+    width = max(4.2, max(panel.pixels.shape[1] for panel in panels) / DOTS)
+    height = width * max(min(p.shape[0] / p.shape[1], 3.0) for p in panels)
+    lines = 0.36 * any(p.title for p in panels) + 0.22 * any(p.subtitle for p in panels)
+    below = 0.4 if credit else GAP
+    cell = (width + GAP, height + lines + GAP)
+    size = (across * cell[0] + GAP, down * cell[1] + below)
+    figure = Figure(figsize=size, dpi=DOTS, facecolor=PAPER)
     FigureCanvasAgg(figure)
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    figure.subplots_adjust(
-        left=0.06 / size[0],
-        right=1 - 0.06 / size[0],
-        top=1 - above / size[1],
-        bottom=below / size[1],
-        wspace=0.03,
-    )
-    for axis, panel in zip(axes, panels, strict=True):
-        large = max(panel.pixels.shape[:2]) > 120 * width
-        axis.imshow(panel.pixels, interpolation="antialiased" if large else "nearest")
-        axis.set_axis_off()
-        points = 72 * axis.get_position().height * size[1]
-        _write(axis, panel.title, (24 if panel.subtitle else 8) / points, 15, INK, "bold")
-        _write(axis, panel.subtitle, 8 / points, 10.5, PALE, "normal")
-    if pixel_size is not None:
-        _scale_bar(axes[0], panels[0].pixels.shape[:2], pixel_size)
+    one_bar = len({(p.metres, p.shape) for p in panels}) == 1
+    for number, panel in enumerate(panels):
+        row, column = divmod(number, across)
+        # in inches, from the upper left; panels of a row stand below one line
+        high = width * min(panel.shape[0] / panel.shape[1], 3.0)
+        left, top = GAP + column * cell[0], size[1] - row * cell[1] - GAP - lines
+        wide = high * panel.shape[1] / panel.shape[0]
+        axis = figure.add_axes(
+            (left / size[0], (top - high) / size[1], wide / size[0], high / size[1])
+        )
+        _draw(axis, panel, (wide, high))
+        _write(axis, panel.title, (0.31 if panel.subtitle else 0.11) / high, 15, INK, "bold", width)
+        _write(axis, panel.subtitle, 0.1 / high, 10.5, PALE, "normal", width)
+        if panel.metres is not None and min(wide, high) > 0.6 and (number == 0 or not one_bar):
+            _scale_bar(axis, panel, (wide, high))
     if credit:
-        figure.text(0.06 / size[0], 0.14 / size[1], credit, size=8.5, color=PALE)
+        figure.text(GAP / size[0], 0.14 / size[1], credit, size=8.5, color=PALE, parse_math=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return Picture(buffer.getvalue())
 
 
-def _write(axis: Any, text: str, above: float, size: float, colour: str, weight: str) -> None:
-    axis.text(0, 1 + above, text, transform=axis.transAxes, size=size, weight=weight, color=colour)
+def _draw(axis: Any, panel: Panel, inches: tuple[float, float]) -> None:
+    """Draw the pixels in a thin frame; what is masked is grey, not the white of the paper."""
+    large = panel.pixels.shape[1] > DOTS * inches[0]
+    axis.set_facecolor(MASKED)
+    axis.imshow(panel.pixels, interpolation="antialiased" if large else "nearest", aspect="auto")
+    axis.set_xticks([])
+    axis.set_yticks([])
+    for side in axis.spines.values():
+        side.set_color(FRAME)
+        side.set_linewidth(0.6)
 
 
-def _scale_bar(axis: Any, shape: tuple[int, ...], pixel_size: float) -> None:
+def _write(
+    axis: Any, text: str, above: float, size: float, colour: str, weight: str, width: float
+) -> None:
+    """Write a line above a panel; a long one is smaller, and in the end cut."""
+    text = " ".join(text.split())
+    room = width * 72 / 0.62  # points, by the width of a letter
+    size = max(7.0, min(size, room / max(1, len(text))))
+    most = int(room / size)
+    text = text if len(text) <= most else text[: most - 1] + "…"
+    axis.text(
+        0,
+        1 + above,
+        text,
+        transform=axis.transAxes,
+        size=size,
+        weight=weight,
+        color=colour,
+        parse_math=False,
+    )
+
+
+def _scale_bar(axis: Any, panel: Panel, inches: tuple[float, float]) -> None:
     """Draw a bar of a round length, about a fifth of the width, at the lower left."""
-    height, width = shape
-    length = _round_length(width * pixel_size / 5)
-    left, bottom = 0.04 * width, 0.95 * height
-    right = left + length / pixel_size
+    assert panel.metres is not None
+    ground = panel.pixels.shape[1] * panel.metres
+    length = _round_length(ground / 5)
+    left, bottom = 0.2 / inches[0], 0.18 / inches[1]
+    right = left + length / ground
     for colour, thickness in (("black", 5), ("white", 3)):
         axis.plot(
-            [left, right], [bottom, bottom], color=colour, lw=thickness, solid_capstyle="butt"
+            [left, right],
+            [bottom, bottom],
+            color=colour,
+            lw=thickness,
+            solid_capstyle="butt",
+            transform=axis.transAxes,
         )
     label = f"{length:g} m" if length < 1000 else f"{length / 1000:g} km"
-    text = axis.text(left, bottom - 0.02 * height, label, color="white", size=10, weight="bold")
+    text = axis.text(
+        left,
+        bottom + 0.07 / inches[1],
+        label,
+        color="white",
+        size=10,
+        weight="bold",
+        transform=axis.transAxes,
+    )
     text.set_path_effects(_outline())
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import functools
+import html as html_module
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,9 @@ import numpy as np
 import xarray as xr
 
 from qmosaic.display.colours import check_parameters, visualize
-from qmosaic.display.thinning import bands_on_map, shown, thin
-from qmosaic.geometry import crs_of, map_axes
+from qmosaic.display.mercator import Bounds, on_web_map
+from qmosaic.display.thinning import bands_on_map, north_up, shown, thin
+from qmosaic.geometry import LON_LAT, crs_of, extent_of, map_axes, projected
 from qmosaic.mosaic import last_on_top
 from qmosaic.optional import needed
 
@@ -67,12 +70,17 @@ class Map:
         max_size: int = SCREEN,
     ) -> None:
         folium = needed("folium", "map", PURPOSE)
-        self._map = folium.Map(tiles=tiles, control_scale=True)
+        self._map = folium.Map(tiles=None, control_scale=True)
+        if tiles is not None:
+            folium.TileLayer(tiles, name=tiles).add_to(self._map)
         self._max_size = max_size
-        self._centre = None if center is None else (float(center[0]), float(center[1]))
-        self._zoom = zoom
-        self._bounds: list[Any] = []
+        self._centre: tuple[float, float] | None = None
+        self._zoom = _zoom(zoom)
+        self._bounds: list[Bounds] = []
         self.layers: list[str] = []
+        if center is not None:
+            lat, lon = center
+            self.set_center(lon, lat, zoom)
 
     def set_center(self, lon: float, lat: float, zoom: int | None = None) -> None:
         """Look at a place.
@@ -91,14 +99,14 @@ class Map:
         """
         if not (-360 <= lon <= 360 and -90 <= lat <= 90):
             raise ValueError(
-                f"set_center() got lon={lon!r}, lat={lat!r}; the longitude comes first, both are "
-                "in degrees."
+                f"the map cannot look at longitude {lon!r}, latitude {lat!r}. set_center() takes "
+                "the longitude first, Map(center=...) the latitude; both are in degrees."
             )
-        self._centre, self._zoom = (float(lat), float(lon)), zoom
+        self._centre, self._zoom = (float(lat), float(lon)), _zoom(zoom)
 
     def add_layer(
         self,
-        image: Any,
+        ee_object: Any,
         vis_params: Any = None,
         name: str | None = None,
         shown: bool = True,
@@ -108,12 +116,13 @@ class Map:
 
         Parameters
         ----------
-        image : xarray.Dataset, xarray.DataArray, or an image or collection of `qmosaic.ee`
+        ee_object : xarray.Dataset, xarray.DataArray, or an image or collection of `qmosaic.ee`
             Lazy ones are computed here, at the resolution of a screen.
         vis_params : mapping, optional
             ``{"bands": ["B4", "B3", "B2"], "min": 0, "max": 3000}``: see `visualize`.
         name : str, optional
-            What the layer is called; by default "Layer 1" and so on.
+            What the layer is called; by default "Layer 1" and so on. A name that is taken gets a
+            number, "mosaic (2)".
         shown : bool, default: True
             Whether it is switched on.
         opacity : float, default: 1
@@ -127,29 +136,60 @@ class Map:
             The image has no CRS; and see `visualize`.
         """
         parameters = check_parameters(vis_params, "add_layer()")
-        picture = self._coloured(image, parameters)
-        title = f"Layer {len(self.layers) + 1}" if name is None else str(name)
-        # registers .odc
-        needed("odc.geo.xr", "map", PURPOSE)
-        overlay = picture.odc.add_to(
-            self._map, name=title, max_size=self._max_size, show=bool(shown), opacity=opacity
+        if not 0 <= opacity <= 1:
+            raise ValueError(f"add_layer() got opacity={opacity!r}; it is a number of 0 to 1.")
+        picture, bounds = self._coloured(ee_object, parameters)
+        folium = needed("folium", "map", PURPOSE)
+        title = self._free(f"Layer {len(self.layers) + 1}" if not name else str(name))
+        overlay = folium.raster_layers.ImageOverlay(
+            picture.odc.compress("png", as_data_url=True),
+            bounds,
+            name=_token(len(self.layers)),
+            show=bool(shown),
+            opacity=opacity,
         )
-        self._bounds.append(overlay.bounds)
+        overlay.add_to(self._map)
+        self._bounds.append(bounds)
         self.layers.append(title)
 
-    def _coloured(self, image: Any, parameters: dict[str, Any]) -> xr.DataArray:
-        """Colour the thinned image; in memory from here on."""
-        dataset = shown(image, "add_layer()")
+    def _free(self, name: str) -> str:
+        """Find a name that no layer has: two layers of one name would be one."""
+        number, free = 1, name
+        while free in self.layers:
+            number += 1
+            free = f"{name} ({number})"
+        return free
+
+    def center_object(self, ee_object: Any, zoom: int | None = None) -> None:
+        """Look at the middle of an image or collection.
+
+        Parameters
+        ----------
+        ee_object : xarray.Dataset, xarray.DataArray, or an image or collection of `qmosaic.ee`
+            What is looked at; nothing of it is computed.
+        zoom : int, optional
+            Zoom level, 0 to about 18.
+
+        Raises
+        ------
+        ValueError
+            It has no CRS.
+        """
+        dataset = _with_crs(shown(ee_object, "center_object()"), "center_object()")
+        middle = projected(extent_of(dataset), LON_LAT).centroid
+        ((lon, lat),) = middle.points
+        self.set_center(lon, lat, zoom)
+
+    def _coloured(self, image: Any, parameters: dict[str, Any]) -> tuple[xr.DataArray, Bounds]:
+        """Colour the thinned image, and bring it onto the grid of the map."""
+        dataset = _with_crs(shown(image, "add_layer()"), "add_layer()")
+        crs = crs_of(dataset)
         wanted = parameters.get("bands")
         if wanted is not None:
             listed = [b.strip() for b in wanted.split(",")] if isinstance(wanted, str) else wanted
             if all(name in dataset.data_vars for name in listed):
                 dataset = dataset[list(dict.fromkeys(listed))]
-        try:
-            crs = crs_of(dataset)
-        except ValueError as error:
-            raise ValueError(f"add_layer() cannot put the image on a map: {error}") from error
-        thinned = thin(dataset, self._max_size)
+        thinned = north_up(thin(dataset, self._max_size), "add_layer()")
         if "time" in thinned.dims:
             thinned = last_on_top(thinned)
         bands_on_map(thinned, "add_layer()")
@@ -159,8 +199,8 @@ class Map:
                 "add_layer() got an image of one row or column of pixels, which has no size on a "
                 "map. Show a larger part."
             )
-        placed: xr.DataArray = coloured.compute().odc.assign_crs(crs)
-        return placed
+        needed("odc.geo.xr", "map", PURPOSE)  # registers .odc
+        return on_web_map(coloured.compute().odc.assign_crs(crs), crs, self._max_size)
 
     def to_html(self) -> str:
         """Give the page: all that it needs is in it, but for the tiles of the base map."""
@@ -178,6 +218,8 @@ class Map:
             folium.LayerControl(collapsed=False).add_to(drawn)
         drawn.add_to(page)
         html: str = page.render()
+        for number, name in enumerate(self.layers):
+            html = html.replace(_token(number), _label(name))
         return html
 
     def _look(self, drawn: Any) -> None:
@@ -186,11 +228,12 @@ class Map:
             del drawn._children[key]
         if self._centre is not None:
             drawn.location = list(self._centre)
-            drawn.options["zoom"] = self._zoom if self._zoom is not None else 10
+            drawn.options["zoom"] = 10 if self._zoom is None else self._zoom
         elif self._bounds:
             corners = np.array(self._bounds)
             drawn.fit_bounds(
-                [corners[:, 0].min(axis=0).tolist(), corners[:, 1].max(axis=0).tolist()]
+                [corners[:, 0].min(axis=0).tolist(), corners[:, 1].max(axis=0).tolist()],
+                max_zoom=self._zoom,
             )
 
     def save(self, path: str | Path) -> Path:
@@ -220,6 +263,36 @@ class Map:
 
     addLayer = add_layer
     setCenter = set_center
+    centerObject = center_object
+
+
+def _zoom(given: Any) -> int | None:
+    if given is None or (
+        isinstance(given, int) and not isinstance(given, bool) and 0 <= given <= 24
+    ):
+        return given
+    raise ValueError(f"zoom={given!r} is no zoom level; it is a whole number of 0 to 24.")
+
+
+def _with_crs(image: xr.Dataset, verb: str) -> xr.Dataset:
+    try:
+        crs_of(image)
+    except ValueError as error:
+        raise ValueError(f"{verb} cannot put the image on a map: {error}") from error
+    return image
+
+
+def _token(number: int) -> str:
+    """Stand for the name of a layer while the page is made of templates."""
+    return f"qmosaic-layer-{number}-name"
+
+
+def _label(name: str) -> str:
+    """Write a name so that it is text on the page, and in its script, whatever is in it."""
+    text = html_module.escape(name, quote=False)
+    if text.isdigit():  # JavaScript puts such keys first
+        text = "\u200b" + text
+    return json.dumps(text)[1:-1].replace("</", "<\\/")
 
 
 STYLE = """

@@ -13,8 +13,10 @@ import xarray as xr
 from qmosaic.collection import declared_nodata
 from qmosaic.display.colours import check_parameters, visualize
 from qmosaic.display.drawing import Panel, Picture, side_by_side
-from qmosaic.display.thinning import bands_on_map, shown, thin
-from qmosaic.grid import metres_per_pixel
+from qmosaic.display.thinning import bands_on_map, north_up, shown, thin
+from qmosaic.geometry import crs_of, map_axes
+from qmosaic.grid import ground_width, pixel_steps
+from qmosaic.scores.expressions import declared_packing
 
 CUT = (2.0, 98.0)
 """Percentiles of the values between which a picture is stretched, where nothing is said."""
@@ -38,7 +40,7 @@ def quicklook(
         A PNG to write.
     max_size : int, default: 1024
         The most pixels along each side of an image that are looked at: every k-th row and
-        column. A larger image is never held whole.
+        column. A larger image is never held whole. North is up, as far as coordinates tell.
     credit : str, optional
         A line below the picture.
     **vis_params
@@ -49,7 +51,7 @@ def quicklook(
     -------
     Picture
         Shown by a notebook; ``.save(path)`` writes it, ``.png`` are its bytes. It has a scale bar
-        where the CRS is metric.
+        where the CRS is metric, for the middle of the image. Masked pixels are light grey.
 
     Raises
     ------
@@ -70,15 +72,21 @@ def quicklook(
     Picture()
     """
     parameters = check_parameters(vis_params, "quicklook()")
-    images = {
-        title: thin(_wanted(shown(one, "quicklook()"), parameters.get("bands")), max_size)
+    if path is not None and Path(path).suffix.lower() != ".png":
+        raise ValueError(f"quicklook() writes PNG, not {str(path)!r}; write 'look.png'.")
+    wanted = {
+        title: _wanted(shown(one, "quicklook()"), parameters.get("bands"))
         for title, one in _titled(image).items()
     }
+    images = {t: north_up(thin(one, max_size), "quicklook()") for t, one in wanted.items()}
     loaded = dict(zip(images, dask.compute(*images.values()), strict=True))
     if not {"min", "max", "gain", "bias"} & set(parameters):
         parameters |= _stretch(list(loaded.values()), parameters.get("bands"))
-    panels = [Panel(visualize(one, **parameters).values, title) for title, one in loaded.items()]
-    picture = side_by_side(panels, _pixel_size(next(iter(loaded.values()))), credit)
+    panels = [
+        Panel(visualize(one, **parameters).values, title, "", *_pixel_of(one))
+        for title, one in loaded.items()
+    ]
+    picture = side_by_side(panels, credit)
     if path is not None:
         picture.save(path)
     return picture
@@ -112,19 +120,30 @@ def _stretch(images: list[xr.Dataset], bands: Any) -> dict[str, float]:
     values = [_valid(image[name]) for image in images for name in image.data_vars]
     pixels = np.concatenate([v for v in values if v.size] or [np.array([0.0, 1.0])])
     low, high = (float(v) for v in np.percentile(pixels, CUT))
-    return {"min": low, "max": high if high > low else low + 1}
+    return {"min": low, "max": high} if high > low else {"min": low - 1, "max": low + 1}
 
 
 def _valid(band: xr.DataArray) -> Any:
     values, nodata = band.values, declared_nodata(band)
     keep = np.isfinite(values) if nodata is None else np.isfinite(values) & (values != nodata)
-    return values[keep].astype(float)
+    scale, offset = declared_packing(band)
+    return values[keep].astype(float) * scale + offset
 
 
-def _pixel_size(image: xr.Dataset) -> float | None:
-    """Give the width of a pixel in metres; None where nothing tells it."""
+def _pixel_of(image: xr.Dataset) -> tuple[float | None, float]:
+    """Give the width of a pixel in metres, None where the CRS does not tell it, and how much higher
+    than wide it is."""
     band = next(iter(image.data_vars.values()))
     try:
-        return metres_per_pixel(band, None, "quicklook()")[1]
+        high, wide = pixel_steps(band, "quicklook()")
+    except ValueError:
+        return None, 1.0
+    try:
+        crs = crs_of(band.to_dataset(name="band to be shown"))
     except (ValueError, ModuleNotFoundError):
-        return None
+        return None, high / wide
+    if crs.geographic:
+        down, _ = map_axes(band, "quicklook()")
+        shrunk = np.cos(np.radians(float(band[down].mean())))
+        return None, high / (wide * max(shrunk, 0.05))
+    return ground_width(band, crs), high / wide

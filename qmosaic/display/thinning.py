@@ -19,7 +19,8 @@ def shown(image: Any, verb: str) -> xr.Dataset:
     TypeError
         It is nothing of the kind.
     """
-    image = getattr(image, "dataset", image)
+    if not isinstance(image, xr.Dataset | xr.DataArray):
+        image = getattr(image, "dataset", image)
     if isinstance(image, xr.DataArray):
         if "band" in image.dims:
             bands: xr.Dataset = image.to_dataset("band")
@@ -58,6 +59,16 @@ def bands_on_map(image: xr.Dataset, verb: str) -> list[Hashable]:
     return bands
 
 
+def north_up(image: xr.Dataset, verb: str) -> xr.Dataset:
+    """Turn an image so that north is up and east is right, as far as its coordinates tell."""
+    band = next(v for v in image.data_vars.values() if v.ndim >= 2)
+    for axis, rising in zip(map_axes(band, verb), (False, True), strict=True):
+        if axis in image.coords and image.sizes[axis] > 1 and image[axis].dtype.kind in "iuf":
+            if (float(image[axis][-1]) > float(image[axis][0])) != rising:
+                image = image.isel({axis: slice(None, None, -1)})
+    return image
+
+
 def thin(image: xr.Dataset, max_size: int) -> xr.Dataset:
     """Keep as many rows and columns as fit `max_size`; of lazy images no more is ever held.
 
@@ -70,6 +81,11 @@ def thin(image: xr.Dataset, max_size: int) -> xr.Dataset:
         raise ValueError(f"max_size={max_size!r} is no number of pixels; give 1 or more.")
     band = next(v for v in image.data_vars.values() if v.ndim >= 2)
     axes = map_axes(band, "a picture")
+    if any(band.sizes[axis] == 0 for axis in axes):
+        raise ValueError(
+            f"the image has {band.sizes[axes[0]]} × {band.sizes[axes[1]]} pixels: there is nothing "
+            "to show."
+        )
     step = -(-max(band.sizes[axis] for axis in axes) // max_size)
     if step == 1:
         return image

@@ -14,7 +14,7 @@ from qmosaic.collection import bands_of, declared_nodata
 from qmosaic.ee.catalog import resolve
 from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.images import Image
-from qmosaic.ee.properties import Number, property_of
+from qmosaic.ee.properties import List, Number, property_of
 from qmosaic.ee.selecting import Filter, instant
 from qmosaic.ee.unsupported import Words
 from qmosaic.filters import (
@@ -25,8 +25,10 @@ from qmosaic.filters import (
     map_images,
     select,
 )
+from qmosaic.geometry import GRID_MAPPING, with_crs_coordinate
 from qmosaic.kernels import Array
 from qmosaic.mosaic import last_on_top, quality_mosaic
+from qmosaic.pixels import mask_of, refill
 from qmosaic.scores import inverse
 from qmosaic.sources import open_collection
 
@@ -38,10 +40,6 @@ COMPARE = {
     "greater_than": Filter.gt,
     "not_less_than": Filter.gte,
 }
-
-
-GRID_MAPPING = {"crs_wkt", "spatial_ref", "grid_mapping_name", "GeoTransform"}
-"""Attributes of a variable that holds a CRS."""
 
 
 class ImageCollection(Words):
@@ -66,6 +64,8 @@ class ImageCollection(Words):
             dataset = source.dataset
         elif isinstance(source, xr.Dataset):
             dataset = source
+        elif isinstance(source, xr.DataArray):
+            dataset = Image(source).dataset
         elif isinstance(source, str):
             dataset = resolve(source)
         elif isinstance(source, Image):
@@ -80,7 +80,7 @@ class ImageCollection(Words):
                 "images would lie. Rename yours, ds.rename(date='time'), or wrap a single image "
                 "with ee.Image(ds)."
             )
-        self.dataset: xr.Dataset = dataset
+        self.dataset: xr.Dataset = with_crs_coordinate(dataset)
 
     @staticmethod
     def fromImages(images: Any) -> ImageCollection:
@@ -148,14 +148,12 @@ class ImageCollection(Words):
         """Count the images."""
         return Number(self.dataset.sizes["time"])
 
-    def aggregate_array(self, property: str) -> list[Any]:
+    def aggregate_array(self, property: str) -> List:
         """List a property of all images."""
         found = property_of(self.dataset, property, "ee.ImageCollection.aggregate_array()")
         if found.dtype.kind == "M":
-            millis: list[Any] = found.values.astype("M8[ms]").astype("int64").tolist()
-            return millis
-        values: list[Any] = found.values.tolist()
-        return values
+            return List(found.values.astype("M8[ms]").astype("int64").tolist())
+        return List(found.values.tolist())
 
     # -- other bands, other images ---------------------------------------------------------------
 
@@ -169,13 +167,15 @@ class ImageCollection(Words):
                     f"ee.ImageCollection.map(): the function returned a {type(result).__name__}; "
                     "it has to return an ee.Image, for instance img.addBands(...)."
                 )
-            return result.dataset
+            return _along(result.dataset, images.sizes["time"])
 
         traced.__name__ = getattr(algorithm, "__name__", "the function")
         return ImageCollection(map_images(self.dataset, traced))
 
-    def select(self, *selectors: Any) -> ImageCollection:
+    def select(self, *selectors: Any, opt_names: Any = None) -> ImageCollection:
         """Choose bands by name, number or regular expression, and rename them."""
+        if opt_names is not None:
+            selectors = (selectors[0], opt_names)
         names = bands_of(self.dataset, "time")
         if all(isinstance(one, str) for one in selectors):
             return ImageCollection(select(self.dataset, list(selectors)))
@@ -199,7 +199,9 @@ class ImageCollection(Words):
         rules that can be chosen.
         """
         mosaic = quality_mosaic(self.dataset, qualityBand, ties=ties, masked=masked, **rules)
-        return Image(mosaic)
+        # from which image a band is: `qmosaic.quality_mosaic` tells; Earth Engine does not
+        seen = [f"{band}_image" for band in mosaic.data_vars]
+        return Image(mosaic.drop_vars([name for name in seen if name in mosaic.coords]))
 
     def mosaic(self) -> Image:
         """Lay the images over each other, the last on top."""
@@ -217,6 +219,16 @@ class ImageCollection(Words):
             return quality_mosaic(scored, f"{name}_")[name]
 
         return self._each(lowest)
+
+    def sum(self) -> Image:
+        """Add each band up, over the images in which it is valid: float64."""
+        return self._each(
+            lambda ds, name: _as_floats(ds[name]).sum("time", skipna=True, min_count=1)
+        )
+
+    def count(self) -> Image:
+        """Count the images in which each band is valid."""
+        return self._each(lambda ds, name: mask_of(ds[name]).astype("int32").sum("time"))
 
     def mean(self) -> Image:
         """Give the mean of each band, of the images in which it is valid: float64."""
@@ -259,7 +271,20 @@ def _along_time(dataset: xr.Dataset) -> xr.Dataset:
     return dataset.expand_dims("time").assign_coords(known)
 
 
+def _along(dataset: xr.Dataset, images: int) -> xr.Dataset:
+    """Let a band that is the same in all images (a constant) be one of each of them."""
+    if "time" not in dataset.dims:
+        return dataset
+    still = {
+        name: band.expand_dims(time=images) if band.ndim else ("time", np.full(images, band.values))
+        for name, band in dataset.data_vars.items()
+        if "time" not in band.dims and (band.ndim or isinstance(band.data, np.ndarray))
+    }
+    return dataset.assign(still)
+
+
 def _joined(parts: list[xr.Dataset]) -> xr.Dataset:
+    """Put collections behind each other: bands masked by one value, properties of all."""
     bands = [set(part.data_vars) for part in parts]
     for other in bands[1:]:
         if other != bands[0]:
@@ -268,19 +293,14 @@ def _joined(parts: list[xr.Dataset]) -> xr.Dataset:
                 f"{', '.join(map(repr, sorted(map(str, bands[0] ^ other))))}. Select the bands "
                 "that all have first."
             )
-    dtypes = [{name: v.dtype for name, v in part.data_vars.items()} for part in parts]
-    for other_dtypes in dtypes[1:]:
-        for name, dtype in other_dtypes.items():
-            if dtype != dtypes[0][name]:
-                raise ValueError(
-                    f"ee.ImageCollection: band {name!r} is {dtypes[0][name]} in some images and "
-                    f"{dtype} in others. Cast it first, image.toInt16()."
-                )
-    shared = set.intersection(*(set(part.coords) for part in parts))
-    same = [part.drop_vars([n for n in part.coords if n not in shared]) for part in parts]
+    masked = {name: refill([part[name] for part in parts]) for name in parts[0].data_vars}
+    alike = [
+        _with_properties(part, parts).assign({n: b[i].variable for n, b in masked.items()})
+        for i, part in enumerate(parts)
+    ]
     try:
         joined: xr.Dataset = xr.concat(
-            same,
+            alike,
             "time",
             data_vars="minimal",
             coords="minimal",
@@ -294,6 +314,23 @@ def _joined(parts: list[xr.Dataset]) -> xr.Dataset:
             "first, with open_collection(..., geobox=...) or odc-geo's reproject."
         ) from error
     return joined
+
+
+def _with_properties(part: xr.Dataset, parts: list[xr.Dataset]) -> xr.Dataset:
+    """Give images the properties that others have: none of theirs, NaN or an empty text."""
+    missing = {}
+    for other in parts:
+        for name, c in other.coords.items():
+            if name not in part.coords and c.dims == ("time",):
+                nothing: Any = np.nan if c.dtype.kind in "iuf" else ""
+                missing[name] = ("time", np.full(part.sizes["time"], nothing, dtype=None))
+    shared = [set(p.coords) for p in parts]
+    extra = [
+        n
+        for n, c in part.coords.items()
+        if c.dims != ("time",) and not all(n in names for names in shared)
+    ]
+    return part.drop_vars(extra).assign_coords(missing)
 
 
 def _as_floats(band: xr.DataArray) -> xr.DataArray:

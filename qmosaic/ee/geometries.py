@@ -39,15 +39,17 @@ class Geometry(Words):
         return Geometry({"type": kind, "coordinates": coordinates}, proj)
 
     @staticmethod
-    def Point(*coords: Any, proj: Any = None) -> Geometry:
+    def Point(*args: Any, coords: Any = None, proj: Any = None) -> Geometry:
         """Make a point of longitude and latitude: two numbers, or a list of them."""
-        numbers, proj = _flat(coords, proj, 2)
+        numbers, proj = _flat(args if coords is None else (coords,), proj, 2)
         return Geometry._of("Point", numbers, proj)
 
     @staticmethod
-    def Rectangle(*coords: Any, proj: Any = None, geodesic: Any = None) -> Geometry:
+    def Rectangle(
+        *args: Any, coords: Any = None, proj: Any = None, geodesic: Any = None
+    ) -> Geometry:
         """Make a box: west, south, east, north, as numbers, a list, or two corners."""
-        numbers, proj = _flat(coords, proj, 4)
+        numbers, proj = _flat(args if coords is None else (coords,), proj, 4)
         return Geometry(tuple(numbers), proj)
 
     @staticmethod
@@ -56,9 +58,18 @@ class Geometry(Words):
         return Geometry((west, south, east, north))
 
     @staticmethod
-    def Polygon(*coords: Any, proj: Any = None, geodesic: Any = None) -> Geometry:
-        """Make an outline: a list of points, or a list of rings."""
-        rings = list(coords[0] if len(coords) == 1 else coords)
+    def Polygon(*args: Any, coords: Any = None, proj: Any = None, geodesic: Any = None) -> Geometry:
+        """Make an outline: a list of points, or a list of rings; then a CRS."""
+        given = list(args) if coords is None else [coords]
+        if given and isinstance(given[0], list | tuple):
+            rings = list(given[0])
+            # Polygon([..], proj, geodesic), or Polygon([x, y], [x, y], ...)
+            if len(given) > 1 and isinstance(given[1], list | tuple):
+                rings = given
+            elif len(given) > 1 and given[1] is not None:
+                proj = given[1]
+        else:
+            rings = given
         if rings and not isinstance(rings[0], list | tuple):  # lon, lat, lon, lat, ...
             rings = [list(pair) for pair in zip(rings[::2], rings[1::2], strict=True)]
         if rings and not isinstance(rings[0][0], list | tuple):
@@ -66,16 +77,21 @@ class Geometry(Words):
         return Geometry._of("Polygon", rings, proj)
 
     @staticmethod
-    def MultiPolygon(coords: Any, proj: Any = None) -> Geometry:
+    def MultiPolygon(coords: Any, proj: Any = None, *_: Any) -> Geometry:
         """Make several outlines."""
         return Geometry._of("MultiPolygon", coords, proj)
 
     @staticmethod
-    def LineString(coords: Any, proj: Any = None) -> Geometry:
+    def LineString(coords: Any, proj: Any = None, *_: Any) -> Geometry:
         """Make a line."""
         return Geometry._of("LineString", coords, proj)
 
-    def buffer(self, distance: float) -> Geometry:
+    @staticmethod
+    def MultiPoint(coords: Any, proj: Any = None) -> Geometry:
+        """Make several points."""
+        return Geometry._of("MultiPoint", coords, proj)
+
+    def buffer(self, distance: float, maxError: Any = None) -> Geometry:
         """Widen it by some metres, on a plane that touches the earth at its middle."""
         (lon, lat), *_ = projected(self.geometry.centroid, LON_LAT).points
         plane = f"+proj=aeqd +lat_0={lat} +lon_0={lon} +R={RADIUS} +units=m"

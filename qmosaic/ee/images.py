@@ -10,15 +10,20 @@ import xarray as xr
 
 from qmosaic import pixels
 from qmosaic.ee.geometries import Geometry
-from qmosaic.ee.properties import KNOWN_AS, Date, Number, as_number, property_of
+from qmosaic.ee.properties import KNOWN_AS, Date, List, Number, Text, as_number, property_of
 from qmosaic.ee.unsupported import Words
 from qmosaic.filters import clip_to, matching
-from qmosaic.geometry import as_geometry
+from qmosaic.geometry import as_geometry, with_crs_coordinate
 from qmosaic.scores import normalized_difference
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def _plain(value: Any) -> Any:
+    """Take a number of `qmosaic.ee` as Python's: a whole one is an integer."""
+    return value.getInfo() if isinstance(value, Number) else value
 
 
 def _binary(word: str) -> Any:
@@ -80,16 +85,18 @@ class Image(Words):
             dataset = source.dataset
         elif isinstance(source, xr.Dataset):
             dataset = source
+        elif isinstance(source, xr.DataArray) and "band" in source.dims:
+            dataset = source.to_dataset("band")
         elif isinstance(source, xr.DataArray):
             dataset = source.to_dataset(name=source.name if source.name is not None else "b1")
         elif _is_number(source):
-            dataset = xr.Dataset({"constant": pixels.number(source)})
+            dataset = xr.Dataset({"constant": pixels.number(_plain(source))})
         else:
             raise TypeError(
                 f"ee.Image() got a {type(source).__name__}; give an xarray.Dataset, a number, or "
                 "take an image of a collection: collection.first(), collection.qualityMosaic(...)."
             )
-        self.dataset: xr.Dataset = dataset
+        self.dataset: xr.Dataset = with_crs_coordinate(dataset)
 
     @staticmethod
     def constant(value: Any) -> Image:
@@ -112,11 +119,37 @@ class Image(Words):
     def _with(self, bands: dict[Hashable, xr.DataArray]) -> Image:
         """Give an image with other bands and the same properties."""
         bare = self.dataset.drop_vars(self._names())
-        return Image(bare.assign(bands))
+        for name in bands:
+            if name in bare.dims:
+                raise ValueError(
+                    f"a band cannot be called {name!r} here: that is a dimension of the image. "
+                    f"Rename it, for instance .rename('{name}_band')."
+                )
+        # a property that is made a band is one from here on
+        return Image(bare.drop_vars([n for n in bands if n in bare.coords]).assign(bands))
 
-    def bandNames(self) -> Names:
+    def _beside(self, other: Image) -> tuple[Image, Image]:
+        """Bring two images onto the pixels that both have: one of them may have been clipped."""
+        places = [d for d in self.dataset.dims if d != "time" and d in other.dataset.dims]
+        same = all(
+            d not in self.dataset.coords
+            or d not in other.dataset.coords
+            or np.array_equal(self.dataset[d].values, other.dataset[d].values)
+            for d in places
+        )
+        if same:
+            return self, other
+        a, b = xr.align(self.dataset, other.dataset, join="inner", exclude={"time"})
+        if any(a.sizes[d] == 0 for d in places):
+            raise ValueError(
+                "the two images have no pixel in common: they lie elsewhere, or on other grids "
+                "(odc-geo's reproject brings one onto the other's)."
+            )
+        return Image(a), Image(b)
+
+    def bandNames(self) -> List:
         """List the bands."""
-        return Names(self._names())
+        return List(self._names())
 
     def select(self, *selectors: Any, opt_names: Any = None) -> Image:
         """Choose bands by name, number or regular expression, and rename them where names follow.
@@ -165,7 +198,7 @@ class Image(Words):
         A band whose name is taken is called ``name_1``; with `overwrite` it replaces the one that
         has it. `names` are the bands to add, all by default.
         """
-        source = Image(srcImg)
+        self, source = self._beside(Image(srcImg))
         source = source if names is None else source.select(names)
         bands = dict(self.dataset.data_vars)
         for name, band in source.dataset.data_vars.items():
@@ -177,10 +210,11 @@ class Image(Words):
     def _combined(self, word: str, other: Any) -> Image:
         """Combine band by band; an image of one band goes with all of the other's."""
         if _is_number(other):
+            value = _plain(other)
             return self._with(
-                {n: pixels.combine(word, b, other) for n, b in self.dataset.data_vars.items()}
+                {n: pixels.combine(word, b, value) for n, b in self.dataset.data_vars.items()}
             )
-        image = Image(other)
+        self, image = self._beside(Image(other))
         own, theirs = self._names(), image._names()
         if len(own) != len(theirs) and 1 not in (len(own), len(theirs)):
             raise ValueError(
@@ -286,7 +320,8 @@ class Image(Words):
 
     def updateMask(self, mask: Any) -> Image:
         """Mask pixels also where another image is 0 or masked."""
-        masks = list(Image(mask).dataset.data_vars.values())
+        self, other = self._beside(Image(mask))
+        masks = list(other.dataset.data_vars.values())
         own = self._names()
         if len(masks) not in (1, len(own)):
             raise ValueError(
@@ -298,14 +333,18 @@ class Image(Words):
             {n: pixels.update_mask(self.dataset[n], m) for n, m in zip(own, masks, strict=True)}
         )
 
+    def selfMask(self) -> Image:
+        """Mask pixels that are 0."""
+        return self.updateMask(self)
+
     def mask(self, mask: Any = None) -> Image:
         """Give 1 where a band is valid and 0 where it is masked; with a mask, see updateMask."""
         return self._changed(pixels.mask_of) if mask is None else self.updateMask(mask)
 
-    def unmask(self, value: Any = 0) -> Image:
+    def unmask(self, value: Any = 0, sameFootprint: Any = True) -> Image:
         """Give masked pixels a value, or those of another image."""
         if _is_number(value):
-            return self._changed(lambda band: pixels.unmask(band, value))
+            return self._changed(lambda band: pixels.unmask(band, _plain(value)))
         raise TypeError(
             f"ee.Image.unmask() got a {type(value).__name__}; it takes a number. To fill holes "
             "from another image, make a collection of both: "
@@ -335,7 +374,9 @@ class Image(Words):
         value = values.values[()]
         if values.dtype.kind == "M":
             return Date(value).millis()
-        return Number(value) if values.dtype.kind in "iuf" else value
+        if values.dtype.kind in "iuf":
+            return Number(value)
+        return Text(value) if isinstance(value, str) else value
 
     def set(self, *properties: Any) -> Image:
         """Set properties of a single image: a mapping, or names and values in turn."""
@@ -409,18 +450,6 @@ class Image(Words):
     double = _cast("double", "float64")
     float = _cast("float", "float32")
     int = _cast("int", "int32")
-
-
-class Names(list[Any]):
-    """Names of bands; ``getInfo()`` gives them as a list."""
-
-    def getInfo(self) -> list[Any]:
-        """Give a list."""
-        return list(self)
-
-    def size(self) -> Number:
-        """Count them."""
-        return Number(len(self))
 
 
 def _free(name: Hashable, taken: Any) -> Hashable:

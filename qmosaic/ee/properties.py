@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,21 @@ KNOWN_AS = {
 }
 """Earth Engine's names of properties, and those of coordinates that `open_collection` makes."""
 
+CODES = {
+    "YYYY": "%Y",
+    "yyyy": "%Y",
+    "MM": "%m",
+    "dd": "%d",
+    "DDD": "%j",
+    "HH": "%H",
+    "mm": "%M",
+    "ss": "%S",
+}
+"""Patterns of dates, as Earth Engine writes them and as Python does."""
+
+SECONDS = {"week": 604_800, "day": 86_400, "hour": 3600, "minute": 60, "second": 1}
+FIELDS = dict.fromkeys(("year", "month", "day", "hour", "minute", "second"))
+
 EPOCH = np.datetime64("1970-01-01", "ms")
 
 
@@ -36,9 +52,63 @@ class Number(float):
 
     __str__ = __repr__
 
-    def format(self, pattern: str = "%s") -> str:
+    def format(self, pattern: str = "%s") -> Text:
         """Write it, ``"%.2f"``."""
-        return pattern % self.getInfo()
+        return Text(pattern % self.getInfo())
+
+    def add(self, right: float) -> Number:
+        """Add a number."""
+        return Number(self + right)
+
+    def subtract(self, right: float) -> Number:
+        """Subtract a number."""
+        return Number(self - right)
+
+    def multiply(self, right: float) -> Number:
+        """Multiply by a number."""
+        return Number(self * right)
+
+    def divide(self, right: float) -> Number:
+        """Divide by a number."""
+        return Number(self / right)
+
+
+class Text(str):
+    """A text; ``getInfo()`` gives it as Python's."""
+
+    __slots__ = ()
+
+    def getInfo(self) -> str:
+        """Give a str."""
+        return str(self)
+
+
+class List(list[Any]):
+    """A list; ``getInfo()`` gives it as Python's."""
+
+    def getInfo(self) -> list[Any]:
+        """Give a list."""
+        return list(self)
+
+    def size(self) -> Number:
+        """Count its entries."""
+        return Number(len(self))
+
+    def get(self, index: int) -> Any:
+        """Give an entry, by its number from 0."""
+        return self[int(index)]
+
+    def contains(self, element: Any) -> bool:
+        """Tell whether an entry is there."""
+        return element in self
+
+    def cat(self, other: Any) -> List:
+        """Put another list behind it."""
+        return List([*self, *other])
+
+    def removeAll(self, elements: Any) -> List:
+        """Leave entries out."""
+        return List([one for one in self if one not in elements])
 
 
 class Date:
@@ -62,28 +132,57 @@ class Date:
         """Give milliseconds since 1970."""
         return Number(float((self.instant.astype("M8[ms]") - EPOCH).astype(int)))
 
-    def format(self, pattern: str = "YYYY-MM-dd") -> str:
-        """Write it; of Earth Engine's patterns YYYY, MM, dd, HH, mm and ss."""
-        codes = {"YYYY": "%Y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M", "ss": "%S"}
-        for word, code in codes.items():
-            pattern = pattern.replace(word, code)
-        return self._datetime().strftime(pattern)
+    def format(self, pattern: str = "YYYY-MM-dd'T'HH:mm:ss") -> Text:
+        """Write it; of Earth Engine's patterns YYYY, yyyy, MM, dd, DDD, HH, mm, ss and 'text'."""
+        words = re.split(r"('[^']*'|[A-Za-z]+)", pattern)
+        return Text("".join(self._written(word, pattern) for word in words))
+
+    def _written(self, word: str, pattern: str) -> str:
+        if word.startswith("'"):
+            return word[1:-1]
+        if word.isalpha():
+            if word not in CODES:
+                raise ValueError(
+                    f"ee.Date.format({pattern!r}): {word!r} is not known here; there are "
+                    f"{', '.join(CODES)}, and text in single quotes."
+                )
+            return self._datetime().strftime(CODES[word])
+        return word
 
     def get(self, unit: str) -> Number:
         """Give the year, month, day, hour, minute or second."""
-        return Number(getattr(self._datetime(), unit))
+        return Number(getattr(self._datetime(), _unit(unit, FIELDS)))
+
+    def getRelative(self, unit: str, inUnit: str) -> Number:
+        """Give the day in the year, counted from 0."""
+        if (unit, inUnit) != ("day", "year"):
+            raise ValueError("ee.Date.getRelative() knows ('day', 'year') alone.")
+        return Number(self._datetime().timetuple().tm_yday - 1)
+
+    def difference(self, start: Any, unit: str) -> Number:
+        """Tell how many weeks, days, hours, minutes or seconds it is after another date."""
+        apart = self.instant.astype("M8[ms]") - Date(start).instant.astype("M8[ms]")
+        return Number(apart / np.timedelta64(1, "ms") / SECONDS[_unit(unit, SECONDS)] / 1000)
 
     def advance(self, delta: float, unit: str) -> Date:
-        """Go on by some years, months, weeks, days, hours, minutes or seconds."""
-        unit = unit.rstrip("s")
-        if unit in ("year", "month"):
-            months = round(delta * (12 if unit == "year" else 1))
-            start = self.instant.astype("M8[ms]")
-            month = start.astype("M8[M]")
-            within = start - month.astype("M8[ms]")
-            return Date((month + np.timedelta64(months, "M")).astype("M8[ms]") + within)
-        days = datetime.timedelta(**{f"{unit}s": delta})
-        return Date(self._datetime() + days)
+        """Go on by some years, months, weeks, days, hours, minutes or seconds.
+
+        Of months, a day that the month does not have becomes its last.
+        """
+        unit = _unit(unit, {"year": 0, "month": 0, **SECONDS})
+        if unit not in ("year", "month"):
+            return Date(self._datetime() + datetime.timedelta(seconds=delta * SECONDS[unit]))
+        months = delta * (12 if unit == "year" else 1)
+        if months != int(months):
+            raise ValueError(
+                f"ee.Date.advance({delta!r}, {unit!r}): months are whole; advance by days instead."
+            )
+        start = self.instant.astype("M8[ms]")
+        month = start.astype("M8[M]")
+        there = month + np.timedelta64(int(months), "M")
+        last = (there + 1).astype("M8[D]") - np.timedelta64(1, "D")
+        day = min(there.astype("M8[D]") + (start.astype("M8[D]") - month.astype("M8[D]")), last)
+        return Date(day.astype("M8[ms]") + (start - start.astype("M8[D]").astype("M8[ms]")))
 
     def getInfo(self) -> dict[str, Any]:
         """Give it as Earth Engine does."""
@@ -92,6 +191,13 @@ class Date:
     def _datetime(self) -> datetime.datetime:
         found: datetime.datetime = self.instant.astype("M8[ms]").item()
         return found
+
+
+def _unit(given: str, known: Any) -> str:
+    unit = str(given).lower().rstrip("s")
+    if unit not in known:
+        raise ValueError(f"ee.Date got the unit {given!r}; it takes {', '.join(map(repr, known))}.")
+    return unit
 
 
 def property_of(dataset: xr.Dataset, name: str, word: str) -> xr.DataArray:
@@ -106,6 +212,10 @@ def property_of(dataset: xr.Dataset, name: str, word: str) -> xr.DataArray:
         if known is not None and known in dataset.coords:
             found = dataset[known]
             return found.reset_coords(drop=True)
+    if name in dataset.data_vars and dataset[name].dims in (("time",), ()):
+        return dataset[name].reset_coords(drop=True)
+    if name == "system:index" and "time" in dataset.dims:
+        return xr.DataArray(np.arange(dataset.sizes["time"]).astype(str), dims="time", name=name)
     there = [str(n) for n, c in dataset.coords.items() if c.dims in (("time",), ())]
     raise KeyError(
         f"{word}: the images have no property {name!r}; properties are coordinates along time: "

@@ -80,15 +80,29 @@ class Filter(Words):
         return _by_property("inList", name, list(values), np.isin)
 
     @staticmethod
+    def rangeContains(field: str, minValue: Any, maxValue: Any) -> Filter:
+        """Keep images whose property is between two values, both included."""
+        return Filter.And(Filter.gte(field, minValue), Filter.lte(field, maxValue))
+
+    @staticmethod
+    def calendarRange(start: int, end: int | None = None, field: str = "day_of_year") -> Filter:
+        """Keep images of some years, months or days of the year, both ends included.
+
+        A range whose end is before its start goes round the year's end.
+        """
+        fields = {"day_of_year": "dayofyear", "month": "month", "year": "year", "hour": "hour"}
+        if field not in fields:
+            raise ValueError(
+                f"ee.Filter.calendarRange() got the field {field!r}; it takes "
+                f"{', '.join(map(repr, fields))}."
+            )
+        return _cyclic(f"calendarRange({start}, {end}, {field!r})", start, end, fields[field])
+
+    @staticmethod
     def dayOfYear(start: int, end: int) -> Filter:
         """Keep images from one day of the year to another, both included; round the year's end."""
 
-        def keep(dataset: xr.Dataset) -> Array:
-            day = dataset["time"].dt.dayofyear.values
-            inside: Array = (day >= start) & (day <= end)
-            return inside if start <= end else (day >= start) | (day <= end)
-
-        return Filter(keep, f"dayOfYear({start}, {end})")
+        return _cyclic(f"dayOfYear({start}, {end})", start, end, "dayofyear")
 
     @staticmethod
     def And(*filters: Filter) -> Filter:
@@ -103,6 +117,18 @@ class Filter(Words):
     def Not(self) -> Filter:
         """Keep the images that this filter does not."""
         return Filter(lambda ds: ~self.keep(ds), f"Not({self.words})")
+
+
+def _cyclic(words: str, start: int, end: int | None, part: str) -> Filter:
+    """Make a filter of a part of the date, round its end where the range goes round."""
+    last = start if end is None else end
+
+    def keep(dataset: xr.Dataset) -> Array:
+        own = getattr(dataset["time"].dt, part).values
+        inside: Array = (own >= start) & (own <= last)
+        return inside if start <= last else (own >= start) | (own <= last)
+
+    return Filter(keep, words)
 
 
 def _joined(word: str, filters: tuple[Any, ...], function: Any) -> Filter:

@@ -16,7 +16,8 @@ INSTEAD = {
     "focal_mean": ".dataset with xarray's rolling()",
     "fastDistanceTransform": "qmosaic.scores.distance_to(mask, max_distance=...)",
     "distance": "qmosaic.scores.distance_to(mask, max_distance=...)",
-    "expression": "add, subtract, multiply, divide, or qmosaic.scores.index(image.dataset, 'EVI')",
+    "expression": "add, subtract, multiply, divide, or qmosaic.scores.index(image.dataset, 'EVI', "
+    "platform='sentinel-2')",
     "getThumbURL": "qmosaic.quicklook(image.dataset, 'image.png')",
     "getThumbUrl": "qmosaic.quicklook(image.dataset, 'image.png')",
     "getMapId": "qmosaic.display.Map().add_layer(image)",
@@ -27,6 +28,21 @@ INSTEAD = {
     "resample": "open_collection(..., resampling='bilinear')",
     "setDefaultProjection": "open_collection(..., crs=..., resolution=...)",
     "iterate": "a loop over collection.dataset.isel(time=i)",
+    "remap": "qmosaic.scores.classes(band, {4: 1.0, ...}), or where()",
+    "cast": "toInt16(), toFloat() and their like",
+    "blend": "ee.ImageCollection([below, above]).mosaic()",
+    "pixelArea": "the resolution of image.dataset.odc.geobox",
+    "aggregate_mean": "the mean of aggregate_array(property)",
+    "aggregate_max": "max(aggregate_array(property))",
+    "aggregate_min": "min(aggregate_array(property))",
+    "mode": ".dataset with xarray",
+    "distinct": ".dataset.drop_duplicates('time')",
+    "DateRange": "filterDate(start, end)",
+    "EEException": "ValueError, KeyError and TypeError: there is no exception of its own",
+    "Array": "numpy",
+    "centroid": "geometry.geometry.centroid of odc-geo",
+    "area": "geometry.geometry.area of odc-geo",
+    "intersection": "geometry.geometry & other.geometry of odc-geo",
     "toList": "collection.dataset.isel(time=i)",
     "toBands": "collection.dataset with xarray",
     "getRegion": "collection.dataset.sel(x=..., y=..., method='nearest')",
@@ -58,11 +74,22 @@ def missing_word(owner: str, name: str, known: list[str] | None = None) -> Attri
     elif close:
         hint = f"Did you mean {close[0]}?"
     else:
-        hint = "What is behind it is an object of xarray, .dataset: use that."
+        hint = "Use xarray on what is behind images and collections, .dataset."
     return AttributeError(f"{owner}.{name} is not supported by qmosaic.ee. {hint}")
 
 
-class Words:
+class _Meta(type):
+    """The same for words of the class itself, ``ee.Filter.notNull``."""
+
+    _word: str
+
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise missing_word(cls._word, name, [n for n in dir(cls) if not n.startswith("_")])
+
+
+class Words(metaclass=_Meta):
     """A base whose words that are not here say what to use."""
 
     _word = "ee"

@@ -72,15 +72,16 @@ def survey(arrays: Sequence[Any]) -> list[Reads]:
 
 
 def _sources_of_decisions(recipes: Recipes) -> set[Key]:
-    """Name the recipes that decisions read."""
+    """Name the recipes of qualities: the first that a decision reads; the others are demands."""
     found: set[Key] = set()
     for layer in recipes.symbolic.values():
         if isinstance(layer.task.func, DecideTask):
-            found |= {s.key for s, _ in layer.indices if isinstance(s, TaskRef)}
+            found |= {s.key for s, _ in [i for i in layer.indices if isinstance(i[0], TaskRef)][:1]}
     for node in recipes.tasks.values():
-        method = node.func if isinstance(node, Task) else None
-        if isinstance(getattr(method, "__self__", None), DecideTask):
-            found |= set(node.dependencies)
+        owner = getattr(node.func, "__self__", None) if isinstance(node, Task) else None
+        if isinstance(owner, DecideTask):
+            given = [argument.key for argument in node.args if isinstance(argument, TaskRef)]
+            found |= set(given[int(owner.started) :][:1])
     return found
 
 

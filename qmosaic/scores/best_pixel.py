@@ -16,6 +16,7 @@ import xarray as xr
 
 from qmosaic.collection import check_choice
 from qmosaic.scores.expressions import (
+    as_collection,
     check_finite,
     check_numeric,
     check_positive,
@@ -253,6 +254,7 @@ def _pairs(weights: Any, collection: Any) -> list[tuple[Hashable | None, xr.Data
             "weighted() got names of bands, and no collection that has them. Write "
             "weighted({...}, collection), or pairs: weighted([(score, 1.0), (other, 0.5)])."
         )
+    collection = as_collection(collection, "weighted()")
     for name in weights:
         if name not in collection:
             close = difflib.get_close_matches(str(name), [str(n) for n in collection], n=1)

@@ -47,8 +47,8 @@ def distance_to(
     -------
     xarray.DataArray
         float32, metres between the centres of pixels, 0 in the mask, at most `max_distance`
-        (also in images without any True), NaN where not `valid`; in the shape and chunks of `mask`,
-        lazy where that is.
+        (also in images without any True), NaN where not `valid`; in the shape of `mask` (and of
+        `valid`), in its chunks as far as those of `valid` are the same; lazy where it is.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def distance_to(
         return result
     check_aligned([mask, valid], "distance_to()")
     where: xr.DataArray = result.where(valid)
-    return where.transpose(*mask.dims)
+    return where.transpose(*mask.dims, ...)
 
 
 def _check_bools(given: Any, what: str, example: str) -> None:

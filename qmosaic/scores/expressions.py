@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dask.array as da
@@ -26,6 +26,21 @@ def bare(band: xr.DataArray) -> xr.DataArray:
     plain.attrs = {k: v for k, v in band.attrs.items() if k == "grid_mapping"}
     plain.encoding = {k: v for k, v in band.encoding.items() if k == "grid_mapping"}
     return plain.rename(None)
+
+
+def as_collection(collection: Any, verb: str) -> Any:
+    """Take bands by name; also an array with a dimension of bands, as stackstac makes it."""
+    if isinstance(collection, xr.DataArray) and "band" in collection.dims:
+        array = collection.drop_vars(
+            [n for n, c in collection.coords.items() if "band" in c.dims and n != "band"]
+        )
+        return array.to_dataset("band")
+    if isinstance(collection, xr.Dataset | Mapping):
+        return collection
+    raise TypeError(
+        f"{verb} got a {type(collection).__name__}; it needs a collection, an xarray.Dataset with "
+        "the bands that are named."
+    )
 
 
 def declared_packing(band: xr.DataArray) -> tuple[float, float]:
@@ -73,6 +88,8 @@ def check_finite(value: Any, name: str, verb: str) -> float:
 
 
 def _number(value: Any) -> float:
+    if isinstance(value, str | bool):
+        return float("nan")
     try:
         return float(value)
     except (TypeError, ValueError):

@@ -11,7 +11,7 @@ from typing import Any
 import xarray as xr
 
 from qmosaic.optional import needed
-from qmosaic.scores.expressions import check_finite, of_bands
+from qmosaic.scores.expressions import as_collection, check_finite, of_bands
 from qmosaic.scores.reflectance import SCALING, platform_named, platforms_of, reflectance_of
 
 COMMON: dict[str, tuple[str, ...]] = {
@@ -162,7 +162,7 @@ def index(
     >>> qm.scores.index(collection, "NDVI", platform="sentinel-2").values
     array([0.5], dtype=float32)
     """
-    collection = _as_dataset(collection)
+    collection = as_collection(collection, "index()")
     platforms = platforms_of(collection) if platform is None else [_platform(platform)]
     entry = _entry(name)
     given = {k: v for k, v in OWN_CONSTANTS.get(entry.short_name, {}).items()} | constants
@@ -187,22 +187,6 @@ def index(
         formula=entry.formula,
         letters=letters,
         constants=numbers,
-    )
-
-
-def _as_dataset(collection: Any) -> xr.Dataset:
-    """Take a collection; also an array with a dimension of bands, as stackstac makes it."""
-    if isinstance(collection, xr.Dataset):
-        return collection
-    if isinstance(collection, xr.DataArray) and "band" in collection.coords:
-        array = collection.drop_vars(
-            [n for n, c in collection.coords.items() if "band" in c.dims and n != "band"]
-        )
-        bands: xr.Dataset = array.to_dataset("band")
-        return bands
-    raise TypeError(
-        f"index() got a {type(collection).__name__}; it needs a collection, an xarray.Dataset with "
-        "the bands that the index is made of."
     )
 
 

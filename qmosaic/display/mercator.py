@@ -1,0 +1,125 @@
+"""Pictures onto the grid of web maps, and where they lie there.
+
+The grid is that of Web Mercator, turned so that the middle of the picture is its middle: a picture
+that crosses the antimeridian stays in one piece. Leaflet draws longitudes beyond 180° where they
+belong.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from qmosaic.geometry import map_axes
+from qmosaic.kernels import Array
+from qmosaic.optional import needed
+
+RADIUS = 6_378_137.0
+"""The radius of Web Mercator's sphere, metres."""
+
+MOST = 85.05
+"""The latitude, north and south, up to which a web map is square."""
+
+Bounds = list[list[float]]
+"""South-west and north-east, latitude before longitude, degrees."""
+
+
+def on_web_map(picture: xr.DataArray, crs: Any, max_size: int) -> tuple[xr.DataArray, Bounds]:
+    """Bring a picture onto the grid of a web map.
+
+    Parameters
+    ----------
+    picture : xarray.DataArray
+        uint8, (y, x, band), north up, in memory, with its CRS assigned.
+    crs : odc.geo.crs.CRS
+        That CRS.
+    max_size : int
+        The most pixels along each side.
+
+    Returns
+    -------
+    (xarray.DataArray, list)
+        The picture, transparent outside the image, and its bounds.
+
+    Raises
+    ------
+    ValueError
+        Nothing of it lies between 85° south and 85° north.
+    """
+    if crs.geographic:
+        return _of_degrees(picture, max_size)
+    return _of_projected(picture, crs, max_size)
+
+
+def _of_degrees(picture: xr.DataArray, max_size: int) -> tuple[xr.DataArray, Bounds]:
+    """Columns stay as they are; rows are taken where Mercator has them."""
+    down, across = map_axes(picture, "add_layer()")
+    (south, north), (west, east) = (_edges(picture[axis].values) for axis in (down, across))
+    south, north = max(south, -MOST), min(north, MOST)
+    if south >= north:
+        raise ValueError(_nothing())
+    count = int(min(max_size, 2 * picture.sizes[down]))
+    steps = _mercator(north) + (np.arange(count) + 0.5) / count * (
+        _mercator(south) - _mercator(north)
+    )
+    rows = picture.sel({down: np.degrees(np.arctan(np.sinh(steps)))}, method="nearest")
+    turn = 360 * round((west + east) / 720)
+    return rows, [[float(south), float(west - turn)], [float(north), float(east - turn)]]
+
+
+def _of_projected(picture: xr.DataArray, crs: Any, max_size: int) -> tuple[xr.DataArray, Bounds]:
+    pyproj = needed("pyproj", "geo", "maps")
+    geobox = needed("odc.geo.geobox", "map", "maps").GeoBox
+    down, across = map_axes(picture, "add_layer()")
+    ys, xs = (_sampled(picture[axis].values) for axis in (down, across))
+    to_degrees = pyproj.Transformer.from_crs(crs.proj, "EPSG:4326", always_xy=True)
+    lons, lats = to_degrees.transform(*np.meshgrid(xs, ys))
+    known = np.isfinite(lons) & np.isfinite(lats) & (np.abs(lats) <= MOST)
+    if not known.any():
+        raise ValueError(_nothing())
+    middle = _middle(lons, lats, known)
+    away = (lons[known] - middle + 180) % 360 - 180
+    heights = _mercator(lats[known])
+    left, right = (float(np.radians(f(away))) * RADIUS for f in (np.min, np.max))
+    bottom, top = (float(f(heights)) * RADIUS for f in (np.min, np.max))
+    longest = min(max_size, 2 * max(picture.sizes[down], picture.sizes[across]))
+    pixel = max(right - left, top - bottom) / longest
+    plane = f"+proj=merc +a={RADIUS} +b={RADIUS} +lon_0={middle} +units=m +no_defs"
+    shape = (max(1, round((top - bottom) / pixel)), max(1, round((right - left) / pixel)))
+    grid = geobox.from_bbox((left, bottom, right, top), crs=plane, shape=shape, tight=True)
+    needed("odc.geo.xr", "map", "maps")  # registers .odc
+    moved: xr.DataArray = picture.odc.reproject(grid, resampling="nearest")
+    west, east = (middle + float(np.degrees(x / RADIUS)) for x in (left, right))
+    south, north = (float(np.degrees(np.arctan(np.sinh(y / RADIUS)))) for y in (bottom, top))
+    return moved, [[south, west], [north, east]]
+
+
+def _middle(lons: Array, lats: Array, known: Array) -> float:
+    """Give the longitude of the middle of the picture, or of what is known next to it."""
+    rows, columns = np.nonzero(known)
+    nearest = np.argmin((rows - lons.shape[0] / 2) ** 2 + (columns - lons.shape[1] / 2) ** 2)
+    return float(lons[rows[nearest], columns[nearest]])
+
+
+def _edges(centres: Array) -> tuple[float, float]:
+    half = abs(float(centres[-1]) - float(centres[0])) / (2 * (len(centres) - 1))
+    return float(min(centres)) - half, float(max(centres)) + half
+
+
+def _sampled(centres: Array, count: int = 65) -> Array:
+    """Give places along an axis, from edge to edge: enough of them for edges that bend."""
+    low, high = _edges(centres)
+    return np.linspace(low, high, count)
+
+
+def _mercator(latitude: Any) -> Any:
+    return np.arcsinh(np.tan(np.radians(latitude)))
+
+
+def _nothing() -> str:
+    return (
+        "add_layer() got an image of which nothing lies between 85° south and 85° north, where a "
+        "web map ends. Draw it with qmosaic.quicklook."
+    )
