@@ -52,6 +52,8 @@ def forbidden(images: int = 6, side: int = 20) -> xr.Dataset:
         ("2020-07", None, [1, 2, 3, 4, 5, 6]),
         ("2020", None, [1, 2, 3, 4, 5, 6]),
         ("2020-07-02T10", None, [2]),
+        ("20200702", None, [2]),  # without separators
+        ("20200702T100000Z", None, [2]),
         ("2020-07-02T10:00:00", None, [2]),
         ("2020-07-02T10:00:00Z", None, [2]),
         ("2020-07-02T12:00:00+02:00", None, [2]),  # another zone

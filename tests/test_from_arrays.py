@@ -525,3 +525,21 @@ def test_sizes_of_chunks_that_do_nothing(tmp_path: Path) -> None:
         qm.open_collection(tmp_path / "in.zarr", chunks={"lat": 5})
     with pytest.raises(ValueError, match=r"'y': 0; a chunk has one pixel at least"):
         qm.open_collection(tmp_path / "in.zarr", chunks={"y": 0})
+
+
+def test_images_without_a_time_are_refused(tmp_path: Path) -> None:
+    """They have no place among the others."""
+    data = collection()
+    times = data["time"].values.copy()
+    times[1] = np.datetime64("NaT")
+    data.assign_coords(time=times).to_zarr(tmp_path / "in.zarr", consolidated=False)
+    with pytest.raises(ValueError, match=r"without a time \(NaT\), at 1 along 'time'"):
+        qm.open_collection(tmp_path / "in.zarr")
+
+
+def test_sizes_on_the_map_leave_images_apart(tmp_path: Path) -> None:
+    """A file without chunks is cut by image, whatever is asked for y and x."""
+    collection().to_netcdf(tmp_path / "in.nc")
+    opened = qm.open_collection(tmp_path / "in.nc", chunks={"y": 4, "x": 4})
+    assert set(opened["red"].chunks[0]) == {1}
+    assert max(opened["red"].chunks[1]) == 4

@@ -775,3 +775,11 @@ def test_a_mosaic_keeps_its_crs_for_all_readers(tmp_path: Path) -> None:
     assert list(opened) == ["red"]
     assert opened["red"].rio.crs == UTM32
     assert opened.odc.crs == UTM32
+
+
+def test_nothing_is_looked_for_beside_files_on_the_web(tmp_path: Path) -> None:
+    """GDAL would ask for dozens of files that are not there: opening asks for the file alone."""
+    write_tif(tmp_path / "a_20200701.tif", np.ones((16, 16), "uint16"), names=["red"])
+    with serve(tmp_path) as web:
+        qm.open_collection([f"{web.address}/a_20200701.tif"])
+        assert set(web.asked) == {"a_20200701.tif"}

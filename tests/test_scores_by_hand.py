@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import qmosaic as qm
+from qmosaic.geometry import crs_of
 
 from .sources import CountingArray, Forbidden, dates
 
@@ -694,3 +695,33 @@ def test_a_best_available_pixel_composite(tmp_path: Path) -> None:
     assert (values[:, 19] == 20).all()
     images = {index[0].start for index in counted.calls}
     assert images == {0, 1}
+
+
+def test_masks_as_rioxarray_and_stackstac_leave_them() -> None:
+    """A scalar coordinate called band, a CRS among the data variables: the distance all the
+    same."""
+    mask = cloudy().assign_coords(band="scl").rename("band")
+    score = qm.scores.distance_to(mask, max_distance=100)
+    np.testing.assert_allclose(score.values, [[0, 10, 20], [10, 200**0.5, 500**0.5]], rtol=1e-6)
+    collection = cloudy().to_dataset(name="cloud").reset_coords("spatial_ref")
+    assert "spatial_ref" in collection.data_vars
+    assert crs_of(collection) == "EPSG:32633"
+    flat = cloudy()
+    valid = xr.concat([flat, ~flat], "time")
+    both = qm.scores.distance_to(flat, max_distance=100, valid=valid)
+    assert both.dims == ("y", "x", "time")
+
+
+def test_weights_of_an_array_with_bands() -> None:
+    """Bands by name, as in a Dataset."""
+    array = scene({"red": 0.1, "nir": 0.3}).to_dataarray("band")
+    assert qm.scores.weighted({"red": 1, "nir": 1}, array).values[0] == pytest.approx(0.2)
+    with pytest.raises(TypeError, match=r"weighted\(\) got a list"):
+        qm.scores.weighted({"red": 1}, [1])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [True, "3", None, np.inf])
+def test_what_is_no_distance(wrong: Any) -> None:
+    """Texts and bools are no numbers."""
+    with pytest.raises(ValueError, match="max_distance="):
+        qm.scores.distance_to(cloudy(), max_distance=wrong)
