@@ -29,6 +29,8 @@ def slow(values: Any, seconds: float) -> Any:
 def mosaic_of(source: Path | str, seconds: float = 0.0, **rules: Any) -> xr.Dataset:
     """Open a collection and make the mosaic of it, with a quality that takes its time."""
     collection = xr.open_zarr(str(source), chunks={}, consolidated=False, mask_and_scale=False)
+    # a store lists its members in any order, and a mosaic keeps the order of its bands
+    collection = collection[sorted(collection.data_vars)]
     collection = collection.assign_coords(time=dates(collection.sizes["time"]))
     quality = collection["quality"]
     if seconds:
