@@ -50,7 +50,7 @@ def make_collection(path: Path) -> None:
 
 def mosaic_of(path: str) -> xr.Dataset:
     """Take the clearest pixels."""
-    collection = xr.open_zarr(path, chunks={}, consolidated=False)
+    collection = qm.open_collection(path)  # bands in one order, whatever the store lists first
     quality = qm.scores.inverse(collection["cloud"])
     return qm.quality_mosaic(collection.assign(quality=quality), "quality")
 
