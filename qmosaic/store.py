@@ -463,9 +463,10 @@ def _make_jobs(
         if rules["on_error"] == "skip" and not unread:
             raise ValueError(
                 "on_error='skip' cannot leave an image out here: blocks of this mosaic share "
-                "costly work (a rechunk, an overlap, persisted data), which runs as ordinary tasks "
-                "of dask. Open the collection in chunks that need no rechunk, or use "
-                "on_error='raise'."
+                "costly work (a rechunk, an overlap, persisted data, a cut that does not begin at "
+                "a chunk border), which runs as ordinary tasks of dask. Open the collection in "
+                "chunks that need no rechunk, cut it at chunk borders or cut the mosaic instead, "
+                "or use on_error='raise'."
             )
         found.append((jobs, numbers))
     return found
