@@ -110,8 +110,11 @@ def find_images(
     compiled = _compiled(pattern)
     shared = _shared_folder(paths)
     places = [_place(path, shared, compiled) for path in paths]
-    unwanted = [place for place in places if _is_unwanted(place, wanted, time)]
-    opened = [place for place in places if place not in unwanted] or places
+    unwanted: list[_Place] = []
+    opened: list[_Place] = []
+    for place in places:
+        (unwanted if _is_unwanted(place, wanted, time) else opened).append(place)
+    opened = opened or places
     with ThreadPoolExecutor(HEADERS_AT_ONCE) as pool:
         headers = list(pool.map(lambda place: _header(place.path, place.name), opened))
     files = [_placed(file, place, time) for file, place in zip(headers, opened, strict=True)]

@@ -18,7 +18,7 @@ import xarray as xr
 from qmosaic.assembly import free_value
 from qmosaic.collection import declared_nodata, fits
 from qmosaic.kernels import Array, valid_mask
-from qmosaic.scores.expressions import bare, by_chunk, check_aligned, check_numeric
+from qmosaic.scores.expressions import bare, by_chunk, check_aligned, check_numeric, is_number
 
 Operand = xr.DataArray | int | float
 Range = tuple[int, int]
@@ -313,7 +313,7 @@ def number(value: Any) -> xr.DataArray:
 
 
 def _operand(value: Any, name: str) -> xr.DataArray:
-    if isinstance(value, int | float | np.number) and not isinstance(value, bool):
+    if is_number(value):
         return number(value)
     check_numeric(value, f"{name}()")
     band: xr.DataArray = value

@@ -12,11 +12,11 @@ import numpy as np
 import xarray as xr
 
 from qmosaic.collection import declared_nodata
-from qmosaic.display.thinning import bands_on_map, shown
+from qmosaic.display.thinning import bands_on_map, listed, shown
 from qmosaic.geometry import map_axes
 from qmosaic.kernels import Array
 from qmosaic.optional import needed
-from qmosaic.scores.expressions import declared_packing
+from qmosaic.scores.expressions import declared_packing, is_number
 
 Numbers = float | Sequence[float] | None
 
@@ -142,18 +142,12 @@ def check_parameters(parameters: Any, verb: str) -> dict[str, Any]:
     return dict(parameters)
 
 
-def _listed(given: str | Sequence[Any]) -> list[Any]:
-    if isinstance(given, str):
-        return [part.strip() for part in given.split(",")]
-    return list(given)
-
-
 def _chosen(dataset: xr.Dataset, bands: Any) -> list[Hashable]:
     """Name the bands to be shown: one or three."""
     known = bands_on_map(dataset if bands is None else _known(dataset, bands), "visualize()")
     if bands is None:
         return known[:3] if len(known) >= 3 else known[:1]
-    names = _listed(bands)
+    names = listed(bands)
     if len(names) not in (1, 3):
         raise ValueError(
             f"visualize() got {len(names)} bands, {', '.join(map(repr, names))}; it shows one, or "
@@ -163,13 +157,13 @@ def _chosen(dataset: xr.Dataset, bands: Any) -> list[Hashable]:
 
 
 def _known(dataset: xr.Dataset, bands: Any) -> xr.Dataset:
-    for name in _listed(bands):
+    for name in listed(bands):
         if name not in dataset.data_vars:
             raise KeyError(
                 f"visualize() found no band {name!r}; there are "
                 f"{', '.join(map(repr, dataset.data_vars)) or 'none'}."
             )
-    return dataset[list(dict.fromkeys(_listed(bands)))]
+    return dataset[list(dict.fromkeys(listed(bands)))]
 
 
 def _each(given: Any, name: str, bands: Sequence[Hashable]) -> list[float | None]:
@@ -183,16 +177,12 @@ def _each(given: Any, name: str, bands: Sequence[Hashable]) -> list[float | None
             f"band{'s' if len(bands) > 1 else ''}. Give one for all, or one a band."
         )
     for number in numbers:
-        if number is not None and not (_is_number(number) and np.isfinite(number)):
+        if number is not None and not (is_number(number) and np.isfinite(number)):
             raise ValueError(
                 f"visualize() got {name}={given!r} ({type(number).__name__}); it has to be a "
                 "finite number."
             )
     return numbers
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 def _line(
@@ -243,14 +233,14 @@ def _gamma(number: float | None) -> float:
 
 
 def _opacity(given: Any) -> float:
-    if not (_is_number(given) and 0 <= given <= 1):
+    if not (is_number(given) and 0 <= given <= 1):
         raise ValueError(f"visualize() got opacity={given!r}; it is a number of 0 to 1.")
     return float(given)
 
 
 def _table(palette: Any) -> Array:
     """Give the colours of a palette, 0 to 255, a row each."""
-    colours = [_rgb(text) for text in _listed(palette)]
+    colours = [_rgb(text) for text in listed(palette)]
     if not colours:
         raise ValueError("visualize() got an empty palette; give one colour at least.")
     return np.array(colours if len(colours) > 1 else colours * 2, float)

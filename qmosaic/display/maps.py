@@ -15,7 +15,7 @@ import xarray as xr
 
 from qmosaic.display.colours import check_parameters, visualize
 from qmosaic.display.mercator import Bounds, on_web_map
-from qmosaic.display.thinning import bands_on_map, north_up, shown, thin
+from qmosaic.display.thinning import bands_on_map, north_up, only, shown, thin
 from qmosaic.geometry import LON_LAT, crs_of, extent_of, map_axes, projected
 from qmosaic.mosaic import last_on_top
 from qmosaic.optional import needed
@@ -184,11 +184,8 @@ class Map:
         """Colour the thinned image, and bring it onto the grid of the map."""
         dataset = _with_crs(shown(image, "add_layer()"), "add_layer()")
         crs = crs_of(dataset)
-        wanted = parameters.get("bands")
-        if wanted is not None:
-            listed = [b.strip() for b in wanted.split(",")] if isinstance(wanted, str) else wanted
-            if all(name in dataset.data_vars for name in listed):
-                dataset = dataset[list(dict.fromkeys(listed))]
+        if parameters.get("bands") is not None:
+            dataset = only(dataset, parameters["bands"])
         thinned = north_up(thin(dataset, self._max_size), "add_layer()")
         if "time" in thinned.dims:
             thinned = last_on_top(thinned)

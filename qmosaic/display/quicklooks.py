@@ -13,7 +13,7 @@ import xarray as xr
 from qmosaic.collection import declared_nodata
 from qmosaic.display.colours import check_parameters, visualize
 from qmosaic.display.drawing import Panel, Picture, side_by_side
-from qmosaic.display.thinning import bands_on_map, north_up, shown, thin
+from qmosaic.display.thinning import bands_on_map, north_up, only, shown, thin
 from qmosaic.geometry import crs_of, map_axes
 from qmosaic.grid import ground_width, pixel_steps
 from qmosaic.scores.expressions import declared_packing
@@ -81,7 +81,7 @@ def quicklook(
     images = {t: north_up(thin(one, max_size), "quicklook()") for t, one in wanted.items()}
     loaded = dict(zip(images, dask.compute(*images.values()), strict=True))
     if not {"min", "max", "gain", "bias"} & set(parameters):
-        parameters |= _stretch(list(loaded.values()), parameters.get("bands"))
+        parameters |= _stretch(list(loaded.values()))
     panels = [
         Panel(visualize(one, **parameters).values, title, "", *_pixel_of(one))
         for title, one in loaded.items()
@@ -107,15 +107,13 @@ def _titled(image: Any) -> dict[str, Any]:
 
 def _wanted(image: xr.Dataset, bands: Any) -> xr.Dataset:
     """Leave out the bands that are not shown, so that they are not computed."""
-    names = bands_on_map(image, "quicklook()") if bands is None else None
-    if names is None:
-        listed = [b.strip() for b in bands.split(",")] if isinstance(bands, str) else list(bands)
-        names = [name for name in listed if name in image.data_vars]
-        return image[list(dict.fromkeys(names))] if len(names) == len(listed) else image
+    if bands is not None:
+        return only(image, bands)
+    names = bands_on_map(image, "quicklook()")
     return image[names[:3] if len(names) >= 3 else names[:1]]
 
 
-def _stretch(images: list[xr.Dataset], bands: Any) -> dict[str, float]:
+def _stretch(images: list[xr.Dataset]) -> dict[str, float]:
     """Find one stretch for all images."""
     values = [_valid(image[name]) for image in images for name in image.data_vars]
     pixels = np.concatenate([v for v in values if v.size] or [np.array([0.0, 1.0])])

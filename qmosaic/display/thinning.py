@@ -3,7 +3,7 @@ for."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import xarray as xr
@@ -57,6 +57,20 @@ def bands_on_map(image: xr.Dataset, verb: str) -> list[Hashable]:
                 "or make a mosaic first."
             )
     return bands
+
+
+def listed(given: str | Sequence[Any]) -> list[Any]:
+    """Take a list, or a text that lists: "B4, B3, B2"."""
+    if isinstance(given, str):
+        return [part.strip() for part in given.split(",")]
+    return list(given)
+
+
+def only(image: xr.Dataset, bands: Any) -> xr.Dataset:
+    """Leave out bands that were not asked for, so that they are not computed; where one is not
+    there, `visualize` says so."""
+    names = list(dict.fromkeys(listed(bands)))
+    return image[names] if all(name in image.data_vars for name in names) else image
 
 
 def north_up(image: xr.Dataset, verb: str) -> xr.Dataset:

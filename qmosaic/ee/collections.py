@@ -100,8 +100,7 @@ class ImageCollection(Words):
 
     def filterBounds(self, geometry: Any) -> ImageCollection:
         """Keep images that a region intersects; see `qmosaic.filter_bounds`."""
-        region = geometry.geometry if isinstance(geometry, Geometry) else geometry
-        return ImageCollection(filter_bounds(self.dataset, region))
+        return ImageCollection(filter_bounds(self.dataset, Geometry(geometry).geometry))
 
     def filter(self, filter: Filter) -> ImageCollection:
         """Keep images that a filter keeps."""

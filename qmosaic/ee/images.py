@@ -13,12 +13,9 @@ from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.properties import KNOWN_AS, Date, List, Number, Text, as_number, property_of
 from qmosaic.ee.unsupported import Words
 from qmosaic.filters import clip_to, matching
-from qmosaic.geometry import as_geometry, with_crs_coordinate
+from qmosaic.geometry import with_crs_coordinate
 from qmosaic.scores import normalized_difference
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+from qmosaic.scores.expressions import is_number
 
 
 def _plain(value: Any) -> Any:
@@ -89,7 +86,7 @@ class Image(Words):
             dataset = source.to_dataset("band")
         elif isinstance(source, xr.DataArray):
             dataset = source.to_dataset(name=source.name if source.name is not None else "b1")
-        elif _is_number(source):
+        elif is_number(source):
             dataset = xr.Dataset({"constant": pixels.number(_plain(source))})
         else:
             raise TypeError(
@@ -170,7 +167,7 @@ class Image(Words):
 
     def _find(self, selector: Any) -> list[Hashable]:
         own = self._names()
-        if _is_number(selector):
+        if is_number(selector):
             if not -len(own) <= selector < len(own):
                 raise IndexError(
                     f"ee.Image.select({selector}): there are {len(own)} bands, numbered from 0: "
@@ -209,7 +206,7 @@ class Image(Words):
 
     def _combined(self, word: str, other: Any) -> Image:
         """Combine band by band; an image of one band goes with all of the other's."""
-        if _is_number(other):
+        if is_number(other):
             value = _plain(other)
             return self._with(
                 {n: pixels.combine(word, b, value) for n, b in self.dataset.data_vars.items()}
@@ -343,7 +340,7 @@ class Image(Words):
 
     def unmask(self, value: Any = 0, sameFootprint: Any = True) -> Image:
         """Give masked pixels a value, or those of another image."""
-        if _is_number(value):
+        if is_number(value):
             return self._changed(lambda band: pixels.unmask(band, _plain(value)))
         raise TypeError(
             f"ee.Image.unmask() got a {type(value).__name__}; it takes a number. To fill holes "
@@ -353,7 +350,7 @@ class Image(Words):
 
     def clip(self, geometry: Any) -> Image:
         """Cut the image to a region."""
-        region = as_geometry(geometry.geometry if isinstance(geometry, Geometry) else geometry)
+        region = Geometry(geometry).geometry
         return Image(clip_to(self.dataset, region, self._names()))
 
     # -- properties ------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.properties import Date, comparable, property_of
 from qmosaic.ee.unsupported import Words
 from qmosaic.filters import in_period
-from qmosaic.geometry import as_geometry, intersecting
+from qmosaic.geometry import intersecting
 from qmosaic.kernels import Array
 
 Keep = Callable[[xr.Dataset], Array]
@@ -64,7 +64,7 @@ class Filter(Words):
     @staticmethod
     def bounds(geometry: Any) -> Filter:
         """Keep images whose footprint intersects."""
-        region = as_geometry(geometry.geometry if isinstance(geometry, Geometry) else geometry)
+        region = Geometry(geometry).geometry
         return Filter(lambda ds: intersecting(ds, region, "time"), "bounds")
 
     eq = _comparing("eq", operator.eq)

@@ -71,6 +71,11 @@ def check_numeric(band: Any, verb: str) -> None:
         )
 
 
+def is_number(value: Any) -> bool:
+    """Tell whether a value is a number, Python's or numpy's; a bool is none."""
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
 def check_positive(value: Any, name: str, verb: str) -> float:
     """Refuse a width, distance or angle that is not above 0."""
     number = _number(value)
