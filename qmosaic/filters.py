@@ -25,7 +25,7 @@ from qmosaic.geometry import (
     short_crs,
 )
 from qmosaic.kernels import Array
-from qmosaic.moments import Instant, moment
+from qmosaic.moments import Instant, in_utc, moment
 from qmosaic.optional import needed
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def filter_date(
     Parameters
     ----------
     collection : xarray.Dataset
-        Images along `dim`, whose coordinate is a time (UTC).
+        Images along `dim`, whose coordinate is a time: UTC, or with a zone.
     start, end : str, date, datetime or numpy.datetime64
         Instants in UTC ("2020-07-01", "2020-07-01T10:15:59Z"); those that tell another zone are
         converted. Without `end`: the one instant `start`, as wide as it is precise ("2020": that
@@ -51,7 +51,8 @@ def filter_date(
     Returns
     -------
     xarray.Dataset
-        The same collection with fewer images, in the same order; nothing is read.
+        The same collection with fewer images, in the same order; nothing is read. Times with a
+        zone are UTC in it.
 
     Raises
     ------
@@ -75,6 +76,7 @@ def filter_date(
     >>> qm.filter_date(collection, "2020-08").sizes["time"]
     1
     """
+    collection = _understood(collection, dim, "filter_date()")
     keep = in_period(collection, start, end, dim=dim)
     period = f"from {start!r}" + ("" if end is None else f" to {end!r} (which is not in it)")
     if end is None:
@@ -111,19 +113,15 @@ def in_period(
 
 
 def _times(collection: xr.Dataset, dim: Hashable) -> Any:
-    _check_dim(collection, dim, "filter_date()")
+    collection = _understood(collection, dim, "filter_date()")
     times = collection[dim].values if dim in collection.coords else None
     if times is None or times.dtype.kind != "M":
         has = "no coordinate" if times is None else f"a coordinate of dtype {times.dtype}"
-        raise TypeError(
-            f"filter_date() needs times along {dim!r}, which has {has}. Write "
-            f"collection.assign_coords({dim}=pandas.to_datetime([...]))"
-            + (
-                ""
-                if times is None or times.dtype.kind != "O"
-                else f", or for other calendars collection.sel({dim}=slice(...))."
-            )
-        )
+        cure = f"collection.assign_coords({dim}=pandas.to_datetime([...]))"
+        if isinstance(collection.indexes.get(dim), xr.CFTimeIndex):
+            has = "times of another calendar than ours (cftime)"
+            cure = f"collection.sel({dim}=slice(start, end)), which knows them"
+        raise TypeError(f"filter_date() needs times along {dim!r}, which has {has}. Write {cure}.")
     return times
 
 
@@ -193,7 +191,7 @@ def filter_bounds(
     >>> qm.filter_bounds(collection, (-103.25, 40.15, -103.0, 40.4)).sizes["time"]
     1
     """
-    _check_dim(collection, dim, "filter_bounds()")
+    collection = _understood(collection, dim, "filter_bounds()")
     region = as_geometry(geometry, crs)
     box = tuple(round(number, 4) for number in region.boundingbox.bbox)
     has = FOOTPRINT in collection.coords
@@ -372,7 +370,8 @@ def choose_images(collection: xr.Dataset, places: Array, dim: Hashable = "time")
     return collection.isel({dim: _span(places) if together else places})
 
 
-def _check_dim(collection: Any, dim: Hashable, verb: str) -> None:
+def _understood(collection: Any, dim: Hashable, verb: str) -> xr.Dataset:
+    """Check that it is a collection, and bring its times to UTC."""
     if not isinstance(collection, xr.Dataset):
         raise TypeError(
             f"{verb} got a {type(collection).__name__}; a collection is an xarray.Dataset with a "
@@ -384,6 +383,7 @@ def _check_dim(collection: Any, dim: Hashable, verb: str) -> None:
             f"{verb}: the collection has no dimension {dim!r}; its dimensions are "
             f"{', '.join(map(repr, collection.dims)) or 'none'}. Name yours with dim=..."
         )
+    return in_utc(collection)
 
 
 def map_images(
@@ -431,7 +431,7 @@ def map_images(
     >>> list(qm.map_images(collection, add_quality))
     ['cloud', 'quality']
     """
-    _check_dim(collection, dim, "map_images()")
+    collection = _understood(collection, dim, "map_images()")
     if not callable(func):
         raise TypeError(
             f"map_images() got func={func!r} ({type(func).__name__}); it needs a function that "
@@ -513,7 +513,7 @@ def select(
     >>> list(qm.select(collection, ["B.", "SCL"]))
     ['B2', 'B3', 'SCL']
     """
-    _check_dim(collection, dim, "select()")
+    collection = _understood(collection, dim, "select()")
     if not isinstance(bands, str | re.Pattern | Iterable):
         raise TypeError(
             f"select() got {bands!r} ({type(bands).__name__}); it needs names of bands, or regular "

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import datetime
 import re
+from typing import Any, TypeVar, cast
 
 import numpy as np
+import pandas as pd
+import xarray as xr
 
 Instant = str | datetime.date | np.datetime64
 
@@ -16,6 +19,58 @@ _ISO = re.compile(
 
 _BASIC = re.compile(r"(\d{4})(\d\d)(\d\d)(?:T(\d\d)(\d\d)(\d\d)(Z?))?")
 """ISO 8601 without separators: 20200701, 20200701T101559Z."""
+
+
+Data = TypeVar("Data", bound=xr.Dataset | xr.DataArray)
+
+
+def in_utc(data: Data) -> Data:
+    """Bring times that tell a zone to UTC, as datetime64; everything else is left as it is.
+
+    numpy's times know no zone, so xarray holds such times as objects of pandas or of Python,
+    which can be neither compared with other times nor stored.
+
+    Parameters
+    ----------
+    data : xarray.Dataset or xarray.DataArray
+        Coordinates, bands without a map, and a DataArray that is itself made of times are looked
+        at. Among times with a zone, one without is taken as UTC.
+    """
+    if isinstance(data, xr.Dataset):
+        moved = {n: v for n, c in data.variables.items() if (v := _moved(c)) is not None}
+        return data.assign(moved) if moved else data
+    moved = {n: v for n, c in data.coords.items() if (v := _moved(c.variable)) is not None}
+    own = _moved(data.variable)
+    if own is not None:
+        others = {n: c for n, c in data.coords.items() if n not in moved}
+        data = cast(Data, xr.DataArray(own, others, name=data.name))
+    return data.assign_coords(moved) if moved else data
+
+
+def _moved(variable: xr.Variable) -> xr.Variable | None:
+    """Give a variable of times with a zone in UTC, None where it is nothing of the kind."""
+    plain = isinstance(variable.dtype, np.dtype) and variable.dtype.kind != "O"
+    if plain or variable.ndim > 1 or variable.chunks is not None:
+        return None
+    try:
+        found: Any = variable.to_index() if variable.ndim else [variable.values.item()]
+    except TypeError:  # a single time of pandas, which xarray before 2025.4 cannot read itself
+        return None
+    if not isinstance(found, pd.DatetimeIndex):
+        times = [one for one in found if not _is_missing(one)]
+        if not all(isinstance(one, datetime.datetime) for one in times):
+            return None
+        if not any(one.tzinfo is not None for one in times):
+            return None
+        found = pd.to_datetime(list(found), utc=True)
+    if found.tz is None:
+        return None
+    values = found.tz_convert("UTC").tz_localize(None).values
+    return xr.Variable(variable.dims, values if variable.ndim else values[0], variable.attrs)
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value is pd.NaT or (isinstance(value, float) and value != value)
 
 
 def moment(given: Instant, name: str) -> np.datetime64:

@@ -26,6 +26,7 @@ from qmosaic.collection import (
 )
 from qmosaic.graph import Decision, Stack
 from qmosaic.kernels import NO_IMAGE, Array, Order, Ties, best_scores, has_nan, look_up
+from qmosaic.moments import in_utc
 from qmosaic.reading import Origin, labels
 
 Masked = Literal["keep", "skip", "fill"]
@@ -144,6 +145,7 @@ def quality_mosaic(
             f"xr.open_zarr(...) for a "
             "Zarr store, xr.concat(images, 'time') for a list of images."
         )
+    collection = in_utc(collection)
     check_collection(collection, quality_band, dim)
     quality = collection[quality_band]
     order = Order(

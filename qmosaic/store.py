@@ -22,6 +22,7 @@ from qmosaic.graph import Jobs, make_jobs, survey
 from qmosaic.identity import check_format, differences, identify
 from qmosaic.journal import GROUP, Journal, StoreInUseError
 from qmosaic.layout import lay_out
+from qmosaic.moments import in_utc
 from qmosaic.mosaic import PREFIX
 from qmosaic.progress import Meter, Progress, display_for, logger
 from qmosaic.running import run_jobs
@@ -308,13 +309,13 @@ def as_dataset(mosaic: xr.Dataset | xr.DataArray, verb: str = "to_zarr") -> xr.D
     if not isinstance(mosaic, xr.Dataset | xr.DataArray):
         mosaic = getattr(mosaic, "dataset", mosaic)
     if isinstance(mosaic, xr.DataArray):
-        return mosaic.to_dataset(name=mosaic.name or "mosaic")
+        return in_utc(mosaic.to_dataset(name=mosaic.name or "mosaic"))
     if not isinstance(mosaic, xr.Dataset):
         raise TypeError(
             f"{verb}() got a {type(mosaic).__name__}; it takes an xarray.Dataset or DataArray, as "
             "quality_mosaic() gives them."
         )
-    return mosaic.copy()
+    return in_utc(mosaic.copy())
 
 
 def _declare_nodata(dataset: xr.Dataset) -> xr.Dataset:

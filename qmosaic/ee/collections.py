@@ -27,6 +27,7 @@ from qmosaic.filters import (
 )
 from qmosaic.geometry import GRID_MAPPING, with_crs_coordinate
 from qmosaic.kernels import Array
+from qmosaic.moments import in_utc
 from qmosaic.mosaic import last_on_top, quality_mosaic
 from qmosaic.pixels import mask_of, refill
 from qmosaic.scores import inverse
@@ -80,7 +81,7 @@ class ImageCollection(Words):
                 "images would lie. Rename yours, ds.rename(date='time'), or wrap a single image "
                 "with ee.Image(ds)."
             )
-        self.dataset: xr.Dataset = with_crs_coordinate(dataset)
+        self.dataset: xr.Dataset = with_crs_coordinate(in_utc(dataset))
 
     @staticmethod
     def fromImages(images: Any) -> ImageCollection:

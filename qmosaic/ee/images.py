@@ -14,6 +14,7 @@ from qmosaic.ee.properties import KNOWN_AS, Date, List, Number, Text, as_number,
 from qmosaic.ee.unsupported import Words
 from qmosaic.filters import clip_to, matching
 from qmosaic.geometry import with_crs_coordinate
+from qmosaic.moments import in_utc
 from qmosaic.scores import normalized_difference
 from qmosaic.scores.expressions import is_number
 
@@ -93,7 +94,7 @@ class Image(Words):
                 f"ee.Image() got a {type(source).__name__}; give an xarray.Dataset, a number, or "
                 "take an image of a collection: collection.first(), collection.qualityMosaic(...)."
             )
-        self.dataset: xr.Dataset = with_crs_coordinate(dataset)
+        self.dataset: xr.Dataset = with_crs_coordinate(in_utc(dataset))
 
     @staticmethod
     def constant(value: Any) -> Image:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from qmosaic.moments import Instant, moment
+from qmosaic.moments import Instant, in_utc, moment
 from qmosaic.scores.expressions import check_positive
 
 DAY = np.timedelta64(1, "D")
@@ -21,7 +21,7 @@ def target_date(times: xr.Dataset | xr.DataArray, date: Instant, *, sigma: float
     Parameters
     ----------
     times : xarray.Dataset or xarray.DataArray
-        A collection, a band of it, or its coordinate ``time`` (UTC).
+        A collection, a band of it, or its coordinate ``time``: UTC, or with a zone.
     date : str, date, datetime or numpy.datetime64
         The best instant, UTC; ``"2020-07-15"`` is its midnight.
     sigma : float
@@ -66,7 +66,7 @@ def target_day_of_year(
     Parameters
     ----------
     times : xarray.Dataset or xarray.DataArray
-        A collection, a band of it, or its coordinate ``time`` (UTC).
+        A collection, a band of it, or its coordinate ``time``: UTC, or with a zone.
     day : int or str
         The best day: its number in the year, 1 to 366, or month and day, "07-15".
     sigma : float
@@ -144,6 +144,7 @@ def _times(times: Any, verb: str) -> xr.DataArray:
             f"{verb} got a {type(times).__name__}; give a collection or its coordinate, "
             "collection['time']."
         )
+    times = in_utc(times)
     found = times if isinstance(times, xr.DataArray) and times.dtype.kind == "M" else None
     if found is None and "time" in times.coords:
         found = times["time"]
