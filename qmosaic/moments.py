@@ -44,7 +44,7 @@ def in_utc(data: Data) -> Data:
     if own is not None:
         others = {n: c for n, c in data.coords.items() if n not in moved}
         data = cast(Data, xr.DataArray(own, others, name=data.name))
-    return data.assign_coords(moved) if moved else data
+    return cast(Data, data.assign_coords(moved)) if moved else data
 
 
 def _moved(variable: xr.Variable) -> xr.Variable | None:
