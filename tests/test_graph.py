@@ -14,6 +14,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from dask._task_spec import DataNode, Task
 from dask.array.core import getter
 from dask.blockwise import Blockwise
@@ -419,6 +420,96 @@ def test_bands_on_other_chunk_grids(tmp_path: Path) -> None:
     assert mosaic["nir"].chunks == ((10, 10, 4), (12, 12))
     assert mosaic["red"].chunks == ((8, 8, 8), (8, 8, 8))
     same(mosaic, values)
+
+
+def lazily(values: np.ndarray, chunks: Any, kind: str, path: Path) -> da.Array:
+    """Give an array as a source, as arithmetic on one, from a store, or computed already."""
+    if kind == "store":
+        stored = zarr.create_array(path, data=values, chunks=tuple(max(c) for c in chunks))
+        return da.from_array(stored, chunks=chunks)
+    array = da.from_array(CountingArray(values), chunks=chunks)
+    if kind == "arithmetic":
+        return array + 1 - 1
+    return array.persist(scheduler="synchronous") if kind == "persisted" else array
+
+
+def ways_to_compute(mosaic: xr.Dataset) -> list[xr.Dataset]:
+    """Compute a mosaic as users do: together or band by band, with dask's optimisation and
+    without."""
+    with dask.config.set(scheduler="synchronous"):
+        return [
+            mosaic.compute(),
+            mosaic.compute(optimize_graph=False),
+            xr.Dataset({name: band.compute() for name, band in mosaic.data_vars.items()}),
+            dask.optimize(mosaic)[0].compute(),
+        ]
+
+
+@pytest.mark.parametrize("kind", ["plain", "arithmetic", "store", "persisted"])
+@pytest.mark.parametrize("pieces", [1, 4])
+@pytest.mark.parametrize("masked", ["keep", "skip", "fill"])
+def test_bands_of_any_dimensions(kind: str, pieces: int, masked: str, tmp_path: Path) -> None:
+    """Bands with time only, with time and one dimension of the map, and with one more than the
+    quality, lazy in any chunks, however they are computed: what arrays in memory give."""
+    rng = np.random.default_rng(0)
+    shapes = {
+        "quality": ("time", "y", "x"),
+        "doy": ("time",),
+        "line": ("time", "y"),
+        "across": ("x", "time"),
+        "wide": ("y", "time", "polarisation", "x"),
+    }
+    sizes = {"time": 4, "y": 4, "x": 8, "polarisation": 2}
+    eager, lazy = {}, {}
+    for name, dims in shapes.items():
+        values = rng.integers(0, 5, [sizes[d] for d in dims]).astype("float32")
+        values[rng.random(values.shape) < 0.2] = np.nan
+        chunks = tuple((sizes[d] // min(pieces, sizes[d]),) * min(pieces, sizes[d]) for d in dims)
+        eager[name] = (dims, values)
+        lazy[name] = (dims, lazily(values, chunks, kind, tmp_path / f"{name}.zarr"))
+    want = qm.quality_mosaic(xr.Dataset(eager), "quality", masked=masked)
+    for got in ways_to_compute(qm.quality_mosaic(xr.Dataset(lazy), "quality", masked=masked)):
+        for name in shapes:
+            xr.testing.assert_equal(got[name].variable, want[name].variable)
+
+
+@pytest.mark.parametrize("quality", [("time",), ("time", "y")])
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_a_quality_with_fewer_dimensions(quality: tuple[str, ...], pieces: int) -> None:
+    """One score an image, or a row of the map: bands with more dimensions follow it."""
+    rng = np.random.default_rng(0)
+    sizes = {"time": 4, "y": 4, "x": 4}
+    bands = {"quality": quality, "red": ("time", "y", "x"), "doy": ("time",), "line": ("time", "x")}
+    if quality != ("time",):
+        del bands["line"]  # another row: no band of this grid
+    eager, lazy = {}, {}
+    for name, dims in bands.items():
+        values = rng.integers(0, 100, [sizes[d] for d in dims]).astype("int16")
+        chunks = tuple((sizes[d] // pieces,) * pieces for d in dims)
+        eager[name] = (dims, values)
+        lazy[name] = (dims, da.from_array(CountingArray(values), chunks=chunks) * 1)
+    want = qm.quality_mosaic(xr.Dataset(eager), "quality")
+    for got in ways_to_compute(qm.quality_mosaic(xr.Dataset(lazy), "quality")):
+        for name in bands:
+            xr.testing.assert_equal(got[name].variable, want[name].variable)
+
+
+def test_a_band_with_time_only_by_every_door(tmp_path: Path) -> None:
+    """A store with a day of year for each image: values, load, xarray's to_zarr and ours."""
+    values = random_stack(images=3, side=8)
+    source = as_dataset(values).assign(doy=("time", np.array([10, 20, 30], "int16")))
+    source.to_zarr(tmp_path / "in.zarr", consolidated=False)
+    collection = xr.open_zarr(tmp_path / "in.zarr", consolidated=False, mask_and_scale=False)
+    assert collection["doy"].chunks == ((3,),)
+    want = qm.quality_mosaic(source, "quality")["doy"].values
+    mosaic = qm.quality_mosaic(collection, "quality")
+    mosaic.to_zarr(tmp_path / "xarray.zarr", consolidated=False)
+    qm.to_zarr(mosaic, tmp_path / "ours.zarr")
+    for name in ("xarray.zarr", "ours.zarr"):
+        written = xr.open_zarr(tmp_path / name, consolidated=False, mask_and_scale=False)
+        np.testing.assert_array_equal(written["doy"].values, want)
+    np.testing.assert_array_equal(mosaic["doy"].values, want)
+    np.testing.assert_array_equal(mosaic[["doy"]].load()["doy"].values, want)
 
 
 def test_query_planning_graphs_are_plain_dicts(tmp_path: Path) -> None:

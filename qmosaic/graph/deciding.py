@@ -87,9 +87,9 @@ class Decision:
     def look_up(self, values: Any, fill: Any) -> Any:
         """Give every pixel the value of its image in a band that has nothing but time."""
         table = values if isinstance(values, da.Array) else da.from_array(values, chunks=-1)
-        table = table.rechunk(-1)
-        first = TaskRef((table.name, 0))
-        return self._each("look-up", table.dtype, _look_up_in, first, fill, upstream=[table])
+        table = _written_out(table.rechunk(-1))
+        whole = TaskRef((table.name, 0))
+        return self._each("look-up", table.dtype, _look_up_in, whole, fill, upstream=[table])
 
     def _each(
         self, what: str, dtype: Any, func: Callable[..., Any], *args: Any, upstream: Any = ()
@@ -116,6 +116,17 @@ class Decision:
     def __dask_layers__(self) -> tuple[str, ...]:
         """Name the layer, as dask's collections do."""
         return (self.name,)
+
+
+def _written_out(table: Any) -> Any:
+    """Put a layer that is no Blockwise on top of a table of one chunk.
+
+    A layer that names a single task of another rests on it in a way that dask does not see when it
+    joins Blockwise layers into one.
+    """
+    name = "qmosaic-table-" + tokenize(table.name)
+    tasks: dict[Key, Any] = {(name, 0): Alias((name, 0), (table.name, 0))}
+    return da.Array(assemble(name, tasks, {}, [table]), name, table.chunks, meta=table._meta)
 
 
 def _winners_of(outcome: Outcome) -> Array:
