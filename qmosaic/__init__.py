@@ -45,7 +45,7 @@ The house; a room imports only rooms below it.
 """
 
 from qmosaic import accessor as _accessor  # noqa: F401  (registers ds.qmosaic)
-from qmosaic import scores
+from qmosaic import display, ee, scores
 from qmosaic.display import quicklook, visualize
 from qmosaic.explanation import explain
 from qmosaic.filters import filter_bounds, filter_date, map_images, select
@@ -63,6 +63,8 @@ __all__ = [
     "IncompleteMosaicError",
     "Progress",
     "StoreInUseError",
+    "display",
+    "ee",
     "explain",
     "filter_bounds",
     "filter_date",
@@ -76,3 +78,8 @@ __all__ = [
     "to_zarr",
     "visualize",
 ]
+
+
+def __dir__() -> list[str]:
+    """Name what is there to be used; the rooms stay importable, and out of an editor's list."""
+    return [*__all__, "__version__"]

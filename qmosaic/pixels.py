@@ -149,18 +149,17 @@ def _bits(name: str, operands: list[xr.DataArray]) -> xr.DataArray:
 def where(band: xr.DataArray, test: xr.DataArray, value: Operand) -> xr.DataArray:
     """Give a band the value of another, or a number, where a test is not 0.
 
-    Where the test or the value is masked the band stays as it is.
+    Where the band, the test or the value is masked the band stays as it is. The result has a dtype
+    that holds both; where what masks the band is a value of the other, the next larger one.
     """
     other = _operand(value, "where")
     operands = [band, test, other]
-    check_aligned([b for b in operands if b.ndim], "where()")
+    check_aligned([b for b in operands if b.ndim] or operands, "where()")
     fill = declared_nodata(band)
     if band.dtype.kind in "iub" and other.dtype.kind in "iub":
-        low, high = _range_of(other)
-        kept = fits(low, band.dtype) and fits(high, band.dtype)
-        dtype = band.dtype if kept else np.result_type(band.dtype, other.dtype)
-        if fill is not None and not other.ndim and int(other) == fill:
-            fill = _other_end(dtype, fill)  # what was masked is told from what is that value now
+        dtype = _holding_both(band, other)
+        if fill is not None and _can_be(other, fill):
+            dtype, fill = _holding(_union(band, other), True)
     else:
         dtype, fill = _real([band, other]), None
     made = by_chunk(
@@ -176,9 +175,23 @@ def where(band: xr.DataArray, test: xr.DataArray, value: Operand) -> xr.DataArra
     return made
 
 
-def _other_end(dtype: np.dtype[Any], value: Any) -> Any:
-    limits = np.iinfo(dtype)
-    return limits.max if value != limits.max else limits.min
+def _holding_both(band: xr.DataArray, other: xr.DataArray) -> np.dtype[Any]:
+    """Keep the dtype of a band where it holds the other too, else find one for both."""
+    low, high = _range_of(other)
+    if fits(low, band.dtype) and fits(high, band.dtype):
+        return band.dtype
+    return np.result_type(band.dtype, other.dtype)
+
+
+def _can_be(band: xr.DataArray, value: Any) -> bool:
+    """Tell whether a valid pixel of an integer band can have a value."""
+    low, high = _range_of(band)
+    return bool(low <= int(value) <= high) and declared_nodata(band) != value
+
+
+def _union(a: xr.DataArray, b: xr.DataArray) -> Range:
+    (low_a, high_a), (low_b, high_b) = _range_of(a), _range_of(b)
+    return min(low_a, low_b), max(high_a, high_b)
 
 
 def _chosen(
@@ -192,7 +205,7 @@ def _chosen(
 ) -> Array:
     shape = np.broadcast_shapes(values.shape, test.shape, others.shape)
     take = np.broadcast_to(np.asarray(test) != 0, shape).copy()
-    for array, missing in ((test, nodata[1]), (others, nodata[2])):
+    for array, missing in zip((values, test, others), nodata, strict=True):
         valid = valid_mask(np.asarray(array), missing)
         if valid is not None:
             take &= valid
@@ -298,6 +311,25 @@ def _filled(values: Array, *, nodata: Any, value: float, result: np.dtype[Any]) 
     valid = valid_mask(values, nodata)
     wide = values.astype(result)
     return wide if valid is None else np.where(valid, wide, result.type(value))
+
+
+def unmask_with(band: xr.DataArray, other: xr.DataArray) -> xr.DataArray:
+    """Give masked pixels what another band has there, masked where that is."""
+    check_aligned([b for b in (band, other) if b.ndim] or [band], "unmask()")
+    pair = refill([band, other])
+    fill = declared_nodata(pair[0])
+    made = by_chunk(_either, pair, pair[0].dtype, nodata=fill)
+    if fill is not None:
+        made.attrs["_FillValue"] = fill
+    return made
+
+
+def _either(values: Array, others: Array, *, nodata: Any) -> Array:
+    valid = valid_mask(np.asarray(values), nodata)
+    if valid is None:
+        valid = np.ones(np.shape(values), bool)
+    chosen: Array = np.where(valid, values, others)
+    return chosen
 
 
 # ---------------------------------------------------------------------------------------------
@@ -430,5 +462,5 @@ def _compute(
             valid &= own
         if number == needs_true:
             valid &= np.asarray(array) != 0
-    whole: Array = np.ascontiguousarray(values)
+    whole: Array = np.asarray(values, order="C")  # a constant has no dimension, and keeps none
     return whole if fill is None or valid.all() else np.where(valid, whole, result.type(fill))

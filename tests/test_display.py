@@ -322,3 +322,12 @@ def test_what_is_masked_is_not_white() -> None:
         qm.quicklook(image(a=np.zeros((9, 9))).isel(x=slice(0)))
     with pytest.raises(ValueError, match=r"writes PNG, not 'look\.jpg'"):
         qm.quicklook(RGB, "look.jpg")
+
+
+def test_a_picture_says_what_it_is() -> None:
+    """Its size in pixels, as the file has it."""
+    from PIL import Image
+
+    picture = qm.quicklook(xr.Dataset({"red": (("y", "x"), np.eye(40, 50))}))
+    width, height = Image.open(io.BytesIO(picture.png)).size
+    assert repr(picture).startswith(f"Picture of {width} × {height} pixels; ")

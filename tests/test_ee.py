@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -362,6 +364,13 @@ def test_images_of_other_extent(scene: xr.Dataset) -> None:
     clipped = image.clip(box)
     for both in (clipped.add(image), image.updateMask(clipped), clipped.addBands(image)):
         assert dict(both.dataset.sizes) == {"y": 10, "x": 10}
+    # over the borders of chunks, of which each image keeps its own
+    large = ee.Geometry.Rectangle(654_000, 4_444_000, 656_100, 4_446_200, proj="EPSG:32613")
+    for one, other in ((image, image.clip(large)), (image.clip(large), image)):
+        doubled = one.add(other).dataset["B4"]
+        wanted = scene["B4"][0].sel(y=doubled["y"], x=doubled["x"]).values.astype("uint32") * 2
+        valid = wanted > 0
+        np.testing.assert_array_equal(doubled.values[valid], wanted[valid])
     moved = ee.Image(scene.isel(time=0)[["B4"]].assign_coords(x=scene["x"] + 3))
     with pytest.raises(ValueError, match="no pixel in common"):
         image.add(moved)
@@ -396,12 +405,229 @@ def test_constants_in_a_collection(scene: xr.Dataset) -> None:
     assert col.count().dataset["B4"].values.min() == 4  # two rows of an image are masked
 
 
-def test_names_that_clash_with_dimensions(scene: xr.Dataset) -> None:
-    """They are refused by name, instead of vanishing."""
-    with pytest.raises(ValueError, match=r"called 'time' here.*time_band"):
-        ee.ImageCollection(scene).map(
-            lambda img: img.addBands(img.metadata("system:time_start").rename("time"))
-        )
+def test_bands_and_properties_have_names_of_their_own(scene: xr.Dataset) -> None:
+    """Earth Engine keeps the two apart: neither takes the place of the other."""
+    first = ee.ImageCollection(scene).first().select("B4")
+    both = first.rename("year").set("year", 2019)
+    assert both.bandNames() == ["year"]
+    assert both.get("year") == 2019
+    np.testing.assert_array_equal(both.dataset["year"].values, first.dataset["B4"].values)
+    again = first.set("year", 2019).rename("year")
+    assert (again.bandNames(), again.get("year")) == (["year"], 2019)
+    free = both.rename("red")
+    assert free.dataset.coords["year"] == 2019  # nothing is in the way any more
+    col = ee.ImageCollection(scene).map(
+        lambda img: img.addBands(img.metadata("cloud_cover").multiply(-1).rename("cloud_cover"))
+    )
+    assert ids(col.filter(ee.Filter.lt("CLOUD_COVER", 20))) == ["06-25"]
+    assert ids(col.sort("cloud_cover")) == ["06-25", "07-20", "08-14", "07-05", "09-01"]
+    best = col.qualityMosaic("cloud_cover")
+    assert (best.dataset["cloud_cover"].values == -5).all()
+    named = first.rename("id")
+    assert named.get("system:index") == "S2_2020-06-25"
+    stacked = ee.ImageCollection([named, named.set("system:index", "other")])
+    assert stacked.aggregate_array("system:index") == ["S2_2020-06-25", "other"]
+    assert stacked.first().bandNames() == ["id"]
+    bare = ee.Image(first.dataset.drop_vars("cloud_cover")).rename("cloud_cover")
+    copied = bare.copyProperties(ee.ImageCollection(scene).first())
+    assert (copied.bandNames(), copied.get("cloud_cover")) == (["cloud_cover"], 5)
+
+
+def test_bands_with_names_of_dimensions(scene: xr.Dataset, tmp_path: Path) -> None:
+    """A band may be called as what the images or pixels lie along: qualityMosaic('time') takes
+    the latest."""
+    col = ee.ImageCollection(scene).map(
+        lambda img: img.addBands(img.metadata("system:time_start").rename("time"))
+    )
+    assert "time" in col.first().bandNames()
+    assert col.filterDate("2020-07").size() == 2
+    latest = col.qualityMosaic("time", masked="keep")
+    np.testing.assert_array_equal(latest.dataset["B4"].values, scene["B4"].values[-1])
+    assert (latest.dataset["time"].values == 1598918400000).all()
+    qm.to_zarr(latest.dataset, tmp_path / "latest.zarr", progress=False)
+    assert (qm.open_mosaic(tmp_path / "latest.zarr")["time"].values == 1598918400000).all()
+    assert list(col.select(["time", "B4"]).max().dataset) == ["time", "B4"]
+    dated = latest.set("system:time_start", 0)
+    assert (dated.date().format("YYYY"), "time" in dated.bandNames()) == ("1970", True)
+    two = ee.ImageCollection([dated, dated.set("system:time_start", ee.Date("2020-01-01"))])
+    assert two.aggregate_array("system:time_start") == [0, 1577836800000]
+    assert "time" in two.qualityMosaic("time").bandNames()
+    across = ee.ImageCollection(scene).first().select("B4").rename("x")
+    assert across.add(1).bandNames() == ["x"]
+    assert (across.select("x").subtract(scene["B4"][0].values.min()).dataset.sizes["x"]) == 48
+
+
+def test_times_that_are_set(scene: xr.Dataset) -> None:
+    """As scripts date their composites: filters and dates understand them."""
+    col = ee.ImageCollection(scene)
+    months = [
+        col.filterDate(f"2020-0{m}").mosaic().set("system:time_start", ee.Date(f"2020-0{m}-01"))
+        for m in (7, 8)
+    ]
+    made = ee.ImageCollection.fromImages(months)
+    assert made.filterDate("2020-08-01", "2020-09-01").size() == 1
+    assert made.first().date().format("YYYY-MM-dd") == "2020-07-01"
+
+
+CONSTANTS = [
+    (lambda: ee.Image(250).int16(), 250, "int16"),
+    (lambda: ee.Image.constant(1).toFloat(), 1, "float32"),
+    (lambda: ee.Image(100).subtract(93.5), 6.5, "float64"),
+    (lambda: ee.Image(1).subtract(ee.Image(0.3)), 0.7, "float64"),
+    (lambda: ee.Image(100).multiply(-1), -100, "int8"),
+    (lambda: ee.Image(200).add(100), 300, "uint16"),
+    (lambda: ee.Image(3).gt(2), 1, "uint8"),
+    (lambda: ee.Image(4).sqrt(), 2, "float64"),
+    (lambda: ee.Image(0).Not(), 1, "uint8"),
+    (lambda: ee.Image(-3).abs(), 3, "uint8"),
+    (lambda: ee.Image(12).bitwiseAnd(10), 8, "uint8"),
+    (lambda: ee.Image(1).where(ee.Image(3).gt(2), 9), 9, "uint8"),
+    (lambda: ee.Image(1).where(0, 9), 1, "uint8"),
+    (lambda: ee.Image(1).mask(), 1, "uint8"),
+    (lambda: ee.Image(1).updateMask(0).mask(), 0, "uint8"),
+    (lambda: ee.Image(1).updateMask(0).unmask(7), 7, "uint8"),
+    (lambda: ee.Image(1).updateMask(0).unmask(ee.Image(3)), 3, "uint16"),
+]
+
+
+@pytest.mark.parametrize(("make", "value", "dtype"), CONSTANTS)
+def test_constants_are_images(make: Any, value: float, dtype: str) -> None:
+    """What can be done with an image can be done with a constant; it stays one, without a grid."""
+    got = make().dataset["constant"]
+    assert got.dims == ()
+    assert got.dtype == dtype
+    assert got.values == pytest.approx(value)
+
+
+def test_constants_and_images_together(scene: xr.Dataset) -> None:
+    """A constant takes the grid, the CRS and the masks of the image that it goes with."""
+    red = ee.ImageCollection(scene).first().select("B4")
+    values = scene["B4"].values[0]
+    masked = ee.Image.constant(5).updateMask(red.gt(300))
+    np.testing.assert_array_equal(masked.mask().dataset["constant"].values, values > 300)
+    assert masked.dataset.odc.crs == scene.odc.crs
+    np.testing.assert_array_equal(
+        masked.unmask().dataset["constant"].values, np.where(values > 300, 5, 0)
+    )
+    steps = ee.Image(1).where(red.gt(300), 2).where(red.gt(500), 300)
+    wanted = np.where(values > 500, 300, np.where(values > 300, 2, 1))
+    np.testing.assert_array_equal(steps.dataset["constant"].values, wanted)
+    np.testing.assert_array_equal(
+        ee.Image(0).add(red).dataset["constant"].values.astype(int), values
+    )
+
+
+def test_clipped_constants(scene: xr.Dataset) -> None:
+    """A region as a mask: ``ee.Image(1).clip(region)`` is laid on the grid of what it masks."""
+    from odc.geo.geom import point
+
+    region = ee.Geometry.Polygon(
+        [[[654_000, 4_444_000], [656_000, 4_444_500], [655_000, 4_446_000]]], "EPSG:32613"
+    )
+    red = ee.ImageCollection(scene).first().select("B4")
+    inside = np.array(
+        [
+            [region.geometry.contains(point(x, y, "EPSG:32613")) for x in scene["x"].values]
+            for y in scene["y"].values
+        ]
+    )
+    assert 0 < inside.sum() < inside.size
+
+    def valid(image: ee.Image) -> np.ndarray:
+        """Tell which pixels of the whole map are valid."""
+        mask = image.mask().dataset["B4"].reindex(y=scene["y"], x=scene["x"], fill_value=0)
+        return mask.values.astype(bool)
+
+    known = red.mask().dataset["B4"].values.astype(bool)
+    here = ee.Image.constant(1).clip(region)
+    np.testing.assert_array_equal(valid(red.updateMask(here)), known & inside)
+    np.testing.assert_array_equal(valid(red.updateMask(here.mask())), known & inside)
+    np.testing.assert_array_equal(valid(red.updateMask(here.mask().Not())), known & ~inside)
+    np.testing.assert_array_equal(valid(here.multiply(red).rename("B4")), known & inside)
+    col = ee.ImageCollection(scene).map(lambda img: img.updateMask(here))
+    np.testing.assert_array_equal(valid(col.first().select("B4")), known & inside)
+    assert here.rename("one").bandNames() == ["one"]
+    assert "clipped" in repr(here)
+    with pytest.raises(ValueError, match="no pixels of its own"):
+        here.dataset  # noqa: B018
+    with pytest.raises(ValueError, match="neither of them"):
+        ee.Image(1).add(here)
+    with pytest.raises(AttributeError, match="not supported"):
+        here.wobble()
+
+
+def test_where_does_nothing_where_the_image_is_masked() -> None:
+    """https://developers.google.com/earth-engine/apidocs/ee-image-where"""
+    given = xr.Dataset({"a": ("x", np.uint8([0, 1, 2, 255]), {"_FillValue": np.uint8(0)})})
+    a = ee.Image(given)
+    filled = a.where(a.mask().Not(), 77)
+    assert values(filled.unmask(99)) == {"a": [99, 1, 2, 255]}
+    zero = a.where(a.eq(2), 0)  # what masks the band is a value like any other here
+    assert values(zero.mask()) == {"a": [0, 1, 1, 1]}
+    assert values(zero.unmask(99)) == {"a": [99, 1, 0, 255]}
+
+
+def test_numbers_lists_and_dates() -> None:
+    """The small words of scripts; a list stays what it was."""
+    two = ee.Number(2)
+    got = [two.pow(3), two.gt(0), two.eq(3), two.mod(2), two.max(5), ee.Number(-2.5).round()]
+    assert got == [8, 1, 0, 0, 5, -3]
+    given = ee.ImageCollection(xr.Dataset({"a": ("time", [1, 2])}, {"n": ("time", [2, 1])}))
+    numbers = given.aggregate_array("n")
+    assert numbers.reverse().getInfo() == numbers.sort().getInfo() == [1, 2]
+    assert numbers.map(lambda n: n + 1).getInfo() == [3, 2]
+    assert numbers == [2, 1]
+    assert ee.Date.fromYMD(2020, 2, 5).millis() == ee.Date("2020-2-5").millis()
+    assert ee.Date("2020-2-5T10:00").format("HH") == "10"
+
+
+def test_what_is_printed(scene: xr.Dataset) -> None:
+    """What a thing is, in a line: ids, numbers of images, bands, places, dates."""
+    col = ee.ImageCollection("COPERNICUS/S2_SR_HARMONIZED").select(["B4", "MSK_CLDPRB"])
+    assert repr(col) == (
+        "ee.ImageCollection of 5 images, 2020-06-25 to 2020-09-01, "
+        "bands B4 (uint16), MSK_CLDPRB (uint8)"
+    )
+    assert "'COPERNICUS/S2_SR_HARMONIZED': 5 images" in repr(
+        ee.ImageCollection("COPERNICUS/S2_SR_HARMONIZED")
+    )
+    assert repr(col.first().select("B4")) == (
+        "ee.Image 'S2_2020-06-25' 2020-06-25T00:00:00 with band B4 (uint16)"
+    )
+    assert repr(ee.Image([1, 0.5])) == (
+        "ee.Image with bands constant (uint8), constant_1 (float64)"
+    )
+    for thing in (col, col.first()):
+        shown = thing._repr_html_()
+        assert shown.startswith(f"<p>{repr(thing).replace(chr(39), '&#x27;')}</p>")
+        assert "xarray" in shown
+    assert repr(ee.Geometry.Point(-103.19, 40.14)) == (
+        "ee.Geometry.Point(-103.19, 40.14) in EPSG:4326"
+    )
+    assert repr(ee.Geometry.BBox(-104, 40, -103, 41)) == (
+        "ee.Geometry.Polygon within -104 to -103, 40 to 41 in EPSG:4326"
+    )
+    assert repr(ee.Filter.lt("cloud_cover", 20).Not()) == "ee.Filter.Not(lt('cloud_cover', 20))"
+    assert repr(ee.Filter.date("2020-07-01", "2020-08-01")) == (
+        "ee.Filter.date(2020-07-01, 2020-08-01)"
+    )
+    assert repr(ee.Date("2020-07-01")) == "ee.Date('2020-07-01T00:00:00')"
+
+
+def test_medians_do_not_warn_in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A filter of warnings belongs to the process: another thread may have put it back."""
+    rng = np.random.default_rng(3)
+    red = rng.integers(0, 4, (6, 9, 9)).astype("uint8")
+    red[:, 4] = 0
+    stack = xr.Dataset({"red": (("time", "y", "x"), red, {"_FillValue": 0})}).chunk(time=1, y=3)
+    wanted = [
+        [statistics.median([int(v) for v in red[:, y, x] if v] or [0]) for x in range(9)]
+        for y in range(9)
+    ]
+    monkeypatch.setattr(warnings, "simplefilter", lambda *_, **__: None)
+    median = ee.ImageCollection(stack).median().dataset["red"].compute(scheduler="threads")
+    np.testing.assert_array_equal(median.fillna(0).values, wanted)
+    assert np.isnan(median.values[4]).all()
 
 
 def test_the_plain_values_of_chains(scene: xr.Dataset) -> None:

@@ -106,6 +106,16 @@ def test_private_interfaces_stay_in_graph(room: str) -> None:
             assert name.split(".")[:2] not in (["dask", "highlevelgraph"], ["dask", "blockwise"])
 
 
+def test_an_editor_lists_what_is_there_to_be_used() -> None:
+    """``qm.<TAB>`` shows the public names; the rooms are not among them, and can be imported."""
+    listed = dir(qm)
+    assert set(listed) == {*qm.__all__, "__version__"}
+    assert not set(listed) & (set(ROOMS) - {"scores", "display", "ee"})
+    for name in listed:
+        assert getattr(qm, name) is not None
+    assert importlib.import_module("qmosaic.filters").filter_date is qm.filter_date
+
+
 def test_kernels_know_only_numpy() -> None:
     """numpy in, numpy out."""
     outside = {name.split(".")[0] for name in imports_of("kernels")}

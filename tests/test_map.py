@@ -283,3 +283,12 @@ def test_the_middle_of_an_image() -> None:
         m.centerObject(ee.Image(plain((1, 0, 0)).chunk()), 12)
     assert "center: [40.1" in m.to_html()
     assert re.search(r'"?zoom"?: 12', m.to_html())
+
+
+def test_a_map_says_what_it_is() -> None:
+    """Its layers, in a line; and how to see it."""
+    m = geemap.Map()
+    assert "without layers" in repr(m)
+    m.add_layer(plain((1, 0, 0)), {"bands": ["r", "g", "b"]}, "red")
+    assert repr(m).startswith("Map of 1 layer: 'red'; ")
+    assert ".save('map.html')" in repr(m)

@@ -96,6 +96,16 @@ def test_the_dtype_of_a_product(dtype: str, number: Any, result: str) -> None:
     np.testing.assert_allclose(got.values, [v * number for v in values], rtol=1e-7)
 
 
+@pytest.mark.parametrize("chunks", [7, (4, 6), (3, 3, 4), 10])
+def test_bands_in_other_chunks(chunks: Any) -> None:
+    """The chunks of one band are not those of the other: the same pixels go together."""
+    numbers = np.arange(10)
+    a = band(numbers, "uint8").copy(data=da.from_array(numbers.astype("uint8"), chunks=5))
+    b = band(numbers, "uint8").copy(data=da.from_array(numbers[::-1].astype("uint8"), chunks))
+    assert masked(pixels.combine("subtract", a, b)) == [2 * n - 9 for n in range(10)]
+    assert masked(pixels.where(a, b, 77)) == [77] * 9 + [9]
+
+
 def test_shifts_and_bits_of_floats() -> None:
     """As Python's; a float has no bits."""
     flags = band([0b1000, 0b1100, 7], "uint8", 7)
@@ -108,18 +118,44 @@ def test_shifts_and_bits_of_floats() -> None:
 
 
 def test_where() -> None:
-    """Another value where a test holds; masked tests and values change nothing."""
-    values = band([1, 2, 3, 4], "uint8", 4)
-    test = band([1, 0, 9, 1], "uint8", 9)
+    """Another value where a test holds; where the band, the test or the value is masked, nothing
+    changes, and what is valid stays so."""
+    values = band([1, 2, 3, 4, 255], "uint8", 4)
+    test = band([1, 0, 9, 1, 0], "uint8", 9)
     got = pixels.where(values, test, 7)
-    assert masked(got) == [7, 2, 3, 7]
+    assert masked(got) == [7, 2, 3, None, 255]
     assert got.dtype == "uint8"
-    assert masked(pixels.where(values, test, -1)) == [-1, 2, 3, -1]
-    assert masked(pixels.where(values, test, 4)) == [4, 2, 3, 4]  # nodata is another value now
-    others = band([9, 9, 9, 9], "uint16", 9)
-    assert masked(pixels.where(values, test, others)) == [1, 2, 3, None]
-    floats = pixels.where(band([1.0, np.nan], "float32"), band([0, 1], "uint8"), 5)
-    assert (masked(floats), floats.dtype) == ([1, 5], "float32")
+    assert masked(pixels.where(values, test, -1)) == [-1, 2, 3, None, 255]
+    # what masks the band is a value of the other: 4 is one then, and what was masked is masked
+    assert masked(pixels.where(values, test, 4)) == [4, 2, 3, None, 255]
+    fours = band([4, 4, 4, 4, 4], "uint8")
+    assert masked(pixels.where(values, test, fours)) == [4, 2, 3, None, 255]
+    others = band([9, 9, 9, 9, 9], "uint16", 9)
+    assert masked(pixels.where(values, test, others)) == [1, 2, 3, None, 255]
+    floats = pixels.where(band([1.0, np.nan], "float32"), band([1, 1], "uint8"), 5)
+    assert (masked(floats), floats.dtype) == ([5, None], "float32")
+
+
+@settings(max_examples=80, deadline=None)
+@given(data=st.data(), types=st.tuples(*[st.sampled_from(SMALL)] * 3))
+def test_where_is_that_of_a_loop(data: Any, types: Any) -> None:
+    """Whatever the dtypes, values and nodata, as Earth Engine says it."""
+    given_bands = []
+    for dtype in types:
+        limits = np.iinfo(dtype)
+        some = st.sampled_from([int(limits.min), 0, 1, int(limits.max)])
+        nodata = data.draw(st.none() | some)
+        given_bands.append(band(data.draw(st.lists(some, min_size=4, max_size=4)), dtype, nodata))
+    wanted = [
+        value if None not in (own, test, value) and test else own
+        for own, test, value in zip(*map(masked, given_bands), strict=True)
+    ]
+    assert masked(pixels.where(*given_bands)) == wanted
+    filled = [
+        other if own is None else own
+        for own, _, other in zip(*map(masked, given_bands), strict=True)
+    ]
+    assert masked(pixels.unmask_with(given_bands[0], given_bands[2])) == filled
 
 
 def test_divisions() -> None:

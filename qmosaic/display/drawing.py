@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import io
-from dataclasses import dataclass, field
+import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def require_matplotlib() -> None:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Picture:
     """A picture: a notebook shows it.
 
@@ -40,7 +41,7 @@ class Picture:
         The file.
     """
 
-    png: bytes = field(repr=False)
+    png: bytes
 
     def save(self, path: str | Path) -> Path:
         """Write the PNG, into folders that are made where they are missing."""
@@ -48,6 +49,19 @@ class Picture:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(self.png)
         return path
+
+    def __repr__(self) -> str:
+        width, height = self._size
+        return (
+            f"Picture of {width} × {height} pixels; a notebook shows it, .save('picture.png') "
+            "writes it"
+        )
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        """Width and height, as the first block of every PNG has them."""
+        width, height = struct.unpack(">II", self.png[16:24])
+        return width, height
 
     def _repr_png_(self) -> bytes:
         return self.png

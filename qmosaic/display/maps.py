@@ -82,6 +82,13 @@ class Map:
             lat, lon = center
             self.set_center(lon, lat, zoom)
 
+    def __repr__(self) -> str:
+        if not self.layers:
+            return "Map without layers; add_layer(image) adds one"
+        count = f"{len(self.layers)} layer{'s' if len(self.layers) > 1 else ''}"
+        names = ", ".join(map(repr, self.layers))
+        return f"Map of {count}: {names}; a notebook shows it, .save('map.html') writes it"
+
     def set_center(self, lon: float, lat: float, zoom: int | None = None) -> None:
         """Look at a place.
 

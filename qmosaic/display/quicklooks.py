@@ -69,7 +69,7 @@ def quicklook(
     >>> import numpy as np, xarray as xr, qmosaic as qm
     >>> image = xr.Dataset({"red": (("y", "x"), np.arange(12.0).reshape(3, 4))})
     >>> qm.quicklook({"first": image, "second": image * 2}, palette=["black", "red"])
-    Picture()
+    Picture of 1029 × 435 pixels; a notebook shows it, .save('picture.png') writes it
     """
     parameters = check_parameters(vis_params, "quicklook()")
     if path is not None and Path(path).suffix.lower() != ".png":

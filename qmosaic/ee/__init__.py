@@ -9,6 +9,7 @@ collection; ``ee.ImageCollection(dataset)`` wraps one.
 ``selecting``   ``Filter``
 ``geometries``  ``Geometry``
 ``catalog``     ids of collections, and where they are kept
+``names``       bands and properties that have one name
 ``properties``  what is known of images beside their pixels; numbers and dates
 ``unsupported`` what to use in place of what is not here
 =============== =============================================================================

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import html
 from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ import xarray as xr
 from qmosaic.collection import bands_of, declared_nodata
 from qmosaic.ee.catalog import resolve
 from qmosaic.ee.geometries import Geometry
-from qmosaic.ee.images import Image
+from qmosaic.ee.images import Image, in_words
+from qmosaic.ee.names import bands as bands_by_name
+from qmosaic.ee.names import beside_time, settled, variable_of
 from qmosaic.ee.properties import List, Number, property_of
 from qmosaic.ee.selecting import Filter, instant
 from qmosaic.ee.unsupported import Words
@@ -23,7 +25,6 @@ from qmosaic.filters import (
     filter_date,
     keep_images,
     map_images,
-    select,
 )
 from qmosaic.geometry import GRID_MAPPING, with_crs_coordinate
 from qmosaic.kernels import Array
@@ -81,7 +82,8 @@ class ImageCollection(Words):
                 "images would lie. Rename yours, ds.rename(date='time'), or wrap a single image "
                 "with ee.Image(ds)."
             )
-        self.dataset: xr.Dataset = with_crs_coordinate(in_utc(dataset))
+        self.dataset: xr.Dataset = settled(with_crs_coordinate(in_utc(dataset)))
+        self._id = source if isinstance(source, str) else None
 
     @staticmethod
     def fromImages(images: Any) -> ImageCollection:
@@ -89,8 +91,21 @@ class ImageCollection(Words):
         return ImageCollection(list(images))
 
     def __repr__(self) -> str:
-        bands = ", ".join(map(str, bands_of(self.dataset, "time")))
-        return f"ee.ImageCollection of {self.dataset.sizes['time']} images with bands {bands}"
+        """Tell its id where it was opened by one, how many images, from when to when, its bands."""
+        count = self.dataset.sizes["time"]
+        words = [f"{count} image{'' if count == 1 else 's'}"]
+        if "time" in self.dataset.coords and self.dataset["time"].dtype.kind == "M":
+            times = self.dataset["time"].values
+            words.append(f"{str(times.min())[:10]} to {str(times.max())[:10]}")
+        words.append(in_words(self._bands()))
+        named = "" if self._id is None else f" {self._id!r}:"
+        return f"ee.ImageCollection{named or ' of'} {', '.join(words)}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self))}</p>{self.dataset._repr_html_()}"
+
+    def _bands(self) -> dict[Hashable, xr.DataArray]:
+        return bands_by_name(self.dataset[bands_of(self.dataset, "time")])
 
     # -- fewer images ----------------------------------------------------------------------------
 
@@ -176,12 +191,13 @@ class ImageCollection(Words):
         """Choose bands by name, number or regular expression, and rename them."""
         if opt_names is not None:
             selectors = (selectors[0], opt_names)
-        names = bands_of(self.dataset, "time")
-        if all(isinstance(one, str) for one in selectors):
-            return ImageCollection(select(self.dataset, list(selectors)))
-        image = Image(self.dataset[names]).select(*selectors)
-        others = self.dataset.drop_vars(names)
-        return ImageCollection(others.assign(image.dataset.data_vars))
+        image = Image(self.dataset[bands_of(self.dataset, "time")]).select(*selectors)
+        others = {
+            name: variable
+            for name, variable in self.dataset.data_vars.items()
+            if "time" not in variable.dims and name not in image.dataset.variables
+        }
+        return ImageCollection(image.dataset.assign(others))
 
     def merge(self, collection2: Any) -> ImageCollection:
         """Put the images of another collection behind these."""
@@ -198,7 +214,8 @@ class ImageCollection(Words):
         that is masked in the winner comes from the next best. `qmosaic.quality_mosaic` has the
         rules that can be chosen.
         """
-        mosaic = quality_mosaic(self.dataset, qualityBand, ties=ties, masked=masked, **rules)
+        band = variable_of(self.dataset, qualityBand)
+        mosaic = quality_mosaic(self.dataset, band, ties=ties, masked=masked, **rules)
         # from which image a band is: `qmosaic.quality_mosaic` tells; Earth Engine does not
         seen = [f"{band}_image" for band in mosaic.data_vars]
         return Image(mosaic.drop_vars([name for name in seen if name in mosaic.coords]))
@@ -263,6 +280,7 @@ def _stacked(images: list[Image]) -> xr.Dataset:
 def _along_time(dataset: xr.Dataset) -> xr.Dataset:
     if "time" in dataset.dims:
         return dataset
+    dataset = beside_time(dataset)
     known = {
         name: ("time", [c.values[()]])
         for name, c in dataset.coords.items()
@@ -356,7 +374,16 @@ def _median(band: xr.DataArray) -> xr.DataArray:
 
 
 def _median_of(values: Array) -> Array:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a pixel that no image has
-        median: Array = np.nanmedian(values, axis=-1)
+    """Compute medians along the last axis, of what is not NaN; NaN where there is nothing.
+
+    `numpy.nanmedian` warns of such pixels, and filters of warnings do not hold in threads.
+    """
+    ordered = np.sort(values, axis=-1)  # NaN comes last
+    count = np.sum(ordered == ordered, axis=-1, keepdims=True)
+    lower, upper = (
+        np.take_along_axis(ordered, np.clip(place, 0, values.shape[-1] - 1), axis=-1)[..., 0]
+        for place in ((count - 1) // 2, count // 2)
+    )
+    with np.errstate(invalid="ignore"):  # between -inf and inf there is no middle
+        median: Array = 0.5 * lower + 0.5 * upper
     return median

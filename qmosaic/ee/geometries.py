@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qmosaic.ee.unsupported import Words
-from qmosaic.geometry import LON_LAT, as_geometry, projected
+from qmosaic.geometry import LON_LAT, as_geometry, projected, short_crs
 from qmosaic.optional import needed
 
 RADIUS = 6_371_008.8
@@ -33,6 +33,13 @@ class Geometry(Words):
     def __init__(self, geometry: Any, proj: Any = None) -> None:
         given: Any = geometry.geometry if isinstance(geometry, Geometry) else geometry
         self.geometry: Any = as_geometry(given, proj)
+
+    def __repr__(self) -> str:
+        west, south, east, north = (f"{n:.6g}" for n in self.geometry.boundingbox.bbox)
+        kind, crs = self.geometry.geom_type, short_crs(self.geometry.crs)
+        if kind == "Point":
+            return f"ee.Geometry.Point({west}, {south}) in {crs}"
+        return f"ee.Geometry.{kind} within {west} to {east}, {south} to {north} in {crs}"
 
     @staticmethod
     def _of(kind: str, coordinates: Any, proj: Any) -> Geometry:

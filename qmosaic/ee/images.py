@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+import html
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,27 @@ import xarray as xr
 
 from qmosaic import pixels
 from qmosaic.ee.geometries import Geometry
-from qmosaic.ee.properties import KNOWN_AS, Date, List, Number, Text, as_number, property_of
+from qmosaic.ee.names import bands as bands_by_name
+from qmosaic.ee.names import properties as properties_of
+from qmosaic.ee.names import property_in, settled, with_bands, with_properties
+from qmosaic.ee.properties import (
+    KNOWN_AS,
+    Date,
+    List,
+    Number,
+    Text,
+    as_number,
+    as_property,
+    property_of,
+)
 from qmosaic.ee.unsupported import Words
 from qmosaic.filters import clip_to, matching
-from qmosaic.geometry import with_crs_coordinate
+from qmosaic.geometry import crs_of, everywhere, map_dims, projected, with_crs_coordinate
+from qmosaic.kernels import Array
 from qmosaic.moments import in_utc
+from qmosaic.optional import needed
 from qmosaic.scores import normalized_difference
-from qmosaic.scores.expressions import is_number
+from qmosaic.scores.expressions import by_chunk, is_number
 
 
 def _plain(value: Any) -> Any:
@@ -94,7 +109,7 @@ class Image(Words):
                 f"ee.Image() got a {type(source).__name__}; give an xarray.Dataset, a number, or "
                 "take an image of a collection: collection.first(), collection.qualityMosaic(...)."
             )
-        self.dataset: xr.Dataset = with_crs_coordinate(in_utc(dataset))
+        self.dataset: xr.Dataset = settled(with_crs_coordinate(in_utc(dataset)))
 
     @staticmethod
     def constant(value: Any) -> Image:
@@ -107,24 +122,34 @@ class Image(Words):
         return Image(list(images[0] if len(images) == 1 else images))
 
     def __repr__(self) -> str:
-        return f"ee.Image with bands {', '.join(map(str, self._names()))}"
+        """Tell its id and date where it is a single image that has them, and its bands."""
+        named = [property_in(self.dataset, name) for name in ("id", "time")]
+        known = [c.values[()] for c in named if c is not None and c.ndim == 0]
+        texts = [str(v)[:19] if isinstance(v, np.datetime64) else repr(str(v)) for v in known]
+        return " ".join(["ee.Image", *texts, f"with {in_words(self._bands())}"])
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self))}</p>{self.dataset._repr_html_()}"
 
     # -- bands -----------------------------------------------------------------------------------
 
-    def _names(self) -> list[Hashable]:
-        return list(self.dataset.data_vars)
+    def _bands(self) -> dict[Hashable, xr.DataArray]:
+        return bands_by_name(self.dataset)
 
-    def _with(self, bands: dict[Hashable, xr.DataArray]) -> Image:
-        """Give an image with other bands and the same properties."""
-        bare = self.dataset.drop_vars(self._names())
-        for name in bands:
-            if name in bare.dims:
-                raise ValueError(
-                    f"a band cannot be called {name!r} here: that is a dimension of the image. "
-                    f"Rename it, for instance .rename('{name}_band')."
-                )
-        # a property that is made a band is one from here on
-        return Image(bare.drop_vars([n for n in bands if n in bare.coords]).assign(bands))
+    def _names(self) -> list[Hashable]:
+        return list(self._bands())
+
+    def _with(self, bands: dict[Hashable, xr.DataArray], grid: Image | None = None) -> Image:
+        """Give an image with other bands and the same properties.
+
+        A constant has no grid: it gets that of the image that it went with.
+        """
+        placed = self if grid is None or self.dataset.sizes else grid
+        return Image(with_bands(placed.dataset, bands))
+
+    def _met(self, other: Any) -> Image:
+        """Take what an image goes with as an image."""
+        return other.on(self) if isinstance(other, ClippedConstant) else Image(other)
 
     def _beside(self, other: Image) -> tuple[Image, Image]:
         """Bring two images onto the pixels that both have: one of them may have been clipped."""
@@ -137,7 +162,7 @@ class Image(Words):
         )
         if same:
             return self, other
-        a, b = xr.align(self.dataset, other.dataset, join="inner", exclude={"time"})
+        a, b = _overlapping(self.dataset, other.dataset, places)
         if any(a.sizes[d] == 0 for d in places):
             raise ValueError(
                 "the two images have no pixel in common: they lie elsewhere, or on other grids "
@@ -163,7 +188,8 @@ class Image(Words):
         chosen: dict[Hashable, None] = {}
         for one in asked:
             chosen.update(dict.fromkeys(self._find(one)))
-        kept = self._with({name: self.dataset[name] for name in chosen})
+        own = self._bands()
+        kept = self._with({name: own[name] for name in chosen})
         return kept if names is None else kept.rename(names)
 
     def _find(self, selector: Any) -> list[Hashable]:
@@ -180,7 +206,7 @@ class Image(Words):
     def rename(self, *names: Any) -> Image:
         """Give the bands other names, all of them."""
         listed = list(names[0]) if len(names) == 1 and isinstance(names[0], list | tuple) else names
-        own = self._names()
+        own = self._bands()
         if len(listed) != len(own):
             raise ValueError(
                 f"ee.Image.rename() got {len(listed)} names for {len(own)} bands: "
@@ -188,7 +214,7 @@ class Image(Words):
             )
         if len(set(listed)) != len(listed):
             raise ValueError(f"ee.Image.rename() got a name twice: {', '.join(map(repr, listed))}.")
-        return self._with({n: self.dataset[o] for n, o in zip(listed, own, strict=True)})
+        return self._with(dict(zip(listed, own.values(), strict=True)))
 
     def addBands(self, srcImg: Any, names: Any = None, overwrite: bool = False) -> Image:
         """Add the bands of another image.
@@ -196,12 +222,12 @@ class Image(Words):
         A band whose name is taken is called ``name_1``; with `overwrite` it replaces the one that
         has it. `names` are the bands to add, all by default.
         """
-        self, source = self._beside(Image(srcImg))
+        self, source = self._beside(self._met(srcImg))
         source = source if names is None else source.select(names)
-        bands = dict(self.dataset.data_vars)
-        for name, band in source.dataset.data_vars.items():
+        bands = self._bands()
+        for name, band in source._bands().items():
             bands[name if overwrite else _free(name, bands)] = band
-        return self._with(bands)
+        return self._with(bands, source)
 
     # -- arithmetic ------------------------------------------------------------------------------
 
@@ -209,29 +235,21 @@ class Image(Words):
         """Combine band by band; an image of one band goes with all of the other's."""
         if is_number(other):
             value = _plain(other)
-            return self._with(
-                {n: pixels.combine(word, b, value) for n, b in self.dataset.data_vars.items()}
-            )
-        self, image = self._beside(Image(other))
-        own, theirs = self._names(), image._names()
+            return self._changed(lambda band: pixels.combine(word, band, value))
+        self, image = self._beside(self._met(other))
+        own, theirs = self._bands(), image._bands()
         if len(own) != len(theirs) and 1 not in (len(own), len(theirs)):
             raise ValueError(
                 f"ee.Image.{word}() got images of {len(own)} and {len(theirs)} bands; they have as "
                 "many, or one of them has one band. Select the bands first."
             )
         count = max(len(own), len(theirs))
-        pairs = zip(own * (count // len(own)), theirs * (count // len(theirs)), strict=True)
         names = own if len(own) == count else theirs
-        context = self if self.dataset.sizes or not image.dataset.sizes else image
-        return context._with(
-            {
-                name: pixels.combine(word, self.dataset[a], image.dataset[b])
-                for name, (a, b) in zip(names, pairs, strict=True)
-            }
-        )
+        pairs = zip(names, _as_many(own, count), _as_many(theirs, count), strict=True)
+        return self._with({name: pixels.combine(word, a, b) for name, a, b in pairs}, image)
 
     def _changed(self, change: Callable[[xr.DataArray], xr.DataArray]) -> Image:
-        return self._with({name: change(band) for name, band in self.dataset.data_vars.items()})
+        return self._with({name: change(band) for name, band in self._bands().items()})
 
     add = _binary("add")
     subtract = _binary("subtract")
@@ -271,7 +289,8 @@ class Image(Words):
             raise ValueError(
                 f"ee.Image.normalizedDifference() takes two bands, and got {len(names)}."
             )
-        a, b = (self.dataset[self._find(name)[0]] for name in names)
+        own = self._bands()
+        a, b = (own[self._find(name)[0]] for name in names)
         index = normalized_difference(a, b)
         for band in (a, b):
             if band.dtype.kind in "if":
@@ -287,22 +306,25 @@ class Image(Words):
         return self._changed(lambda band: pixels.change("abs", band))
 
     def where(self, test: Any, value: Any) -> Image:
-        """Give each band the value of another image, or a number, where `test` is not 0."""
-        tests = list(Image(test).dataset.data_vars.values())
-        values = list(Image(value).dataset.data_vars.values())
-        own = self._names()
-        if len(tests) not in (1, len(own)) or len(values) not in (1, len(own)):
+        """Give each band the value of another image, or a number, where `test` is not 0.
+
+        Nothing is done where the image, the test or the value is masked,
+        https://developers.google.com/earth-engine/apidocs/ee-image-where
+        """
+        self, tests = self._beside(self._met(test))
+        self, values = self._beside(self._met(value))
+        tests, values = tests._beside(values)  # either may have been clipped
+        self, tests = self._beside(tests)
+        own, conditions, others = (one._bands() for one in (self, tests, values))
+        count = len(own)
+        if len(conditions) not in (1, count) or len(others) not in (1, count):
             raise ValueError(
-                f"ee.Image.where() got a test of {len(tests)} and a value of {len(values)} bands "
-                f"for {len(own)}; they have one, or as many."
+                f"ee.Image.where() got a test of {len(conditions)} and a value of {len(others)} "
+                f"bands for {count}; they have one, or as many."
             )
-        tests, values = tests * (len(own) // len(tests)), values * (len(own) // len(values))
-        return self._with(
-            {
-                name: pixels.where(self.dataset[name], t, v)
-                for name, t, v in zip(own, tests, values, strict=True)
-            }
-        )
+        made = zip(own.items(), _as_many(conditions, count), _as_many(others, count), strict=True)
+        grid = tests if tests.dataset.sizes else values
+        return self._with({name: pixels.where(band, t, v) for (name, band), t, v in made}, grid)
 
     def unitScale(self, low: float, high: float) -> Image:
         """Bring `low` to 0 and `high` to 1."""
@@ -318,18 +340,15 @@ class Image(Words):
 
     def updateMask(self, mask: Any) -> Image:
         """Mask pixels also where another image is 0 or masked."""
-        self, other = self._beside(Image(mask))
-        masks = list(other.dataset.data_vars.values())
-        own = self._names()
+        self, other = self._beside(self._met(mask))
+        own, masks = self._bands(), other._bands()
         if len(masks) not in (1, len(own)):
             raise ValueError(
                 f"ee.Image.updateMask() got a mask of {len(masks)} bands for {len(own)}; it has "
                 "one, or as many."
             )
-        masks = masks * (len(own) // len(masks))
-        return self._with(
-            {n: pixels.update_mask(self.dataset[n], m) for n, m in zip(own, masks, strict=True)}
-        )
+        pairs = zip(own.items(), _as_many(masks, len(own)), strict=True)
+        return self._with({name: pixels.update_mask(b, m) for (name, b), m in pairs}, other)
 
     def selfMask(self) -> Image:
         """Mask pixels that are 0."""
@@ -340,19 +359,31 @@ class Image(Words):
         return self._changed(pixels.mask_of) if mask is None else self.updateMask(mask)
 
     def unmask(self, value: Any = 0, sameFootprint: Any = True) -> Image:
-        """Give masked pixels a value, or those of another image."""
+        """Give masked pixels a value, or the pixels of another image, which may be masked too.
+
+        https://developers.google.com/earth-engine/apidocs/ee-image-unmask
+        """
         if is_number(value):
             return self._changed(lambda band: pixels.unmask(band, _plain(value)))
-        raise TypeError(
-            f"ee.Image.unmask() got a {type(value).__name__}; it takes a number. To fill holes "
-            "from another image, make a collection of both: "
-            "ee.ImageCollection([other, image]).mosaic()."
-        )
+        self, other = self._beside(self._met(value))
+        own, others = self._bands(), other._bands()
+        if len(others) not in (1, len(own)):
+            raise ValueError(
+                f"ee.Image.unmask() got an image of {len(others)} bands for {len(own)}; it has "
+                "one, or as many."
+            )
+        pairs = zip(own.items(), _as_many(others, len(own)), strict=True)
+        return self._with({n: pixels.unmask_with(b, o) for (n, b), o in pairs}, other)
 
-    def clip(self, geometry: Any) -> Image:
-        """Cut the image to a region."""
+    def clip(self, geometry: Any) -> Any:
+        """Cut the image to a region.
+
+        A constant has no pixels to cut: its region waits for the image that it goes with.
+        """
         region = Geometry(geometry).geometry
-        return Image(clip_to(self.dataset, region, self._names()))
+        if not self.dataset.sizes:
+            return ClippedConstant(self, lambda grid: self.updateMask(_inside(grid, region)))
+        return Image(clip_to(self.dataset, region, list(self.dataset.data_vars)))
 
     # -- properties ------------------------------------------------------------------------------
 
@@ -383,28 +414,24 @@ class Image(Words):
             if len(properties) == 1
             else dict(zip(properties[::2], properties[1::2], strict=True))
         )
-        for name, value in dict(given).items():
-            if not isinstance(value, str | int | float | bool | np.generic):
-                raise TypeError(
-                    f"ee.Image.set({name!r}) got a {type(value).__name__}; it takes a number or a "
-                    "text, the same for all images inside map(). To give each image its own, "
-                    "write collection.dataset.assign_coords({name: ('time', [...])}), and wrap it."
-                )
         count = self.dataset.sizes.get("time")
-        along = {
-            KNOWN_AS.get(name, name): value if count is None else ("time", np.full(count, value))
-            for name, value in dict(given).items()
-        }
-        return Image(self.dataset.assign_coords(along))
+        along = {}
+        for name, value in dict(given).items():
+            kept = name if property_in(self.dataset, name) is not None else KNOWN_AS.get(name, name)
+            one = as_property(str(kept), value, f"ee.Image.set({name!r})")
+            along[kept] = one if count is None else ("time", np.full(count, one))
+        return Image(with_properties(self.dataset, along))
 
     def copyProperties(self, source: Any, properties: Any = None, exclude: Any = None) -> Image:
         """Take properties of another image; those of an image stay with it anyway."""
-        there = Image(source).dataset.coords
-        names = [n for n in there if n not in self.dataset.coords and n not in (exclude or ())]
+        there = Image(source).dataset
+        names = [n for n in properties_of(there) if property_in(self.dataset, str(n)) is None]
+        names = [n for n in names if n not in (exclude or ())]
         if properties is not None:
             wanted = {KNOWN_AS.get(name, name) for name in properties}
             names = [name for name in names if name in wanted]
-        return Image(self.dataset.assign_coords({name: there[name] for name in names}))
+        found = {name: property_in(there, str(name)) for name in names}
+        return Image(with_properties(self.dataset, found))
 
     def date(self) -> Date:
         """Give when a single image was taken."""
@@ -448,6 +475,116 @@ class Image(Words):
     double = _cast("double", "float64")
     float = _cast("float", "float32")
     int = _cast("int", "int32")
+
+
+class ClippedConstant(Words):
+    """A constant that was clipped: it has no pixels before it goes with an image that has.
+
+    What is done to it meanwhile is done then: the region of ``ee.Image(1).clip(region).mask()``
+    is laid on the grid of the image that this masks.
+
+    Parameters
+    ----------
+    constant : Image
+        What it is inside the region.
+    on : callable
+        Makes it an image on the grid of another.
+    """
+
+    _word = "ee.Image"
+    _plain_words = ("bandNames", "get", "date", "id")
+
+    def __init__(self, constant: Image, on: Callable[[Image], Image]) -> None:
+        self._constant = constant
+        self._on = on
+
+    def __repr__(self) -> str:
+        return f"{self._constant!r}, clipped: on the grid of the image that it goes with"
+
+    def on(self, image: Image) -> Image:
+        """Lay it on the grid of an image."""
+        if not image.dataset.sizes:
+            raise ValueError(
+                "a clipped constant and a constant have no pixels, neither of them. Let one go "
+                "with an image first, for instance image.updateMask(ee.Image(1).clip(region))."
+            )
+        return self._on(image)
+
+    @property
+    def dataset(self) -> xr.Dataset:
+        """Refuse: there is none yet."""
+        raise ValueError(
+            "a constant that was clipped has no pixels of its own: the grid is that of the image "
+            "that it goes with, for instance image.updateMask(ee.Image(1).clip(region))."
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name not in dir(Image):
+            return super().__getattr__(name)
+        if name in self._plain_words:
+            return getattr(self._constant, name)
+
+        def word(*args: Any) -> Any:
+            for one in args:
+                if isinstance(one, Image) and one.dataset.sizes:
+                    return getattr(self.on(one), name)(*args)
+            inside = [one._constant if isinstance(one, ClippedConstant) else one for one in args]
+            return ClippedConstant(
+                self._constant if name == "clip" else getattr(self._constant, name)(*inside),
+                lambda grid: getattr(self.on(grid), name)(*args),
+            )
+
+        return word
+
+
+def _inside(image: Image, region: Any) -> Image:
+    """Give 1 on the pixels of an image whose centre lies in a region, 0 elsewhere."""
+    dataset = image.dataset
+    still = dataset.isel(time=0, drop=True) if "time" in dataset.dims else dataset
+    down, across = map_dims(still)
+    outline = everywhere(projected(region, crs_of(still))).geom.wkb
+    band = max(still.data_vars.values(), key=lambda one: one.ndim)
+    inside = by_chunk(_centres_in, [band, still[down], still[across]], "uint8", outline=outline)
+    return Image(with_bands(still, {"inside": inside}))
+
+
+def _centres_in(values: Array, ys: Array, xs: Array, *, outline: bytes) -> Array:
+    shapely = needed("shapely", "geo", "regions")
+    shape = shapely.from_wkb(outline)
+    shapely.prepare(shape)
+    inside: Array = np.asarray(shapely.intersects_xy(shape, *np.broadcast_arrays(xs, ys)), "uint8")
+    return np.broadcast_to(inside, np.shape(values))
+
+
+def _overlapping(
+    a: xr.Dataset, b: xr.Dataset, dims: list[Hashable]
+) -> tuple[xr.Dataset, xr.Dataset]:
+    """Cut two images to what both have, by slices where they can: chunks stay whole."""
+    for dim in dims:
+        if dim in a.coords and dim in b.coords:
+            ours, theirs = a[dim].values, b[dim].values
+            a = a.isel({dim: _run(np.flatnonzero(np.isin(ours, theirs)))})
+            b = b.isel({dim: _run(np.flatnonzero(np.isin(theirs, ours)))})
+    return xr.align(a, b, join="inner", exclude={"time"})
+
+
+def _run(places: Any) -> Any:
+    """Give numbers that follow each other as a slice."""
+    if len(places) and places[-1] - places[0] == len(places) - 1:
+        return slice(int(places[0]), int(places[-1]) + 1)
+    return places
+
+
+def in_words(bands: Mapping[Hashable, xr.DataArray]) -> str:
+    """List bands and their dtypes."""
+    listed = ", ".join(f"{name} ({band.dtype})" for name, band in bands.items())
+    return f"band{'' if len(bands) == 1 else 's'} {listed or 'none'}"
+
+
+def _as_many(bands: dict[Hashable, xr.DataArray], count: int) -> list[xr.DataArray]:
+    """Let one band go with all of another image's."""
+    listed = list(bands.values())
+    return listed * count if len(listed) == 1 else listed
 
 
 def _free(name: Hashable, taken: Any) -> Hashable:

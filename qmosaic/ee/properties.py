@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from qmosaic.ee.names import properties, property_in
 from qmosaic.moments import moment
 
 KNOWN_AS = {
@@ -72,6 +75,58 @@ class Number(float):
         """Divide by a number."""
         return Number(self / right)
 
+    def pow(self, right: float) -> Number:
+        """Raise it to a power."""
+        return Number(self**right)
+
+    def mod(self, right: float) -> Number:
+        """Give the remainder of a division, with the sign of this number."""
+        return Number(math.fmod(self, right))
+
+    def min(self, right: float) -> Number:
+        """Give the smaller of two numbers."""
+        return Number(min(self, right))
+
+    def max(self, right: float) -> Number:
+        """Give the larger of two numbers."""
+        return Number(max(self, right))
+
+    def floor(self) -> Number:
+        """Cut it down to a whole number."""
+        return Number(math.floor(self))
+
+    def ceil(self) -> Number:
+        """Bring it up to a whole number."""
+        return Number(math.ceil(self))
+
+    def round(self) -> Number:
+        """Bring it to the nearest whole number; of a half, to the one further from 0."""
+        return Number(math.copysign(math.floor(abs(self) + 0.5), self))
+
+    def eq(self, right: float) -> Number:
+        """Give 1 where it is equal, else 0."""
+        return Number(self == right)
+
+    def neq(self, right: float) -> Number:
+        """Give 1 where it is not equal, else 0."""
+        return Number(self != right)
+
+    def lt(self, right: float) -> Number:
+        """Give 1 where it is less, else 0."""
+        return Number(self < right)
+
+    def lte(self, right: float) -> Number:
+        """Give 1 where it is less or equal, else 0."""
+        return Number(self <= right)
+
+    def gt(self, right: float) -> Number:
+        """Give 1 where it is more, else 0."""
+        return Number(self > right)
+
+    def gte(self, right: float) -> Number:
+        """Give 1 where it is more or equal, else 0."""
+        return Number(self >= right)
+
 
 class Text(str):
     """A text; ``getInfo()`` gives it as Python's."""
@@ -110,6 +165,18 @@ class List(list[Any]):
         """Leave entries out."""
         return List([one for one in self if one not in elements])
 
+    def map(self, algorithm: Callable[[Any], Any]) -> List:
+        """Apply a function to each entry."""
+        return List([algorithm(one) for one in self])
+
+    def reverse(self) -> List:  # type: ignore[override]
+        """Give the entries from the last to the first; as in Earth Engine, a list of its own."""
+        return List(self[::-1])
+
+    def sort(self) -> List:  # type: ignore[override]
+        """Give the entries in order; as in Earth Engine, a list of its own."""
+        return List(sorted(self))
+
 
 class Date:
     """An instant, UTC.
@@ -126,7 +193,15 @@ class Date:
         elif isinstance(date, int | float) and not isinstance(date, bool):
             self.instant = EPOCH + np.timedelta64(round(date), "ms")
         else:
-            self.instant = moment(date, "date")
+            self.instant = moment(_padded(date), "date")
+
+    @staticmethod
+    def fromYMD(year: int, month: int, day: int) -> Date:
+        """Make a date of its year, month and day."""
+        return Date(datetime.date(int(year), int(month), int(day)))
+
+    def __repr__(self) -> str:
+        return f"ee.Date('{self.format()}')"
 
     def millis(self) -> Number:
         """Give milliseconds since 1970."""
@@ -193,6 +268,12 @@ class Date:
         return found
 
 
+def _padded(date: Any) -> Any:
+    """Write a month and a day with two digits each: Earth Engine takes 2020-2-5."""
+    found = re.match(r"(\d{4})-(\d{1,2})-(\d{1,2})(?!\d)", date) if isinstance(date, str) else None
+    return f"{found[1]}-{found[2]:0>2}-{found[3]:0>2}{date[found.end() :]}" if found else date
+
+
 def _unit(given: str, known: Any) -> str:
     unit = str(given).lower().rstrip("s")
     if unit not in known:
@@ -201,7 +282,7 @@ def _unit(given: str, known: Any) -> str:
 
 
 def property_of(dataset: xr.Dataset, name: str, word: str) -> xr.DataArray:
-    """Find a property: a coordinate of that name, or the one that is known by it.
+    """Find a property: the one of that name, or the one that is known by it.
 
     Raises
     ------
@@ -209,19 +290,38 @@ def property_of(dataset: xr.Dataset, name: str, word: str) -> xr.DataArray:
         There is none.
     """
     for known in (name, KNOWN_AS.get(name)):
-        if known is not None and known in dataset.coords:
-            found = dataset[known]
-            return found.reset_coords(drop=True)
+        found = None if known is None else property_in(dataset, known)
+        if found is not None:
+            return found
     if name in dataset.data_vars and dataset[name].dims in (("time",), ()):
         return dataset[name].reset_coords(drop=True)
     if name == "system:index" and "time" in dataset.dims:
         return xr.DataArray(np.arange(dataset.sizes["time"]).astype(str), dims="time", name=name)
-    there = [str(n) for n, c in dataset.coords.items() if c.dims in (("time",), ())]
+    there = properties(dataset)
     raise KeyError(
         f"{word}: the images have no property {name!r}; properties are coordinates along time: "
         f"{', '.join(map(repr, there)) or 'none'}. Add one with "
         "collection.dataset.assign_coords({name: ('time', [...])}), and wrap that."
     )
+
+
+def as_property(name: str, value: Any, word: str) -> Any:
+    """Take what a property is set to: a number, a text, a date; the time of an image is a time.
+
+    Raises
+    ------
+    TypeError
+        It is nothing of the kind.
+    """
+    if isinstance(value, Date) or name == "time":
+        return Date(value).instant.astype("M8[ns]")
+    if not isinstance(value, str | int | float | bool | np.generic):
+        raise TypeError(
+            f"{word} got a {type(value).__name__}; it takes a number, a text or an ee.Date, the "
+            "same for all images inside map(). To give each image its own, write "
+            "collection.dataset.assign_coords({name: ('time', [...])}), and wrap it."
+        )
+    return value
 
 
 def comparable(values: xr.DataArray, other: Any) -> tuple[Any, Any]:

@@ -54,18 +54,21 @@ class Filter(Words):
         self.keep = keep
         self.words = words
 
+    def __repr__(self) -> str:
+        return f"ee.Filter.{self.words}"
+
     @staticmethod
     def date(start: Any, end: Any = None) -> Filter:
         """Keep images from `start` on, before `end`; without it, those of that instant."""
         first, last = (None if d is None else instant(d) for d in (start, end))
-        words = f"date {first!s}" + (f" to {last!s}" if last is not None else "")
+        words = f"date({first!s}" + (f", {last!s})" if last is not None else ")")
         return Filter(lambda ds: in_period(ds, first, last), words)  # type: ignore[arg-type]
 
     @staticmethod
     def bounds(geometry: Any) -> Filter:
         """Keep images whose footprint intersects."""
         region = Geometry(geometry).geometry
-        return Filter(lambda ds: intersecting(ds, region, "time"), "bounds")
+        return Filter(lambda ds: intersecting(ds, region, "time"), f"bounds({geometry!r:.60})")
 
     eq = _comparing("eq", operator.eq)
     neq = _comparing("neq", operator.ne)

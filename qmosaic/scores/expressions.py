@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import dask.array as da
@@ -166,12 +166,23 @@ def by_chunk(
         functools.partial(
             _chunk_by_chunk, kernel=functools.partial(kernel, **arguments), dtype=dtype
         ),
-        *map(bare, bands),
+        *_in_same_chunks([bare(band) for band in bands]),
         dask="allowed",
         join="override",
         keep_attrs="override",  # those of coordinates
     )
     return made
+
+
+def _in_same_chunks(bands: list[xr.DataArray]) -> list[xr.DataArray]:
+    """Cut lazy bands alike; those that are leave the graph as it is."""
+    known: dict[Hashable, Any] = {}
+    for band in bands:
+        for dim, sizes in band.chunksizes.items():
+            if known.setdefault(dim, sizes) != sizes:
+                unified: tuple[Any, ...] = xr.unify_chunks(*bands)
+                return list(unified)
+    return bands
 
 
 def _chunk_by_chunk(*arrays: Any, kernel: Callable[..., Any], dtype: Any) -> Any:

@@ -1,0 +1,90 @@
+"""Names of bands and of properties: two namespaces of Earth Engine in the one of a Dataset.
+
+A band is a data variable of its name, a property a coordinate of its name. Where both have one
+name, the property is kept as ``property:NAME``; where a band has the name of a dimension (or is
+called ``time``, as the coordinate of the images is), the band is kept as ``band:NAME``. No band of
+Earth Engine has a colon in its name. As soon as nothing is in the way any more, they have their
+plain names again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import xarray as xr
+
+BAND, PROPERTY = "band:", "property:"
+TIME = "time"
+
+
+def bands(dataset: xr.Dataset) -> dict[Hashable, xr.DataArray]:
+    """Give the bands by the names that Earth Engine's words know."""
+    return {_plain(name, BAND): band for name, band in dataset.data_vars.items()}
+
+
+def variable_of(dataset: xr.Dataset, band: Hashable) -> Hashable:
+    """Tell under which name a band is kept; of what is no band, the name as it is."""
+    kept = f"{BAND}{band}"
+    return kept if band not in dataset.data_vars and kept in dataset.data_vars else band
+
+
+def property_in(dataset: xr.Dataset, name: str) -> xr.DataArray | None:
+    """Find a property by its name, None where there is none."""
+    for kept in (f"{PROPERTY}{name}", name):
+        if kept in dataset.coords:
+            return dataset[kept].reset_coords(drop=True).rename(name)
+    return None
+
+
+def properties(dataset: xr.Dataset) -> list[Hashable]:
+    """Name the properties: what there is one of for each image."""
+    return [_plain(name, PROPERTY) for name, c in dataset.coords.items() if c.dims in ((TIME,), ())]
+
+
+def with_bands(dataset: xr.Dataset, wanted: Mapping[Any, xr.DataArray]) -> xr.Dataset:
+    """Give a Dataset other bands; properties stay what they are."""
+    bare = settled(dataset.drop_vars(list(dataset.data_vars)))
+    dims = set(bare.dims).union(*(band.dims for band in wanted.values()))
+    kept = {
+        f"{BAND}{name}" if _taken(name, dims, bare) else name: band.reset_coords(drop=True)
+        for name, band in wanted.items()
+    }
+    aside = {name: f"{PROPERTY}{name}" for name in kept if name in bare.coords}
+    return bare.rename(aside).assign(kept)
+
+
+def with_properties(dataset: xr.Dataset, wanted: Mapping[Any, Any]) -> xr.Dataset:
+    """Give a Dataset more properties; bands stay what they are."""
+    kept: dict[Hashable, Any] = {}
+    for name, value in wanted.items():
+        if name == TIME:
+            dataset = beside_time(dataset)
+        taken = name in dataset.data_vars or f"{PROPERTY}{name}" in dataset.coords
+        kept[f"{PROPERTY}{name}" if taken else name] = value
+    return dataset.assign_coords(kept)
+
+
+def beside_time(dataset: xr.Dataset) -> xr.Dataset:
+    """Put a band called ``time`` aside, so that the images can lie along it."""
+    return dataset.rename({TIME: f"{BAND}{TIME}"}) if TIME in dataset.data_vars else dataset
+
+
+def settled(dataset: xr.Dataset) -> xr.Dataset:
+    """Give bands and properties their plain names again where nothing else has them."""
+    back: dict[Hashable, Hashable] = {}
+    for prefix in (BAND, PROPERTY):
+        for name in dataset.variables:
+            plain = _plain(name, prefix)
+            free = plain not in dataset.variables and plain not in dataset.dims
+            if plain != name and free and plain not in back.values():
+                back[name] = plain
+    return dataset.rename(back) if back else dataset
+
+
+def _taken(name: Hashable, dims: set[Hashable], dataset: xr.Dataset) -> bool:
+    return name in dims or (name == TIME and TIME in dataset.coords)
+
+
+def _plain(name: Hashable, prefix: str) -> Hashable:
+    return name[len(prefix) :] if isinstance(name, str) and name.startswith(prefix) else name
