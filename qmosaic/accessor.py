@@ -1,68 +1,202 @@
-"""``ds.qmosaic.<verb>()``: the verbs as methods of a collection, one line each."""
+"""``ds.qmosaic.<verb>()``: the verbs as methods of what they work on, one line each.
+
+The signatures are written out, so that editors and type checkers know them; the texts are those of
+the functions.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+import inspect
+import re
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
 
 import xarray as xr
 
 from qmosaic.display import Picture, quicklook, visualize
+from qmosaic.display.colours import Numbers
 from qmosaic.explanation import Explanation, explain
 from qmosaic.filters import filter_bounds, filter_date, map_images, select
+from qmosaic.kernels import Ties
+from qmosaic.layout import Sizes
 from qmosaic.moments import Instant
-from qmosaic.mosaic import quality_mosaic
-from qmosaic.store import to_zarr
+from qmosaic.mosaic import Collection, Masked, quality_mosaic
+from qmosaic.progress import Progress
+from qmosaic.store import Mode, to_zarr
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-class _Verbs:
+def _text_of(function: Callable[..., Any]) -> Callable[[Method], Method]:
+    """Give a method the text of a function, but for the first parameter: what it belongs to."""
+    first = re.compile(r"(Parameters\n-+\n)\S.*\n(?:(?: +.*)?\n)*?(?=\S)")
+
+    def decorate(method: Method) -> Method:
+        method.__doc__ = first.sub(r"\1", inspect.getdoc(function) or "", count=1)
+        return method
+
+    return decorate
+
+
+class _Verbs(Generic[Collection]):
     """The verbs of `qmosaic` on the object that they work on."""
 
-    def __init__(self, collection: Any) -> None:
-        self._collection = collection
+    def __init__(self, collection: Collection) -> None:
+        self._collection: Collection = collection
 
-    def quality_mosaic(self, quality_band: Hashable, **rules: Any) -> Any:
-        """See `qmosaic.quality_mosaic`."""
-        return quality_mosaic(self._collection, quality_band, **rules)
+    def __repr__(self) -> str:
+        kind = type(self._collection).__name__
+        verbs = ", ".join(f"{name}()" for name in sorted(dir(self)) if not name.startswith("_"))
+        return f"The verbs of qmosaic on this {kind}: {verbs}"
 
-    def to_zarr(self, store: Any, **options: Any) -> None:
-        """See `qmosaic.to_zarr`."""
-        return to_zarr(self._collection, store, **options)
+    @_text_of(quality_mosaic)
+    def quality_mosaic(
+        self,
+        quality_band: Hashable,
+        *,
+        dim: Hashable = "time",
+        ties: Ties = "first",
+        masked: Masked = "keep",
+        fill_value: float | int | bool | None = None,
+        min_quality: float | int | None = None,
+        upper_bound: float | int | None = None,
+    ) -> Collection:
+        """Take, for every pixel, all bands of the image with the highest quality."""
+        return quality_mosaic(
+            self._collection,
+            quality_band,
+            dim=dim,
+            ties=ties,
+            masked=masked,
+            fill_value=fill_value,
+            min_quality=min_quality,
+            upper_bound=upper_bound,
+        )
 
-    def explain(self, **options: Any) -> Explanation:
-        """See `qmosaic.explain`."""
-        return explain(self._collection, **options)
+    @_text_of(to_zarr)
+    def to_zarr(
+        self,
+        store: Any,
+        *,
+        mode: Mode = "w-",
+        chunks: Sizes | None = None,
+        shards: Sizes | None = None,
+        retries: int = 3,
+        on_error: Literal["raise", "skip"] = "raise",
+        progress: bool | Callable[[Progress], Any] | None = None,
+        inputs: str | None = None,
+        group: str | None = None,
+        encoding: Mapping[Hashable, Mapping[str, Any]] | None = None,
+        zarr_format: Literal[2, 3] | None = None,
+        consolidated: bool | None = None,
+        storage_options: dict[str, Any] | None = None,
+        **others: Any,
+    ) -> None:
+        """Compute a mosaic and write it to a Zarr store, block by block."""
+        return to_zarr(
+            self._collection,
+            store,
+            mode=mode,
+            chunks=chunks,
+            shards=shards,
+            retries=retries,
+            on_error=on_error,
+            progress=progress,
+            inputs=inputs,
+            group=group,
+            encoding=encoding,
+            zarr_format=zarr_format,
+            consolidated=consolidated,
+            storage_options=storage_options,
+            **others,
+        )
 
-    def visualize(self, **vis_params: Any) -> xr.DataArray:
-        """See `qmosaic.visualize`."""
-        return visualize(self._collection, **vis_params)
+    @_text_of(explain)
+    def explain(
+        self,
+        *,
+        chunks: Mapping[Hashable, int] | None = None,
+        shards: Mapping[Hashable, int] | None = None,
+    ) -> Explanation:
+        """Say what a mosaic will read and cost, before anything runs."""
+        return explain(self._collection, chunks=chunks, shards=shards)
 
-    def quicklook(self, path: Any = None, **options: Any) -> Picture:
-        """See `qmosaic.quicklook`."""
-        return quicklook(self._collection, path, **options)
+    @_text_of(visualize)
+    def visualize(
+        self,
+        *,
+        bands: str | Sequence[Hashable] | None = None,
+        min: Numbers = None,
+        max: Numbers = None,
+        gain: Numbers = None,
+        bias: Numbers = None,
+        gamma: Numbers = None,
+        palette: str | Sequence[str] | None = None,
+        opacity: float = 1.0,
+    ) -> xr.DataArray:
+        """Turn an image into colours, by Earth Engine's visualisation parameters."""
+        return visualize(
+            self._collection,
+            bands=bands,
+            min=min,
+            max=max,
+            gain=gain,
+            bias=bias,
+            gamma=gamma,
+            palette=palette,
+            opacity=opacity,
+        )
+
+    @_text_of(quicklook)
+    def quicklook(
+        self,
+        path: str | Path | None = None,
+        *,
+        max_size: int = 1024,
+        credit: str = "",
+        **vis_params: Any,
+    ) -> Picture:
+        """Draw a picture of an image."""
+        return quicklook(self._collection, path, max_size=max_size, credit=credit, **vis_params)
 
 
 @xr.register_dataset_accessor("qmosaic")  # type: ignore[no-untyped-call]
-class DatasetVerbs(_Verbs):
+class DatasetVerbs(_Verbs[xr.Dataset]):
     """``dataset.qmosaic``."""
 
-    def filter_date(self, start: Instant, end: Instant | None = None, **options: Any) -> xr.Dataset:
-        """See `qmosaic.filter_date`."""
-        return filter_date(self._collection, start, end, **options)
+    @_text_of(filter_date)
+    def filter_date(
+        self, start: Instant, end: Instant | None = None, *, dim: Hashable = "time"
+    ) -> xr.Dataset:
+        """Keep the images of a period."""
+        return filter_date(self._collection, start, end, dim=dim)
 
-    def filter_bounds(self, geometry: Any, **options: Any) -> xr.Dataset:
-        """See `qmosaic.filter_bounds`."""
-        return filter_bounds(self._collection, geometry, **options)
+    @_text_of(filter_bounds)
+    def filter_bounds(
+        self, geometry: Any, *, crs: Any = None, clip: bool = False, dim: Hashable = "time"
+    ) -> xr.Dataset:
+        """Keep the images that lie in a region, at least in part."""
+        return filter_bounds(self._collection, geometry, crs=crs, clip=clip, dim=dim)
 
-    def map_images(self, func: Callable[[xr.Dataset], xr.Dataset], **options: Any) -> xr.Dataset:
-        """See `qmosaic.map_images`."""
-        return map_images(self._collection, func, **options)
+    @_text_of(map_images)
+    def map_images(
+        self, func: Callable[[xr.Dataset], xr.Dataset], *, dim: Hashable = "time"
+    ) -> xr.Dataset:
+        """Apply a function to every image."""
+        return map_images(self._collection, func, dim=dim)
 
-    def select(self, bands: str | Sequence[str], **options: Any) -> xr.Dataset:
-        """See `qmosaic.select`."""
-        return select(self._collection, bands, **options)
+    @_text_of(select)
+    def select(
+        self,
+        bands: str | re.Pattern[str] | Sequence[str | re.Pattern[str]],
+        *,
+        dim: Hashable = "time",
+    ) -> xr.Dataset:
+        """Keep some bands, by name or by regular expression."""
+        return select(self._collection, bands, dim=dim)
 
 
 @xr.register_dataarray_accessor("qmosaic")  # type: ignore[no-untyped-call]
-class DataArrayVerbs(_Verbs):
+class DataArrayVerbs(_Verbs[xr.DataArray]):
     """``array.qmosaic``."""

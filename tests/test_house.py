@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import xarray as xr
 
 import qmosaic as qm
 
@@ -114,6 +115,41 @@ def test_an_editor_lists_what_is_there_to_be_used() -> None:
     for name in listed:
         assert getattr(qm, name) is not None
     assert importlib.import_module("qmosaic.filters").filter_date is qm.filter_date
+
+
+def verbs() -> list[str]:
+    """Name the public functions that work on a collection, a mosaic or an image."""
+    functions = [n for n in qm.__all__ if inspect.isfunction(getattr(qm, n))]
+    first = {n: next(iter(inspect.signature(getattr(qm, n)).parameters)) for n in functions}
+    return [n for n in functions if first[n] in ("collection", "mosaic", "image", "data")]
+
+
+@pytest.mark.parametrize("name", verbs())
+def test_methods_are_the_functions(name: str) -> None:
+    """``ds.qmosaic.<verb>`` has the parameters and the text of ``qm.<verb>``, but for the first
+    parameter: where one changes, the other has to (in accessor.py)."""
+    function, method = getattr(qm, name), getattr(xr.Dataset().qmosaic, name)
+    wanted, given = inspect.signature(function), inspect.signature(method)
+    skipped, *others = wanted.parameters.values()
+    assert list(given.parameters.values()) == others
+    assert "Any" not in str(given.return_annotation)
+    text, whole = inspect.getdoc(method) or "", inspect.getdoc(function) or ""
+    assert text.splitlines()[0] == whole.splitlines()[0]
+    assert f"\n{skipped.name} : " not in text
+    for other in others:
+        if other.kind is not inspect.Parameter.VAR_KEYWORD:
+            assert other.name in text[text.index("Parameters\n") :]
+    assert text[text.index("Returns\n" if "Returns\n" in text else "Raises\n") :] in whole
+
+
+def test_methods_of_arrays() -> None:
+    """An array with a dimension of bands has the verbs that take one; both list what they have."""
+    array, dataset = xr.DataArray([1]).qmosaic, xr.Dataset().qmosaic
+    assert repr(array) == (
+        "The verbs of qmosaic on this DataArray: explain(), quality_mosaic(), quicklook(), "
+        "to_zarr(), visualize()"
+    )
+    assert all(f"{name}()" in repr(dataset) for name in verbs())
 
 
 def test_kernels_know_only_numpy() -> None:
