@@ -22,6 +22,7 @@ The house; a room imports only rooms below it.
 ``from_arrays`` Zarr stores and NetCDF files
 ``from_geotiff`` GeoTIFFs
 ``from_stac``   STAC items
+``stac_items``  what STAC items say, put right where it is damaged
 ``geotiff_files`` what headers and names of GeoTIFFs say
 ``odc_driver``  how odc reads a file whose nodata is wrong
 ``assembly``    what the readers share: bands, nodata, joining images

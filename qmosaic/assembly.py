@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import dask.array as da
 import numpy as np
@@ -16,6 +17,9 @@ import xarray as xr
 
 from qmosaic.collection import NODATA_NAMES, bands_of, declared_nodata, fits
 from qmosaic.optional import needed
+
+if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
 
 Missing = Literal["raise", "mask"]
 Nodata = Mapping[Any, float | int | None] | float | int | None
@@ -29,6 +33,9 @@ SAME_PLACE = 1e-3
 
 TILE = 2048
 """Pixels along each side of a chunk, where neither the user nor the source says anything."""
+
+MAX_CHUNKS = 100_000
+"""How many chunks an image may have: 4e11 pixels in chunks of 2048, the land of Africa at 10 m."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +185,24 @@ def sizes_of_chunks(request: Request, usual: Mapping[str, int]) -> dict[Any, Any
             "files of their own are a chunk each. Leave 'time' out of chunks=."
         )
     return {**usual, **chunks}
+
+
+def check_number_of_chunks(grid: GeoBox, chunks: Mapping[Any, Any]) -> None:
+    """Refuse a grid of so many chunks that to list them alone takes minutes."""
+    sides = {"y": grid.shape[0], "x": grid.shape[1]}
+    sizes = {dim: chunks.get(dim) for dim in sides}
+    number = math.prod(
+        -(-side // size) if isinstance(size := sizes[dim], int) and size > 0 else 1
+        for dim, side in sides.items()
+    )
+    if number > MAX_CHUNKS:
+        raise ValueError(
+            f"the grid has {sides['y']} × {sides['x']} pixels of {abs(grid.resolution.x):g}, which "
+            f"is {number} chunks of {sizes['y']} × {sizes['x']} for each image and band; more than "
+            f"{MAX_CHUNKS} are not opened. Check the pixel size and shape (resolution=, geobox=, "
+            "proj:transform and proj:shape of the items); cut the grid, bbox=...; or take larger "
+            "chunks, chunks={'y': 8192, 'x': 8192}."
+        )
 
 
 # ---------------------------------------------------------------------------------------------

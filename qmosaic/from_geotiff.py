@@ -17,6 +17,7 @@ from qmosaic.assembly import (
     Request,
     check_fits,
     check_known,
+    check_number_of_chunks,
     check_options,
     check_resampling,
     declare,
@@ -90,6 +91,7 @@ def open_geotiffs(
     _warn_of_images_outside(images, grid)
     nodata = {name: _nodata(images, name, grid, request) for name in wanted}
     chunks = sizes_of_chunks(request, _chunks(first, grid))
+    check_number_of_chunks(grid, chunks)
     # without a lock every read opens its file anew, and threads need not wait for each other
     options = {"lock": False, **options, "chunks": {"band": 1, **chunks}}
     reader = _Reader(grid, nodata, request, resampling, options)

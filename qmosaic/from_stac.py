@@ -7,7 +7,6 @@ import itertools
 import json
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +16,12 @@ import xarray as xr
 
 from qmosaic.assembly import (
     DIM,
-    HEADERS_AT_ONCE,
     TILE,
     Request,
     check_fits,
     check_holes,
     check_known,
+    check_number_of_chunks,
     check_options,
     check_resampling,
     declare,
@@ -40,8 +39,29 @@ from qmosaic.geometry import (
     footprints,
     in_words,
     projected,
+    short_crs,
 )
 from qmosaic.optional import needed
+from qmosaic.stac_items import (
+    Allow,
+    Fault,
+    Grid,
+    Header,
+    Headers,
+    check_address,
+    check_allow,
+    completed,
+    grid_of,
+    is_absolute,
+    names_of_bands,
+    resolved,
+    tells_number,
+    warn_of_faults,
+    with_addresses,
+    with_bands,
+    with_grids,
+    without_grid,
+)
 
 if TYPE_CHECKING:
     import pystac
@@ -84,6 +104,7 @@ def open_stac(
     bbox: Sequence[float] | None = None,
     geobox: GeoBox | None = None,
     resampling: str | Mapping[str, str] | None = None,
+    allow: Allow = None,
     stac_cfg: dict[str, Any] | None = None,
     patch_url: Callable[[str], str] | None = None,
     **options: Any,
@@ -104,22 +125,27 @@ def open_stac(
         whole grid. By default that which the items share.
     resampling : str or mapping, optional
         By band; "nearest" by default.
+    allow : str, sequence of str or callable, optional
+        What the addresses of files have to begin with, or a function that tells whether an
+        address may be opened.
     stac_cfg, patch_url, **options
         For ``odc.stac.load``.
     """
     check_options(options, ALLOWED, "odc.stac.load as it is used here", OTHER_WORDS)
-    items = [_with_addresses(item) for item in _in_order(items_of(source))]
+    check_allow(allow)
+    items = list(map(with_addresses, _in_order(items_of(source))))
     if bbox is not None:
         items = _touching(items, bbox)
     configs = _configs(stac_cfg, items)
-    parsed = _parse(items, configs)
+    survey = _Survey(request, configs, Headers(patch_url), allow)
+    is_given = geobox is not None or (crs is not None and resolution is not None)
+    items, parsed = survey.completed(items, is_given)
     names = _names(parsed, request)
+    request = request if request.bands is None else replace(request, bands=tuple(names))
     _check_names(names)
-    _check_addresses(items, parsed, names)
-    items = [_without_lost(item) for item in items]
     request.check_nodata(names, "the STAC items have")
     check_resampling(resampling, names)
-    bands = _bands(names, items, parsed, request, patch_url)
+    bands = _bands(names, items, parsed, request, survey.headers)
     check_holes(
         [(band.name, place) for band in bands for place in _lacking(band, len(items))],
         [f"the item {item.id!r}" for item in items],
@@ -128,16 +154,18 @@ def open_stac(
     grid = _grid(parsed, names, crs, resolution, bbox, geobox)
     _check_touched(items, grid)
     groups = _groups(parsed, groupby, grid)
+    chunks = sizes_of_chunks(request, {"x": TILE, "y": TILE})
+    check_number_of_chunks(grid, chunks)
+    telling, config = _pinned(_telling_alike(items, parsed, names), parsed, names, configs)
     load = {
         "geobox": grid,
         "resampling": resampling,
-        "chunks": sizes_of_chunks(request, {"x": TILE, "y": TILE}),
-        "stac_cfg": _for_loading(configs),
+        "chunks": chunks,
+        "stac_cfg": config,
         "patch_url": patch_url,
         **options,
     }
     loaded: dict[Any, xr.DataArray] = {}
-    telling = _telling_alike(items, parsed, names)
     for alike in _alike(bands):
         loaded.update(_load(telling, groups, alike, load))
     collection = xr.Dataset({band.name: loaded[band.name] for band in bands})
@@ -279,7 +307,6 @@ def _warn_of_pages(content: Mapping[str, Any], href: str) -> None:
 
 
 def _from_json(content: Mapping[str, Any], href: str | None) -> list[pystac.Item]:
-    pystac = needed("pystac", "stac", "STAC items")
     features = content.get("features", [content])
     items = []
     for feature in features:
@@ -291,9 +318,7 @@ def _from_json(content: Mapping[str, Any], href: str | None) -> list[pystac.Item
         item = _item(feature)
         for asset in item.assets.values():
             if href is not None:
-                asset.href = pystac.utils.make_absolute_href(
-                    asset.href, item.get_self_href() or href
-                )
+                asset.href = resolved(asset.href, item.get_self_href(), href)
         items.append(item)
     return items
 
@@ -342,23 +367,14 @@ def _parse(items: Sequence[pystac.Item], configs: Mapping[Any, _Config]) -> list
     try:
         # each on its own: what one item says of its bands need not hold for the next
         return [
-            parse(item, asking[item.collection_id], asset_absolute_paths=False) for item in items
+            parse(item, _naming(asking[item.collection_id], item), asset_absolute_paths=False)
+            for item in items
         ]
     except ValueError as error:
         raise ValueError(
             f"what the items say of their grids cannot be used ({error}). Correct them, or write "
             "stac_cfg={'*': {'ignore_proj': True}} and a grid: crs=, resolution=, or geobox=."
         ) from error
-
-
-def _with_addresses(item: pystac.Item) -> pystac.Item:
-    """Write out the addresses of assets that are relative to the item; the item is left alone."""
-    if all(is_absolute(asset.href) for asset in item.assets.values()):
-        return item
-    copy = item.clone()
-    for asset in copy.assets.values():
-        asset.href = asset.get_absolute_href() or asset.href
-    return copy
 
 
 def _without_lost(item: pystac.Item) -> pystac.Item:
@@ -372,25 +388,137 @@ def _without_lost(item: pystac.Item) -> pystac.Item:
     return copy
 
 
-def is_absolute(href: str) -> bool:
-    """Tell whether an address says where it is on its own."""
-    absolute: bool = needed("pystac.utils", "stac", "STAC items").is_absolute_href(href)
-    return absolute or href.startswith("/vsi")
+# ---------------------------------------------------------------------------------------------
+# What items leave open
+# ---------------------------------------------------------------------------------------------
 
 
-def _check_addresses(
-    items: Sequence[pystac.Item], parsed: Sequence[ParsedItem], names: Sequence[str]
-) -> None:
-    """Refuse files that are opened and whose address is relative to nothing."""
-    for item, known in zip(items, parsed, strict=True):
-        for name in {key[0] for band in names if (key := _key(known, band))}:
-            asset = item.assets.get(name)
-            if asset is not None and not is_absolute(asset.href):
-                raise ValueError(
-                    f"the asset {name!r} of the item {item.id!r} has the relative address "
-                    f"{asset.href!r}, and the item does not say where it is itself. Open the file "
-                    "that the item is from, or write item.make_asset_hrefs_absolute()."
-                )
+@dataclass(frozen=True)
+class _Survey:
+    """Finds out what items do not say, or say wrongly, of the files that will be opened.
+
+    Attributes
+    ----------
+    request : Request
+        Tells which bands are wanted.
+    configs : mapping
+        What is configured for the collections of the items.
+    headers : Headers
+        The files' own word.
+    allow : optional
+        Which addresses may be opened.
+    """
+
+    request: Request
+    configs: Mapping[Any, _Config]
+    headers: Headers
+    allow: Allow
+
+    def completed(
+        self, items: Sequence[pystac.Item], grid_is_given: bool
+    ) -> tuple[list[pystac.Item], list[ParsedItem]]:
+        """Give items that say it, and what odc reads in them; headers are read all at once."""
+        items = list(items)
+        grids = [self._damaged(item) for item in items]
+        bare = [without_grid(i) if g else i for i, g in zip(items, grids, strict=True)]
+        parsed = _parse(bare, self.configs)
+        wanted = [
+            [key for key in self._wanted(known) if key in item.assets]
+            for item, known in zip(items, parsed, strict=True)
+        ]
+        for item, keys in zip(items, wanted, strict=True):
+            for key in keys:
+                check_address(item, key, self.allow)
+        unclear = [
+            {k for k in keys if k in grid and not grid[k].is_whole and not grid_is_given}
+            for keys, grid in zip(wanted, grids, strict=True)
+        ]
+        untold = [
+            {k for k in keys if self._is_untold(item, k)}
+            for keys, item in zip(wanted, items, strict=True)
+        ]
+        asked = zip(items, untold, unclear, strict=True)
+        self.headers.ask([item.assets[k].href for item, a, b in asked for k in sorted(a | b)])
+        faults: list[tuple[str, Fault]] = []
+        for place, item in enumerate(items):
+            told = self._with_bands(item, untold[place])
+            if grids[place]:
+                found = self._settled(told, grids[place], wanted[place], grid_is_given)
+                told = without_grid(told) if found is None else with_grids(told, found)
+                used = (found or {}).items()
+                faults += [(item.id, f) for k, g in used if k in wanted[place] for f in g.faults]
+            items[place] = told
+            if told is not item:
+                (parsed[place],) = _parse([told], self.configs)
+        warn_of_faults(faults, len(items))
+        return [_without_lost(item) for item in items], parsed
+
+    def _damaged(self, item: pystac.Item) -> dict[str, Grid]:
+        """Give the grids of all assets where one of them is not as odc takes it."""
+        if not any("/projection/" in url for url in item.stac_extensions):
+            return {}
+        grids = {key: grid_of(item, asset) for key, asset in item.assets.items()}
+        right = all(grid.is_plain and not grid.faults for grid in grids.values())
+        return {} if right else grids
+
+    def _wanted(self, known: ParsedItem) -> list[str]:
+        """Name the assets that will be opened."""
+        if self.request.bands is None:
+            keys = list(known.bands)
+        else:
+            keys = [key for name in self.request.bands if (key := _place_of(known, name))]
+        present = {key for key, _ in known.bands}
+        return list(dict.fromkeys(asset for asset, _ in keys if asset in present))
+
+    def _is_untold(self, item: pystac.Item, key: str) -> bool:
+        """Tell whether a header has to say how many bands a file has."""
+        configured = self.configs[item.collection_id]["assets"]
+        return key not in configured and not tells_number(item.assets[key])
+
+    def _with_bands(self, item: pystac.Item, keys: Iterable[str]) -> pystac.Item:
+        found = {key: self.headers.get(item.assets[key].href) for key in keys}
+        numbers = {k: len(h.dtypes) for k, h in found.items() if isinstance(h, Header)}
+        return with_bands(item, numbers) if any(n > 1 for n in numbers.values()) else item
+
+    def _settled(
+        self,
+        item: pystac.Item,
+        grids: Mapping[str, Grid],
+        wanted: Sequence[str],
+        grid_is_given: bool,
+    ) -> dict[str, Grid] | None:
+        """Complete the grids of an item by the headers of its files; None where one is given and
+        the item has nothing to say."""
+        if grid_is_given and any(not grids[key].is_whole for key in wanted):
+            return None
+        found = dict(grids)
+        for key in wanted:
+            if not found[key].is_whole:
+                header = self.headers.get(item.assets[key].href)
+                if not isinstance(header, Header) or header.crs is None:
+                    raise _unknown_grid(item, key, found[key], header)
+                found[key] = completed(found[key], header)
+        return found
+
+
+def _unknown_grid(item: pystac.Item, key: str, grid: Grid, header: Any) -> ValueError:
+    fault = next(fault for fault in grid.faults if not fault.instead)
+    reason = "it has no CRS" if isinstance(header, Header) else f"it cannot be opened ({header})"
+    return ValueError(
+        f"the item {item.id!r} has {fault}, and nothing else in it tells the grid of the asset "
+        f"{key!r}, nor does the file {item.assets[key].href!r}: {reason}. Correct the item, or "
+        "say which grid to take: crs='EPSG:32633', resolution=10 (in the unit of that CRS), or "
+        "geobox=..."
+    )
+
+
+def _place_of(item: ParsedItem, name: str) -> tuple[str, int] | None:
+    """Find the asset and number that a name stands for, whether or not the file has as many."""
+    try:
+        key: tuple[str, int] = item.collection.band_key(name)
+    except ValueError:
+        return None
+    return key
 
 
 # ---------------------------------------------------------------------------------------------
@@ -409,32 +537,18 @@ def _configs(stac_cfg: _Config | None, items: Sequence[pystac.Item]) -> dict[Any
     """Settle what is configured for each collection that the items are of, as odc understands it:
     one configuration for all, or one by collection, ``"*"`` for the others."""
     given = stac_cfg or {}
-    by_collection: dict[Any, list[pystac.Item]] = {}
-    for item in items:
-        by_collection.setdefault(item.collection_id, []).append(item)
     configs = {}
-    for name, members in by_collection.items():
+    for name in dict.fromkeys(item.collection_id for item in items):
         single = name is None or "assets" in given
-        own = given if single else {**given.get("*", {}), **given.get(name, {})}
-        aliases = {**_common_names(members), **own.get("aliases", {})}
+        own = given if single else {**given.get("*", {}), **given.get(str(name), {})}
         shared = {k: v for k, v in given.items() if k == "with_properties"}
-        configs[name] = {**shared, "assets": {}, **own, "aliases": aliases}
+        configs[name] = {**shared, "assets": {}, "aliases": {}, **own}
     return configs
 
 
-def _common_names(items: Iterable[pystac.Item]) -> dict[str, tuple[str, int]]:
-    """Find common names as STAC 1.1 writes them: odc-stac 0.5 looks at ``eo:bands`` alone."""
-    found: dict[str, tuple[str, int]] = {}
-    for item in items:
-        listed = [(n, a.extra_fields.get("bands")) for n, a in item.assets.items()]
-        assets = [(name, bands) for name, bands in listed if isinstance(bands, list)]
-        # of several assets with a band the one with the fewest: red before a picture of three
-        for name, bands in sorted(assets, key=lambda pair: len(pair[1])):
-            for number, band in enumerate(bands, start=1):
-                common = band.get("eo:common_name") if isinstance(band, Mapping) else None
-                if isinstance(common, str) and common not in item.assets:
-                    found.setdefault(common, (name, number))
-    return found
+def _naming(config: _Config, item: pystac.Item) -> _Config:
+    """Add the names that an item has for bands: odc-stac 0.5 knows those of ``eo:bands`` alone."""
+    return {**config, "aliases": {**names_of_bands([item]), **config["aliases"]}}
 
 
 def _asking(config: _Config) -> _Config:
@@ -443,10 +557,42 @@ def _asking(config: _Config) -> _Config:
     return {**config, "assets": {**assets, "*": {"data_type": UNSAID, **assets.get("*", {})}}}
 
 
-def _for_loading(configs: Mapping[Any, _Config]) -> _Config:
-    """Write what is configured in the form that a loading of all items takes."""
-    first, *others = configs.values()
-    return first if all(other == first for other in others) else dict(configs)
+def _pinned(
+    items: Sequence[pystac.Item],
+    parsed: Sequence[ParsedItem],
+    names: Sequence[str],
+    configs: Mapping[Any, _Config],
+) -> tuple[list[pystac.Item], _Config]:
+    """Let odc find each band where it was found, and not where the first item of its collection
+    has it: items in which it stands elsewhere become a collection of their own."""
+    kinds: dict[Any, list[dict[str, tuple[str, int]]]] = {}
+    own: list[tuple[Any, int]] = []
+    for item, known in zip(items, parsed, strict=True):
+        places = {name: key for name in names if (key := _key(known, name))}
+        alike = kinds.setdefault(item.collection_id, [])
+        number = next((n for n, kind in enumerate(alike) if _agree(kind, places)), len(alike))
+        if number == len(alike):
+            alike.append({})
+        alike[number] |= places
+        own.append((item.collection_id, number))
+    pinned = {
+        (name, number): {**configs[name], "aliases": {**configs[name]["aliases"], **kind}}
+        for name, alike in kinds.items()
+        for number, kind in enumerate(alike)
+    }
+    if len(pinned) == 1:
+        return list(items), next(iter(pinned.values()))
+    named = {place: f"{place[0] or '-'}#{place[1]}" for place in pinned}
+    copies = []
+    for item, place in zip(items, own, strict=True):
+        copy = item.clone()
+        copy.collection_id = named[place]
+        copies.append(copy)
+    return copies, {named[place]: config for place, config in pinned.items()}
+
+
+def _agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(other.get(name, place) == place for name, place in one.items())
 
 
 def _telling_alike(
@@ -457,10 +603,7 @@ def _telling_alike(
     tell = [_tells_grid(item, names) for item in parsed]
     if all(tell) or not any(tell):
         return items
-    copies = [item.clone() for item in items]
-    for copy in copies:
-        copy.stac_extensions = [url for url in copy.stac_extensions if "/projection/" not in url]
-    return copies
+    return [without_grid(item) for item in items]
 
 
 def _tells_grid(item: ParsedItem, names: Sequence[str]) -> bool:
@@ -488,27 +631,37 @@ def _names(parsed: Sequence[ParsedItem], request: Request) -> list[str]:
         )
     if request.bands is None:
         return known
-    aliases = [name for item in parsed for name in item.collection.aliases]
+    aliases = [n for item in parsed for n in item.collection.aliases if _key(item, n)]
+    names = []
     for name in request.bands:
         if not any(_key(item, name) for item in parsed):
             check_known([name], list(dict.fromkeys([*known, *aliases])), "the STAC items have")
+        names += _names_in_asset(name, parsed) or [name]
     for item in parsed:
-        keys = [_key(item, name) for name in request.bands]
+        keys = [_key(item, name) for name in names]
         for i, key in enumerate(keys):
             if key is not None and key in keys[:i]:
                 raise ValueError(
-                    f"bands= names one band twice: {request.bands[keys.index(key)]!r} and "
-                    f"{request.bands[i]!r} are the same asset of {item.id!r}. Leave one out."
+                    f"bands= names one band twice: {names[keys.index(key)]!r} and {names[i]!r} are "
+                    f"the same asset of {item.id!r}. Leave one out."
                 )
-    return list(request.bands)
+    return names
+
+
+def _names_in_asset(name: str, parsed: Sequence[ParsedItem]) -> list[str]:
+    """Name the bands of an asset that has several; it stands for all of them."""
+    found: dict[str, None] = {}
+    for item in parsed:
+        numbers = [number for asset, number in item.bands if asset == name]
+        if len(numbers) > 1:
+            own = (item.collection.canonical_name(f"{name}.{number}") for number in numbers)
+            found |= dict.fromkeys(own)
+    return list(found)
 
 
 def _key(item: ParsedItem, name: str) -> tuple[str, int] | None:
     """Find the asset and number of a band in an item, by its name or an alias; None without."""
-    try:
-        key: tuple[str, int] = item.collection.band_key(name)
-    except ValueError:
-        return None
+    key = _place_of(item, name)
     return key if key in item.bands else None
 
 
@@ -517,15 +670,15 @@ def _bands(
     items: Sequence[pystac.Item],
     parsed: Sequence[ParsedItem],
     request: Request,
-    patch_url: Callable[[str], str] | None,
+    headers: Headers,
 ) -> list[_Band]:
     """Find dtype and nodata of the bands: in the items, else in the headers of files."""
     said = {name: _said(name, items, parsed) for name in names}
     silent = [s for name in names for s in said[name] if s.is_silent(request.overrides(name))]
-    with ThreadPoolExecutor(HEADERS_AT_ONCE) as pool:
-        headers = dict(zip(silent, pool.map(lambda s: _header(s, patch_url), silent), strict=True))
+    headers.ask([source.uri for source in silent])
+    found = {source: _header(source, headers) for source in silent}
     for sources in said.values():
-        sources[:] = [_completed(source, headers.get(source)) for source in sources]
+        sources[:] = [_completed(source, found.get(source)) for source in sources]
     return [_band(name, said[name], request) for name in names]
 
 
@@ -607,19 +760,16 @@ def _lacking(band: _Band, images: int) -> list[int]:
     return [place for place in range(images) if place not in band.places]
 
 
-def _header(source: _Said, patch_url: Callable[[str], str] | None) -> tuple[str, Any]:
-    rasterio = needed("rasterio", "stac", "STAC items")
-    href = patch_url(source.uri) if patch_url else source.uri
-    try:
-        with rasterio.open(href) as file:
-            return file.dtypes[source.number - 1], file.nodatavals[source.number - 1]
-    except rasterio.errors.RasterioIOError as error:
+def _header(source: _Said, headers: Headers) -> tuple[str, Any]:
+    header = headers.get(source.uri)
+    if not isinstance(header, Header):
         raise ValueError(
             f"the item {source.item!r} does not say the dtype and nodata of all bands "
-            f"(raster:bands), and the file {href!r}, which would, cannot be opened ({error}). "
-            "Check its address (patch_url= signs or changes addresses), or leave out what is no "
-            "image: bands=[...]."
-        ) from error
+            f"(raster:bands), and the file {headers.opened(source.uri)!r}, which would, cannot be "
+            f"opened ({header}). Check its address (patch_url= signs or changes addresses), or "
+            "leave out what is no image: bands=[...]."
+        ) from header
+    return header.dtypes[source.number - 1], header.nodata[source.number - 1]
 
 
 # ---------------------------------------------------------------------------------------------
@@ -648,18 +798,23 @@ def _grid(
     if isinstance(resolution, str):
         raise TypeError(f"resolution={resolution!r} is no number. Write resolution=10.")
     shared = [name for name in names if all(_key(item, name) for item in parsed)] or None
-    used = sorted({str(own) for item in parsed if (own := item.crs(shared)) is not None})
+    used = _different([own for item in parsed if (own := item.crs(shared)) is not None])
     if crs is None and len(used) != 1:
-        found = f"in several CRSs ({', '.join(used)})" if used else "without CRS (no proj:code)"
+        found = (
+            f"in several CRSs ({', '.join(map(short_crs, used))})"
+            if used
+            else "without CRS (no proj:code)"
+        )
         raise ValueError(
             f"the items are {found}, and one grid has to hold them all. Say which: "
-            f"crs={used[0] if used else 'EPSG:32633'!r}, resolution=10 (in the unit of that CRS), "
-            "or geobox=... for a whole grid."
+            f"crs={short_crs(used[0]) if used else 'EPSG:32633'!r}, resolution=10 (in the unit of "
+            "that CRS), or geobox=... for a whole grid."
         )
     crs = None if crs is None else crs if crs == "utm" else as_crs(crs)
-    if resolution is None and (crs is not None and str(crs) not in used):
+    if resolution is None and (crs is not None and crs not in used):
+        names_used = ", ".join(map(short_crs, used)) or "unknown"
         raise ValueError(
-            f"crs={str(crs)!r} is not that of the items ({', '.join(used) or 'unknown'}), so their "
+            f"crs={str(crs)!r} is not that of the items ({names_used}), so their "
             "pixel size says nothing there. Give resolution=..., in the unit of that CRS."
         )
     told = all(_tells_grid(item, shared or ()) for item in parsed)
@@ -675,6 +830,15 @@ def _grid(
             "resolution=..., in the unit of the CRS, or geobox=..."
         )
     return grid
+
+
+def _different(crs: Sequence[Any]) -> list[Any]:
+    """Leave of CRSs those that differ, however they are written; in the order of their names."""
+    found: list[Any] = []
+    for other in dict.fromkeys(crs):
+        if other not in found:
+            found.append(other)
+    return sorted(found, key=str)
 
 
 def _size(resolution: Any) -> Any:

@@ -18,6 +18,7 @@ from qmosaic.from_geotiff import open_geotiffs
 from qmosaic.from_stac import open_stac
 from qmosaic.geotiff_files import Time
 from qmosaic.optional import needed
+from qmosaic.stac_items import Allow
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -42,7 +43,7 @@ SUFFIXES: dict[str, Format] = {
 OWN: dict[Format, set[str]] = {
     "zarr": {"group", "storage_options"},
     "netcdf": {"group"},
-    "stac": {"groupby", "crs", "resolution", "bbox", "geobox", "resampling"},
+    "stac": {"groupby", "crs", "resolution", "bbox", "geobox", "resampling", "allow"},
     "geotiff": {"geobox", "resampling", "time", "pattern"},
 }
 """The arguments that only some readers know."""
@@ -64,6 +65,7 @@ def open_collection(
     resampling: str | Mapping[str, str] | None = None,
     time: Time = None,
     pattern: str | None = None,
+    allow: Allow = None,
     group: str | None = None,
     storage_options: Mapping[str, Any] | None = None,
     **options: Any,
@@ -84,7 +86,9 @@ def open_collection(
         - GeoTIFFs (and JPEG 2000, VRT), one file an image or one file an image and band: a
           folder, a list of paths or URLs, a pattern (extra ``geotiff``).
     bands : str or sequence of str, optional
-        The bands to open, in this order; for STAC also common names (``"red"``). By default all.
+        The bands to open, in this order; by default all. For STAC also other names that items
+        have for them, the common ones (``"red"``) for instance; of an asset with several bands its
+        name stands for all, and ``"image.2"`` for the second.
     chunks : mapping, optional
         Sizes of chunks by dimension. By default those of the source: the chunks of a store, for
         GeoTIFFs whole tiles up to 2048 pixels, for STAC 2048 pixels; one image a chunk.
@@ -122,6 +126,12 @@ def open_collection(
         that they share), with groups named ``time``, ``band`` (one file an image and band) and
         ``id`` (what tells images of one time apart, and what the files of one image have in
         common; by default the rest of the name).
+    allow : str, sequence of str or callable, optional
+        STAC: which files may be opened, where items come from someone whom you do not trust: the
+        beginnings of their addresses (``["https://example.org/data/", "/data/"]``), or a function
+        that is given an address, as the item has it, and tells whether it may. By default all,
+        files of this machine included. What an allowed file refers to itself (a VRT, a redirect)
+        is not looked at.
     group : str, optional
         Zarr and NetCDF: the group in the store or file.
     storage_options : mapping, optional
@@ -186,6 +196,7 @@ def open_collection(
         "resampling": resampling,
         "time": time,
         "pattern": pattern,
+        "allow": allow,
         "group": group,
         "storage_options": storage_options,
     }

@@ -35,6 +35,7 @@ ROOMS = [
     "from_arrays",
     "from_geotiff",
     "from_stac",
+    "stac_items",
     "geotiff_files",
     "odc_driver",
     "assembly",
