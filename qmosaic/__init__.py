@@ -23,9 +23,11 @@ The house; a room imports only rooms below it.
 ``from_geotiff`` GeoTIFFs
 ``from_stac``   STAC items
 ``stac_items``  what STAC items say, put right where it is damaged
+``stac_packing`` what STAC items say of the meaning of integers
 ``geotiff_files`` what headers and names of GeoTIFFs say
 ``odc_driver``  how odc reads a file whose nodata is wrong
 ``assembly``    what the readers share: bands, nodata, joining images
+``packing``     what integers mean, and one meaning for all images
 ``samples``     sample data
 ``filters``     fewer images, fewer bands, other bands
 ``scores``      makers of quality bands

@@ -8,7 +8,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import dask.array as da
@@ -17,6 +17,14 @@ import xarray as xr
 
 from qmosaic.collection import NODATA_NAMES, bands_of, declared_nodata, fits
 from qmosaic.optional import needed
+from qmosaic.packing import (
+    PackingRequest,
+    agree,
+    brought_to,
+    declared,
+    make_packing_request,
+    packing_in,
+)
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -52,12 +60,15 @@ class Request:
         What replaces the nodata that bands declare.
     missing : {"raise", "mask"}
         What to do with a band that is missing in some images.
+    packing : PackingRequest
+        What replaces the packing that images declare, and which one all are brought to.
     """
 
     bands: tuple[str, ...] | None
     chunks: Mapping[Hashable, Any] | None
     nodata: Nodata
     missing: Missing
+    packing: PackingRequest = field(default_factory=PackingRequest)
 
     def overrides(self, band: Hashable) -> bool:
         """Tell whether the nodata of a band was given."""
@@ -77,7 +88,14 @@ class Request:
         return self.nodata[band] if band in self.nodata else self.nodata["*"]
 
 
-def make_request(bands: Any, chunks: Any, nodata: Any, missing: Any) -> Request:
+def make_request(
+    bands: Any,
+    chunks: Any,
+    nodata: Any,
+    missing: Any,
+    packing: Any = None,
+    harmonize: Any = "lossless",
+) -> Request:
     """Check what does not depend on the source."""
     if chunks == "auto":
         chunks = None
@@ -101,7 +119,7 @@ def make_request(bands: Any, chunks: Any, nodata: Any, missing: Any) -> Request:
             f"nodata={nodata!r} is no number. Write nodata=0 for all bands, or "
             "nodata={'cloud': None} for single ones (None: every value of the band is data)."
         )
-    return Request(names, chunks, nodata, missing)
+    return Request(names, chunks, nodata, missing, make_packing_request(packing, harmonize))
 
 
 def check_unique(names: Sequence[Hashable], where: str) -> None:
@@ -147,6 +165,8 @@ COMMON_OPTIONS = (
     "chunks",
     "nodata",
     "missing",
+    "packing",
+    "harmonize",
     "format",
     "groupby",
     "crs",
@@ -391,6 +411,7 @@ def join_images(
     names: Sequence[str],
     request: Request,
     describe: Callable[[int], str],
+    otherwise: str,
 ) -> xr.Dataset:
     """Put images behind each other, in the order of their times; equal times keep their order.
 
@@ -404,6 +425,8 @@ def join_images(
         What to do with missing bands.
     describe : callable
         The grid of a part, in words.
+    otherwise : str
+        What to write where images cannot be brought to one packing.
     """
     parts = [_with_crs(part) for part in parts]
     _check_grids(parts, names, describe)
@@ -434,11 +457,12 @@ def join_images(
         join="override",
         combine_attrs="override",
     )
-    declared = {n: declare(collection[n], v) for n, v in nodata.items() if v is not None}
+    with_nodata = {n: declare(collection[n], v) for n, v in nodata.items() if v is not None}
     others = {
         n: v for part in reversed(parts) for n, v in part.data_vars.items() if DIM not in v.dims
     }
-    collection = collection.assign(declared).assign(others)
+    collection = collection.assign(with_nodata)
+    collection = in_one_packing(collection, parts, names, request, otherwise).assign(others)
     if len(parts) > 1:  # no single file is the source of all images
         encodings: list[dict[Any, Any]] = [v.encoding for v in collection.variables.values()]
         for encoding in (collection.encoding, *encodings):
@@ -505,8 +529,73 @@ def _first_with(band: Hashable, parts: Sequence[xr.Dataset], names: Sequence[str
     return next(name for part, name in zip(parts, names, strict=True) if band in part.data_vars)
 
 
-def _packing(band: xr.DataArray) -> tuple[float, float]:
-    return float(band.attrs.get("scale_factor", 1)), float(band.attrs.get("add_offset", 0))
+def in_one_packing(
+    collection: xr.Dataset,
+    parts: Sequence[xr.Dataset],
+    names: Sequence[str],
+    request: Request,
+    otherwise: str,
+) -> xr.Dataset:
+    """Bring images that were joined to one packing; where nothing differs, nothing is changed.
+
+    Parameters
+    ----------
+    collection : xarray.Dataset
+        The parts, behind each other.
+    parts : sequence of xarray.Dataset
+        They declare what their integers mean; a part that lacks a band is masked there.
+    names : sequence of str
+        What to call each part in errors.
+    request : Request
+        Which packing is asked for.
+    otherwise : str
+        What to write where there is none for all.
+    """
+    harmonize = request.packing.harmonize
+    sizes = [part.sizes[DIM] for part in parts]
+    of_images = [name for name, size in zip(names, sizes, strict=True) for _ in range(size)]
+    new = {}
+    for band in bands_of(collection, DIM):
+        said = [packing_in(p[band].attrs) if band in p.data_vars else None for p in parts]
+        known = next(packing for packing in said if packing is not None)
+        own = [packing or known for packing in said]
+        if harmonize != "earth_engine" and len(set(own)) == 1:
+            continue
+        each = [packing for packing, size in zip(own, sizes, strict=True) for _ in range(size)]
+        dtype = collection[band].dtype
+        agreement = agree(band, dtype, each, of_images, harmonize, otherwise)
+        new[band] = brought_to(collection[band], agreement, harmonize, DIM)
+    return collection.assign(new)
+
+
+def with_given_packing(
+    part: xr.Dataset, image: Any, name: str, request: Request, opened: Sequence[Hashable]
+) -> xr.Dataset:
+    """Let the bands of a file or store declare the packing that the user gives for it.
+
+    Parameters
+    ----------
+    part : xarray.Dataset
+        What is in it.
+    image : path or store
+        What a function of the user's is called with.
+    name : str
+        What to call it in errors.
+    request : Request
+        What the user says.
+    opened : sequence of hashable
+        The bands that may be spoken of.
+    """
+    if request.packing.given is None:
+        return part
+    settle = request.packing.of(image, name, opened)
+    new = {}
+    for band in bands_of(part, DIM):
+        own = packing_in(part[band].attrs)
+        given = settle(band, own)
+        if given is not None and given != own:
+            new[band] = declared(part[band], given)
+    return part.assign(new)
 
 
 def _check_nodata(
@@ -520,13 +609,6 @@ def _check_nodata(
             if band not in part.data_vars:
                 continue
             origin = _first_with(band, parts, names)
-            packing = [_packing(sample), _packing(part[band])]
-            if packing[0] != packing[1]:
-                raise ValueError(
-                    f"band {band!r} is packed differently in {origin} and {name} (scale_factor "
-                    f"and add_offset {packing[0]} and {packing[1]}), so its integers cannot be "
-                    "compared. Write mask_and_scale=True to have it decoded to floats."
-                )
             first, own = declared_nodata(sample), declared_nodata(part[band])
             if first != own and not request.overrides(band):
                 raise ValueError(

@@ -17,7 +17,18 @@ import zarr
 from zarr.errors import ContainsArrayError
 from zarr.storage import ObjectStore, StorePath
 
-from qmosaic.assembly import DIM, TILE, Request, finish, join_images, merge_parts, settled
+from qmosaic.assembly import (
+    DIM,
+    TILE,
+    Request,
+    finish,
+    in_one_packing,
+    join_images,
+    merge_parts,
+    settled,
+    with_given_packing,
+)
+from qmosaic.collection import bands_of
 from qmosaic.optional import needed
 
 
@@ -46,7 +57,9 @@ def open_zarr(
     _check_for_groups(opened, store, path, name, storage_options)
     # a store lists its members in any order
     opened = opened[sorted(opened.data_vars, key=_naturally)]
-    return _decoded(finish(opened, request, f"the store {name!r}"), options)
+    what = f"the store {name!r}"
+    opened = _as_given(opened, source, request, what)
+    return _one_packing(finish(opened, request, what), request, what, options)
 
 
 def _naturally(name: Any) -> list[Any]:
@@ -195,7 +208,14 @@ def open_netcdf(paths: Sequence[str], request: Request, **options: Any) -> xr.Da
         needed("netCDF4", "netcdf", "NetCDF files")
     parts = [_open_file(path, request, options) for path in paths]
     if len(parts) == 1:
-        return _decoded(finish(parts[0], request, f"the file {paths[0]!r}"), options)
+        what = f"the file {paths[0]!r}"
+        given = _as_given(parts[0], paths[0], request, what)
+        return _one_packing(finish(given, request, what), request, what, options)
+    request.packing.check_bands(_bands_among(parts), "the files have")
+    parts = [
+        with_given_packing(part, path, f"the file {path!r}", request, _bands_among(parts))
+        for part, path in zip(parts, paths, strict=True)
+    ]
     decode = options.get("mask_and_scale") is True
     for i, path in enumerate(paths):
         with warnings.catch_warnings():
@@ -209,8 +229,38 @@ def open_netcdf(paths: Sequence[str], request: Request, **options: Any) -> xr.Da
     names = [repr(path) for path in paths]
     merged = merge_parts(parts, names, lambda i: _grid(parts[i]))
     names = [repr(part.encoding.get("source", "a file")) for part in merged]
-    joined = join_images(merged, names, request, lambda i: _grid(merged[i]))
+    joined = join_images(merged, names, request, lambda i: _grid(merged[i]), OTHERWISE)
     return finish(joined, settled(request, joined), f"the files from {paths[0]!r} on")
+
+
+OTHERWISE = (
+    "Write mask_and_scale=True to have it decoded to floats; or, if what is declared is wrong, "
+    "packing={'name of the band': {'scale': ..., 'offset': ...}}, or a function of the path that "
+    "gives such a mapping."
+)
+"""What to write where files cannot be brought to one packing."""
+
+
+def _as_given(opened: xr.Dataset, source: Any, request: Request, what: str) -> xr.Dataset:
+    """Let what a single store or file holds declare the packing that the user gives for it."""
+    if DIM not in opened.dims and DIM in opened.coords:
+        opened = opened.expand_dims(DIM)
+    bands = bands_of(opened, DIM)
+    request.packing.check_bands(bands, f"{what} has")
+    return with_given_packing(opened, source, what, request, bands)
+
+
+def _one_packing(
+    finished: xr.Dataset, request: Request, what: str, options: Mapping[str, Any]
+) -> xr.Dataset:
+    """Decode what a single store or file holds, or bring it to the packing that is asked for."""
+    if options.get("mask_and_scale") is True:
+        return _decoded(finished, options)
+    return in_one_packing(finished, [finished], [what], request, OTHERWISE)
+
+
+def _bands_among(parts: Sequence[xr.Dataset]) -> list[Any]:
+    return list(dict.fromkeys(name for part in parts for name in bands_of(part, DIM)))
 
 
 def _all_of(part: xr.Dataset, request: Request) -> Request:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ from qmosaic.assembly import (
 from qmosaic.geometry import FOOTPRINT, LON_LAT, everywhere, footprints, in_words, projected
 from qmosaic.geotiff_files import File, Image, Time, find_images, listing_nothing
 from qmosaic.optional import needed
+from qmosaic.packing import NONE, Packing, declared
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -78,6 +80,7 @@ def open_geotiffs(
     check_known(request.bands, known, "the files have")
     wanted = list(request.bands or known)
     request.check_nodata(wanted, "the files have")
+    request.packing.check_bands(wanted, "the files have")
     check_resampling(resampling, wanted)
     images = [_only(image, wanted) for image in images]
     files = [file for image in images for file in image.files]
@@ -103,11 +106,19 @@ def open_geotiffs(
         for place, image in enumerate(images)
     ]
     names = [f"the image {image.name!r}" for image in images]
-    joined = join_images(parts, names, replace(request, nodata=nodata), lambda _: str(grid))
+    asked = replace(request, nodata=nodata)
+    joined = join_images(parts, names, asked, lambda _: str(grid), OTHERWISE)
     if len(paths) == 1:
         joined.encoding = {"source": paths[0]}
     return finish(joined, settled(request, joined), f"the files from {paths[0]!r} on")
 
+
+OTHERWISE = (
+    "Open the files of each kind on their own; or, if what they declare is wrong, write "
+    "packing={'name of the band': {'scale': ..., 'offset': ...}}, or a function of the path that "
+    "gives such a mapping."
+)
+"""What to write where files cannot be brought to one packing."""
 
 ALLOWED = (
     "lock",
@@ -197,12 +208,6 @@ def _nodata(images: Sequence[Image], name: str, grid: GeoBox, request: Request) 
     first, number = own[0]
     dtype = np.dtype(first.dtypes[number])
     for file, i in own:
-        if file.packing[i] != first.packing[number]:
-            raise ValueError(
-                f"band {name!r} is packed differently in {first.path!r} and {file.path!r} "
-                f"(scale and offset {first.packing[number]} and {file.packing[i]}), so integers "
-                "cannot be compared. Bring the files to one packing, or open each kind on its own."
-            )
         if not request.overrides(name) and not _same(
             _masking(file.nodata[i], dtype), _masking(first.nodata[number], dtype)
         ):
@@ -263,6 +268,7 @@ class _Reader:
         """Open the wanted bands of an image lazily, with its metadata."""
         opened: dict[Any, xr.DataArray] = {}
         bands = {}
+        packing = {file.path: self._packing_of(file) for file in image.files}
         for name, (file, number) in image.bands.items():
             if name in self.nodata:
                 how = self._warp(file, name, number)
@@ -270,8 +276,13 @@ class _Reader:
                 if key not in opened:
                     opened[key] = self._open(file, how)
                 band = opened[key].isel(band=number, drop=True)
-                bands[name] = _plain(band, self.nodata[name])
+                own = packing[file.path](name, Packing(*file.packing[number]))
+                bands[name] = _plain(band, self.nodata[name], own or NONE)
         return _with_metadata(xr.Dataset(bands).expand_dims({DIM: [image.time]}), image)
+
+    def _packing_of(self, file: File) -> Callable[[str, Packing], Packing | None]:
+        """Ask the user what the integers of a file mean."""
+        return self.request.packing.of(file.path, repr(file.path), list(self.nodata))
 
     def _warp(self, file: File, name: str, number: int) -> dict[str, Any] | None:
         """Say how a band has to be brought onto the grid; None if it is there already."""
@@ -287,7 +298,7 @@ class _Reader:
         rioxarray = needed("rioxarray", "geotiff", "GeoTIFFs")
         rasterio = needed("rasterio", "geotiff", "GeoTIFFs")
         if warp is None:
-            with listing_nothing(file.path):
+            with listing_nothing(file.path), _packing_by_band():
                 opened: xr.DataArray = rioxarray.open_rasterio(file.path, **self.options)
             return opened
         warp["resampling"] = _method(warp["resampling"])
@@ -299,9 +310,22 @@ class _Reader:
         }
         virtual = needed("rasterio.vrt", "geotiff", "GeoTIFFs").WarpedVRT
         quiet = listing_nothing(file.path)
-        with quiet, rasterio.open(file.path) as source, virtual(source, **place, **warp) as warped:
+        with (
+            quiet,
+            _packing_by_band(),
+            rasterio.open(file.path) as source,
+            virtual(source, **place, **warp) as warped,
+        ):
             opened = rioxarray.open_rasterio(warped, **self.options)
         return opened
+
+
+@contextmanager
+def _packing_by_band() -> Iterator[None]:
+    """Keep rioxarray from warning that it leaves out what is taken from the header."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "(Scales|Offsets) differ across bands", UserWarning)
+        yield
 
 
 def _with_metadata(images: xr.Dataset, image: Image) -> xr.Dataset:
@@ -340,15 +364,13 @@ def _hull(image: Image) -> Any:
     return outline
 
 
-def _plain(band: xr.DataArray, nodata: Any) -> xr.DataArray:
+def _plain(band: xr.DataArray, nodata: Any, packing: Packing) -> xr.DataArray:
     """Leave of the attributes what is true of the band as it lies in memory."""
     band = declare(band.drop_vars("band", errors="ignore"), nodata)
-    unscaled = band.attrs.get("scale_factor", 1) == 1 and band.attrs.get("add_offset", 0) == 0
-    of_file = {"scale_factor", "add_offset"} if unscaled else set()
-    shared = {"AREA_OR_POINT", "long_name", *of_file}
+    of_file = {"AREA_OR_POINT", "long_name", "scales", "offsets"}
     band.attrs = {
         k: v
         for k, v in band.attrs.items()
-        if k not in shared and not k.startswith(("TIFFTAG_", "STATISTICS_"))
+        if k not in of_file and not k.startswith(("TIFFTAG_", "STATISTICS_"))
     }
-    return band
+    return declared(band, packing)

@@ -42,6 +42,7 @@ from qmosaic.geometry import (
     short_crs,
 )
 from qmosaic.optional import needed
+from qmosaic.packing import NONE, Agreement, Packing, agree, brought_to
 from qmosaic.stac_items import (
     Allow,
     Fault,
@@ -62,6 +63,7 @@ from qmosaic.stac_items import (
     with_grids,
     without_grid,
 )
+from qmosaic.stac_packing import is_doubtful, packing_said
 
 if TYPE_CHECKING:
     import pystac
@@ -85,6 +87,8 @@ class _Band:
         What is masked, and what pixels get that no image covers.
     overridden : bool
         Whether that replaces what the files declare.
+    agreement : Agreement
+        The packing of the band, and what is added to the integers of each item.
     """
 
     name: str
@@ -92,6 +96,7 @@ class _Band:
     dtype: str
     nodata: Any
     overridden: bool
+    agreement: Agreement
 
 
 def open_stac(
@@ -144,6 +149,7 @@ def open_stac(
     request = request if request.bands is None else replace(request, bands=tuple(names))
     _check_names(names)
     request.check_nodata(names, "the STAC items have")
+    request.packing.check_bands(names, "the STAC items have")
     check_resampling(resampling, names)
     bands = _bands(names, items, parsed, request, survey.headers)
     check_holes(
@@ -166,8 +172,8 @@ def open_stac(
         **options,
     }
     loaded: dict[Any, xr.DataArray] = {}
-    for alike in _alike(bands):
-        loaded.update(_load(telling, groups, alike, load))
+    for alike in _alike(bands, groups):
+        loaded.update(_load(telling, groups, alike, load, request))
     collection = xr.Dataset({band.name: loaded[band.name] for band in bands})
     known = {n: c for n, c in _metadata(items, groups).items() if n not in collection}
     return finish(collection.assign_coords(known), settled(request, collection), "the STAC items")
@@ -679,7 +685,13 @@ def _bands(
     found = {source: _header(source, headers) for source in silent}
     for sources in said.values():
         sources[:] = [_completed(source, found.get(source)) for source in sources]
-    return [_band(name, said[name], request) for name in names]
+    told = {
+        name: [replace(s, packing=_packing(s, name, items, parsed)) for s in own]
+        for name, own in said.items()
+    }
+    _warn_of_doubtful(told, items, parsed, request)
+    packed = _packed(told, items, request, headers)
+    return [_band(name, said[name], packed[name], request) for name in names]
 
 
 @dataclass(frozen=True, eq=False)
@@ -692,6 +704,7 @@ class _Said:
     number: int
     dtype: str | None
     nodata: float | None
+    packing: Packing | None = None
 
     def is_silent(self, overridden: bool) -> bool:
         """Tell whether a header has to be asked."""
@@ -710,14 +723,86 @@ def _said(name: str, items: Sequence[pystac.Item], parsed: Sequence[ParsedItem])
     return found
 
 
-def _completed(said: _Said, header: tuple[str, Any] | None) -> _Said:
+def _completed(said: _Said, header: tuple[str, Any, Packing | None] | None) -> _Said:
     if header is None:
         return said
     nodata = header[1] if said.nodata is None else said.nodata
-    return replace(said, dtype=said.dtype or header[0], nodata=nodata)
+    return replace(said, dtype=said.dtype or header[0], nodata=nodata, packing=header[2])
 
 
-def _band(name: str, said: Sequence[_Said], request: Request) -> _Band:
+def _packing(
+    said: _Said, name: str, items: Sequence[pystac.Item], parsed: Sequence[ParsedItem]
+) -> Packing | None:
+    """Tell what the integers of a band mean: as the item says, else as the header does."""
+    key = _key(parsed[said.place], name)
+    assert key is not None  # the item has the band
+    return packing_said(items[said.place], *key, said.dtype) or said.packing
+
+
+def _packed(
+    said: Mapping[str, Sequence[_Said]],
+    items: Sequence[pystac.Item],
+    request: Request,
+    headers: Headers,
+) -> dict[str, list[Packing | None]]:
+    """Settle what the integers of bands mean in each item: the user's word counts first; where
+    only some items say it, the files of the others are asked."""
+    settle = [request.packing.of(i, f"the item {i.id!r}", list(said)) for i in items]
+    packed = {n: [settle[s.place](n, s.packing) for s in own] for n, own in said.items()}
+    silent = [
+        (name, i)
+        for name, own in packed.items()
+        if any(packing not in (None, NONE) for packing in own)
+        for i, packing in enumerate(own)
+        if packing is None
+    ]
+    headers.ask([said[name][i].uri for name, i in silent])
+    for name, i in silent:
+        source = said[name][i]
+        header = headers.get(source.uri)
+        if isinstance(header, Header):  # else it says nothing
+            packed[name][i] = _told(header.packing[source.number - 1])
+    return packed
+
+
+def _told(packing: Packing) -> Packing | None:
+    """Take what a header says; that integers are what they mean, all say that say nothing."""
+    return None if packing == NONE else packing
+
+
+def _warn_of_doubtful(
+    said: Mapping[str, Sequence[_Said]],
+    items: Sequence[pystac.Item],
+    parsed: Sequence[ParsedItem],
+    request: Request,
+) -> None:
+    """Say of which items it is known that what they say of their packing can be wrong."""
+    if request.packing.given is not None:
+        return
+    doubtful = {
+        s.place: name
+        for name, own in said.items()
+        for s in own
+        if (key := _key(parsed[s.place], name)) and is_doubtful(items[s.place], key[0], s.packing)
+    }
+    if doubtful:
+        place, band = min(doubtful.items())
+        warnings.warn(
+            f"{len(doubtful)} of {len(items)} items, {items[place].id!r} first, say that the "
+            "offset of processing baseline 04.00 is still in their pixels "
+            "(earthsearch:boa_offset_applied = false). Of some items that is known to be wrong "
+            "(https://github.com/Element84/earth-search/issues/71): integers far below 1000 show "
+            f"it. Write packing=lambda item: {{{band!r}: {{'offset': 0}}}} if item.id in wrong "
+            "else None, or packing=lambda item: None if all are right; the collection "
+            "sentinel-2-c1-l2a has no such items.",
+            UserWarning,
+            stacklevel=5,
+        )
+
+
+def _band(
+    name: str, said: Sequence[_Said], packed: Sequence[Packing | None], request: Request
+) -> _Band:
     """Settle the dtype and the nodata of a band; what its items say has to agree."""
     _check_one(name, "is", [(s.item, s.dtype) for s in said])
     dtype = str(said[0].dtype)
@@ -733,7 +818,16 @@ def _band(name: str, said: Sequence[_Said], request: Request) -> _Band:
     check_fits(nodata, name, dtype)
     if nodata is None:
         nodata = free_value(dtype)
-    return _Band(name, tuple(s.place for s in said), dtype, nodata, overridden)
+    items = [f"the item {s.item!r}" for s in said]
+    agreement = agree(name, dtype, packed, items, request.packing.harmonize, OTHERWISE)
+    return _Band(name, tuple(s.place for s in said), dtype, nodata, overridden, agreement)
+
+
+OTHERWISE = (
+    "Write packing=lambda item: {'name of the band': {'scale': ..., 'offset': ...}} (None for "
+    "items that say it rightly), or open the items of each kind on their own."
+)
+"""What to write where items cannot be brought to one packing."""
 
 
 def _value(nodata: Any, dtype: str) -> str:
@@ -760,7 +854,7 @@ def _lacking(band: _Band, images: int) -> list[int]:
     return [place for place in range(images) if place not in band.places]
 
 
-def _header(source: _Said, headers: Headers) -> tuple[str, Any]:
+def _header(source: _Said, headers: Headers) -> tuple[str, Any, Packing | None]:
     header = headers.get(source.uri)
     if not isinstance(header, Header):
         raise ValueError(
@@ -769,7 +863,8 @@ def _header(source: _Said, headers: Headers) -> tuple[str, Any]:
             f"opened ({header}). Check its address (patch_url= signs or changes addresses), or "
             "leave out what is no image: bands=[...]."
         ) from header
-    return header.dtypes[source.number - 1], header.nodata[source.number - 1]
+    number = source.number - 1
+    return header.dtypes[number], header.nodata[number], _told(header.packing[number])
 
 
 # ---------------------------------------------------------------------------------------------
@@ -862,14 +957,30 @@ def _groups(parsed: Sequence[ParsedItem], groupby: str, grid: GeoBox) -> list[li
     return [list(group) for _, group in itertools.groupby(places, key=lambda i: days[i])]
 
 
-def _alike(bands: Sequence[_Band]) -> Iterable[list[_Band]]:
-    """Put bands together that one call of odc can load: it takes one dtype and nodata, and finds
-    bands in the first item."""
+def _alike(bands: Sequence[_Band], groups: Sequence[Sequence[int]]) -> Iterable[list[_Band]]:
+    """Put bands together that one call of odc can load: it takes one dtype and nodata, finds
+    bands in the first item, and lays the same items on each other."""
     alike: dict[Any, list[_Band]] = {}
     for band in bands:
-        key = band.dtype, str(band.nodata), band.overridden, band.places
+        layers = tuple(_layers(band, groups))
+        key = band.dtype, str(band.nodata), band.overridden, band.places, layers
         alike.setdefault(key, []).append(band)
     return alike.values()
+
+
+def _layers(band: _Band, groups: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
+    """Tell in which image each item of a band is, and in which layer of it: items that are packed
+    differently cannot be laid on each other before they are brought to one packing."""
+    image_of = {place: image for image, group in enumerate(groups) for place in group}
+    layers: list[tuple[int, int]] = []
+    last = None
+    for place, steps in zip(band.places, band.agreement.steps, strict=True):
+        image, layer = image_of[place], 0
+        if layers and layers[-1][0] == image:
+            layer = layers[-1][1] + (steps != last)
+        layers.append((image, layer))
+        last = steps
+    return layers
 
 
 def _load(
@@ -877,12 +988,15 @@ def _load(
     groups: Sequence[Sequence[int]],
     bands: list[_Band],
     load: dict[str, Any],
+    request: Request,
 ) -> dict[str, xr.DataArray]:
     """Load bands that are alike, masked in images in which no item has them."""
     stac = needed("odc.stac", "stac", "STAC items")
     sample = bands[0]
-    image_of = {place: image for image, group in enumerate(groups) for place in group}
-    there = [image_of[place] for place in sample.places]
+    layers = _layers(sample, groups)
+    distinct = list(dict.fromkeys(layers))
+    place_of = {layer: number for number, layer in enumerate(distinct)}
+    there = [place_of[layer] for layer in layers]
     options = {
         "bands": [band.name for band in bands],
         "dtype": sample.dtype,
@@ -890,32 +1004,50 @@ def _load(
         "groupby": lambda _item, _parsed, index: there[index],
         **load,
     }
+    if any(layer for _, layer in distinct) and options.get("fuse_func") is not None:
+        raise ValueError(
+            f"images are made of items whose band {sample.name!r} is packed differently, and "
+            "fuse_func= would be given their raw integers. Leave it out, write groupby='item', or "
+            "open the items of each kind on their own."
+        )
     if sample.overridden:
         options["driver"] = _trusting_driver()
     loaded = stac.load([items[place] for place in sample.places], **options)
-    images = sorted(set(there))
-    return {
-        band.name: declare(_with_gaps(loaded[band.name], images, len(groups), band), band.nodata)
-        for band in bands
-    }
+    found = {}
+    for band in bands:
+        steps = dict(zip(layers, band.agreement.steps, strict=True))
+        agreement = replace(band.agreement, steps=tuple(steps[layer] for layer in distinct))
+        pixels = declare(loaded[band.name], band.nodata)
+        pixels = brought_to(pixels, agreement, request.packing.harmonize, DIM)
+        found[band.name] = _images(pixels, [image for image, _ in distinct], len(groups), band)
+    return found
 
 
-def _with_gaps(band: xr.DataArray, images: list[int], count: int, about: _Band) -> xr.DataArray:
-    """Put masked images where a band has none."""
-    if len(images) == count:
+def _images(band: xr.DataArray, image_of: list[int], count: int, about: _Band) -> xr.DataArray:
+    """Lay the layers of each image on each other, and put masked images where a band has none."""
+    if image_of == list(range(count)):
         return band.drop_vars(DIM)
-    runs, begin = [], 0
     chunks = (1, *band.data.chunks[1:])
+    images = []
     for image in range(count):
-        if image in images:
-            runs.append(band.data[begin : begin + 1])
-            begin += 1
-        else:
+        layers = [band.data[i : i + 1] for i, own in enumerate(image_of) if own == image]
+        if not layers:
             shape = (1, *band.shape[1:])
-            runs.append(da.full(shape, about.nodata, dtype=band.dtype, chunks=chunks))
-    full = xr.DataArray(da.concatenate(runs), band.drop_vars(DIM).coords, band.dims)
+            layers = [da.full(shape, about.nodata, dtype=band.dtype, chunks=chunks)]
+        top, *below = layers
+        empty = np.empty((0,) * band.ndim, band.dtype)
+        for layer in below:
+            top = da.map_blocks(_on_top, top, layer, about.nodata, dtype=top.dtype, meta=empty)
+        images.append(top)
+    full = xr.DataArray(da.concatenate(images), band.drop_vars(DIM).coords, band.dims)
     full.attrs, full.encoding = band.attrs, band.encoding
-    return full
+    return full.rename(band.name)
+
+
+def _on_top(top: Any, below: Any, nodata: Any) -> Any:
+    """Lay an image on another; where it is masked, the other is seen."""
+    masked = np.isnan(top) if nodata != nodata else top == nodata
+    return np.where(masked, below, top)
 
 
 def _trusting_driver() -> Any:

@@ -18,6 +18,7 @@ from qmosaic.from_geotiff import open_geotiffs
 from qmosaic.from_stac import open_stac
 from qmosaic.geotiff_files import Time
 from qmosaic.optional import needed
+from qmosaic.packing import Given, Harmonize
 from qmosaic.stac_items import Allow
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def open_collection(
     chunks: Mapping[Any, Any] | None = None,
     nodata: Nodata = None,
     missing: Missing = "raise",
+    packing: Given = None,
+    harmonize: Harmonize = "lossless",
     format: Format | None = None,
     groupby: Groupby | None = None,
     crs: Any = None,
@@ -99,6 +102,18 @@ def open_collection(
         that.
     missing : {"raise", "mask"}, default: "raise"
         What happens where some images lack a band: an error, or it is masked there.
+    packing : mapping of band to mapping, or callable, optional
+        What integers mean (``integer * scale + offset``), in place of what the source says:
+        ``{"B04": {"scale": 0.0001, "offset": -0.1}}``; None for a band whose integers are what
+        they mean, ``"*"`` for all other bands, scale or offset alone to keep the other. Where
+        images differ, a function that is called with each STAC item, or the path of each file, and
+        gives such a mapping, or None.
+    harmonize : {"lossless", "wider", "earth_engine"}, default: "lossless"
+        The packing that all images are brought to, where they differ by an offset. "lossless": the
+        lowest offset there is (Sentinel-2 before baseline 04.00 gets 1000 more), an error while
+        reading where an integer has no place in the dtype; "wider": the same, in integers of twice
+        the size; "earth_engine": offset 0, as in Earth Engine's harmonized collections; what falls
+        below the lowest valid integer becomes that. Nodata stays nodata in each.
     format : {"zarr", "netcdf", "stac", "geotiff"}, optional
         What the source is; by default told by its type, suffix or content.
     groupby : {"item", "solar_day"}, default: "item"
@@ -144,12 +159,13 @@ def open_collection(
     -------
     xarray.Dataset
         The collection: bands along ``time`` (datetime64, UTC) and the map, backed by dask. Integers
-        stay integers; nodata is declared in the attribute ``_FillValue``. Images from STAC
-        and GeoTIFFs are in the order of their times (then of their ids or names: what ties go by)
-        and have coordinates along time: ``id``, ``footprint`` (WKT, longitude and latitude),
-        from STAC also ``platform`` and ``cloud_cover`` (%), unless a band is called so. Several
-        NetCDF files are in the order of their times, equal times in that of the list (of their
-        names, for a folder or pattern). Images of a store or a single file stay as they are.
+        stay integers; nodata is declared in the attribute ``_FillValue``, what they mean in
+        ``scale_factor`` and ``add_offset`` (``xarray.decode_cf(collection)`` decodes them). Images
+        from STAC and GeoTIFFs are in the order of their times (then of their ids or names: what
+        ties go by) and have coordinates along time: ``id``, ``footprint`` (WKT, longitude and
+        latitude), from STAC also ``platform`` and ``cloud_cover`` (%), unless a band is called so.
+        Several NetCDF files are in the order of their times, equal times in that of the list (of
+        their names, for a folder or pattern). Images of a store or a single file stay as they are.
 
     Raises
     ------
@@ -159,7 +175,7 @@ def open_collection(
         There is no such band.
     ValueError
         It is no collection, images do not fit together, bands are missing in some, or times
-        are; the message says which and what to write.
+        are, or images cannot be brought to one packing; the message says which and what to write.
     TypeError
         Nothing can read such a source, or an argument belongs to another format.
     ModuleNotFoundError
@@ -170,6 +186,8 @@ def open_collection(
     UserWarning
         A band that looks like a quality declares a nodata that is a legal score: Earth Search's
         ``cloud`` says 0, which is also "0 % cloud", so that the clearest pixels would be masked.
+    UserWarning
+        What Earth Search says of the packing of some items is known to be wrong at times.
 
     Examples
     --------
@@ -186,7 +204,7 @@ def open_collection(
         check_choice("format", format, get_args(Format))
     if groupby is not None:
         check_choice("groupby", groupby, get_args(Groupby))
-    request = make_request(bands, chunks, nodata, missing)
+    request = make_request(bands, chunks, nodata, missing, packing, harmonize)
     given = {
         "groupby": groupby,
         "crs": crs,

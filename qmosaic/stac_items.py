@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from qmosaic.assembly import HEADERS_AT_ONCE, SAME_PLACE
 from qmosaic.geotiff_files import listing_nothing
 from qmosaic.optional import needed
+from qmosaic.packing import Packing
 
 if TYPE_CHECKING:
     import pystac
@@ -172,7 +173,7 @@ class Header:
 
     Attributes
     ----------
-    dtypes, nodata : tuple
+    dtypes, nodata, packing : tuple
         Of each band.
     crs : str, optional
         Its CRS as WKT.
@@ -184,6 +185,7 @@ class Header:
 
     dtypes: tuple[str, ...]
     nodata: tuple[Any, ...]
+    packing: tuple[Packing, ...]
     crs: str | None
     shape: tuple[int, int]
     transform: tuple[float, ...]
@@ -226,6 +228,7 @@ class Headers:
                 return Header(
                     tuple(file.dtypes),
                     tuple(file.nodatavals),
+                    tuple(map(Packing, file.scales, file.offsets)),
                     None if file.crs is None else file.crs.to_wkt(),
                     tuple(file.shape),
                     tuple(file.transform)[:6],

@@ -1,0 +1,159 @@
+"""What STAC items say of the meaning of integers: in fields of their own, or by their baseline.
+
+Sentinel-2's processing baseline 04.00 (25 January 2022, and later all that is processed again)
+adds 1000 to the integers of all reflectances, with 0 still "no data"; maps of classes, of aerosols
+and of water vapour stay as they were:
+https://sentiwiki.copernicus.eu/web/s2-products, "BOA_ADD_OFFSET" and "RADIO_ADD_OFFSET".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qmosaic.packing import Packing
+
+if TYPE_CHECKING:
+    import pystac
+
+SCALE, OFFSET = 1e-4, -0.1
+"""Of Sentinel-2's reflectances, and what baseline 04.00 adds: -1000 steps."""
+
+BASELINES = ("s2:processing_baseline", "sentinel:processing_baseline")
+TAKEN_OFF = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
+"""Earth Search, of today and before its version 1: whether the offset has been taken off the
+GeoTIFFs (not the JPEG 2000 files beside them). ``raster:bands`` goes on saying -0.1 there, and the
+pixels agree with this: https://github.com/Element84/earth-search/issues/56 and 66."""
+
+COMPLETE = "sentinel-2-c1-l2a"
+"""Earth Search's collection in which offsets are where they are said to be."""
+
+_BY_NUMBER = re.compile(r"B(0?[1-9]|1[0-2]|0?8A)(_\d0m)?", re.IGNORECASE)
+_BY_NAME = re.compile(
+    r"coastal|blue|green|red|rededge(0?[1-3]|07[0-9])?|nir(0[89])?|cirrus|swir(16|22)",
+    re.IGNORECASE,
+)
+
+
+def packing_said(item: pystac.Item, asset: str, number: int, dtype: Any) -> Packing | None:
+    """Tell what the integers of a band mean, as far as an item says it.
+
+    Parameters
+    ----------
+    item : pystac.Item
+        An item.
+    asset : str
+        The key of the asset.
+    number : int
+        Which of its bands, from 1.
+    dtype : dtype
+        Of its pixels: Sentinel-2's integers are packed, floats that are made of them are not.
+
+    Returns
+    -------
+    Packing or None
+        From ``raster:bands`` (raster extension 1), ``raster:scale`` and ``raster:offset`` (raster
+        extension 2, on the band, the asset or the item), for the reflectances of Sentinel-2 also
+        from what is said of their baseline; None where the item says nothing.
+    """
+    scale, offset = _fields(item, asset, number)
+    if np.dtype(dtype).kind in "iu" and is_reflectance(item, asset):
+        baseline = _baseline(item)
+        if _taken_off(item) and not _is_original(item, asset):
+            return Packing(SCALE if scale is None else scale, 0.0)
+        if offset is None and baseline is not None:
+            offset = OFFSET if baseline >= 4 else 0.0
+            scale = SCALE if scale is None else scale
+    if scale is None and offset is None:
+        return None
+    return Packing(1.0 if scale is None else scale, offset or 0.0)
+
+
+def is_doubtful(item: pystac.Item, asset: str, packing: Packing | None) -> bool:
+    """Tell whether an item says something that has been found wrong in others of its kind.
+
+    Earth Search says of some images that their offset is still there, although it has been taken
+    off: https://github.com/Element84/earth-search/issues/71.
+    """
+    return (
+        packing is not None
+        and packing.offset != 0
+        and _taken_off(item) is False
+        and item.collection_id != COMPLETE
+        and is_reflectance(item, asset)
+        and not _is_original(item, asset)
+    )
+
+
+def is_reflectance(item: pystac.Item, asset: str) -> bool:
+    """Tell whether an asset is a reflectance of Sentinel-2; other products say it in fields."""
+    texts = [item.collection_id, item.properties.get("platform"), item.properties.get("s2:tile_id")]
+    known = any(re.match(r"sentinel-?s?2", str(text), re.IGNORECASE) for text in texts)
+    if not known and not any(name in item.properties for name in BASELINES):
+        return False
+    fields = item.assets[asset].extra_fields
+    listed = [b for n in ("eo:bands", "bands") for b in _list(fields.get(n))[:2]]
+    if len(_list(fields.get("eo:bands"))) > 1 or len(_list(fields.get("bands"))) > 1:
+        return False  # a picture of three
+    names = [asset.removesuffix("-jp2"), *(b.get("name") for b in listed)]
+    names += [b.get(n) for b in listed for n in ("common_name", "eo:common_name")]
+    return any(pattern.fullmatch(str(name)) for name in names for pattern in (_BY_NUMBER, _BY_NAME))
+
+
+def _fields(item: pystac.Item, asset: str, number: int) -> tuple[float | None, float | None]:
+    """Find scale and offset where the raster extension has them; the narrower place counts."""
+    fields = item.assets[asset].extra_fields
+    places: list[Mapping[str, Any]] = [
+        *_list(fields.get("bands"))[number - 1 : number],
+        fields,
+        item.properties,
+    ]
+    older = _list(fields.get("raster:bands"))[number - 1 : number]
+    found = []
+    for name in ("scale", "offset"):
+        values = [place.get(f"raster:{name}") for place in places]
+        values += [place.get(name) for place in older]
+        found.append(next((v for v in map(_number, values) if v is not None), None))
+    scale, offset = found
+    return (None if scale == 0 else scale), offset
+
+
+def _list(value: Any) -> Sequence[Mapping[str, Any]]:
+    """Take what is there for a list of mappings, and nothing for none."""
+    if not isinstance(value, list):
+        return []
+    return [entry if isinstance(entry, Mapping) else {} for entry in value]
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) and not isinstance(value, bool) else None
+
+
+def _baseline(item: pystac.Item) -> float | None:
+    """Read "04.00", "4.0" or "N0400"."""
+    for name in BASELINES:
+        text = str(item.properties.get(name) or "").strip().upper()
+        if found := re.fullmatch(r"N(\d\d)(\d\d)|(\d?\d)\.(\d\d?)", text):
+            whole, part = (g for g in found.groups() if g is not None)
+            return float(f"{whole}.{part}")
+    return None
+
+
+def _taken_off(item: pystac.Item) -> bool | None:
+    """Tell what Earth Search says of the offset; None for other catalogues."""
+    said = next((item.properties[n] for n in TAKEN_OFF if n in item.properties), None)
+    return said if isinstance(said, bool) else None
+
+
+def _is_original(item: pystac.Item, asset: str) -> bool:
+    """Tell whether a file is ESA's own, a JPEG 2000."""
+    own = item.assets[asset]
+    path = own.href.split("?")[0].lower()
+    return asset.endswith("-jp2") or own.media_type == "image/jp2" or path.endswith(".jp2")
