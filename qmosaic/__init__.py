@@ -30,6 +30,7 @@ The house; a room imports only rooms below it.
 ``packing``     what integers mean, and one meaning for all images
 ``samples``     sample data
 ``filters``     fewer images, fewer bands, other bands
+``clipping``    maps cut to a region
 ``scores``      makers of quality bands
 ``grid``        the size of pixels
 ``geometry``    regions, footprints, extents
@@ -49,6 +50,7 @@ The house; a room imports only rooms below it.
 
 from qmosaic import accessor as _accessor  # noqa: F401  (registers ds.qmosaic)
 from qmosaic import display, ee, scores
+from qmosaic.clipping import clip
 from qmosaic.display import quicklook, visualize
 from qmosaic.explanation import explain
 from qmosaic.filters import filter_bounds, filter_date, map_images, select
@@ -66,6 +68,7 @@ __all__ = [
     "IncompleteMosaicError",
     "Progress",
     "StoreInUseError",
+    "clip",
     "display",
     "ee",
     "explain",

@@ -64,6 +64,29 @@ def _find_nodata(band: xr.DataArray) -> tuple[str, Any]:
     return "", None
 
 
+def masked_value(band: xr.DataArray, fill_value: Any = None) -> Any:
+    """Give the value that stands for "masked" in a band, in its dtype.
+
+    Parameters
+    ----------
+    band : xarray.DataArray
+        NaN for floats, NaT for times, else the declared nodata.
+    fill_value : scalar, optional
+        What an integer band gets that declares none; 0 by default.
+    """
+    dtype = band.dtype
+    nodata = declared_nodata(band)
+    if nodata is not None:
+        return nodata
+    if dtype.kind in "fc":
+        return dtype.type(np.nan)
+    if dtype.kind in "mM":
+        return dtype.type("NaT")
+    if dtype.kind in "biu":
+        return dtype.type(int(fill_value or 0) if dtype.kind != "b" else False)
+    return "" if dtype.kind in "US" else None
+
+
 def fits(value: Any, dtype: np.dtype[Any]) -> bool:
     """Tell whether an integer or bool dtype can hold a value exactly."""
     try:

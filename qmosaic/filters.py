@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import difflib
-import functools
 import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection import bands_of, declared_nodata
-from qmosaic.geometry import (
-    FOOTPRINT,
-    LON_LAT,
-    as_geometry,
-    everywhere,
-    extent_of,
-    intersecting,
-    map_dims,
-    projected,
-    short_crs,
-)
+from qmosaic.clipping import clip_to
+from qmosaic.collection import bands_of
+from qmosaic.geometry import FOOTPRINT, as_geometry, intersecting, whereabouts
 from qmosaic.kernels import Array
 from qmosaic.moments import Instant, in_utc, moment
-from qmosaic.optional import needed
-
-if TYPE_CHECKING:
-    from odc.geo.geom import Geometry
 
 
 def filter_date(
@@ -145,14 +130,15 @@ def filter_bounds(
         Images along `dim`. Where an image lies is what its coordinate ``footprint`` says (WKT in
         longitude and latitude, as `open_collection` makes it for STAC and GeoTIFFs); without
         it, the extent of the grid, the same for all images.
-    geometry : bounding box, shapely geometry, GeoJSON or GeoDataFrame
+    geometry : bounding box, shapely geometry, GeoJSON, path of GeoJSON or GeoDataFrame
         The region; a box is (west, south, east, north) and may cross the antimeridian.
     crs : any CRS, optional
         What the coordinates of `geometry` are in; by default its own where it has one, else
         longitude and latitude (EPSG:4326).
     clip : bool, default: False
-        Cut the map to the region too: rows and columns outside are dropped, and pixels whose
-        centre lies outside are masked.
+        Cut the map to the region too, as `clip` does: rows and columns outside are dropped, and
+        pixels whose centre lies outside are masked. A mosaic, which has no images any more, is
+        cut by `clip`.
     dim : hashable, default: "time"
         The dimension of the images.
 
@@ -200,156 +186,10 @@ def filter_bounds(
         if has
         else "the extent of the collection's grid does not meet it"
     )
-    found += _whereabouts(collection)
+    found += whereabouts(collection)
     keep = intersecting(collection, region, dim)
     kept = keep_images(collection, keep, dim, f"filter_bounds() to {box} ({region.crs})", found)
-    return clip_to(kept, region, bands_of(kept, dim)) if clip else kept
-
-
-def _whereabouts(collection: xr.Dataset) -> str:
-    """Say where a collection lies, to be seen beside a region that it does not meet."""
-    try:
-        west, south, east, north = projected(extent_of(collection), LON_LAT).boundingbox.bbox
-    except ValueError:  # no grid or no CRS; the footprints are enough
-        return ""
-    return (
-        f"; its grid lies between longitudes {west:.4f} and {east:.4f}, latitudes {south:.4f} and "
-        f"{north:.4f}"
-    )
-
-
-def clip_to(collection: xr.Dataset, region: Geometry, bands: Sequence[Hashable]) -> xr.Dataset:
-    """Cut a map to a region: rows and columns outside are dropped, bands masked outside."""
-    down, across = map_dims(collection)
-    extent = extent_of(collection)
-    outline = everywhere(projected(region, extent.crs)) & extent
-    if outline.is_empty:
-        raise ValueError(
-            "clip=True keeps the pixels in the region, and the region does not meet the grid of "
-            f"the collection{_whereabouts(collection)}."
-        )
-    left, bottom, right, top = outline.boundingbox.bbox
-    ys, xs = collection[down].values, collection[across].values
-    rows = np.flatnonzero((ys >= bottom) & (ys <= top))
-    columns = np.flatnonzero((xs >= left) & (xs <= right))
-    if not (len(rows) and len(columns) and _holds_a_centre(outline, ys[rows], xs[columns])):
-        raise ValueError(
-            f"clip=True keeps the pixels whose centre lies in the region, and there is none in "
-            f"({left:g}, {bottom:g}) to ({right:g}, {top:g}) ({short_crs(outline.crs)}). Give a "
-            "larger region (a point or a line has to be buffered), or leave clip=True out."
-        )
-    cut = collection.isel({down: _span(rows), across: _span(columns)})
-    if outline.geom.equals(outline.geom.envelope):
-        return cut
-    return cut.assign(
-        {
-            name: _masked_outside(cut[name], outline, down, across)
-            for name in bands
-            if {down, across} <= set(cut[name].dims)
-        }
-    )
-
-
-def _holds_a_centre(outline: Geometry, ys: Array, xs: Array) -> bool:
-    """Tell whether any pixel is left; looked at row by row only for what is narrow."""
-    shapely = needed("shapely", "geo", "regions and footprints")
-    shape = outline.geom
-    if len(ys) > 1 and len(xs) > 1:
-        pixel = float(np.hypot(ys[1] - ys[0], xs[1] - xs[0]))
-        if not shape.buffer(-pixel).is_empty:
-            return True
-    shapely.prepare(shape)
-    return any(bool(shapely.intersects_xy(shape, xs, float(y)).any()) for y in ys)
-
-
-def _span(places: Any) -> slice:
-    return slice(int(places[0]), int(places[-1]) + 1)
-
-
-def _masked_outside(
-    band: xr.DataArray, outline: Geometry, down: Hashable, across: Hashable
-) -> xr.DataArray:
-    fill = declared_nodata(band)
-    if fill is None and band.dtype.kind in "fc":
-        fill = band.dtype.type(np.nan)
-    if fill is None:
-        raise ValueError(
-            f"clip=True has to mask the pixels of band {band.name!r} outside the region, but a "
-            f"band of dtype {band.dtype} that declares no nodata has no value for that. Declare "
-            f"one, collection[{band.name!r}].attrs['_FillValue'] = ... (of a band of bools make "
-            "integers first), or clip to a box on the grid of the collection, outside of which "
-            "nothing is left."
-        )
-    axes = band.dims.index(down), band.dims.index(across)
-    centres = _centres(band, down), _centres(band, across)
-    cut = functools.partial(
-        _outside_to_fill, outline=outline.geom.wkb, centres=centres, axes=axes, fill=fill
-    )
-    data = band.data
-    if not isinstance(data, da.Array):
-        return band.copy(data=cut(data, corner=(0, 0)))
-    corners = tuple(np.concatenate([[0], np.cumsum(data.chunks[axis])]) for axis in axes)
-    clipped = data.map_blocks(
-        _block_outside_to_fill,
-        cut=cut,
-        corners=corners,
-        axes=axes,
-        dtype=band.dtype,
-        meta=np.empty((0,) * band.ndim, band.dtype),
-    )
-    return band.copy(data=clipped)
-
-
-def _centres(band: xr.DataArray, dim: Hashable) -> Array:
-    return np.ascontiguousarray(band[dim].values, float)
-
-
-def _block_outside_to_fill(
-    values: Array,
-    cut: Callable[..., Array],
-    corners: tuple[Array, Array],
-    axes: tuple[int, int],
-    block_id: tuple[int, ...],
-) -> Array:
-    row, column = (int(c[block_id[axis]]) for c, axis in zip(corners, axes, strict=True))
-    return cut(values, corner=(row, column))
-
-
-def _outside_to_fill(
-    values: Array,
-    *,
-    outline: bytes,
-    centres: tuple[Array, Array],
-    axes: tuple[int, int],
-    corner: tuple[int, int],
-    fill: Any,
-) -> Array:
-    """Mask the pixels whose centre lies outside an outline, in a block that starts at a corner."""
-    ys, xs = (
-        c[start : start + values.shape[axis]]
-        for c, start, axis in zip(centres, corner, axes, strict=True)
-    )
-    inside = _inside(outline, ys.tobytes(), xs.tobytes())
-    others = [axis for axis in range(values.ndim) if axis not in axes]
-    clipped: Array = np.where(
-        np.expand_dims(inside if axes[0] < axes[1] else inside.T, others), values, fill
-    )
-    return clipped
-
-
-@functools.lru_cache(maxsize=16)
-def _inside(outline: bytes, ys: bytes, xs: bytes) -> Array:
-    """Tell which pixels of a block lie inside; kept, as all images of a block ask for it."""
-    shapely = needed("shapely", "geo", "regions and footprints")
-    shape, down, across = shapely.from_wkb(outline), np.frombuffer(ys), np.frombuffer(xs)
-    block = shapely.box(across.min(), down.min(), across.max(), down.max())
-    shapely.prepare(shape)
-    if shape.contains_properly(block):
-        return np.ones((len(down), len(across)), bool)
-    if not shape.intersects(block):
-        return np.zeros((len(down), len(across)), bool)
-    inside: Array = shapely.intersects_xy(shape, across[np.newaxis, :], down[:, np.newaxis])
-    return inside
+    return clip_to(kept, region, "filter_bounds(..., clip=True)") if clip else kept
 
 
 def keep_images(
@@ -370,20 +210,31 @@ def choose_images(collection: xr.Dataset, places: Array, dim: Hashable = "time")
     return collection.isel({dim: _span(places) if together else places})
 
 
+def _span(places: Array) -> slice:
+    return slice(int(places[0]), int(places[-1]) + 1)
+
+
 def _understood(collection: Any, dim: Hashable, verb: str) -> xr.Dataset:
     """Check that it is a collection, and bring its times to UTC."""
     if not isinstance(collection, xr.Dataset):
         raise TypeError(
             f"{verb} got a {type(collection).__name__}; a collection is an xarray.Dataset with a "
             f"dimension {dim!r}. Write qmosaic.open_collection(...), or "
-            "array.to_dataset('band') for an array with bands."
+            f"array.to_dataset('band') for an array with bands.{_of_one_image(verb)}"
         )
     if dim not in collection.dims:
         raise ValueError(
             f"{verb}: the collection has no dimension {dim!r}; its dimensions are "
             f"{', '.join(map(repr, collection.dims)) or 'none'}. Name yours with dim=..."
+            f"{_of_one_image(verb)}"
         )
     return in_utc(collection)
+
+
+def _of_one_image(verb: str) -> str:
+    if verb != "filter_bounds()":
+        return ""
+    return " A mosaic or a single image is cut to a region by qmosaic.clip(image, geometry)."
 
 
 def map_images(

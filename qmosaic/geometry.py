@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+import json
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import xarray as xr
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from odc.geo.crs import CRS
     from odc.geo.geobox import GeoBox
     from odc.geo.geom import Geometry
+
+Data = TypeVar("Data", bound=xr.Dataset | xr.DataArray)
 
 FOOTPRINT = "footprint"
 """The coordinate along time that tells where an image lies: WKT in longitude and latitude."""
@@ -30,7 +34,7 @@ def as_geometry(geometry: Any, crs: Any = None) -> Geometry:
     ----------
     geometry : bounding box, shapely geometry, GeoJSON, GeoDataFrame or odc Geometry
         A box is (west, south, east, north); in longitude and latitude it may cross the
-        antimeridian (west > east).
+        antimeridian (west > east). GeoJSON is a mapping, or the path of a file.
     crs : any CRS, optional
         What its coordinates are in. By default its own where it has one, else EPSG:4326.
 
@@ -40,11 +44,20 @@ def as_geometry(geometry: Any, crs: Any = None) -> Geometry:
         It is nothing of the kind.
     ValueError
         It is empty, two CRSs are claimed for it, or degrees are outside the globe.
+    FileNotFoundError
+        There is no file of that name.
     """
     geom = needed("odc.geo.geom", "geo", "regions and footprints")
-    # an odc GeoBox or BoundingBox has an outline and a CRS
+    # an ee.Geometry has one behind it; an odc GeoBox or BoundingBox has an outline and a CRS
+    behind = getattr(geometry, "geometry", None)
+    geometry = behind if isinstance(behind, geom.Geometry) else geometry
     geometry = getattr(geometry, "extent", getattr(geometry, "polygon", geometry))
-    own = None if isinstance(geometry, Mapping) else getattr(geometry, "crs", None)
+    if isinstance(geometry, Path) or (isinstance(geometry, str) and _is_path(geometry)):
+        geometry = _read_geojson(Path(geometry))
+    if isinstance(geometry, Mapping):
+        own = _crs_of_geojson(geometry)
+    else:
+        own = getattr(geometry, "crs", None)
     if own is not None and crs is not None and as_crs(own) != as_crs(crs):
         raise ValueError(
             f"the geometry says that it is in {own}, and crs={str(crs)!r} was given: they differ. "
@@ -56,6 +69,39 @@ def as_geometry(geometry: Any, crs: Any = None) -> Geometry:
         raise ValueError(f"the geometry {_short(geometry)} is empty: no image can intersect it.")
     _check_degrees(outline, geometry)
     return outline
+
+
+def _is_path(text: str) -> bool:
+    return text.lower().endswith((".geojson", ".json")) or (
+        len(text) < 256 and Path(text).is_file()
+    )
+
+
+def _read_geojson(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {str(path)!r} to take a region from.")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
+    except ValueError as error:  # no text, or no JSON
+        raise ValueError(
+            f"the file {str(path)!r} is no GeoJSON ({error}). Other formats are read by "
+            "geopandas.read_file(path), whose result is a region too."
+        ) from error
+    if not isinstance(found, dict):
+        raise ValueError(
+            f"the file {str(path)!r} holds {_short(found)}, which is no geometry, feature or "
+            "collection of features of GeoJSON."
+        )
+    return found
+
+
+def _crs_of_geojson(geometry: Mapping[str, Any]) -> Any:
+    """Give the CRS that GeoJSON tells in the form of 2008, as GDAL and QGIS go on writing it."""
+    named = geometry.get("crs")
+    if not isinstance(named, Mapping):
+        return None
+    properties = named.get("properties")
+    return properties.get("name") if isinstance(properties, Mapping) else None
 
 
 def as_crs(given: Any) -> CRS:
@@ -127,7 +173,7 @@ def _any_shape(geometry: Any, geographic: bool) -> Any:
     raise TypeError(
         f"{_short(geometry)} ({type(geometry).__name__}) is no region. Give a bounding box "
         "(west, south, east, north), a shapely geometry (shapely.from_wkt(text) makes one of WKT), "
-        "GeoJSON as a mapping, or a GeoDataFrame."
+        "GeoJSON as a mapping or as the path of a file, or a GeoDataFrame."
     )
 
 
@@ -175,9 +221,13 @@ def _short(thing: Any) -> str:
 # ---------------------------------------------------------------------------------------------
 
 
+PAIRS = (("y", "x"), ("latitude", "longitude"), ("lat", "lon"))
+"""What the dimensions of a map are called."""
+
+
 def map_axes(band: xr.DataArray, verb: str) -> tuple[Hashable, Hashable]:
     """Name the dimensions of the map of a band, down and across: with or without coordinates."""
-    for pair in (("y", "x"), ("latitude", "longitude"), ("lat", "lon")):
+    for pair in PAIRS:
         if set(pair) <= set(band.dims):
             return pair
     if len(band.dims) >= 2:
@@ -248,6 +298,165 @@ def extent_of(collection: xr.Dataset) -> Geometry:
     (bottom, top), (left, right) = (_edges(collection[d].values) for d in (down, across))
     box: Geometry = geom.box(left, bottom, right, top, crs_of(collection))
     return box
+
+
+# -- what a grid mapping says of the place of pixels ----------------------------------------------
+
+TRANSFORM = "GeoTransform"
+"""The attribute of a grid mapping in which GDAL, rioxarray and odc write where pixels lie."""
+
+IN_PLACE = 0.01
+"""What part of a pixel coordinates may be off an even spacing, or a transform off them."""
+
+
+WITHIN = (0.5, 0.0)
+"""Where in a pixel its coordinates are: in the middle, or, as stackstac has them, in the corner."""
+
+
+def true_to_grid(data: Data, *, thinned: bool = False) -> Data:
+    """Bring what is said of the place of pixels in line with the coordinates of the map.
+
+    Slicing changes coordinates and leaves attributes as they were, and GDAL and rioxarray believe
+    the attribute ``GeoTransform`` of a grid mapping more than coordinates. One that is right stays
+    letter by letter; one that is not is made anew where the pixels are evenly spaced, north up and
+    east right, and else is left out, so that coordinates are looked at. So are the attributes
+    ``transform`` of xarray's and stackstac's rasters, and stackstac's ``spec``.
+
+    Parameters
+    ----------
+    data : xarray.Dataset or xarray.DataArray
+        A map; without coordinates of its pixels nothing can be told, and nothing is changed.
+    thinned : bool, default: False
+        Whether pixels are known to have become larger: what cannot be told is wrong then.
+    """
+    variables = data.variables if isinstance(data, xr.Dataset) else data.coords.variables
+    mappings = {n: v for n, v in variables.items() if v.ndim == 0 and TRANSFORM in v.attrs}
+    if not mappings and not any(_PLACES & set(attrs) for attrs in _attributes(data)):
+        return data
+    axes = _axes_of(data)
+    if axes is None and not thinned:
+        return data
+    changed: dict[Hashable, xr.Variable] = {}
+    for name, mapping in mappings.items():
+        attrs = dict(mapping.attrs)
+        text = _transform_of(attrs.pop(TRANSFORM), axes, thinned)
+        if text != mapping.attrs[TRANSFORM]:
+            attrs |= {} if text is None else {TRANSFORM: text}
+            changed[name] = xr.Variable((), mapping.data, attrs, mapping.encoding)
+    result: Any = data.copy(deep=False)
+    if changed:
+        result = (result.assign if isinstance(data, xr.Dataset) else result.assign_coords)(changed)
+    for attrs in _attributes(result):
+        for name in _PLACES & set(attrs):
+            affine: Any = getattr(attrs[name], "transform", attrs[name])
+            if _is_affine(affine) and not _agrees(_gdal_order(affine), axes, thinned):
+                del attrs[name]
+    return cast(Data, result)
+
+
+_PLACES = {"transform", "spec"}
+
+
+def _attributes(data: xr.Dataset | xr.DataArray) -> list[dict[Any, Any]]:
+    bands = list(data.data_vars.values()) if isinstance(data, xr.Dataset) else []
+    return [data.attrs, *(band.attrs for band in bands)]
+
+
+def _axes_of(data: xr.Dataset | xr.DataArray) -> tuple[Any, Any] | None:
+    """Give the centres of pixels, down and across, where there are any."""
+    for down, across in PAIRS:
+        if {down, across} <= set(data.coords):
+            ys, xs = data[down], data[across]
+            if ys.dims == (down,) and xs.dims == (across,) and ys.size and xs.size:
+                if ys.dtype.kind in "iuf" and xs.dtype.kind in "iuf":
+                    return ys.values.astype(float), xs.values.astype(float)
+    return None
+
+
+def _transform_of(given: Any, axes: tuple[Any, Any] | None, thinned: bool) -> Any:
+    """Give the right transform, None where there is none: the given one, or one made anew."""
+    try:
+        numbers = [float(part) for part in str(given).split()]
+    except ValueError:
+        numbers = []
+    if axes is None:
+        return None
+    if len(numbers) == 6 and _agrees(numbers, axes, thinned):
+        return given
+    made = [0.0] * 6
+    for values, place, own in zip(axes, (3, 0), (5, 1), strict=True):
+        step, within = _even_step(values), 0.5
+        if len(numbers) == 6 and numbers[own] and not thinned:
+            # pixels of the grid that it was, whose coordinates may be those of their corners
+            offset = (values[0] - numbers[place]) / numbers[own]
+            was = next((w for w in WITHIN if _whole(offset - w)), None)
+            same = step is None or abs(step / numbers[own] - 1) < IN_PLACE
+            if was is not None and same:
+                within = was
+                step = numbers[own] if len(values) == 1 else step
+        if step is None:
+            return None
+        made[place], made[own] = float(values[0] - within * step), float(step)
+    rotated = len(numbers) == 6 and (numbers[2] or numbers[4])
+    if made[5] >= 0 or made[1] <= 0 or rotated:
+        return None
+    return " ".join(repr(number) for number in made)
+
+
+def _whole(number: float) -> bool:
+    return abs(number - round(number)) < IN_PLACE
+
+
+def _even_step(values: Any) -> float | None:
+    if len(values) < 2:
+        return None
+    step = (values[-1] - values[0]) / (len(values) - 1)
+    even = values[0] + step * np.arange(len(values))
+    if not step or np.abs(values - even).max() > IN_PLACE * abs(step):
+        return None
+    return float(step)
+
+
+def _agrees(numbers: Sequence[float], axes: tuple[Any, Any] | None, thinned: bool) -> bool:
+    """Tell whether a transform puts pixels where their coordinates are, north up."""
+    if axes is None:
+        return False
+    left, width, turn, top, other_turn, height = numbers
+    if turn or other_turn or width <= 0 or height >= 0:
+        return False
+    for values, corner, step in zip(axes, (top, left), (height, width), strict=True):
+        if thinned and len(values) == 1:
+            return False
+        offsets = (values - corner) / step - np.arange(len(values))
+        if not any((np.abs(offsets - within) < IN_PLACE).all() for within in WITHIN):
+            return False
+    return True
+
+
+def _is_affine(given: Any) -> bool:
+    return (
+        isinstance(given, list | tuple | np.ndarray)
+        and len(given) in (6, 9)
+        and all(isinstance(number, int | float | np.number) for number in given)
+    )
+
+
+def _gdal_order(affine: Sequence[float]) -> list[float]:
+    """Bring a transform as `affine` orders it into the order of GDAL's."""
+    width, turn, left, other_turn, height, top = (float(number) for number in affine[:6])
+    return [left, width, turn, top, other_turn, height]
+
+
+def whereabouts(collection: xr.Dataset) -> str:
+    """Say where a collection lies, to be seen beside a region that it does not meet."""
+    try:
+        west, south, east, north = projected(extent_of(collection), LON_LAT).boundingbox.bbox
+    except ValueError:  # no grid or no CRS; the footprints are enough
+        return ""
+    return (
+        f"; its grid lies between longitudes {west:.4f} and {east:.4f}, latitudes {south:.4f} and "
+        f"{north:.4f}"
+    )
 
 
 def _edges(centres: Any) -> tuple[float, float]:

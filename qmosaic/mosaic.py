@@ -22,8 +22,10 @@ from qmosaic.collection import (
     check_collection,
     declared_nodata,
     fits,
+    masked_value,
     sources_of,
 )
+from qmosaic.geometry import true_to_grid
 from qmosaic.graph import Decision, Stack
 from qmosaic.kernels import NO_IMAGE, Array, Order, Ties, best_scores, has_nan, look_up
 from qmosaic.moments import in_utc
@@ -220,16 +222,7 @@ class _Job:
 
     def fill(self, name: Hashable) -> Any:
         """Give the value that stands for "masked" in the mosaic's band."""
-        dtype = self.collection[name].dtype
-        if self.nodata[name] is not None:
-            return self.nodata[name]
-        if dtype.kind in "fc":
-            return dtype.type(np.nan)
-        if dtype.kind in "mM":
-            return dtype.type("NaT")
-        if dtype.kind in "biu":
-            return dtype.type(int(self.fill_value or 0) if dtype.kind != "b" else False)
-        return "" if dtype.kind in "US" else None
+        return masked_value(self.collection[name], self.fill_value)
 
     def check_fills(self) -> None:
         """Refuse a fill value that a band which needs it cannot hold."""
@@ -335,7 +328,7 @@ class _Job:
         mosaic.encoding = {
             k: v for k, v in self.collection.encoding.items() if k != "unlimited_dims"
         }
-        return mosaic
+        return true_to_grid(mosaic)
 
     def _declares_fill(self, name: Hashable) -> bool:
         return (
@@ -595,4 +588,4 @@ def _mosaic_of_array(
     result = result.assign_coords({n: v for n, v in provenance.items() if n not in coords})
     first = mosaic[labels[0]]
     result.attrs, result.encoding = first.attrs | mosaic.attrs, dict(first.encoding)
-    return result
+    return true_to_grid(result)

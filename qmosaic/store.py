@@ -18,6 +18,7 @@ import zarr
 from zarr.storage import MemoryStore
 
 from qmosaic.collection import check_choice, declared_nodata
+from qmosaic.geometry import true_to_grid
 from qmosaic.graph import Jobs, make_jobs, survey
 from qmosaic.identity import check_format, differences, identify
 from qmosaic.journal import GROUP, Journal, StoreInUseError
@@ -309,13 +310,13 @@ def as_dataset(mosaic: xr.Dataset | xr.DataArray, verb: str = "to_zarr") -> xr.D
     if not isinstance(mosaic, xr.Dataset | xr.DataArray):
         mosaic = getattr(mosaic, "dataset", mosaic)
     if isinstance(mosaic, xr.DataArray):
-        return in_utc(mosaic.to_dataset(name=mosaic.name or "mosaic"))
+        return true_to_grid(in_utc(mosaic.to_dataset(name=mosaic.name or "mosaic")))
     if not isinstance(mosaic, xr.Dataset):
         raise TypeError(
             f"{verb}() got a {type(mosaic).__name__}; it takes an xarray.Dataset or DataArray, as "
             "quality_mosaic() gives them."
         )
-    return in_utc(mosaic.copy())
+    return true_to_grid(in_utc(mosaic.copy()))
 
 
 def _declare_nodata(dataset: xr.Dataset) -> xr.Dataset:

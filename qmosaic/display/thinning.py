@@ -8,7 +8,7 @@ from typing import Any
 
 import xarray as xr
 
-from qmosaic.geometry import map_axes
+from qmosaic.geometry import map_axes, true_to_grid
 
 
 def shown(image: Any, verb: str) -> xr.Dataset:
@@ -24,14 +24,14 @@ def shown(image: Any, verb: str) -> xr.Dataset:
     if isinstance(image, xr.DataArray):
         if "band" in image.dims:
             bands: xr.Dataset = image.to_dataset("band")
-            return bands
-        return image.to_dataset(name=image.name if image.name is not None else "band")
+            return true_to_grid(bands)
+        image = image.to_dataset(name=image.name if image.name is not None else "band")
     if not isinstance(image, xr.Dataset):
         raise TypeError(
             f"{verb} got a {type(image).__name__}; it shows an image, an xarray.Dataset or "
             "DataArray: a mosaic, or collection.isel(time=0)."
         )
-    return image
+    return true_to_grid(image)
 
 
 def bands_on_map(image: xr.Dataset, verb: str) -> list[Hashable]:
@@ -105,4 +105,5 @@ def thin(image: xr.Dataset, max_size: int) -> xr.Dataset:
         return image
     # where an axis is shorter than a step, its middle stands for it
     start = {axis: min(step // 2, band.sizes[axis] // 2) for axis in axes}
-    return image.isel({axis: slice(start[axis], None, step) for axis in axes})
+    thinned = image.isel({axis: slice(start[axis], None, step) for axis in axes})
+    return true_to_grid(thinned, thinned=True)

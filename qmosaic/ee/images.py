@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from qmosaic import pixels
+from qmosaic.clipping import clip_to
 from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.names import bands as bands_by_name
 from qmosaic.ee.names import properties as properties_of
@@ -25,7 +26,7 @@ from qmosaic.ee.properties import (
     property_of,
 )
 from qmosaic.ee.unsupported import Words
-from qmosaic.filters import clip_to, matching
+from qmosaic.filters import matching
 from qmosaic.geometry import crs_of, everywhere, map_dims, projected, with_crs_coordinate
 from qmosaic.kernels import Array
 from qmosaic.moments import in_utc
@@ -376,14 +377,14 @@ class Image(Words):
         return self._with({n: pixels.unmask_with(b, o) for (n, b), o in pairs}, other)
 
     def clip(self, geometry: Any) -> Any:
-        """Cut the image to a region.
+        """Cut the image to a region, see `qmosaic.clip`.
 
         A constant has no pixels to cut: its region waits for the image that it goes with.
         """
         region = Geometry(geometry).geometry
         if not self.dataset.sizes:
             return ClippedConstant(self, lambda grid: self.updateMask(_inside(grid, region)))
-        return Image(clip_to(self.dataset, region, list(self.dataset.data_vars)))
+        return Image(clip_to(self.dataset, region, "ee.Image.clip()"))
 
     # -- properties ------------------------------------------------------------------------------
 
