@@ -14,6 +14,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 import xarray as xr
 
+from qmosaic.clipping import clip
 from qmosaic.display import Picture, quicklook, visualize
 from qmosaic.display.colours import Numbers
 from qmosaic.explanation import Explanation, explain
@@ -72,6 +73,26 @@ class _Verbs(Generic[Collection]):
             fill_value=fill_value,
             min_quality=min_quality,
             upper_bound=upper_bound,
+        )
+
+    @_text_of(clip)
+    def clip(
+        self,
+        geometry: Any,
+        *,
+        crs: Any = None,
+        drop: bool = True,
+        all_touched: bool = False,
+        fill_value: float | int | None = None,
+    ) -> Collection:
+        """Cut a mosaic, an image or a collection to a region."""
+        return clip(
+            self._collection,
+            geometry,
+            crs=crs,
+            drop=drop,
+            all_touched=all_touched,
+            fill_value=fill_value,
         )
 
     @_text_of(to_zarr)
