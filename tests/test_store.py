@@ -63,7 +63,8 @@ def test_dtype_and_nodata_round_trip(tmp_path: Path, zarr_format: int) -> None:
 def test_crs_and_coordinates_survive(collection: xr.Dataset, tmp_path: Path) -> None:
     """spatial_ref, x and y, a static elevation, attributes."""
     crs = xr.DataArray(0, attrs={"crs_wkt": 'PROJCS["x"]', "GeoTransform": "0 10 0 0 0 -10"})
-    rich = collection.assign_coords(spatial_ref=crs, y=np.arange(24.0), x=np.arange(24.0))
+    x = 10.0 * (np.arange(24) + 0.5)
+    rich = collection.assign_coords(spatial_ref=crs, y=-x, x=x)
     rich["red"].encoding["grid_mapping"] = "spatial_ref"  # as decode_coords="all" leaves it
     rich["nir"].attrs["grid_mapping"] = "spatial_ref"
     rich["elevation"] = (("y", "x"), np.ones((24, 24), "float32"))
@@ -72,7 +73,7 @@ def test_crs_and_coordinates_survive(collection: xr.Dataset, tmp_path: Path) -> 
     assert back["spatial_ref"].attrs == crs.attrs
     for band in ("red", "nir"):
         assert back[band].encoding["grid_mapping"] == "spatial_ref"
-    np.testing.assert_array_equal(back["y"], np.arange(24.0))
+    np.testing.assert_array_equal(back["y"], -x)
     assert (back["elevation"] == 1).all()
     assert back.attrs["qmosaic_quality_band"] == "quality"
 
