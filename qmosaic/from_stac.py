@@ -1029,8 +1029,11 @@ def _images(band: xr.DataArray, image_of: list[int], count: int, about: _Band) -
         return band.drop_vars(DIM)
     chunks = (1, *band.data.chunks[1:])
     images = []
+    layers_of: dict[int, list[int]] = {}
+    for layer, image in enumerate(image_of):
+        layers_of.setdefault(image, []).append(layer)
     for image in range(count):
-        layers = [band.data[i : i + 1] for i, own in enumerate(image_of) if own == image]
+        layers = [band.data[layer : layer + 1] for layer in layers_of.get(image, ())]
         if not layers:
             shape = (1, *band.shape[1:])
             layers = [da.full(shape, about.nodata, dtype=band.dtype, chunks=chunks)]

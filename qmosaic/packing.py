@@ -14,7 +14,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection import check_choice, declared_nodata
+from qmosaic.collection import NODATA_NAMES, check_choice, declared_nodata
 
 Harmonize = Literal["lossless", "wider", "earth_engine"]
 Said = Mapping[str, Mapping[str, float] | None]
@@ -28,6 +28,10 @@ SAME_OFFSET = 0.01
 
 IN_PACKED_UNITS = ("valid_min", "valid_max", "valid_range")
 """Attributes that CF wants in the units of the integers: no longer true once these change."""
+
+
+OF_DTYPE = ("dtype", "rasterio_dtype", *NODATA_NAMES)
+"""Encodings by which wider integers would be written as narrow ones again."""
 
 
 @dataclass(frozen=True)
@@ -340,10 +344,10 @@ def brought_to(
     moved = pixels.map_blocks(_moved, dtype=dtype, meta=empty, how=how)
     new = declared(band.copy(deep=False, data=moved), agreement.packing)
     new.attrs = {k: v for k, v in new.attrs.items() if k not in IN_PACKED_UNITS}
-    if nodata is not None and new.dtype != band.dtype:
-        new.attrs = {
-            k: new.dtype.type(nodata) if k == "_FillValue" else v for k, v in new.attrs.items()
-        }
+    if new.dtype != band.dtype:
+        cast = new.dtype.type
+        new.attrs = {k: cast(nodata) if k in NODATA_NAMES else v for k, v in new.attrs.items()}
+        new.encoding = {k: v for k, v in band.encoding.items() if k not in OF_DTYPE}
     return new
 
 

@@ -378,7 +378,8 @@ def _look_at_paths(paths: list[str], format: Format | None) -> tuple[Format, Any
         if len(paths) > 1:
             raise ValueError(
                 "several Zarr stores were given; open each and join them: "
-                "xr.concat([qm.open_collection(path) for path in paths], 'time')."
+                "xr.concat([qm.open_collection(path) for path in paths], 'time', "
+                "combine_attrs='no_conflicts'), which refuses stores that are packed differently."
             )
         return "zarr", paths[0]
     assert kind is not None

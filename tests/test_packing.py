@@ -9,17 +9,21 @@ from __future__ import annotations
 import datetime
 import warnings
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import pystac
 import pytest
 import rasterio
 import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import qmosaic as qm
-from qmosaic.packing import add_steps
+from qmosaic.packing import Packing, add_steps, agree, brought_to
 from qmosaic.stac_packing import packing_said
 
 from .rasters import CORNER, make_item, write_tif
@@ -329,6 +333,9 @@ def test_items_of_one_day_are_harmonized_before_they_are_laid_on_each_other(
         window = wanted[:, 8 * i : 8 * i + SIDE]
         window[~scene.hole] = scene.red[~scene.hole] / 10_000
     np.testing.assert_allclose(decoded(opened, "red")[0], wanted, rtol=1e-6)
+    explained = qm.explain(qm.quality_mosaic(opened, "red"))
+    assert explained.deferred
+    assert explained.bands_deferred
     last = np.where(late.hole, np.nan, late.red / 10_000)
     np.testing.assert_allclose(decoded(opened, "red")[1, :, :SIDE], last, rtol=1e-6)
     assert opened["red"].dtype == "uint16"
@@ -571,9 +578,86 @@ def test_a_store_is_given_its_packing(tmp_path: Path) -> None:
         qm.open_collection(tmp_path / "s.zarr", harmonize="earth_engine")
 
 
+def test_stores_are_joined_by_what_the_error_says(tmp_path: Path) -> None:
+    """Several stores are refused, and the line that the message says tells packings apart."""
+    for name, day, offset in (("a", 1, 0.0), ("b", 2, 0.0), ("c", 3, -0.1)):
+        time = np.array([f"2022-02-0{day}"], "datetime64[ns]")
+        attrs = {"scale_factor": 1e-4, "add_offset": offset}
+        band = (("time", "x"), np.uint16([[day]]), attrs)
+        xr.Dataset({"red": band}, {"time": time}).to_zarr(
+            tmp_path / f"{name}.zarr", consolidated=False
+        )
+    stores = [tmp_path / f"{name}.zarr" for name in "abc"]
+    with pytest.raises(ValueError, match="combine_attrs='no_conflicts'"):
+        qm.open_collection(stores)
+    opened = [qm.open_collection(store) for store in stores]
+    joined = xr.concat(opened[:2], "time", combine_attrs="no_conflicts")
+    np.testing.assert_allclose(decoded(joined, "red"), [[1e-4], [2e-4]])
+    with pytest.raises(ValueError, match="no_conflicts"):
+        xr.concat(opened, "time", combine_attrs="no_conflicts")
+
+
+def test_wider_integers_are_written_as_such(tmp_path: Path) -> None:
+    """What the file says of its own dtype does not make wider integers narrow again."""
+    packed_file(tmp_path / "a.nc", "2020-01-01", [32_000, -999], 0.1, 100.0)
+    packed_file(tmp_path / "b.nc", "2020-01-02", [1, 2], 0.1, 0.0)
+    opened = qm.open_collection(tmp_path, harmonize="wider")
+    assert opened["t"].dtype == "int32"
+    wanted = [[3300, np.nan], [0.1, 0.2]]
+    np.testing.assert_allclose(decoded(opened, "t"), wanted)
+    mosaic = qm.quality_mosaic(opened, "t", masked="fill")
+    qm.to_zarr(mosaic, tmp_path / "best.zarr")
+    np.testing.assert_allclose(qm.open_mosaic(tmp_path / "best.zarr")["t"].values, [3300, 0.2])
+
+
 # ---------------------------------------------------------------------------------------------
 # Pixels
 # ---------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_what_integers_mean_stays_the_same(data: st.DataObject) -> None:
+    """Whatever packings images have and however they are chunked: all values mean what they meant
+    (in fractions, exactly), in the dtype that they had; nodata stays nodata."""
+    dtype = np.dtype(data.draw(st.sampled_from(["uint8", "int16", "uint16", "int32"])))
+    count = data.draw(st.integers(1, 5))
+    scale = Fraction(data.draw(st.sampled_from(["0.0001", "0.5", "2", "-0.01"])))
+    base = Fraction(data.draw(st.sampled_from(["0", "-0.2", "273.15"])))
+    offsets = [base + scale * data.draw(st.integers(-3, 3)) for _ in range(count)]
+    nodata = data.draw(st.sampled_from([None, 0, 5]))
+    pixels = np.array(
+        data.draw(
+            st.lists(
+                st.lists(st.integers(12, 100), min_size=4, max_size=4),
+                min_size=count,
+                max_size=count,
+            )
+        ),
+        dtype,
+    )
+    if nodata is not None:
+        pixels[:, 0] = nodata
+    sizes = data.draw(st.sampled_from([1, 2, count]))
+    attrs = {} if nodata is None else {"_FillValue": dtype.type(nodata)}
+    lazy = da.from_array(pixels, chunks=(sizes, 3))
+    band = xr.DataArray(lazy, dims=("time", "x"), attrs=attrs, name="b")
+    packings = [Packing(float(scale), float(offset)) for offset in offsets]
+    names = [str(i) for i in range(count)]
+    agreement = agree("b", dtype, packings, names, "lossless", "")
+    new = brought_to(band, agreement, "lossless", "time")
+    assert new.dtype == dtype
+    assert new.chunks == band.chunks
+    target = next(o for o in offsets if float(o) == agreement.packing.offset)
+    values = new.values
+    for image in range(count):
+        for place in range(4):
+            was, is_now = int(pixels[image, place]), int(values[image, place])
+            if was == nodata:
+                assert is_now == nodata
+            else:
+                assert is_now * scale + target == was * scale + offsets[image]
+                assert is_now >= was
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "int64", "uint64"])
