@@ -38,6 +38,7 @@ The house; a room imports only rooms below it.
 ``graph``       decide and take as layers of a dask graph; deferred chunks
 ``blocks``      decide and take for one block of the map
 ``reading``     how a task reads: again, counted, named where it fails
+``promises``    what a chunk has to be: its shape and dtype
 ``kernels``     the rules on numpy arrays
 ``moments``     times as people write them
 ``optional``    libraries that only some users need

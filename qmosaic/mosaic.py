@@ -29,6 +29,7 @@ from qmosaic.geometry import true_to_grid
 from qmosaic.graph import Decision, Stack
 from qmosaic.kernels import NO_IMAGE, Array, Order, Ties, best_scores, has_nan, look_up
 from qmosaic.moments import in_utc
+from qmosaic.promises import UnexpectedChunkError, as_promised
 from qmosaic.reading import Origin, labels
 
 Masked = Literal["keep", "skip", "fill"]
@@ -455,12 +456,14 @@ class _Lazy:
         sources = sources_of(band) or sources_of(self.collection)
         return Origin(self.token, str(band.name), self.times, ", ".join(sorted(sources)), self.ids)
 
-    def _stack(self, band: xr.DataArray, nodata: Any = None) -> Stack:
+    def _stack(self, band: xr.DataArray, nodata: Any, images_per_chunk: int = 1) -> Stack:
+        """Give a band to the engine; one in memory is cut first."""
         # an index is never chunked
         variable = band.variable.to_base_variable()
         array = variable.data
         if not isinstance(array, da.Array):
-            array = variable.chunk(dict.fromkeys(variable.dims, -1) | {self.dim: 1}).data
+            sizes = dict.fromkeys(variable.dims, -1) | {self.dim: images_per_chunk}
+            array = variable.chunk(sizes).data
         return Stack(array, tuple(band.dims), self.dim, nodata, self._origin(band))
 
     def decide(
@@ -480,10 +483,11 @@ class _Lazy:
         return xr.DataArray(decision.scores(fill), dims=decision.dims)
 
     def look_up(self, band: xr.DataArray, decision: Decision, fill: Any) -> xr.DataArray:
-        return xr.DataArray(decision.look_up(band.data, fill), dims=decision.dims)
+        stack = self._stack(band, declared_nodata(band), images_per_chunk=-1)
+        return xr.DataArray(decision.look_up(stack, fill), dims=decision.dims)
 
     def take(self, band: xr.DataArray, decision: Decision, fill: Any) -> xr.DataArray:
-        stack = self._stack(band)
+        stack = self._stack(band, declared_nodata(band))
         return xr.DataArray(graph.take(stack, decision, fill), dims=stack.map_dims)
 
 
@@ -494,7 +498,7 @@ class _Eager:
         self.dim = dim
 
     def _reader(self, band: xr.DataArray) -> ArrayReader:
-        return ArrayReader(band.values, band.dims.index(self.dim))
+        return ArrayReader(_values_of(band), band.dims.index(self.dim))
 
     def _map_dims(self, band: xr.DataArray) -> tuple[Hashable, ...]:
         return tuple(d for d in band.dims if d != self.dim)
@@ -524,7 +528,7 @@ class _Eager:
 
     def look_up(self, band: xr.DataArray, decision: Any, fill: Any) -> xr.DataArray:
         _, index = decision
-        return xr.DataArray(look_up(index.values, band.values, fill), dims=index.dims)
+        return xr.DataArray(look_up(index.values, _values_of(band), fill), dims=index.dims)
 
     def take(self, band: xr.DataArray, decision: Any, fill: Any) -> xr.DataArray:
         _, index = decision
@@ -536,6 +540,16 @@ class _Eager:
         )
         taken = take_block(self._reader(band), index.values, spread, fill)
         return xr.DataArray(taken, dims=dims)
+
+
+def _values_of(band: xr.DataArray) -> Array:
+    """Read a band; one that is opened without dask may give something else than it said."""
+    values: Array = band.values
+    dtype = band.dtype if isinstance(band.dtype, np.dtype) else values.dtype  # pandas has its own
+    try:
+        return as_promised(values, band.shape, dtype)
+    except UnexpectedChunkError as error:
+        raise UnexpectedChunkError(f"band {band.name!r}: {error}") from None
 
 
 # ---------------------------------------------------------------------------------------------

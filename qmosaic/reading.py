@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from qmosaic.promises import UnexpectedChunkError
+
 Value = TypeVar("Value")
 
 Region = dict[Hashable, tuple[int, int]]
@@ -155,12 +157,12 @@ class Reading:
         Raises
         ------
         Exception
-            Whatever the last attempt raised.
+            Whatever the last attempt raised; what is no fault of reading comes at once.
         """
         for number in range(self.retries):
             try:
                 return read()
-            except MemoryError:
+            except (MemoryError, UnexpectedChunkError):
                 raise
             except Exception:  # a store raises what it likes
                 time.sleep(FIRST_WAIT * 2**number)
@@ -207,6 +209,13 @@ def unreadable(
         region,
         where,
     )
+
+
+def unexpected(
+    origin: Origin, positions: Iterable[int], chunk: str, error: UnexpectedChunkError
+) -> UnexpectedChunkError:
+    """Make the error for a chunk that is not what was promised."""
+    return UnexpectedChunkError(f"{origin.describe(positions, chunk)}: {error}")
 
 
 def labels(values: Any) -> Any:

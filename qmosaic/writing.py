@@ -23,6 +23,7 @@ import zarr
 from qmosaic.graph import overlaps
 from qmosaic.journal import Journal
 from qmosaic.kernels import Array
+from qmosaic.promises import UnexpectedChunkError, as_promised
 from qmosaic.reading import ChunkReadError, Reading, reading_as
 
 BAND = "band"
@@ -424,16 +425,27 @@ def explaining_full_disks(where: str) -> Iterator[None]:
 
 def _assemble(variable: Variable, piece: tuple[slice, ...], chunks: Iterator[Array]) -> Array:
     """Put the blocks of a piece together; the blocks come in the order of `Writer.keys`."""
-    places = [(source, target) for _, source, target in variable.parts(piece)]
+    parts = list(variable.parts(piece))
     shape = tuple(s.stop - s.start for s in piece)
-    if len(places) == 1:
-        whole: Array = np.asarray(next(chunks))
-        part: Array = whole[places[0][0]]
+    if len(parts) == 1:
+        number, source, _ = parts[0]
+        part: Array = _accept(variable, number, next(chunks))[source]
         return part
     values: Array = np.empty(shape, variable.dtype)
-    for source, target in places:
-        values[target] = next(chunks)[source]
+    for number, source, target in parts:
+        values[target] = _accept(variable, number, next(chunks))[source]
     return values
+
+
+def _accept(variable: Variable, number: tuple[int, ...], chunk: Any) -> Array:
+    """Check a block of the mosaic, which may have come through functions of others."""
+    shape = tuple(sizes[n] for sizes, n in zip(variable.blocks, number, strict=True))
+    try:
+        return as_promised(chunk, shape, variable.dtype)
+    except UnexpectedChunkError as error:
+        raise UnexpectedChunkError(
+            f"band {variable.name!r} of the mosaic, chunk {number}: {error}"
+        ) from None
 
 
 def arrays_of(store: Any, path: str, plan: Plan) -> dict[Hashable, Any]:

@@ -51,6 +51,7 @@ ROOMS = [
     "graph",
     "blocks",
     "reading",
+    "promises",
     "kernels",
     "moments",
     "optional",

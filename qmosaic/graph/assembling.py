@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 from dask._task_spec import DataNode, Task, TaskRef
+from dask.base import tokenize
 from dask.blockwise import Blockwise
 from dask.highlevelgraph import HighLevelGraph
 
-from qmosaic.graph.chunks import Stack
+from qmosaic.graph.chunks import Stack, promise_of
 from qmosaic.graph.deferral import Deferred
 from qmosaic.graph.recipes import Key
 
@@ -27,6 +28,18 @@ def number_dims(dims: Sequence[Hashable], among: Sequence[Hashable]) -> tuple[in
 
 def source_layers(deferred: Iterable[Deferred | None]) -> dict[str, Any]:
     return {d.key: {d.key: DataNode(d.key, d.source)} for d in deferred if d is not None}
+
+
+def promise_layer(stack: Stack) -> tuple[TaskRef, dict[str, Any]]:
+    """Put what a band says of its chunks into the graph, once for all tasks that check them.
+
+    Returns
+    -------
+    (TaskRef, dict)
+        What tasks refer to, and the layer.
+    """
+    key = "qmosaic-promise-" + tokenize(stack.array.name, stack.axis, stack.nodata, stack.origin)
+    return TaskRef(key), {key: {key: DataNode(key, promise_of(stack))}}
 
 
 def assemble(

@@ -17,7 +17,8 @@ from qmosaic.kernels import (
     Array,
     image_at,
 )
-from qmosaic.reading import UNNAMED, Origin, Region, current, unreadable
+from qmosaic.promises import UnexpectedChunkError, as_promised
+from qmosaic.reading import UNNAMED, Origin, Region, current, unexpected, unreadable
 
 
 @dataclass(frozen=True)
@@ -85,22 +86,121 @@ class Stack:
 
 
 @dataclass
-class DeferredChunks:
-    """The chunks of a band, to be read inside a task: nothing is read before `open(...)` is walked.
+class Promise:
+    """What a band says of its chunks before any of them is made; a task checks them against it.
 
-    One such object serves all blocks of the map; a scheduler sends it to each worker once.
+    Attributes
+    ----------
+    name : str
+        The layer of the chunks.
+    axis : int
+        The axis of time.
+    time_chunks, map_chunks : tuple
+        The sizes of the chunks along time, and along the dimensions of the map.
+    map_dims : tuple of str
+        The dimensions without time.
+    dtype : numpy.dtype
+        That of the band.
+    nodata : scalar or None
+        Its declared nodata.
+    origin : Origin
+        What to call it in errors.
     """
 
-    recipes: Recipes
     name: str
     axis: int
     time_chunks: tuple[int, ...]
     map_chunks: tuple[tuple[int, ...], ...]
     map_dims: tuple[Hashable, ...]
     dtype: np.dtype[Any]
+    nodata: Any = None
     origin: Origin = UNNAMED
+
+    @cached_property
+    def first_images(self) -> Array:
+        """The position of the first image of each chunk of time, and behind them all."""
+        return np.cumsum((0, *self.time_chunks))
+
+    @property
+    def images(self) -> int:
+        """The number of images."""
+        return int(self.first_images[-1])
+
+    def positions(self, chunk: int) -> range:
+        """Number the images in a chunk of time."""
+        return range(int(self.first_images[chunk]), int(self.first_images[chunk + 1]))
+
+    def block_shape(self, block: tuple[int, ...]) -> tuple[int, ...]:
+        """Give the shape of a block of the map."""
+        return tuple(c[i] for c, i in zip(self.map_chunks, block, strict=True))
+
+    def key(self, block: tuple[int, ...], chunk: int) -> Key:
+        """Name the chunk at a block of the map and a chunk of time."""
+        return (self.name, *block[: self.axis], chunk, *block[self.axis :])
+
+    def region(self, block: tuple[int, ...]) -> Region:
+        """Say where on the map a block lies."""
+        return {
+            dim: (sum(sizes[:number]), sum(sizes[: number + 1]))
+            for dim, sizes, number in zip(self.map_dims, self.map_chunks, block, strict=True)
+        }
+
+    def place(self, block: tuple[int, ...], chunk: int) -> str:
+        """Number a chunk, in words."""
+        return str(self.key(block, chunk)[1:])  # type: ignore[index]
+
+    def accept(self, values: Any, block: tuple[int, ...], chunk: int) -> Array:
+        """Give a chunk as it was promised.
+
+        Raises
+        ------
+        UnexpectedChunkError
+            It is of another shape or dtype; the error names image, band and chunk.
+        """
+        shape = self.block_shape(block)
+        shape = (*shape[: self.axis], self.time_chunks[chunk], *shape[self.axis :])
+        try:
+            return as_promised(values, shape, self.dtype, self.nodata)
+        except UnexpectedChunkError as error:
+            raise self.broken(block, chunk, error) from None
+
+    def broken(
+        self, block: tuple[int, ...], chunk: int, error: UnexpectedChunkError
+    ) -> UnexpectedChunkError:
+        """Name the chunk that was not as promised, or that something unexpected is behind."""
+        return unexpected(self.origin, self.positions(chunk), self.place(block, chunk), error)
+
+
+def promise_of(stack: Stack) -> Promise:
+    """Give what a band says of its chunks."""
+    return Promise(
+        stack.array.name,
+        stack.axis,
+        stack.array.chunks[stack.axis],
+        stack.map_chunks,
+        stack.map_dims,
+        stack.array.dtype,
+        stack.nodata,
+        stack.origin,
+    )
+
+
+@dataclass(kw_only=True)
+class DeferredChunks(Promise):
+    """The chunks of a band, to be read inside a task: nothing is read before `open(...)` is walked.
+
+    One such object serves all blocks of the map; a scheduler sends it to each worker once.
+
+    Attributes
+    ----------
+    recipes : Recipes
+        What makes the chunks.
+    beside : int
+        The bytes that making a chunk takes beside it, where what lies around it is looked at.
+    """
+
+    recipes: Recipes
     beside: int = 0
-    """The bytes that making a chunk takes beside it, where what lies around it is looked at."""
 
     def open(
         self, block: tuple[int, ...], extra: Mapping[Key, GraphNode], *, candidates: bool = False
@@ -111,18 +211,11 @@ class DeferredChunks:
         """
         return BlockReader(self, block, extra, candidates)
 
-    def region(self, block: tuple[int, ...]) -> Region:
-        """Say where on the map a block lies."""
-        return {
-            dim: (sum(sizes[:number]), sum(sizes[: number + 1]))
-            for dim, sizes, number in zip(self.map_dims, self.map_chunks, block, strict=True)
-        }
-
 
 class BlockReader:
     """Reads the images of one band over one block by running the tasks behind them.
 
-    See `qmosaic.blocks.Reader`.
+    See `qmosaic.blocks.Reader`. It holds a few numbers for each image, and tasks for a few.
     """
 
     def __init__(
@@ -136,48 +229,55 @@ class BlockReader:
         self._candidates = candidates
         self._block = block
         self._extra = extra
-        self._first = (0, *itertools.accumulate(source.time_chunks))
         self._reading = current()
         self._kept: tuple[int, Array] | None = None
-        self.images = self._first[-1]
-        self.shape = tuple(c[i] for c, i in zip(source.map_chunks, block, strict=True))
+        self.images = source.images
+        self.shape = source.block_shape(block)
         self.dtype = source.dtype
 
     def walk(self, positions: Iterable[int], *, ahead: bool = True) -> Iterator[tuple[int, Array]]:
         """See `qmosaic.blocks.Reader.walk`."""
+        wanted = self._wanted(positions)
+        chunk_of = self._chunks_of(wanted)
+        starts = np.flatnonzero(np.diff(chunk_of, prepend=-1))
+        chunks, stops = chunk_of[starts], np.append(starts[1:], wanted.size)
+        del chunk_of
+        walk = Walk(self._source.recipes, self._extra, _Keys(self._source, self._block, chunks))
+        values = self._in_turn(walk, chunks) if ahead else self._one_by_one(walk, chunks)
+        for number, array in enumerate(values):
+            first = self._source.first_images[chunks[number]]
+            for position in wanted[starts[number] : stops[number]]:
+                yield int(position), image_at(array, self._source.axis, int(position - first))
+            del array
+
+    def _wanted(self, positions: Iterable[int]) -> Array:
+        """Leave out the images that count as masked here."""
         left_out: set[int] = set()
         if self._candidates and self._reading.excluded:
             region = self._source.region(self._block)
             left_out = self._reading.leaves_out(self._source.origin.collection, region)
-        wanted = [p for p in positions if p not in left_out]
-        grouped = [(c, list(p)) for c, p in itertools.groupby(wanted, self._chunk_of)]
-        chunks = [c for c, _ in grouped]
-        walk = Walk(self._source.recipes, self._extra, [self._key(c) for c in chunks])
-        values = self._in_turn(walk, chunks) if ahead else self._one_by_one(walk, chunks)
-        for (chunk, members), array in zip(grouped, values, strict=True):
-            for position in members:
-                yield position, image_at(array, self._source.axis, position - self._first[chunk])
-            del array
+        return np.fromiter((p for p in positions if p not in left_out), np.int64)
 
     def image(self, position: int) -> Array:
         """See `qmosaic.blocks.Reader.image`."""
-        chunk = self._chunk_of(position)
+        (chunk,) = map(int, self._chunks_of(np.array([position])))
         if self._kept is None or self._kept[0] != chunk:
             self._kept = None
-            walk = Walk(self._source.recipes, self._extra, [self._key(chunk)])
+            walk = Walk(self._source.recipes, self._extra, [self._source.key(self._block, chunk)])
             self._kept = (chunk, self._make(walk, 0, chunk))
-        return image_at(self._kept[1], self._source.axis, position - self._first[chunk])
+        first = int(self._source.first_images[chunk])
+        return image_at(self._kept[1], self._source.axis, position - first)
 
-    def _one_by_one(self, walk: Walk, chunks: list[int]) -> Iterator[Array]:
+    def _one_by_one(self, walk: Walk, chunks: Array) -> Iterator[Array]:
         for number, chunk in enumerate(chunks):
-            yield self._make(walk, number, chunk)
+            yield self._make(walk, number, int(chunk))
             walk.drop(number)
 
-    def _in_turn(self, walk: Walk, chunks: list[int]) -> Iterator[Array]:
+    def _in_turn(self, walk: Walk, chunks: Array) -> Iterator[Array]:
         size = self._chunk_bytes(chunks)
         return in_turn(
             walk,
-            lambda number: self._make(walk, number, chunks[number]),
+            lambda number: self._make(walk, number, int(chunks[number])),
             size,
             in_flight(max(size, self._source.beside)),
             lambda start, stop: self._read_ahead(walk, start, stop),
@@ -186,19 +286,21 @@ class BlockReader:
     def _make(self, walk: Walk, number: int, chunk: int) -> Array:
         """Run the tasks behind a chunk, again where they fail."""
         try:
-            return self._reading.attempt(lambda: walk.make(number, self._reading.count))
+            made = self._reading.attempt(lambda: walk.make(number, self._reading.count))
         except MemoryError:
             raise
+        except UnexpectedChunkError as error:
+            raise self._source.broken(self._block, chunk, error) from None
         except Exception as error:
-            first = self._first[chunk]
-            positions = range(first, first + self._source.time_chunks[chunk])
-            at = str(self._key(chunk)[1:])  # type: ignore[index]
+            positions = self._source.positions(chunk)
+            at = self._source.place(self._block, chunk)
             region = self._source.region(self._block)
             named = unreadable(self._source.origin, positions, region, at, error)
             if self._reading.names_errors:
                 raise named from error
             error.add_note(str(named))
             raise
+        return self._source.accept(made, self._block, chunk)
 
     def _read_ahead(self, walk: Walk, start: int, stop: int) -> None:
         """Read several chunks at once; one that fails is found when it is read on its own."""
@@ -209,17 +311,26 @@ class BlockReader:
         except Exception:
             return
 
-    def _chunk_of(self, position: int) -> int:
-        return int(np.searchsorted(self._first, position, side="right")) - 1
+    def _chunks_of(self, positions: Array) -> Array:
+        return np.searchsorted(self._source.first_images, positions, side="right") - 1
 
-    def _key(self, chunk: int) -> Key:
-        axis = self._source.axis
-        return (self._source.name, *self._block[:axis], chunk, *self._block[axis:])
-
-    def _chunk_bytes(self, chunks: list[int]) -> int:
-        largest = max((self._source.time_chunks[c] for c in chunks), default=1)
+    def _chunk_bytes(self, chunks: Array) -> int:
+        largest = int(np.diff(self._source.first_images)[chunks].max(initial=1))
         size = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize * largest
         return max(1, size)
+
+
+class _Keys(Sequence[Key]):
+    """The names of some chunks over a block of the map, made when they are asked for."""
+
+    def __init__(self, promise: Promise, block: tuple[int, ...], chunks: Array) -> None:
+        self._promise, self._block, self._chunks = promise, block, chunks
+
+    def __len__(self) -> int:
+        return len(self._chunks)
+
+    def __getitem__(self, number: Any) -> Any:
+        return self._promise.key(self._block, int(self._chunks[number]))
 
 
 def overlaps(sizes: Sequence[int], start: int, stop: int) -> Iterator[tuple[int, slice, slice]]:

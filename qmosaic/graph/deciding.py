@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections import ChainMap
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dask.array as da
@@ -22,9 +23,10 @@ from qmosaic.graph.assembling import (
     bytes_of_chunks,
     grow,
     number_dims,
+    promise_layer,
     source_layers,
 )
-from qmosaic.graph.chunks import Stack
+from qmosaic.graph.chunks import Promise, Stack
 from qmosaic.graph.deferral import defer
 from qmosaic.graph.recipes import Key, Nodes, empty_meta
 from qmosaic.kernels import (
@@ -84,10 +86,9 @@ class Decision:
         """Give the scores of the winners, `fill` for none, as dask array."""
         return self._each("scores", self.dtype, _scores_of, fill)
 
-    def look_up(self, values: Any, fill: Any) -> Any:
+    def look_up(self, band: Stack, fill: Any) -> Any:
         """Give every pixel the value of its image in a band that has nothing but time."""
-        table = values if isinstance(values, da.Array) else da.from_array(values, chunks=-1)
-        table = _written_out(table.rechunk(-1))
+        table = _as_table(band)
         whole = TaskRef((table.name, 0))
         return self._each("look-up", table.dtype, _look_up_in, whole, fill, upstream=[table])
 
@@ -118,15 +119,23 @@ class Decision:
         return (self.name,)
 
 
-def _written_out(table: Any) -> Any:
-    """Put a layer that is no Blockwise on top of a table of one chunk.
+def _as_table(band: Stack) -> Any:
+    """Put a band that has nothing but time into one chunk.
 
-    A layer that names a single task of another rests on it in a way that dask does not see when it
-    joins Blockwise layers into one.
+    By a layer that is written out: a Blockwise layer that names a single task of another one rests
+    on it in a way that dask does not see when it joins Blockwise layers.
     """
-    name = "qmosaic-table-" + tokenize(table.name)
-    tasks: dict[Key, Any] = {(name, 0): Alias((name, 0), (table.name, 0))}
-    return da.Array(assemble(name, tasks, {}, [table]), name, table.chunks, meta=table._meta)
+    name = "qmosaic-table-" + tokenize(band.array.name, band.nodata, band.origin)
+    promise, layer = promise_layer(band)
+    chunks = [TaskRef(band.key((), number)) for number in range(len(band.first_images))]
+    tasks: dict[Key, Any] = {(name, 0): Task((name, 0), _join_table, promise, *chunks)}
+    graph = assemble(name, tasks, layer, [band.array])
+    return da.Array(graph, name, ((band.images,),), meta=band.array._meta)
+
+
+def _join_table(promise: Promise, *chunks: Any) -> Array:
+    checked = [promise.accept(chunk, (), number) for number, chunk in enumerate(chunks)]
+    return np.concatenate(checked)
 
 
 def _winners_of(outcome: Outcome) -> Array:
@@ -190,7 +199,7 @@ def _on_grid_of(quality: Stack, demand: Stack) -> Stack:
     if all(c == wanted[d] for d, c in zip(demand.map_dims, demand.map_chunks, strict=True)):
         return demand
     chunks = {demand.dims.index(d): c for d, c in wanted.items()}
-    return Stack(demand.array.rechunk(chunks), demand.dims, demand.time, demand.nodata)
+    return replace(demand, array=demand.array.rechunk(chunks))
 
 
 def _reorder(block: tuple[int, ...], source: Stack, target: Stack) -> tuple[int, ...]:
@@ -295,44 +304,46 @@ def _decide_tree(
 ) -> HighLevelGraph:
     """Decide by a tree over time: a few chunks to a task, then a few outcomes to a task."""
     demands = [_time_chunks_of(quality, demand) for demand in demands]
-    axes = tuple(_axes_from(demand, quality) for demand in demands)
-    nodata = tuple(d.nodata for d in demands)
+    stacks = (quality, *demands)
+    axes = tuple(_axes_from(stack, quality) for stack in stacks)
+    promises, layers = zip(*map(promise_layer, stacks), strict=True)
     tasks: dict[Key, Any] = {}
     for block in quality.blocks():
         leaves = []
         for number, chunks in enumerate(_groups(quality, order)):
             key = (f"{name}-part", *block, 0, number)
-            refs = [TaskRef(quality.key(block, c)) for c in chunks]
-            refs += [
-                TaskRef(d.key(_reorder(block, quality, d), c)) for d in demands for c in chunks
+            places = tuple(_reorder(block, quality, stack) for stack in stacks)
+            refs = [
+                TaskRef(stack.key(place, c))
+                for stack, place in zip(stacks, places, strict=True)
+                for c in chunks
             ]
-            first = tuple(quality.first_images[c] for c in chunks)
             tasks[key] = Task(
                 key,
                 contest_chunks,
                 order,
                 quality.images,
-                quality.axis,
-                first,
-                tuple(d.axis for d in demands),
-                nodata,
+                places,
+                chunks,
                 axes,
+                len(stacks),
+                None,
                 bytes_of_chunks(quality, block, chunks),
+                *promises,
                 *refs,
             )
             leaves.append(key)
         merge = (_merge_contests, order, quality.images)
         root = grow(tasks, f"{name}-part", block, leaves, merge)
         tasks[(name, *block)] = Alias((name, *block), root)
-    return assemble(name, tasks, {}, [s.array for s in (quality, *demands)])
+    return assemble(name, tasks, ChainMap(*layers), [s.array for s in stacks])
 
 
 def _time_chunks_of(quality: Stack, demand: Stack) -> Stack:
     chunks = quality.array.chunks[quality.axis]
     if demand.array.chunks[demand.axis] == chunks:
         return demand
-    array = demand.array.rechunk({demand.axis: chunks})
-    return Stack(array, demand.dims, demand.time, demand.nodata)
+    return replace(demand, array=demand.array.rechunk({demand.axis: chunks}))
 
 
 def _groups(stack: Stack, order: Order) -> Iterator[tuple[int, ...]]:
@@ -345,31 +356,52 @@ def _groups(stack: Stack, order: Order) -> Iterator[tuple[int, ...]]:
 def contest_chunks(
     order: Order,
     images: int,
-    axis: int,
-    first: tuple[int, ...],
-    demand_axes: tuple[int, ...],
-    nodata: tuple[Any, ...],
-    transposes: tuple[tuple[int, ...], ...],
+    places: tuple[tuple[int, ...], ...],
+    numbers: tuple[int, ...],
+    axes: tuple[tuple[int, ...], ...],
+    bands: int,
+    _: None,
     reads: int,
-    *chunks: Array,
+    *given: Any,
 ) -> Outcome:
-    """Run the contest of a few chunks: the scores first, then those of each demanded band.
+    """Run the contest of a few chunks of time, over one block.
 
-    `reads` is the size of the scores, which `survey` looks at.
+    Parameters
+    ----------
+    order : Order
+        How images are ranked.
+    images : int
+        How many there are in all.
+    places : tuple
+        The block of the map, in the dimension order of each band.
+    numbers : tuple of int
+        The chunks of time.
+    axes : tuple
+        How an image of each band is transposed to the quality's.
+    bands : int
+        The number of bands: the quality, and those that have to be valid in the winner.
+    reads : int
+        The size of the scores, which `survey` looks at.
+    given : sequence
+        What each band promises of its chunks, and the chunks, band by band.
     """
-    scores, others = chunks[: len(first)], chunks[len(first) :]
-    shape = scores[0].shape[:axis] + scores[0].shape[axis + 1 :]
-    contest = Contest(shape, scores[0].dtype, order, images)
-    for number, (start, chunk) in enumerate(zip(first, scores, strict=True)):
-        for i in order.sequence(chunk.shape[axis]):
-            score = image_at(chunk, axis, i)
+    promises, chunks = given[:bands], given[bands:]
+    quality, *others = promises
+    contest = Contest(quality.block_shape(places[0]), quality.dtype, order, images)
+    for at, number in enumerate(numbers):
+        accepted = [
+            promise.accept(chunks[band * len(numbers) + at], places[band], number)
+            for band, promise in enumerate(promises)
+        ]
+        positions = quality.positions(number)
+        for i in order.sequence(len(positions)):
+            score = image_at(accepted[0], quality.axis, i)
             better = contest.better(score)
-            for d, demand_axis in enumerate(demand_axes):
-                image = image_at(others[d * len(first) + number], demand_axis, i)
-                valid = valid_mask(image, nodata[d])
+            for promise, chunk, transpose in zip(others, accepted[1:], axes[1:], strict=True):
+                valid = valid_mask(image_at(chunk, promise.axis, i), promise.nodata)
                 if valid is not None:
-                    better &= valid.transpose(transposes[d])
-            contest.award(better, score, start + i)
+                    better &= valid.transpose(transpose)
+            contest.award(better, score, positions[i])
     contest.check_bound()
     return contest.best, contest.index
 

@@ -11,7 +11,7 @@ import numpy as np
 from dask._task_spec import DataNode, GraphNode, TaskRef
 from dask.base import tokenize
 
-from qmosaic.graph.chunks import DeferredChunks, Stack
+from qmosaic.graph.chunks import DeferredChunks, Stack, promise_of
 from qmosaic.graph.recipes import Key, Nodes, Recipes, layer_of, sort_graphs
 from qmosaic.graph.windows import held_around
 
@@ -53,14 +53,8 @@ def defer(stack: Stack) -> Deferred | None:
         return None
     shared, extra = apart
     source = DeferredChunks(
+        **vars(promise_of(stack)),
         recipes=shared,
-        name=stack.array.name,
-        axis=stack.axis,
-        time_chunks=stack.array.chunks[stack.axis],
-        map_chunks=stack.map_chunks,
-        map_dims=stack.map_dims,
-        dtype=stack.array.dtype,
-        origin=stack.origin,
         beside=held_around(recipes),
     )
     token = tokenize(stack.array.name, stack.axis, stack.origin.collection)

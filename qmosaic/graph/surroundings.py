@@ -20,6 +20,7 @@ from qmosaic.graph.windows import Around, make_with_surroundings
 from qmosaic.kernels import (
     Array,
 )
+from qmosaic.promises import UnexpectedChunkError, as_promised
 
 MOST_IN_RECIPE = 200_000
 """The most tasks that are written out in one recipe: about 50 MB, sent to each worker once."""
@@ -66,7 +67,7 @@ def map_surroundings(
     if shared is None:
         margins = {axis: depth.get(axis, 0) for axis in range(array.ndim)}
         overlapped = da.map_overlap(
-            func, array, depth=margins, boundary="none", dtype=dtype, meta=meta
+            func, _checked(array), depth=margins, boundary="none", dtype=dtype, meta=meta
         )
         return overlapped.rechunk(array.chunks)
     around = Around(shared, array.name, array.chunks, dict(depth), array.dtype, func, scratch)
@@ -85,6 +86,28 @@ def map_surroundings(
     )
     graph = assemble(name, layer, {source: {source: DataNode(source, around)}}, [])
     return da.Array(graph, name, array.chunks, meta=meta)
+
+
+def _checked(array: Any) -> Any:
+    """Check chunks before they are cut and joined with their neighbours."""
+    return array.map_blocks(
+        _accept, sizes=array.chunks, promised=array.dtype, dtype=array.dtype, meta=array._meta
+    )
+
+
+def _accept(
+    chunk: Any,
+    sizes: tuple[tuple[int, ...], ...],
+    promised: np.dtype[Any],
+    block_id: tuple[int, ...] = (),
+) -> Array:
+    shape = tuple(c[n] for c, n in zip(sizes, block_id, strict=True))
+    try:
+        return as_promised(chunk, shape, promised)
+    except UnexpectedChunkError as error:
+        raise UnexpectedChunkError(
+            f"of chunk {block_id} of an array whose neighbouring pixels are looked at, {error}"
+        ) from None
 
 
 def _columns(array: Any, whole: set[int]) -> Parts:

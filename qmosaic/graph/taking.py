@@ -20,9 +20,10 @@ from qmosaic.graph.assembling import (
     assemble,
     bytes_of_chunks,
     number_dims,
+    promise_layer,
     source_layers,
 )
-from qmosaic.graph.chunks import DeferredChunks, Stack, overlaps
+from qmosaic.graph.chunks import DeferredChunks, Promise, Stack, overlaps
 from qmosaic.graph.deciding import Decision, Outcome
 from qmosaic.graph.deferral import Deferred, defer
 from qmosaic.graph.recipes import Key, Nodes, empty_meta
@@ -61,7 +62,8 @@ def take(band: Stack, decision: Decision, fill: Any) -> Any:
     else:
         layer = _take_written_out(name, band, decision, fill, deferred)
     upstream = [decision] if deferred is not None else [decision, band.array]
-    graph = assemble(name, layer, source_layers([deferred]), upstream)
+    sources = source_layers([deferred]) if deferred is not None else promise_layer(band)[1]
+    graph = assemble(name, layer, sources, upstream)
     meta = empty_meta(len(band.map_dims), band.array.dtype)
     return da.Array(graph, name, band.map_chunks, meta=meta)
 
@@ -220,6 +222,7 @@ def _take_tree(
 ) -> None:
     """Take by a chain over time: every task puts the winners of a few chunks into the block."""
     previous: Any = None
+    promise, _ = promise_layer(band)
     chunks = range(len(band.first_images))
     groups = [chunks[i : i + CHUNKS_PER_TASK] for i in range(0, len(chunks), CHUNKS_PER_TASK)]
     for number, group in enumerate(groups):
@@ -228,15 +231,14 @@ def _take_tree(
         tasks[key] = Task(
             key,
             take_chunks,
-            band.block_shape(block),
-            band.array.dtype,
+            block,
+            tuple(group),
             fill,
-            band.axis,
-            tuple(band.first_images[c] for c in group),
             laying,
+            promise,
             None if previous is None else TaskRef(previous),
-            bytes_of_chunks(band, block, group),
             len(index_refs),
+            bytes_of_chunks(band, block, group),
             *index_refs,
             *(TaskRef(band.key(block, c)) for c in group),
         )
@@ -244,26 +246,28 @@ def _take_tree(
 
 
 def take_chunks(
-    shape: tuple[int, ...],
-    dtype: np.dtype[Any],
+    block: tuple[int, ...],
+    numbers: tuple[int, ...],
     fill: Any,
-    axis: int,
-    first: tuple[int, ...],
     laying: tuple[tuple[int, ...], Placing, _Spread],
+    promise: Promise,
     previous: Array | None,
-    reads: int,
     index_blocks: int,
+    reads: int,
     *arrays: Any,
 ) -> Array:
-    """Put the winners of a few chunks into a block; `reads`, their size, is for `survey`."""
+    """Put the winners of a few chunks of time into a block; `reads`, their size, is for
+    `survey`."""
     index_shape, placing, spread = laying
     index = _piece_together(index_shape, placing, arrays[:index_blocks])
     won, over = set(winners(index)), spread.apply(index)
     # A task may run twice: what came from another one is copied, never changed.
-    out: Array = np.full(shape, fill, dtype) if previous is None else previous.copy()
+    shape = promise.block_shape(block)
+    out: Array = np.full(shape, fill, promise.dtype) if previous is None else previous.copy()
     mask = np.empty(over.shape, bool)
-    for start, chunk in zip(first, arrays[index_blocks:], strict=True):
-        for i in range(chunk.shape[axis]):
-            if start + i in won:
-                give(out, over, image_at(chunk, axis, i), start + i, mask)
+    for number, chunk in zip(numbers, arrays[index_blocks:], strict=True):
+        accepted = promise.accept(chunk, block, number)
+        for i, position in enumerate(promise.positions(number)):
+            if position in won:
+                give(out, over, image_at(accepted, promise.axis, i), position, mask)
     return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from qmosaic.graph.recipes import Key, Nodes, Recipes, node_key
 from qmosaic.kernels import (
     Array,
 )
+from qmosaic.promises import UnexpectedChunkError, as_promised
 
 READ_TOGETHER = 4 * 2**20
 """Bytes that a task may ask for at once: to a Zarr library a request costs more than a chunk."""
@@ -26,6 +28,10 @@ READ_TOGETHER = 4 * 2**20
 
 SLOW = 0.005
 """Seconds of waiting for a chunk from which on the next ones are read meanwhile."""
+
+
+WINDOW = 128
+"""Chunks for which a task writes out what is behind them: about 4 kB for each."""
 
 
 MOST_IN_FLIGHT = 16
@@ -56,7 +62,7 @@ def in_turn(
         Reads what some chunks need in as few requests as can be.
     """
     count = len(walk.targets)
-    together = max(1, READ_TOGETHER // size)
+    together = max(1, min(WINDOW, READ_TOGETHER // size))
     started: deque[Future[Array]] = deque()
     pool: ThreadPoolExecutor | None = None
     try:
@@ -111,36 +117,44 @@ class Walk:
     A value is dropped once its last user has run. What several chunks of the sequence use directly
     (a static elevation, a mean over time, a source chunk that holds several images) is kept until
     the last of them has been made; what stands behind such a value is not kept.
+
+    Tasks are written out for `WINDOW` chunks at a time, so that a long sequence takes no more
+    memory than a short one. What one window has kept and the next one uses is handed over.
     """
 
     def __init__(
         self, recipes: Recipes, extra: Mapping[Key, GraphNode], targets: Sequence[Key]
     ) -> None:
         self.targets = targets
-        self.nodes: Nodes = {}
-        recipes.expand(targets, self.nodes, extra)
+        self._recipes, self._extra = recipes, extra
+        self._windows: dict[int, Nodes] = {}
         self._kept: dict[Key, Any] = {}
-        self._last_user = self._find_shared()
+        self._last_user: dict[Key, int] = {}
         self._drop_after: dict[int, list[Key]] = defaultdict(list)
-        for key, number in self._last_user.items():
-            self._drop_after[number].append(key)
+        self._lock = threading.Lock()
 
     def make(self, number: int, count: Count = _no_count) -> Any:
         """Make the chunk `number` of the sequence; threads may make several at a time."""
-        return self._evaluate(self.targets[number], count)
+        return self._evaluate(self.targets[number], self._nodes(number), count)
 
     def drop(self, number: int) -> None:
-        """Let go of what was kept for the chunks up to `number`."""
-        for key in self._drop_after[number]:
-            self._kept.pop(key, None)
+        """Let go of what was kept for the chunks up to `number`, one after the other."""
+        with self._lock:
+            for key in self._drop_after.pop(number, ()):
+                if self._last_user.get(key, number) <= number:
+                    self._last_user.pop(key, None)
+                    self._kept.pop(key, None)
+            if (number + 1) % WINDOW == 0:
+                self._windows.pop(number // WINDOW, None)
 
     def read_ahead(self, start: int, stop: int, count: Count = _no_count) -> None:
         """Read what several chunks of the sequence need from one source in as few requests as can
         be."""
         reads: dict[Any, list[_Read]] = defaultdict(list)
         for number in range(start, min(stop, len(self.targets))):
-            for key in self._order(self.targets[number], self._kept):
-                if key not in self._last_user and (read := _as_read(self.nodes[key], number)):
+            nodes = self._nodes(number)
+            for key in _order(self.targets[number], self._kept, nodes):
+                if key not in self._last_user and (read := _as_read(nodes[key], number)):
                     reads[read.source].append(read)
         for group in reads.values():
             for run in _adjacent_runs(group):
@@ -150,53 +164,42 @@ class Walk:
         axis = _axis_between(run[0], run[-1])
         index = list(run[0].index)
         index[axis] = slice(run[0].index[axis].start, run[-1].index[axis].stop)
-        node = run[0].node
-        values = node.func(self._input(node.args[0]), tuple(index), *run[0].rest, **node.kwargs)
-        offsets = [0, *itertools.accumulate(r.length(axis) for r in run)]
-        if np.shape(values)[axis] != offsets[-1]:
+        node, nodes = run[0].node, self._nodes(run[0].number)
+        source = self._input(node.args[0], nodes)
+        values = node.func(source, tuple(index), *run[0].rest, **node.kwargs)
+        try:
+            values = _as_asked(values, tuple(index), source)
+        except UnexpectedChunkError:
             return  # not a source that slices as numpy does: every chunk is read on its own
         count(values)
+        offsets = [0, *itertools.accumulate(r.length(axis) for r in run)]
         for read, first, last in zip(run, offsets, offsets[1:], strict=False):
             part = (slice(None),) * axis + (slice(first, last),)
             self._kept[node_key(read.node)] = values[part]
             self._drop_after[read.number].append(node_key(read.node))
 
-    def _input(self, argument: Any) -> Any:
+    def _input(self, argument: Any, nodes: Nodes) -> Any:
         if isinstance(argument, TaskRef):
-            return self._evaluate(argument.key)
+            return self._evaluate(argument.key, nodes)
         if isinstance(argument, GraphNode):
-            return argument({key: self._evaluate(key) for key in argument.dependencies})
+            return argument({key: self._evaluate(key, nodes) for key in argument.dependencies})
         return argument
 
-    def _order(self, target: Key, kept: Iterable[Key]) -> list[Key]:
-        """Sort the tasks that a target still needs so that each comes after its inputs."""
-        order: list[Key] = []
-        done: set[Key] = set(kept)
-        stack: list[tuple[Key, bool]] = [(target, False)]
-        while stack:
-            key, ready = stack.pop()
-            if ready:
-                order.append(key)
-            elif key not in done:
-                done.add(key)
-                stack.append((key, True))
-                stack.extend((d, False) for d in self.nodes[key].dependencies if d not in done)
-        return order
-
-    def _evaluate(self, target: Key, count: Count = _no_count) -> Any:
+    def _evaluate(self, target: Key, nodes: Nodes, count: Count = _no_count) -> Any:
         kept = dict(self._kept)  # threads drop and add while this one is at work
         if target in kept:
             return kept[target]
-        order = self._order(target, kept)
-        users = Counter(d for key in order for d in self.nodes[key].dependencies)
+        order = _order(target, kept, nodes)
+        users = Counter(d for key in order for d in nodes[key].dependencies)
         values: dict[Key, Any] = {}
         for key in order:
-            node = self.nodes[key]
+            node = nodes[key]
             inputs = {d: values[d] if d in values else kept[d] for d in node.dependencies}
             values[key] = node(inputs)
-            del inputs
             if is_read(node):
+                values[key] = _as_read_by(node, inputs, values[key])
                 count(values[key])
+            del inputs
             if key in self._last_user:
                 self._kept[key] = values[key]
             for d in node.dependencies:
@@ -205,28 +208,78 @@ class Walk:
                     values.pop(d, None)
         return values[target]
 
-    def _find_shared(self) -> dict[Key, int]:
-        """Find the values that several chunks of the sequence use directly, and their last
-        users."""
-        several = -1
-        owner: dict[Key, int] = {}
-        for number, target in enumerate(self.targets):
-            stack = [target]
-            while stack:
-                key = stack.pop()
-                seen = owner.get(key)
-                if seen == several or seen == number:
-                    continue
-                owner[key] = number if seen is None else several
-                stack.extend(self.nodes[key].dependencies)
-        users: dict[Key, set[int]] = defaultdict(set)
-        for key, number in owner.items():
-            if number != several:
-                for d in self.nodes[key].dependencies:
-                    users[d].add(number)
-        for number, target in enumerate(self.targets):
-            users[target].add(number)
-        return {key: max(numbers) for key, numbers in users.items() if len(numbers) > 1}
+    def _nodes(self, number: int) -> Nodes:
+        """Give the tasks behind a chunk, among those of its window."""
+        window = number // WINDOW
+        with self._lock:
+            if window not in self._windows:
+                self._windows[window] = self._write_out(window)
+            return self._windows[window]
+
+    def _write_out(self, window: int) -> Nodes:
+        """Write out the tasks of a window, and settle what is kept for it and how long."""
+        numbers = range(window * WINDOW, min((window + 1) * WINDOW, len(self.targets)))
+        targets = [self.targets[number] for number in numbers]
+        # what has been kept so far is handed over: nothing behind it is written out
+        kept: Nodes = {key: DataNode(key, value) for key, value in dict(self._kept).items()}
+        nodes = dict(kept)
+        self._recipes.expand(targets, nodes, self._extra)
+        if kept:
+            used = {d for node in nodes.values() for d in node.dependencies}.union(targets)
+            nodes = {key: node for key, node in nodes.items() if key not in kept or key in used}
+        for key, last in _shared(targets, nodes, numbers.start).items():
+            self._last_user[key] = last
+            self._drop_after[last].append(key)
+        return nodes
+
+
+def _order(target: Key, kept: Iterable[Key], nodes: Nodes) -> list[Key]:
+    """Sort the tasks that a target still needs so that each comes after its inputs."""
+    order: list[Key] = []
+    done: set[Key] = set(kept)
+    stack: list[tuple[Key, bool]] = [(target, False)]
+    while stack:
+        key, ready = stack.pop()
+        if ready:
+            order.append(key)
+        elif key not in done:
+            done.add(key)
+            stack.append((key, True))
+            stack.extend((d, False) for d in nodes[key].dependencies if d not in done)
+    return order
+
+
+def _shared(targets: Sequence[Key], nodes: Nodes, first: int) -> dict[Key, int]:
+    """Find the values that several chunks use directly, and number the last that does.
+
+    Parameters
+    ----------
+    targets : sequence of key
+        The chunks.
+    nodes : dict
+        The tasks behind them.
+    first : int
+        The number of the first chunk.
+    """
+    several = -1
+    owner: dict[Key, int] = {}
+    for number, target in enumerate(targets, first):
+        stack = [target]
+        while stack:
+            key = stack.pop()
+            seen = owner.get(key)
+            if seen == several or seen == number:
+                continue
+            owner[key] = number if seen is None else several
+            stack.extend(nodes[key].dependencies)
+    used = ((d, n) for key, n in owner.items() if n != several for d in nodes[key].dependencies)
+    user: dict[Key, int] = {}
+    last: dict[Key, int] = {}
+    for key, number in itertools.chain(used, zip(targets, itertools.count(first), strict=False)):
+        other = user.setdefault(key, number)
+        if other != number:
+            last[key] = max(last.get(key, number), number, other)
+    return last
 
 
 @dataclass
@@ -258,6 +311,42 @@ def _as_read(node: GraphNode, number: int) -> _Read | None:
         return None
     name = source.key if isinstance(source, TaskRef | Alias) else id(source)
     return _Read(node, name, index, tuple(rest), number)
+
+
+def _as_read_by(node: Any, inputs: Mapping[Key, Any], values: Any) -> Any:
+    """Give what a task has read, as it asked for it."""
+    if node.func not in _GETTERS or len(node.args) < 2:
+        return values
+    source, index = (
+        inputs[a.key] if isinstance(a, TaskRef) else a.value if isinstance(a, DataNode) else a
+        for a in node.args[:2]
+    )
+    return _as_asked(values, index, source)
+
+
+def _as_asked(values: Any, index: Any, source: Any) -> Any:
+    """Check what was cut out of a source, and give it in the source's dtype.
+
+    Raises
+    ------
+    UnexpectedChunkError
+        It is of another shape or dtype.
+    """
+    if not (isinstance(index, tuple) and index and all(map(_is_plain, index))):
+        return values
+    shape = tuple(int(s.stop - s.start) for s in index)
+    asked = "[" + ", ".join(f"{s.start}:{s.stop}" for s in index) + "]"
+    if type(values) is np.ndarray:
+        said = getattr(source, "dtype", None)
+        dtype = said if isinstance(said, np.dtype) else values.dtype
+        try:
+            return as_promised(values, shape, dtype)
+        except UnexpectedChunkError as error:
+            raise UnexpectedChunkError(f"{asked} was read from a source, and {error}") from None
+    came = tuple(np.shape(values))  # a library's own kind of array: what it is, is seen later
+    if came != shape:
+        raise UnexpectedChunkError(f"{asked} was read from a source, and an array of {came} came.")
+    return values
 
 
 def is_read(node: GraphNode) -> bool:

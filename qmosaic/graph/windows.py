@@ -16,6 +16,7 @@ from qmosaic.graph.walking import READ_TOGETHER, Walk, in_flight, in_turn
 from qmosaic.kernels import (
     Array,
 )
+from qmosaic.promises import UnexpectedChunkError, as_promised
 from qmosaic.reading import current
 
 
@@ -53,7 +54,13 @@ class Around:
         """Make the chunk at a place."""
         spans = [self._span(axis, number) for axis, number in enumerate(place)]
         own = tuple(slice(start - low, stop - low) for low, start, stop, _ in spans)
-        made: Array = self.func(self._read([(low, high) for low, _, _, high in spans]))
+        window = self._read([(low, high) for low, _, _, high in spans])
+        made: Array = self.func(window)
+        if np.shape(made) != window.shape:
+            raise UnexpectedChunkError(
+                f"a function that looks at neighbouring pixels made {np.shape(made)} of a window "
+                f"of {window.shape}, and has to keep its shape."
+            )
         return np.ascontiguousarray(made[own])
 
     def _span(self, axis: int, number: int) -> tuple[int, int, int, int]:
@@ -78,7 +85,7 @@ class Around:
         walk, count, size = Walk(self.recipes, {}, keys), current().count, self.largest_chunk()
         chunks = in_turn(
             walk,
-            lambda number: walk.make(number, count),
+            lambda number: self._accept(walk.make(number, count), keys[number]),
             size,
             in_flight(size),
             lambda start, stop: walk.read_ahead(start, stop, count),
@@ -88,6 +95,13 @@ class Around:
             inside, target = tuple(s for _, s, _ in piece), tuple(t for _, _, t in piece)
             values[target] = chunk[inside]
         return values
+
+    def _accept(self, chunk: Any, key: Any) -> Array:
+        shape = tuple(c[n] for c, n in zip(self.chunks, key[1:], strict=True))
+        try:
+            return as_promised(chunk, shape, self.dtype)
+        except UnexpectedChunkError as error:
+            raise UnexpectedChunkError(f"of the chunk {key} around it, {error}") from None
 
     def largest_chunk(self) -> int:
         """Give the bytes of the largest chunk, without surroundings."""
