@@ -108,7 +108,8 @@ def quality_mosaic(
         The quality is not numeric, or the collection is neither Dataset nor DataArray.
     ValueError
         The collection has no images, or an argument or a declared nodata cannot be right. While
-        computing: a score above `upper_bound` was met.
+        computing: a score above `upper_bound` was met, or a chunk is of another shape or dtype than
+        its array promises (`qmosaic.promises.UnexpectedChunkError`, which names it).
 
     Notes
     -----

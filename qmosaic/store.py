@@ -125,6 +125,9 @@ def to_zarr(
         Another job is writing there.
     ChunkReadError
         A chunk of the collection cannot be read; the error names image, band, chunk and store.
+    UnexpectedChunkError
+        A chunk is of another shape or dtype than its array promises: a ``ValueError`` that names
+        image, band and chunk. It is neither read again nor left out.
     OSError
         The store cannot be written, for instance because the disk is full.
 

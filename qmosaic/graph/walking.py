@@ -165,7 +165,7 @@ class Walk:
         index = list(run[0].index)
         index[axis] = slice(run[0].index[axis].start, run[-1].index[axis].stop)
         node, nodes = run[0].node, self._nodes(run[0].number)
-        source = self._input(node.args[0], nodes)
+        source = self._source(node.args[0], nodes)
         values = node.func(source, tuple(index), *run[0].rest, **node.kwargs)
         try:
             values = _as_asked(values, tuple(index), source)
@@ -178,12 +178,10 @@ class Walk:
             self._kept[node_key(read.node)] = values[part]
             self._drop_after[read.number].append(node_key(read.node))
 
-    def _input(self, argument: Any, nodes: Nodes) -> Any:
-        if isinstance(argument, TaskRef):
-            return self._evaluate(argument.key, nodes)
-        if isinstance(argument, GraphNode):
-            return argument({key: self._evaluate(key, nodes) for key in argument.dependencies})
-        return argument
+    def _source(self, argument: Any, nodes: Nodes) -> Any:
+        keys = [argument.key] if isinstance(argument, TaskRef) else []
+        keys = list(argument.dependencies) if isinstance(argument, GraphNode) else keys
+        return _value_of(argument, {key: self._evaluate(key, nodes) for key in keys})
 
     def _evaluate(self, target: Key, nodes: Nodes, count: Count = _no_count) -> Any:
         kept = dict(self._kept)  # threads drop and add while this one is at work
@@ -317,11 +315,16 @@ def _as_read_by(node: Any, inputs: Mapping[Key, Any], values: Any) -> Any:
     """Give what a task has read, as it asked for it."""
     if node.func not in _GETTERS or len(node.args) < 2:
         return values
-    source, index = (
-        inputs[a.key] if isinstance(a, TaskRef) else a.value if isinstance(a, DataNode) else a
-        for a in node.args[:2]
-    )
+    source, index = (_value_of(argument, inputs) for argument in node.args[:2])
     return _as_asked(values, index, source)
+
+
+def _value_of(argument: Any, inputs: Mapping[Key, Any]) -> Any:
+    if isinstance(argument, TaskRef):
+        return inputs[argument.key]
+    if isinstance(argument, GraphNode):
+        return argument({key: inputs[key] for key in argument.dependencies})
+    return argument
 
 
 def _as_asked(values: Any, index: Any, source: Any) -> Any:
