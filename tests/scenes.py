@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import odc.geo.xr
 import pandas as pd
 import xarray as xr
+
+assert odc.geo.xr is not None  # registers .odc
 
 SIDE = 48
 DAYS = ["2020-06-25", "2020-07-05", "2020-07-20", "2020-08-14", "2020-09-01"]

@@ -16,6 +16,7 @@ from benchmarks import oracle, report
 from benchmarks import workloads as bench
 from benchmarks.__main__ import join
 from benchmarks.compare import ROOT
+from tests.readme import blocks, without_figures
 
 WORKLOADS = ("cloudy", "footprints")
 WITHOUT_PEERS = ("qmosaic", "qmosaic-bound", "apply_ufunc", "eager", "limit")
@@ -167,6 +168,11 @@ def test_a_job_that_is_hurt_finishes(tmp_path: Path) -> None:
     assert story.count("killed with SIGKILL") == 2
     assert "of 64 blocks are there" in story
     assert "the same bytes" in story.splitlines()[-1]
+    # and as the README shows it, but for times, sizes and numbers
+    told = story.splitlines()
+    shown = next(b.text for b in blocks("text") if "killed with SIGKILL" in b.text).splitlines()
+    for line, wanted in zip(told[-len(shown) :], shown, strict=True):
+        assert without_figures(line).startswith(without_figures(wanted).rstrip("…"))
 
 
 def test_one_worker_and_two(tmp_path: Path) -> None:

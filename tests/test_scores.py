@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import dask.array as da
@@ -10,6 +11,7 @@ import pytest
 import xarray as xr
 
 import qmosaic as qm
+from tests.sources import expected, in_store, random_stack
 
 
 @pytest.mark.parametrize(
@@ -107,3 +109,19 @@ def test_scores_are_lazy() -> None:
     for score in (qm.scores.inverse(band), qm.scores.normalized_difference(band, band)):
         assert isinstance(score.data, da.Array)
         assert score.chunks == band.chunks
+
+
+@pytest.mark.parametrize("side", [8, 16])
+def test_a_score_of_one_number_an_image_keeps_a_block_one_task(tmp_path: Path, side: int) -> None:
+    """However few blocks the map has: a season or a date beside the score of pixels is no data of
+    the map."""
+    values = random_stack(images=6, side=side)
+    stored, _ = in_store(values, tmp_path / "in.zarr", (1, 8, 8))
+    season = qm.scores.target_date(stored, "2020-07-15", sigma=20)
+    quality = qm.scores.weighted([(stored["quality"].astype("float64"), 1.0), (season, 0.5)])
+    mosaic = qm.quality_mosaic(stored.assign(quality=quality), "quality")
+    assert "reads only what won" in str(qm.explain(mosaic))
+    # steps of 1 in one score, less than 1 in the other: a tie in the first is decided by the second
+    both = (values["quality"] + 0.5 * season.values[:, None, None]) / 1.5
+    wanted = expected({"red": values["red"], "quality": both})["red"]
+    np.testing.assert_array_equal(mosaic["red"].values, wanted)

@@ -216,6 +216,11 @@ def _is_data(node: GraphNode) -> bool:
     return isinstance(node, DataNode) and isinstance(node.value, np.ndarray)
 
 
+def _holds_pixels(node: GraphNode) -> bool:
+    """Tell data of a map from numbers of which there is one for each image."""
+    return _is_data(node) and sum(size > 1 for size in node.value.shape) > 1
+
+
 def _split(parts: Parts, recipes: Recipes, shared: Nodes) -> tuple[dict[Any, Nodes], Nodes] | None:
     """Cut the tasks that are written out into those of each part.
 
@@ -242,7 +247,7 @@ def _split(parts: Parts, recipes: Recipes, shared: Nodes) -> tuple[dict[Any, Nod
             return None
         more.update(cheap)
         own = {k: n for k, n in nodes.items() if k in recipes.tasks and k not in shared}
-        if any(_data_size(n) > 0 and _is_chunk(k) for k, n in own.items() if k not in more):
+        if any(_holds_pixels(n) and _is_chunk(k) for k, n in own.items() if k not in more):
             return None
         seen.update(dict.fromkeys(nodes, part))
         extra[part] = own
