@@ -27,6 +27,7 @@ The house; a room imports only rooms below it.
 ``geotiff_files`` what headers and names of GeoTIFFs say
 ``odc_driver``  how odc reads a file whose nodata is wrong
 ``assembly``    what the readers share: bands, nodata, joining images
+``sentinel_2``  what its processing baselines did to integers
 ``packing``     what integers mean, and one meaning for all images
 ``samples``     sample data
 ``filters``     fewer images, fewer bands, other bands

@@ -32,6 +32,7 @@ from qmosaic.geometry import FOOTPRINT, LON_LAT, everywhere, footprints, in_word
 from qmosaic.geotiff_files import File, Image, Time, find_images, listing_nothing
 from qmosaic.optional import needed
 from qmosaic.packing import NONE, Packing, declared
+from qmosaic.sentinel_2 import packing_of_original
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -276,7 +277,7 @@ class _Reader:
                 if key not in opened:
                     opened[key] = self._open(file, how)
                 band = opened[key].isel(band=number, drop=True)
-                own = packing[file.path](name, Packing(*file.packing[number]))
+                own = packing[file.path](name, _packing(file, number))
                 bands[name] = _plain(band, self.nodata[name], own or NONE)
         return _with_metadata(xr.Dataset(bands).expand_dims({DIM: [image.time]}), image)
 
@@ -362,6 +363,13 @@ def _hull(image: Image) -> Any:
         elif own.crs == outline.crs and not outline.contains(own):
             outline = outline | own
     return outline
+
+
+def _packing(file: File, number: int) -> Packing:
+    """Tell what the integers of a band mean: as the header says, else as a product is made."""
+    said = Packing(*file.packing[number])
+    of_product = packing_of_original(file.path) if len(file.bands) == 1 else None
+    return of_product if said == NONE and of_product is not None else said
 
 
 def _plain(band: xr.DataArray, nodata: Any, packing: Packing) -> xr.DataArray:

@@ -1,10 +1,4 @@
-"""What STAC items say of the meaning of integers: in fields of their own, or by their baseline.
-
-Sentinel-2's processing baseline 04.00 (25 January 2022, and later all that is processed again)
-adds 1000 to the integers of all reflectances, with 0 still "no data"; maps of classes, of aerosols
-and of water vapour stay as they were:
-https://sentiwiki.copernicus.eu/web/s2-products, "BOA_ADD_OFFSET" and "RADIO_ADD_OFFSET".
-"""
+"""What STAC items say of the meaning of integers: in fields of their own, or by their baseline."""
 
 from __future__ import annotations
 
@@ -15,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qmosaic.packing import Packing
+from qmosaic.sentinel_2 import SCALE, baseline_in, baseline_of_product, is_band, packing_at
 
 if TYPE_CHECKING:
     import pystac
 
-SCALE, OFFSET = 1e-4, -0.1
-"""Of Sentinel-2's reflectances, and what baseline 04.00 adds: -1000 steps."""
-
 BASELINES = ("s2:processing_baseline", "sentinel:processing_baseline")
+NAMES = ("name", "common_name", "eo:common_name")
+PRODUCTS = ("s2:product_uri", "sentinel:product_id")
 TAKEN_OFF = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
 """Earth Search, of today and before its version 1: whether the offset has been taken off the
 GeoTIFFs (not the JPEG 2000 files beside them). ``raster:bands`` goes on saying -0.1 there, and the
@@ -30,12 +24,6 @@ pixels agree with this: https://github.com/Element84/earth-search/issues/56 and 
 
 COMPLETE = "sentinel-2-c1-l2a"
 """Earth Search's collection in which offsets are where they are said to be."""
-
-_BY_NUMBER = re.compile(r"B(0?[1-9]|1[0-2]|0?8A)(_\d0m)?", re.IGNORECASE)
-_BY_NAME = re.compile(
-    r"coastal|blue|green|red|rededge(0?[1-3]|07[0-9])?|nir(0[89])?|cirrus|swir(16|22)",
-    re.IGNORECASE,
-)
 
 
 def packing_said(item: pystac.Item, asset: str, number: int, dtype: Any) -> Packing | None:
@@ -65,8 +53,8 @@ def packing_said(item: pystac.Item, asset: str, number: int, dtype: Any) -> Pack
         if _taken_off(item) and not _is_original(item, asset):
             return Packing(SCALE if scale is None else scale, 0.0)
         if offset is None and baseline is not None:
-            offset = OFFSET if baseline >= 4 else 0.0
-            scale = SCALE if scale is None else scale
+            usual = packing_at(baseline)
+            return Packing(usual.scale if scale is None else scale, usual.offset)
     if scale is None and offset is None:
         return None
     return Packing(1.0 if scale is None else scale, offset or 0.0)
@@ -90,17 +78,16 @@ def is_doubtful(item: pystac.Item, asset: str, packing: Packing | None) -> bool:
 
 def is_reflectance(item: pystac.Item, asset: str) -> bool:
     """Tell whether an asset is a reflectance of Sentinel-2; other products say it in fields."""
-    texts = [item.collection_id, item.properties.get("platform"), item.properties.get("s2:tile_id")]
+    texts = [item.collection_id, item.properties.get("platform")]
     known = any(re.match(r"sentinel-?s?2", str(text), re.IGNORECASE) for text in texts)
-    if not known and not any(name in item.properties for name in BASELINES):
+    if not known and _baseline(item) is None:
         return False
     fields = item.assets[asset].extra_fields
-    listed = [b for n in ("eo:bands", "bands") for b in _list(fields.get(n))[:2]]
-    if len(_list(fields.get("eo:bands"))) > 1 or len(_list(fields.get("bands"))) > 1:
+    lists = [_list(fields.get(name)) for name in ("eo:bands", "bands")]
+    if any(len(bands) > 1 for bands in lists):
         return False  # a picture of three
-    names = [asset.removesuffix("-jp2"), *(b.get("name") for b in listed)]
-    names += [b.get(n) for b in listed for n in ("common_name", "eo:common_name")]
-    return any(pattern.fullmatch(str(name)) for name in names for pattern in (_BY_NUMBER, _BY_NAME))
+    names = [band.get(n) for bands in lists for band in bands for n in NAMES]
+    return any(is_band(name) for name in (asset.removesuffix("-jp2"), *names))
 
 
 def _fields(item: pystac.Item, asset: str, number: int) -> tuple[float | None, float | None]:
@@ -137,13 +124,11 @@ def _number(value: Any) -> float | None:
 
 
 def _baseline(item: pystac.Item) -> float | None:
-    """Read "04.00", "4.0" or "N0400"."""
-    for name in BASELINES:
-        text = str(item.properties.get(name) or "").strip().upper()
-        if found := re.fullmatch(r"N(\d\d)(\d\d)|(\d?\d)\.(\d\d?)", text):
-            whole, part = (g for g in found.groups() if g is not None)
-            return float(f"{whole}.{part}")
-    return None
+    """Find the baseline in the properties of an item, else in the name of its product."""
+    said = [baseline_in(item.properties[name]) for name in BASELINES if name in item.properties]
+    products = [*(item.properties.get(name) for name in PRODUCTS), item.id]
+    found = [*said, *map(baseline_of_product, products)]
+    return next((baseline for baseline in found if baseline is not None), None)
 
 
 def _taken_off(item: pystac.Item) -> bool | None:

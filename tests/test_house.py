@@ -40,6 +40,7 @@ ROOMS = [
     "geotiff_files",
     "odc_driver",
     "assembly",
+    "sentinel_2",
     "packing",
     "samples",
     "filters",

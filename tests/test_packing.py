@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 import qmosaic as qm
 from qmosaic.packing import Packing, add_steps, agree, brought_to
+from qmosaic.sentinel_2 import packing_of_original
 from qmosaic.stac_packing import packing_said
 
 from .rasters import CORNER, make_item, write_tif
@@ -398,6 +399,7 @@ def test_where_items_say_their_packing(fields: dict[str, Any], wanted: Any) -> N
     assert told(put(**fields)) == wanted
 
 
+PRODUCT = "S2A_MSIL2A_20220201T103631_N0509_R008_T31UFU_20220201T200058"
 FLAG, BASE = "earthsearch:boa_offset_applied", "s2:processing_baseline"
 
 
@@ -408,6 +410,9 @@ FLAG, BASE = "earthsearch:boa_offset_applied", "s2:processing_baseline"
         ({BASE: "04.00"}, {}, (1e-4, -0.1)),
         ({BASE: "N0511"}, {}, (1e-4, -0.1)),
         ({BASE: "new"}, {}, None),
+        ({"s2:product_uri": f"{PRODUCT}.SAFE"}, {}, (1e-4, -0.1)),
+        ({"sentinel:product_id": PRODUCT.replace("N0509", "N0301")}, {}, (1e-4, 0)),
+        ({BASE: "04.00", "s2:product_uri": PRODUCT.replace("N0509", "N0301")}, {}, (1e-4, -0.1)),
         ({BASE: "04.00"}, {"raster:bands": [{"scale": 1e-4, "offset": 0}]}, (1e-4, 0)),
         ({BASE: "04.00"}, {"raster:bands": [{"scale": 1e-4}]}, (1e-4, -0.1)),
         ({BASE: "04.00", FLAG: True}, {}, (1e-4, 0)),
@@ -509,6 +514,38 @@ def test_geotiffs_of_two_packings(tmp_path: Path) -> None:
     np.testing.assert_array_equal(warped["red"].values, opened["red"].values[:, :16])
     with pytest.raises(KeyError, match="no band 'rot'"):
         qm.open_collection(tmp_path / "a", packing={"rot": None})
+
+
+def test_files_of_products_as_esa_delivers_them(tmp_path: Path) -> None:
+    """JPEG 2000 files cannot say their packing; the baseline in the name of the product does."""
+    names = [PRODUCT.replace("N0509", "N0301").replace("20220201", "20211201"), PRODUCT]
+    values = [reflectance(i) for i in range(2)]
+    for name, value, shift in zip(names, values, (0, 1000), strict=True):
+        folder = tmp_path / f"{name}.SAFE" / "GRANULE" / "L2A_T31UFU" / "IMG_DATA" / "R10m"
+        prefix = f"T31UFU_{name[11:26]}_"
+        lossless = {"driver": "JP2OpenJPEG", "QUALITY": "100", "REVERSIBLE": "YES", "nodata": None}
+        write_tif(folder / f"{prefix}B04_10m.jp2", (value + shift).astype("uint16"), **lossless)
+        write_tif(folder / f"{prefix}SCL_10m.jp2", np.full((SIDE, SIDE), 4, "uint8"), **lossless)
+    pattern = r"_(?P<band>B04|SCL)_10m"
+    opened = qm.open_collection(tmp_path, pattern=pattern, nodata=0)
+    np.testing.assert_allclose(decoded(opened, "B04"), np.stack(values) / 10_000)
+    assert "scale_factor" not in opened["SCL"].attrs
+    raw = qm.open_collection(tmp_path, pattern=pattern, nodata=0, packing={"*": None})
+    np.testing.assert_array_equal(raw["B04"].values[1], values[1] + 1000)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/data/{PRODUCT}.SAFE/QI_DATA/MSK_DETFOO_B04.jp2",
+        f"/data/{PRODUCT}.SAFE/QI_DATA/T31UFU_20220201T103631_PVI.jp2",
+        f"/data/{PRODUCT}/T31UFU_20220201T103631_B04_10m.tif",
+        "/data/T31UFU_20220201T103631_B04_10m.jp2",
+    ],
+)
+def test_files_that_only_look_like_it(path: str) -> None:
+    """Masks, previews, files that were made of others and those without a product say nothing."""
+    assert packing_of_original(path) is None
 
 
 def test_an_integer_without_place_is_named_when_it_is_read(tmp_path: Path) -> None:
