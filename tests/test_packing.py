@@ -645,6 +645,9 @@ def test_wider_integers_are_written_as_such(tmp_path: Path) -> None:
     mosaic = qm.quality_mosaic(opened, "t", masked="fill")
     qm.to_zarr(mosaic, tmp_path / "best.zarr")
     np.testing.assert_allclose(qm.open_mosaic(tmp_path / "best.zarr")["t"].values, [3300, 0.2])
+    opened.to_netcdf(tmp_path / "all.nc")
+    with xr.open_dataset(tmp_path / "all.nc") as written:
+        np.testing.assert_allclose(written["t"].values, wanted)
 
 
 # ---------------------------------------------------------------------------------------------
