@@ -40,6 +40,12 @@ class Progress:
         How long this run has taken so far.
     skipped : int
         How many images were left out of a block because a chunk could not be read.
+
+    Examples
+    --------
+    >>> import qmosaic as qm
+    >>> print(qm.Progress(done=3, total=12, bytes_read=4_000_000, bytes_written=500_000, seconds=2))
+    3 / 12 blocks, 4.00MB read, 500kB written, 1.5 blocks/s, 00:06 left
     """
 
     done: int

@@ -39,6 +39,16 @@ class Picture:
     ----------
     png : bytes
         The file.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np, xarray as xr, qmosaic as qm
+    >>> picture = qm.quicklook(xr.Dataset({"red": (("y", "x"), np.eye(30, 60))}))
+    >>> picture
+    Picture of 518 × 266 pixels; a notebook shows it, .save('picture.png') writes it
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     picture.save(f"{folder}/look.png").name
+    'look.png'
     """
 
     png: bytes

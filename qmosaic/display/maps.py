@@ -59,6 +59,21 @@ class Map:
     >>> m.add_layer(image, {"min": 0, "max": 1}, "ones")
     >>> m.layers
     ['ones']
+    >>> m.center_object(image)
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     m.save(f"{folder}/map.html").name
+    'map.html'
+    >>> m.to_html()[:15]
+    '<!DOCTYPE html>'
+
+    In Earth Engine's spelling:
+
+    >>> m.setCenter(-103.19, 40.14)
+    >>> m.centerObject(image, 9)
+    >>> m.addLayer(image, {"min": 0, "max": 1}, "again")
+    >>> m
+    Map of 2 layers: 'ones', 'again'; a notebook shows it, .save('map.html') writes it
     """
 
     def __init__(

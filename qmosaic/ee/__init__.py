@@ -51,11 +51,23 @@ __all__ = [
 
 
 def Initialize(*_: Any, **__: Any) -> None:
-    """Do nothing: there is no server to begin with."""
+    """Do nothing: there is no server to begin with.
+
+    Examples
+    --------
+    >>> from qmosaic import ee
+    >>> ee.Initialize(project="my-project")
+    """
 
 
 def Authenticate(*_: Any, **__: Any) -> None:
-    """Do nothing: there is nobody to ask."""
+    """Do nothing: there is nobody to ask.
+
+    Examples
+    --------
+    >>> from qmosaic import ee
+    >>> ee.Authenticate()
+    """
 
 
 def __getattr__(name: str) -> Any:

@@ -96,6 +96,17 @@ def load_catalog(path: str | Path) -> list[str]:
         There is no such file.
     ValueError
         It is no TOML, or a table has no source.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from qmosaic import ee
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "collections.toml"
+    ...     _ = file.write_text('["MY/COLLECTION"]\\nsource = "s2.zarr"')
+    ...     ee.load_catalog(file)
+    ['MY/COLLECTION']
     """
     file = Path(path)
     try:

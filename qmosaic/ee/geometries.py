@@ -26,6 +26,27 @@ class Geometry(Words):
     ----------
     geometry : odc.geo.geom.Geometry
         What is behind it.
+
+    Examples
+    --------
+    >>> from qmosaic import ee
+    >>> ee.Geometry.Point(-103.19, 40.14)
+    ee.Geometry.Point(-103.19, 40.14) in EPSG:4326
+    >>> ee.Geometry.Point(-103.19, 40.14).getInfo()["coordinates"]
+    (-103.19, 40.14)
+    >>> ee.Geometry.Rectangle([-104, 40, -103, 41])
+    ee.Geometry.Polygon within -104 to -103, 40 to 41 in EPSG:4326
+    >>> ee.Geometry.BBox(-104, 40, -103, 41).bounds()
+    ee.Geometry.Polygon within -104 to -103, 40 to 41 in EPSG:4326
+    >>> ee.Geometry.Polygon([[[-104, 40], [-103, 40], [-103, 41]]]).bounds()
+    ee.Geometry.Polygon within -104 to -103, 40 to 41 in EPSG:4326
+    >>> ee.Geometry.MultiPolygon([[[[0, 0], [1, 0], [1, 1]]], [[[4, 4], [5, 4], [5, 5]]]])
+    ee.Geometry.MultiPolygon within 0 to 5, 0 to 5 in EPSG:4326
+    >>> ee.Geometry.LineString([[0, 0], [1, 2]]), ee.Geometry.MultiPoint([[0, 0], [1, 2]])
+    (ee.Geometry.LineString within 0 to 1, 0 to 2 in EPSG:4326, \
+ee.Geometry.MultiPoint within 0 to 1, 0 to 2 in EPSG:4326)
+    >>> ee.Geometry.Point(0, 0).buffer(1000)
+    ee.Geometry.Polygon within -0.0089932 to 0.0089932, -0.0089932 to 0.0089932 in EPSG:4326
     """
 
     _word = "ee.Geometry"

@@ -40,33 +40,44 @@ def _plain(value: Any) -> Any:
     return value.getInfo() if isinstance(value, Number) else value
 
 
-def _binary(word: str) -> Any:
-    """Make a method of two operands."""
+def _shown(call: str, result: Any) -> str:
+    """Write an example for a word that is made like many others."""
+    return (
+        f"\n\nExamples\n--------\n>>> from qmosaic import ee\n"
+        f">>> {call}.dataset['constant'].item()\n{result!r}\n"
+    )
+
+
+def _binary(word: str, result: Any) -> Any:
+    """Make a method of two operands; `result` is that of 12 and 5."""
 
     def method(self: Image, image2: Any) -> Image:
         return self._combined(word, image2)
 
-    method.__name__, method.__doc__ = word, f"{word}, band by band, with an image or a number."
+    text = f"{word}, band by band, with an image or a number."
+    method.__name__, method.__doc__ = word, text + _shown(f"ee.Image(12).{word}(5)", result)
     return method
 
 
-def _unary(word: str) -> Any:
-    """Make a method of one."""
+def _unary(word: str, value: Any, result: Any) -> Any:
+    """Make a method of one; `result` is that of `value`."""
 
     def method(self: Image) -> Image:
         return self._changed(lambda band: pixels.change(word, band))
 
-    method.__name__, method.__doc__ = word, f"{word} of every pixel."
+    text = f"{word} of every pixel."
+    method.__name__, method.__doc__ = word, text + _shown(f"ee.Image({value}).{word}()", result)
     return method
 
 
-def _cast(word: str, dtype: str) -> Any:
-    """Make a method that changes the dtype."""
+def _cast(word: str, dtype: str, result: Any) -> Any:
+    """Make a method that changes the dtype; `result` is that of 300.5."""
 
     def method(self: Image) -> Image:
         return self._changed(lambda band: pixels.cast(band, dtype))
 
-    method.__name__, method.__doc__ = word, f"Bring all bands to {dtype}."
+    text = f"Bring all bands to {dtype}: fractions are cut off, what is out of range is its end."
+    method.__name__, method.__doc__ = word, text + _shown(f"ee.Image(300.5).{word}()", result)
     return method
 
 
@@ -85,6 +96,56 @@ class Image(Words):
     ----------
     dataset : xarray.Dataset
         What is behind it: bands as data variables, properties as coordinates.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> from qmosaic import ee
+    >>> bands = {"red": ("x", np.uint8([0, 40])), "nir": ("x", np.uint8([0, 120]))}
+    >>> image = ee.Image(xr.Dataset(bands, {"time": np.datetime64("2020-07-01"), "id": "S2A"}))
+    >>> def of(image):
+    ...     return {str(name): band.values.tolist() for name, band in image.dataset.items()}
+
+    Bands:
+
+    >>> image.bandNames()
+    ['red', 'nir']
+    >>> of(image.select("nir").rename("infrared"))
+    {'infrared': [0, 120]}
+    >>> of(image.addBands(ee.Image.constant(7)).select([0, "constant"]))
+    {'red': [0, 40], 'constant': 7}
+    >>> ee.Image.cat(image, ee.Image(1)).bandNames()
+    ['red', 'nir', 'constant']
+
+    Arithmetic:
+
+    >>> of(image.select("red").Not())
+    {'red': [1, 0]}
+    >>> of(image.select("red").subtract(50).abs())
+    {'red': [50, 10]}
+    >>> of(image.clamp(10, 100))
+    {'red': [10, 40], 'nir': [10, 100]}
+    >>> of(image.select("nir").unitScale(0, 240))
+    {'nir': [0.0, 0.5]}
+    >>> of(image.normalizedDifference(["nir", "red"]).unmask(-1))
+    {'nd': [-1.0, 0.5]}
+
+    Masks:
+
+    >>> clear = image.select("red").updateMask(image.select("nir").gt(0))
+    >>> of(clear.mask()), of(clear.unmask(9)), of(image.select("red").selfMask().unmask(9))
+    ({'red': [0, 1]}, {'red': [9, 40]}, {'red': [9, 40]})
+    >>> of(image.select("red").where(image.select("nir").gt(100), 1))
+    {'red': [0, 1]}
+
+    Properties:
+
+    >>> image.id(), image.date(), image.set("sun", 31).get("sun")
+    ('S2A', ee.Date('2020-07-01T00:00:00'), 31)
+    >>> of(image.set("sun", 31).metadata("sun"))
+    {'sun': 31}
+    >>> ee.Image(1).copyProperties(image, ["system:index"]).id()
+    'S2A'
     """
 
     _word = "ee.Image"
@@ -252,36 +313,36 @@ class Image(Words):
     def _changed(self, change: Callable[[xr.DataArray], xr.DataArray]) -> Image:
         return self._with({name: change(band) for name, band in self._bands().items()})
 
-    add = _binary("add")
-    subtract = _binary("subtract")
-    multiply = _binary("multiply")
-    divide = _binary("divide")
-    pow = _binary("pow")
-    mod = _binary("mod")
-    min = _binary("min")
-    max = _binary("max")
-    eq = _binary("eq")
-    neq = _binary("neq")
-    lt = _binary("lt")
-    lte = _binary("lte")
-    gt = _binary("gt")
-    gte = _binary("gte")
-    And = _binary("And")
-    Or = _binary("Or")
-    bitwiseAnd = _binary("bitwiseAnd")
-    bitwiseOr = _binary("bitwiseOr")
-    bitwiseXor = _binary("bitwiseXor")
-    leftShift = _binary("leftShift")
-    rightShift = _binary("rightShift")
-    sqrt = _unary("sqrt")
-    exp = _unary("exp")
-    log = _unary("log")
-    log10 = _unary("log10")
-    sin = _unary("sin")
-    cos = _unary("cos")
-    floor = _unary("floor")
-    ceil = _unary("ceil")
-    round = _unary("round")
+    add = _binary("add", 17)
+    subtract = _binary("subtract", 7)
+    multiply = _binary("multiply", 60)
+    divide = _binary("divide", 2.4)
+    pow = _binary("pow", 248832.0)
+    mod = _binary("mod", 2.0)
+    min = _binary("min", 5)
+    max = _binary("max", 12)
+    eq = _binary("eq", 0)
+    neq = _binary("neq", 1)
+    lt = _binary("lt", 0)
+    lte = _binary("lte", 0)
+    gt = _binary("gt", 1)
+    gte = _binary("gte", 1)
+    And = _binary("And", 1)
+    Or = _binary("Or", 1)
+    bitwiseAnd = _binary("bitwiseAnd", 4)
+    bitwiseOr = _binary("bitwiseOr", 13)
+    bitwiseXor = _binary("bitwiseXor", 9)
+    leftShift = _binary("leftShift", 384)
+    rightShift = _binary("rightShift", 0)
+    sqrt = _unary("sqrt", 2.25, 1.5)
+    exp = _unary("exp", 0, 1.0)
+    log = _unary("log", 1, 0.0)
+    log10 = _unary("log10", 100, 2.0)
+    sin = _unary("sin", 0, 0.0)
+    cos = _unary("cos", 0, 1.0)
+    floor = _unary("floor", 2.5, 2.0)
+    ceil = _unary("ceil", 2.5, 3.0)
+    round = _unary("round", 2.6, 3.0)
 
     def normalizedDifference(self, bandNames: Any = None) -> Image:
         """Compare two bands, ``(a - b) / (a + b)``, as band "nd"; masked where one is negative."""
@@ -380,6 +441,19 @@ class Image(Words):
         """Cut the image to a region, see `qmosaic.clip`.
 
         A constant has no pixels to cut: its region waits for the image that it goes with.
+
+        Examples
+        --------
+        >>> import numpy as np, xarray as xr
+        >>> from qmosaic import ee
+        >>> places = {"latitude": [40.2, 40.1], "longitude": [-103.2, -103.1]}
+        >>> image = xr.Dataset({"a": (("latitude", "longitude"), np.ones((2, 2)))}, places)
+        >>> west = ee.Geometry.BBox(-103.25, 40, -103.15, 41)
+        >>> dict(ee.Image(image).clip(west).dataset.sizes)
+        {'latitude': 2, 'longitude': 1}
+        >>> ee.Image(image).updateMask(ee.Image(1).clip(west)).mask().dataset["a"].values
+        array([[1, 0],
+               [1, 0]], dtype=uint8)
         """
         region = Geometry(geometry).geometry
         if not self.dataset.sizes:
@@ -450,32 +524,32 @@ class Image(Words):
 
     # -- dtypes (last: two of these words are types of Python) --------------------------------
 
-    toByte = _cast("toByte", "uint8")
-    toUint8 = _cast("toUint8", "uint8")
-    toInt8 = _cast("toInt8", "int8")
-    toUint16 = _cast("toUint16", "uint16")
-    toInt16 = _cast("toInt16", "int16")
-    toShort = _cast("toShort", "int16")
-    toUint32 = _cast("toUint32", "uint32")
-    toInt32 = _cast("toInt32", "int32")
-    toInt = _cast("toInt", "int32")
-    toInt64 = _cast("toInt64", "int64")
-    toLong = _cast("toLong", "int64")
-    toFloat = _cast("toFloat", "float32")
-    toDouble = _cast("toDouble", "float64")
-    byte = _cast("byte", "uint8")
-    uint8 = _cast("uint8", "uint8")
-    int8 = _cast("int8", "int8")
-    uint16 = _cast("uint16", "uint16")
-    int16 = _cast("int16", "int16")
-    short = _cast("short", "int16")
-    uint32 = _cast("uint32", "uint32")
-    int32 = _cast("int32", "int32")
-    int64 = _cast("int64", "int64")
-    long = _cast("long", "int64")
-    double = _cast("double", "float64")
-    float = _cast("float", "float32")
-    int = _cast("int", "int32")
+    toByte = _cast("toByte", "uint8", 255)
+    toUint8 = _cast("toUint8", "uint8", 255)
+    toInt8 = _cast("toInt8", "int8", 127)
+    toUint16 = _cast("toUint16", "uint16", 300)
+    toInt16 = _cast("toInt16", "int16", 300)
+    toShort = _cast("toShort", "int16", 300)
+    toUint32 = _cast("toUint32", "uint32", 300)
+    toInt32 = _cast("toInt32", "int32", 300)
+    toInt = _cast("toInt", "int32", 300)
+    toInt64 = _cast("toInt64", "int64", 300)
+    toLong = _cast("toLong", "int64", 300)
+    toFloat = _cast("toFloat", "float32", 300.5)
+    toDouble = _cast("toDouble", "float64", 300.5)
+    byte = _cast("byte", "uint8", 255)
+    uint8 = _cast("uint8", "uint8", 255)
+    int8 = _cast("int8", "int8", 127)
+    uint16 = _cast("uint16", "uint16", 300)
+    int16 = _cast("int16", "int16", 300)
+    short = _cast("short", "int16", 300)
+    uint32 = _cast("uint32", "uint32", 300)
+    int32 = _cast("int32", "int32", 300)
+    int64 = _cast("int64", "int64", 300)
+    long = _cast("long", "int64", 300)
+    double = _cast("double", "float64", 300.5)
+    float = _cast("float", "float32", 300.5)
+    int = _cast("int", "int32", 300)
 
 
 class ClippedConstant(Words):

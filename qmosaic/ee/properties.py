@@ -44,7 +44,23 @@ EPOCH = np.datetime64("1970-01-01", "ms")
 
 
 class Number(float):
-    """A number; ``getInfo()`` gives it as Python's."""
+    """A number; ``getInfo()`` gives it as Python's.
+
+    Examples
+    --------
+    >>> from qmosaic import ee
+    >>> seven = ee.Number(7)
+    >>> seven.add(2), seven.subtract(2), seven.multiply(2), seven.divide(2), seven.pow(2)
+    (9, 5, 14, 3.5, 49)
+    >>> seven.mod(4), seven.min(4), seven.max(4)
+    (3, 4, 7)
+    >>> seven.divide(2).floor(), seven.divide(2).ceil(), seven.divide(2).round()
+    (3, 4, 4)
+    >>> seven.eq(7), seven.neq(7), seven.lt(7), seven.lte(7), seven.gt(7), seven.gte(7)
+    (1, 0, 0, 1, 0, 1)
+    >>> seven.getInfo(), seven.divide(3).format("%.2f")
+    (7, '2.33')
+    """
 
     def getInfo(self) -> int | float:
         """Give an int where it is whole, else a float."""
@@ -185,6 +201,19 @@ class Date:
     ----------
     date : str, datetime, numpy.datetime64, number or Date
         A number is milliseconds since 1970.
+
+    Examples
+    --------
+    >>> from qmosaic import ee
+    >>> day = ee.Date("2020-01-31")
+    >>> day.advance(1, "month"), day.advance(-2, "week"), ee.Date.fromYMD(2020, 2, 5)
+    (ee.Date('2020-02-29T00:00:00'), ee.Date('2020-01-17T00:00:00'), ee.Date('2020-02-05T00:00:00'))
+    >>> day.format("dd/MM/YYYY"), day.get("month"), day.getRelative("day", "year")
+    ('31/01/2020', 1, 30)
+    >>> day.difference("2020-01-01", "day"), day.millis()
+    (30, 1580428800000)
+    >>> day.getInfo()
+    {'type': 'Date', 'value': 1580428800000}
     """
 
     def __init__(self, date: Any) -> None:

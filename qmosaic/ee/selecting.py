@@ -25,7 +25,8 @@ def _comparing(word: str, function: Callable[..., Any]) -> Any:
     def method(name: str, value: Any) -> Filter:
         return _by_property(word, name, value, function)
 
-    method.__name__, method.__doc__ = word, f"Keep images whose property is {word} a value."
+    text = f"Keep images whose property is {word} a value; see the examples of `Filter`."
+    method.__name__, method.__doc__ = word, text
     return staticmethod(method)
 
 
@@ -46,6 +47,45 @@ class Filter(Words):
         Gives a bool for each image of a Dataset.
     words : str
         The filter in words, for errors.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> from qmosaic import ee
+    >>> days = np.array(["2019-12-30", "2020-01-10", "2020-07-01", "2020-08-01"], "M8[ns]")
+    >>> known = {"time": days, "n": ("time", [1, 2, 3, 4])}
+    >>> col = ee.ImageCollection(xr.Dataset({"a": ("time", [5, 6, 7, 8])}, known))
+    >>> def kept(filter):
+    ...     return col.filter(filter).aggregate_array("n")
+
+    By a property:
+
+    >>> kept(ee.Filter.eq("n", 2)), kept(ee.Filter.neq("n", 2))
+    ([2], [1, 3, 4])
+    >>> kept(ee.Filter.lt("n", 2)), kept(ee.Filter.lte("n", 2))
+    ([1], [1, 2])
+    >>> kept(ee.Filter.gt("n", 2)), kept(ee.Filter.gte("n", 2))
+    ([3, 4], [2, 3, 4])
+    >>> kept(ee.Filter.inList("n", [1, 4])), kept(ee.Filter.rangeContains("n", 2, 3))
+    ([1, 4], [2, 3])
+
+    By the date; the last two go round the year's end:
+
+    >>> kept(ee.Filter.date("2020-01-01", "2020-08-01"))
+    [2, 3]
+    >>> kept(ee.Filter.calendarRange(7, 8, "month"))
+    [3, 4]
+    >>> kept(ee.Filter.calendarRange(12, 1, "month")), kept(ee.Filter.dayOfYear(360, 15))
+    ([1, 2], [1, 2])
+
+    Together:
+
+    >>> kept(ee.Filter.And(ee.Filter.gt("n", 1), ee.Filter.lt("n", 4)))
+    [2, 3]
+    >>> kept(ee.Filter.Or(ee.Filter.eq("n", 1), ee.Filter.eq("n", 2)).Not())
+    [3, 4]
+    >>> ee.Filter.bounds(ee.Geometry.Point(-103.19, 40.14))
+    ee.Filter.bounds(ee.Geometry.Point(-103.19, 40.14) in EPSG:4326)
     """
 
     _word = "ee.Filter"
