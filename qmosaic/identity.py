@@ -13,6 +13,7 @@ import dask
 import xarray as xr
 from dask.base import tokenize
 
+from qmosaic.graph import Web
 from qmosaic.journal import FORMAT
 from qmosaic.mosaic import PREFIX
 
@@ -22,6 +23,7 @@ SECTIONS = {
     "grid": "grid",
     "bands": "bands",
     "static": "variables without images",
+    "attributes": "attributes",
     "inputs": "inputs",
     "expression": "computation",
 }
@@ -33,6 +35,7 @@ def identify(
     encoding: Mapping[Hashable, Mapping[str, Any]],
     zarr_format: int,
     inputs: str | None,
+    web: Web,
 ) -> dict[str, Any]:
     """Describe a mosaic.
 
@@ -45,7 +48,9 @@ def identify(
     zarr_format : int
         2 or 3.
     inputs : str, optional
-        A name for the inputs, in place of the names that dask gives them.
+        A name for the inputs, in place of where they lie and what they say of themselves.
+    web : Web
+        What stands behind the variables of the dataset.
 
     Returns
     -------
@@ -55,8 +60,8 @@ def identify(
     lazy = {n: v for n, v in dataset.variables.items() if v.chunks is not None}
     memory = {n: v for n, v in dataset.variables.items() if v.chunks is None}
     on_grid = set(dataset.coords)
-    names = {str(n): inputs or _inputs(v.data) for n, v in lazy.items()}
-    made = {str(n): inputs or v.data.name for n, v in lazy.items()}
+    names = {str(n): inputs or web.inputs(n) for n in lazy}
+    made = {str(n): inputs or web.token(n) for n in lazy}
     found: dict[str, Any] = {
         "format": {"the format of Zarr": zarr_format},
         "rules": {k: v for k, v in dataset.attrs.items() if str(k).startswith(PREFIX)},
@@ -67,6 +72,7 @@ def identify(
             for n, v in lazy.items()
         },
         "static": {str(n): _token(v) for n, v in memory.items() if n not in on_grid},
+        "attributes": _attributes(dataset, encoding),
         "inputs": names,
         "expression": made,
         "dask": dask.__version__,
@@ -77,11 +83,21 @@ def identify(
     return plain
 
 
-def _inputs(array: Any) -> str:
-    """Name what an array rests on, whatever is made of it."""
-    graph = array.__dask_graph__()
-    dependencies = getattr(graph, "dependencies", None) or {array.name: ()}
-    return str(tokenize(sorted(str(name) for name, needs in dependencies.items() if not needs)))
+def _attributes(dataset: xr.Dataset, encoding: Mapping[Hashable, Mapping[str, Any]]) -> Any:
+    """Give all attributes but the rules, and how variables in memory are stored: "band.name"."""
+    found = {str(k): v for k, v in dataset.attrs.items() if not str(k).startswith(PREFIX)}
+    for name, variable in dataset.variables.items():
+        found |= {f"{name}.{key}": value for key, value in variable.attrs.items()}
+        if variable.chunks is None:
+            stored = {**variable.encoding, **encoding.get(name, {})}
+            found |= {f"{name}.{key} as stored": value for key, value in stored.items()}
+    return {name: _as_text(value) for name, value in found.items()}
+
+
+def _as_text(value: Any) -> Any:
+    """Give what JSON keeps as it is, and texts for the rest."""
+    plain = value.tolist() if hasattr(value, "tolist") else value
+    return json.loads(json.dumps(plain, default=str))
 
 
 def _token(variable: xr.Variable) -> str:
@@ -110,7 +126,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _differing(title: str, old: Any, new: Any) -> Iterator[str]:
-    opaque = title not in ("rules", "bands", "storage")
+    opaque = title not in ("rules", "bands", "storage", "attributes")
     for name in sorted(set(old) | set(new)):
         was, now = old.get(name), new.get(name)
         if was == now:

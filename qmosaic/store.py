@@ -19,7 +19,7 @@ from zarr.storage import MemoryStore
 
 from qmosaic.collection import check_choice, declared_nodata
 from qmosaic.geometry import true_to_grid
-from qmosaic.graph import Jobs, make_jobs, survey
+from qmosaic.graph import Jobs, Web, make_jobs, survey
 from qmosaic.identity import check_format, differences, identify
 from qmosaic.journal import GROUP, Journal, StoreInUseError
 from qmosaic.layout import lay_out
@@ -27,7 +27,14 @@ from qmosaic.moments import in_utc
 from qmosaic.mosaic import PREFIX
 from qmosaic.progress import Meter, Progress, display_for, logger
 from qmosaic.running import run_jobs
-from qmosaic.target import Place, check_place, open_place
+from qmosaic.target import (
+    Place,
+    check_clearable,
+    check_place,
+    check_sources,
+    check_told,
+    open_place,
+)
 from qmosaic.writing import (
     Outcome,
     Plan,
@@ -98,8 +105,9 @@ def to_zarr(
         block. By default a bar on a terminal, and elsewhere lines in the log ``qmosaic``
         (`logging`, level INFO), one every 30 s.
     inputs : str, optional
-        A name for the inputs, for ``mode="resume"``. By default they are told apart by the names
-        of their dask arrays, which change where these are random or contain signed URLs.
+        A name for the inputs, for ``mode="resume"``. By default they are told apart by where they
+        lie and what they say of themselves (never by keys or signatures); where a function of
+        yours reads them, by that function and its arguments.
     group : str, optional
         The group of the store.
     encoding : mapping, optional
@@ -154,7 +162,7 @@ def to_zarr(
     _refuse_options(others)
     place = open_place(store, group, storage_options)
     dataset = as_dataset(mosaic)
-    check_place(place, dataset)
+    check_place(place)
     layout = {"encoding": encoding or {}, "chunks": chunks, "shards": shards}
     if zarr_format is None:
         zarr_format = (place.zarr_format() if mode == "resume" else None) or 3
@@ -165,9 +173,10 @@ def to_zarr(
         return
     if mode == "w-":
         _refuse_existing(place)
-    if mode == "resume":
-        _refuse_others(writing)
+    if mode != "resume" or _refuse_others(writing) is None:
+        check_clearable(place)
     if mode == "w":
+        check_told(place, writing.web, writing.dataset.variables)
         writing.write_template(MemoryStore())  # what cannot be written is found before all is lost
     with explaining_full_disks(place.name), writing.journal.lock() as lock:
         todo = _open_for_writing(writing, mode)
@@ -205,6 +214,8 @@ class _Writing:
         2 or 3.
     consolidated : bool
         Whether metadata are consolidated in the end.
+    web : Web
+        What stands behind its variables.
     """
 
     dataset: xr.Dataset
@@ -215,6 +226,7 @@ class _Writing:
     identity: dict[str, Any]
     zarr_format: Literal[2, 3]
     consolidated: bool
+    web: Web
 
     @property
     def journal(self) -> Journal:
@@ -296,15 +308,18 @@ def _prepare(
     # Readers other than zarr-python do not know consolidated metadata in format 3.
     consolidated = zarr_format == 2 if consolidated is None else consolidated
     laid = lay_out(_declare_nodata(dataset), **layout, zarr_format=zarr_format)
+    web = Web(laid.dataset.variables)
+    check_sources(place, web, laid.dataset.variables)  # before identifying reads what is in memory
     return _Writing(
         laid.dataset,
         laid.encoded,
         laid.encoding,
         laid.plan,
         place,
-        identify(laid.dataset, laid.encoding, zarr_format, inputs),
+        identify(laid.dataset, laid.encoding, zarr_format, inputs, web),
         zarr_format,
         consolidated,
+        web,
     )
 
 
@@ -408,7 +423,7 @@ def _check_same(writing: _Writing, state: dict[str, Any]) -> None:
         raise ValueError(
             f"the store {writing.place.name!r} holds another mosaic, so mode='resume' cannot go on "
             f"with it: {'; '.join(found)}. Give the mosaic that was begun (inputs=... names "
-            "inputs whose names in dask change from run to run), write to another store, or pass "
+            "inputs that are called otherwise from run to run), write to another store, or pass "
             "mode='w' to replace it."
         )
 

@@ -173,11 +173,17 @@ def test_resume_into_a_group_keeps_the_others(
     np.testing.assert_array_equal(opened["red"], expected(values)["red"])
 
 
+def in_a_crs(mosaic: xr.Dataset) -> xr.Dataset:
+    """Give a mosaic a grid mapping and a coordinate."""
+    grid = {"spatial_ref": ((), 0, {"crs_wkt": "EPSG:32633"}), "y": np.arange(24.0)}
+    return mosaic.assign_coords(grid)
+
+
 def changed(source: Path, what: str) -> xr.Dataset:
-    """Make another mosaic than `mosaic_of` does."""
-    mosaic = mosaic_of(source)
+    """Make another mosaic than the one that was begun."""
+    mosaic = in_a_crs(mosaic_of(source))
     if what == "ties":
-        return mosaic_of(source, ties="last")
+        return in_a_crs(mosaic_of(source, ties="last"))
     if what == "grid":
         return mosaic.assign_coords(x=np.arange(24) + 0.5)
     if what == "chunks":
@@ -186,6 +192,18 @@ def changed(source: Path, what: str) -> xr.Dataset:
         return mosaic.drop_vars("nir")
     if what == "elevation":
         return mosaic.assign(elevation=(("y", "x"), np.ones((24, 24))))
+    if what == "CRS":
+        return mosaic.assign_coords(spatial_ref=((), 0, {"crs_wkt": "EPSG:32634"}))
+    if what == "title":
+        return mosaic.assign_attrs(title="another")
+    if what == "units":
+        return mosaic.assign(red=mosaic["red"].assign_attrs(units="1"))
+    if what == "coordinate's attribute":
+        mosaic["y"].attrs["units"] = "m"
+        return mosaic
+    if what == "coordinate's encoding":
+        mosaic["y"].encoding["dtype"] = "float32"
+        return mosaic
     other = mosaic["red"] + np.uint16(1)
     return mosaic.assign(red=mosaic["red"].copy(data=other.data))
 
@@ -198,13 +216,19 @@ def changed(source: Path, what: str) -> xr.Dataset:
         ("chunks", r"bands: .*\(8, 8\).*is.*\(24, 8\)"),
         ("bands", "bands: 'nir' is only in the store"),
         ("elevation", "'elevation' is only in the mosaic"),
+        ("CRS", "crs_wkt was 'EPSG:32633', is 'EPSG:32634'"),
+        ("title", "attributes: 'title' is only in the mosaic"),
+        ("units", "attributes: 'red.units' is only in the mosaic"),
+        ("coordinate's attribute", "attributes: 'y.units' is only in the mosaic"),
+        ("coordinate's encoding", "attributes: 'y.dtype as stored' is only in the mosaic"),
         ("arithmetic", "computation: those of 'red'"),
     ],
 )
 def test_another_mosaic_is_refused(source: Path, tmp_path: Path, what: str, told: str) -> None:
-    """What differs is said, and nothing is touched."""
+    """Everything that ends up in the store makes the mosaic what it is: what differs is said, and
+    nothing is touched."""
     out = tmp_path / "out.zarr"
-    interrupted(mosaic_of(source), out)
+    interrupted(in_a_crs(mosaic_of(source)), out)
     before = content(out)
     with pytest.raises(ValueError, match=told):
         qm.to_zarr(changed(source, what), out, mode="resume")

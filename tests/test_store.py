@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.sync import sync
+from zarr.storage import MemoryStore
 
 import qmosaic as qm
 from tests.sources import Forbidden, as_dataset, expected, in_store, random_stack
@@ -154,7 +158,95 @@ def test_a_folder_of_other_things_is_kept(tmp_path: Path, mode: str) -> None:
     assert content(tmp_path) == before
 
 
-@pytest.mark.parametrize("inside", ["", "best.zarr", ".."])
+def beside(store: Any, key: str, content: bytes) -> None:
+    """Put a file into a store."""
+    if isinstance(store, Path):
+        (store / key).parent.mkdir(parents=True, exist_ok=True)
+        (store / key).write_bytes(content)
+    else:
+        sync(store.set(key, default_buffer_prototype().buffer.from_bytes(content)))
+
+
+EMPTY_GROUP = b'{"zarr_format": 3, "node_type": "group", "attributes": {}}'
+FOREIGN: dict[str, dict[str, bytes]] = {
+    "a text": {"notes.txt": b"ten years"},
+    "pictures": {"photos/a.jpg": b"me", "photos/b.jpg": b"you"},
+    "among bands": {"red/why.txt": b"because"},
+    "among chunks": {"red/c/0/why.txt": b"because"},
+    "metadata that are none": {"thesis/zarr.json": b"a novel"},
+    "in a folder that is no group": {
+        "old/s.zarr/zarr.json": b'{"zarr_format":3,"node_type":"group"}'
+    },
+}
+
+
+@pytest.mark.parametrize("kind", ["folder", "memory"])
+@pytest.mark.parametrize("what", FOREIGN)
+def test_what_is_no_part_of_the_store_is_kept(tmp_path: Path, what: str, kind: str) -> None:
+    """mode="w" clears a group of Zarr and nothing else: what lies beside or in it is named, and
+    nothing is lost, in a folder as in any other store."""
+    store: Any = tmp_path / "out.zarr" if kind == "folder" else MemoryStore()
+    mosaic = xr.Dataset({"red": (("y", "x"), np.ones((4, 4)))}).chunk(y=2)
+    qm.to_zarr(mosaic, store)
+    for key, text in FOREIGN[what].items():
+        beside(store, key, text)
+    before = content(store) if kind == "folder" else dict(store._store_dict)
+    with pytest.raises(FileExistsError, match=next(iter(FOREIGN[what]))):
+        qm.to_zarr(mosaic, store, mode="w")
+    assert (content(store) if kind == "folder" else store._store_dict) == before
+
+
+@pytest.mark.parametrize("mode", ["w", "w-", "resume"])
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"zarr.json": b"a novel", "notes.txt": b"ten years"},
+        {"zarr.json": b'{"title": "a novel"}'},
+        {"_qmosaic/.keep": b"", "photos/a.jpg": b"me"},
+        {"a.zarr/zarr.json": EMPTY_GROUP},
+    ],
+)
+@pytest.mark.parametrize("kind", ["folder", "memory"])
+def test_a_folder_that_only_looks_like_a_store_is_kept(
+    tmp_path: Path, files: dict[str, bytes], mode: Any, kind: str
+) -> None:
+    """A file that is called zarr.json, a folder that is called _qmosaic, stores side by side: none
+    of them makes a folder a group that may be cleared."""
+    store: Any = tmp_path / "mine" if kind == "folder" else MemoryStore()
+    for key, text in files.items():
+        beside(store, f"mine/{key}" if kind == "memory" else key, text)
+    before = content(store) if kind == "folder" else dict(store._store_dict)
+    (tmp_path / "mine" / "_qmosaic").mkdir(parents=True, exist_ok=True)
+    group = "mine" if kind == "memory" else None
+    with pytest.raises(FileExistsError, match="no Zarr store"):
+        qm.to_zarr(xr.Dataset({"red": ("x", np.ones(4))}), store, group=group, mode=mode)
+    assert (content(store) if kind == "folder" else store._store_dict) == before
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_all_that_zarr_writes_may_be_replaced(tmp_path: Path, zarr_format: Any) -> None:
+    """Groups in groups, shards, chunk names of both kinds, consolidated metadata, a file that a
+    killed writer left half-written, what desktops leave: mode="w" replaces it all."""
+    path = tmp_path / "out.zarr"
+    group = zarr.open_group(path, mode="w", zarr_format=zarr_format)
+    for name, separator in (("a/b", "."), ("a/c", "/")):
+        group.require_group("a")
+        encoding = {"name": "v2" if zarr_format == 2 else "default", "separator": separator}
+        array = group.create_array(
+            name, shape=(4, 4), chunks=(2, 2), dtype="i2", chunk_key_encoding=encoding
+        )
+        array[:] = 1
+    group.create_array("scalar", shape=(), dtype="i2")[()] = 3
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        zarr.consolidate_metadata(path, zarr_format=zarr_format)
+    (path / ".DS_Store").write_bytes(b"?")
+    (path / "a" / "c" / "0.0123456789abcdef0123456789abcdef.partial").write_bytes(b"?")
+    qm.to_zarr(xr.Dataset({"red": ("x", np.ones(4))}), path, mode="w")
+    assert sorted(k for k, _ in zarr.open_group(path, mode="r").members()) == ["_qmosaic", "red"]
+
+
+@pytest.mark.parametrize("inside", ["", "red", ".."])
 def test_the_input_is_not_overwritten(tmp_path: Path, inside: str) -> None:
     """mode="w" on the store that is being read would delete it before it is read."""
     in_store(random_stack(), tmp_path / "all.zarr" / "in.zarr")
@@ -166,6 +258,19 @@ def test_the_input_is_not_overwritten(tmp_path: Path, inside: str) -> None:
     with pytest.raises(ValueError, match="made from"):
         qm.to_zarr(mosaic, path / inside, mode="w")
     assert content(path) == before
+    with pytest.raises(ValueError, match="array of Zarr, among its chunks"):
+        qm.to_zarr(mosaic, path / "red" / "c", mode="w")
+    with pytest.raises(ValueError, match="array of Zarr, among its chunks"):
+        qm.to_zarr(mosaic, path, group="red/c", mode="w")
+    assert content(path) == before
+
+
+@pytest.mark.parametrize("ending", [".tif", ".tiff", ".nc", ".h5", ".png", ".zip", ".json"])
+def test_names_of_other_files_are_refused(tmp_path: Path, ending: str) -> None:
+    """to_zarr(best, "best.tif") would make a folder of that name."""
+    with pytest.raises(ValueError, match=r"a folder.*best\.zarr"):
+        qm.to_zarr(unreadable(), tmp_path / f"best{ending}")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("mode", ["a", "r+", "resume!", None])

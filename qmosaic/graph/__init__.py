@@ -22,6 +22,9 @@ What is used of dask beyond its documented interface: ``dask.blockwise.blockwise
 ``dask.array.core``. ``tests/test_graph.py`` has a test for each of them.
 
 ================ ===========================================================================
+``tracing``      what stands behind variables: their sources, and names that last
+``contents``     what an object in a graph holds
+``locations``    where stores and files lie
 ``survey``       what a graph will do
 ``jobs``         a task for each part of a mosaic, in batches
 ``taking``       the layer that takes
@@ -40,20 +43,27 @@ from qmosaic.graph.chunks import BlockReader, DeferredChunks, Stack, overlaps
 from qmosaic.graph.deciding import Decision, decide
 from qmosaic.graph.deferral import defer
 from qmosaic.graph.jobs import Jobs, Work, make_jobs
+from qmosaic.graph.locations import Location, locate_path, locate_store
 from qmosaic.graph.surroundings import map_surroundings
 from qmosaic.graph.survey import Reads, survey
 from qmosaic.graph.taking import take
+from qmosaic.graph.tracing import Behind, Web
 
 __all__ = [
+    "Behind",
     "BlockReader",
     "Decision",
     "DeferredChunks",
     "Jobs",
+    "Location",
     "Reads",
     "Stack",
+    "Web",
     "Work",
     "decide",
     "defer",
+    "locate_path",
+    "locate_store",
     "make_jobs",
     "map_surroundings",
     "overlaps",
