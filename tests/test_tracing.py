@@ -136,8 +136,10 @@ WAYS: dict[str, Callable[[Path], xr.Dataset]] = {
     "sortby": lambda p: opened(p).sortby("time", ascending=False),
     "groupby": lambda p: opened(p).assign_coords(time=dates(2)).resample(time="1D").max(),
     "map_blocks": lambda p: opened(p).map_blocks(lambda block: block * 1),
-    "apply_ufunc": lambda p: xr.apply_ufunc(
-        lambda v: v * 1, opened(p), dask="parallelized", output_dtypes=["int16"]
+    "apply_ufunc": lambda p: opened(p).map(
+        lambda band: xr.apply_ufunc(
+            lambda v: v * 1, band, dask="parallelized", output_dtypes=[band.dtype]
+        )
     ),
     "reduced over the map": over_two,
     "joined with a new image": lambda p: xr.concat([opened(p), sibling(p)], "time"),

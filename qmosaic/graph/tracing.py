@@ -23,7 +23,7 @@ from dask.base import tokenize
 from dask.blockwise import Blockwise
 from zarr.abc.store import Store
 
-from qmosaic.graph.chunks import DeferredChunks
+from qmosaic.graph.chunks import DeferredChunks, Promise
 from qmosaic.graph.contents import (
     LIBRARIES,
     PLAIN,
@@ -128,8 +128,7 @@ class Web:
             return self._inputs_of_layer(self._symbolic[name])
         if kind == "data" or name not in self._tasks:
             return []
-        task = self._tasks[name]
-        value = task.value if isinstance(task, DataNode) else None
+        task, value = self._tasks[name], self._value(node)
         if isinstance(value, DeferredChunks):
             counts = [len(c) for c in value.map_chunks]
             counts.insert(value.axis, len(value.time_chunks))
@@ -156,6 +155,11 @@ class Web:
     def _placed(node: Node) -> Any:
         return node[1]
 
+    def _value(self, node: Node) -> Any:
+        """Give the value of a node that is one."""
+        found = self._tasks.get(node[1]) if node[0] == "task" else None
+        return found.value if isinstance(found, DataNode) else None
+
     def _content(self, node: Node) -> Any:
         """Give what a node itself is made of."""
         kind, name = node[0], node[1]
@@ -165,11 +169,10 @@ class Web:
             return self._data[node]
         if kind == "array":
             return None
-        found = self._tasks.get(name)
-        value = found.value if isinstance(found, DataNode) else None
-        if isinstance(value, DeferredChunks):
+        value = self._value(node)
+        if isinstance(value, Promise):
             return None
-        return value.func if isinstance(value, Around) else found
+        return value.func if isinstance(value, Around) else self._tasks.get(name)
 
     def _reach(self, root: Node) -> Iterator[Node]:
         """Give a node and all that it rests on."""
@@ -216,7 +219,8 @@ class Web:
     def inputs(self, name: Hashable) -> str:
         """Name what a variable rests on, whatever is made of it."""
         leaves = (n for n in self._reach(self._roots[name]) if not self._inputs(n))
-        return _digest(*sorted({self._token(n) for n in leaves}))
+        tokens = {self._token(n) for n in leaves if not isinstance(self._value(n), Promise)}
+        return _digest(*sorted(tokens))
 
     def _token(self, root: Node) -> str:
         stack = [(root, False)]
@@ -246,13 +250,14 @@ class Web:
         if kind == "task" and name not in self._tasks:
             return _digest("missing", repr(name))
         content = self._content(node)
-        if kind == "task" and isinstance(self._tasks[name], DataNode):
-            value = self._tasks[name].value
-            if isinstance(value, DeferredChunks):
-                return _digest("deferred", repr((value.axis, str(value.dtype))), *given)
-            if isinstance(value, Around):
-                depth = repr(sorted(value.depth.items()))
-                return _digest("around", depth, spelling.of(value.func), *given)
+        value = self._value(node)
+        if isinstance(value, Promise):
+            return _digest(
+                "promise", repr((value.axis, str(value.dtype), str(value.nodata))), *given
+            )
+        if isinstance(value, Around):
+            depth = repr(sorted(value.depth.items()))
+            return _digest("around", depth, spelling.of(value.func), *given)
         return _digest(kind, *given, spelling.of(content))
 
     def _spell_key(self, key: Key) -> str:
@@ -316,7 +321,7 @@ def look_inside(thing: Any) -> Behind:
 
 def _travels(value: Any) -> bool:
     """Whether tasks travel in it, which are looked at on their own."""
-    if isinstance(value, DeferredChunks | Around | Recipes | Origin):
+    if isinstance(value, Promise | Around | Recipes | Origin):
         return True
     return isinstance(value, dict) and any(isinstance(v, GraphNode) for v in value.values())
 
