@@ -54,6 +54,47 @@ def declared_nodata(band: xr.DataArray) -> Any:
     return dtype.type(int(value))
 
 
+def declared_packing(band: xr.DataArray) -> tuple[float, float]:
+    """Give scale and offset of a band of packed integers: a value is ``integer * scale + offset``.
+
+    Parameters
+    ----------
+    band : xarray.DataArray
+        Its attributes ``scale_factor`` and ``add_offset`` are looked at. What has been decoded
+        declares them in its encoding, where they say nothing of its values; floats are what they
+        mean.
+
+    Returns
+    -------
+    (float, float)
+        (1, 0) where nothing is declared, and for other dtypes.
+
+    Raises
+    ------
+    ValueError
+        A scale of 0, or what is no finite number: the integers would mean nothing.
+    """
+    if band.dtype.kind not in "iu":
+        return 1.0, 0.0
+    return _declared_number(band, "scale_factor", 1.0), _declared_number(band, "add_offset", 0.0)
+
+
+def _declared_number(band: xr.DataArray, name: str, usual: float) -> float:
+    said = band.attrs.get(name, usual)
+    try:
+        (number,) = (float(n) for n in np.ravel(said))
+    except (TypeError, ValueError):
+        number = np.nan
+    if not np.isfinite(number) or (name == "scale_factor" and number == 0):
+        raise ValueError(
+            f"band {band.name!r} declares {name} = {said!r}, with which its integers mean "
+            f"nothing: it has to be a finite number"
+            f"{', and not 0' if name == 'scale_factor' else ''}. Correct it "
+            f"(ds[{band.name!r}].attrs[{name!r}] = ...), or remove it if they are not packed."
+        )
+    return number
+
+
 def _find_nodata(band: xr.DataArray) -> tuple[str, Any]:
     places = [(name, band.attrs.get(name)) for name in NODATA_NAMES]
     if band.dtype.kind in "iu":

@@ -24,13 +24,15 @@ def index_dtype(images: int) -> np.dtype[Any]:
     return np.dtype(np.int16 if images <= np.iinfo(np.int16).max else np.int32)
 
 
-def lowest(dtype: np.dtype[Any]) -> Any:
-    """Give the smallest score that a dtype can hold; nothing but itself compares equal or below."""
+def worst(dtype: np.dtype[Any], descending: bool = False) -> Any:
+    """Give the score of a dtype that beats nothing: the smallest, or the largest where the lowest
+    wins."""
     if dtype.kind == "f":
-        return dtype.type(-np.inf)
+        return dtype.type(np.inf if descending else -np.inf)
     if dtype.kind == "b":
-        return np.False_
-    return dtype.type(np.iinfo(dtype).min)
+        return np.bool_(descending)
+    limits = np.iinfo(dtype)
+    return dtype.type(limits.max if descending else limits.min)
 
 
 def has_nan(dtype: np.dtype[Any]) -> bool:
@@ -69,15 +71,19 @@ class Order:
     nodata : scalar or None
         The quality band's declared nodata, in its dtype.
     min_quality : scalar or None
-        The lowest score that makes a candidate, in the dtype of the quality.
+        The worst score that makes a candidate, in the dtype of the quality.
     upper_bound : scalar or None
         The score that nothing can beat: where every pixel has it, no further image is looked at.
+    descending : bool
+        Whether the lowest score wins: packing may have turned the order round. Scores are compared
+        the other way, as not every integer has a negative.
     """
 
     ties: Ties = "first"
     nodata: Any = None
     min_quality: Any = None
     upper_bound: Any = None
+    descending: bool = False
 
     def sequence(self, images: int) -> range:
         """Give the positions of the images in the order in which they challenge.
@@ -99,8 +105,10 @@ class Contest:
         self, shape: tuple[int, ...], dtype: np.dtype[Any], order: Order, images: int
     ) -> None:
         self.order = order
-        self.lowest = lowest(dtype)
-        self.best: Array = np.full(shape, self.lowest, dtype)
+        self._beats: np.ufunc = np.less if order.descending else np.greater
+        self._reaches: np.ufunc = np.less_equal if order.descending else np.greater_equal
+        self.worst = worst(dtype, order.descending)
+        self.best: Array = np.full(shape, self.worst, dtype)
         self.index: Array = np.full(shape, NO_IMAGE, index_dtype(images))
         self._vacant = True
         # Masks are made for every image: memory that is new each time costs more than the work.
@@ -112,15 +120,15 @@ class Contest:
         The boolean array is the caller's until the next call, which uses its memory again.
         """
         order, scratch = self.order, self._scratch
-        better: Array = np.greater(score, self.best, out=self._better)
+        better: Array = self._beats(score, self.best, out=self._better)
         if self._vacant:
-            # The lowest score beats nothing, yet it wins where nobody has been a candidate.
-            if np.equal(score, self.lowest, out=scratch).any():
+            # The worst score beats nothing, yet it wins where nobody has been a candidate.
+            if np.equal(score, self.worst, out=scratch).any():
                 better |= scratch & (self.index == NO_IMAGE)
         if order.nodata is not None and better.any():
             better &= np.not_equal(score, order.nodata, out=scratch)
         if order.min_quality is not None:
-            better &= np.greater_equal(score, order.min_quality, out=scratch)
+            better &= self._reaches(score, order.min_quality, out=scratch)
         return better
 
     def award(self, better: Array, score: Array, position: int) -> None:
@@ -151,17 +159,19 @@ class Contest:
         if bound is None or self._vacant:
             return False
         self.check_bound()
-        return bool((self.best >= bound).all())
+        return bool(self._reaches(self.best, bound).all())
 
     def check_bound(self) -> None:
         """Refuse an upper bound that a score has beaten: the outcome would be an accident."""
         bound = self.order.upper_bound
         if bound is None:
             return
-        above = self.best > bound
-        if above.any():
+        beaten = self._beats(self.best, bound)
+        if beaten.any():
+            best = self.best[beaten]
+            best = best.min() if self.order.descending else best.max()
             raise ValueError(
-                f"upper_bound={bound!r} was beaten by a score of {self.best[above].max()!r}: the "
+                f"upper_bound={bound!r} was beaten by a score of {best!r}: the "
                 "search may have stopped too early. Give the score that nothing can beat, or leave "
                 "upper_bound out."
             )

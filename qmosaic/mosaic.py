@@ -21,6 +21,7 @@ from qmosaic.collection import (
     check_choice,
     check_collection,
     declared_nodata,
+    declared_packing,
     fits,
     masked_value,
     sources_of,
@@ -87,7 +88,8 @@ def quality_mosaic(
         What a pixel without candidate gets in an integer band that declares no nodata; 0 by
         default. Other bands get NaN or their own nodata.
     min_quality : scalar, optional
-        Only images with at least this quality are candidates.
+        Only images with at least this quality are candidates. In the numbers of the band, as
+        `upper_bound`: those of packed integers are the packed ones.
     upper_bound : scalar, optional
         The score that nothing can beat, such as 0 for a negated cloud probability: a block whose
         pixels all have it looks at no further image.
@@ -107,7 +109,8 @@ def quality_mosaic(
     TypeError
         The quality is not numeric, or the collection is neither Dataset nor DataArray.
     ValueError
-        The collection has no images, or an argument or a declared nodata cannot be right. While
+        The collection has no images, or an argument, a declared nodata or the scale of the quality
+        cannot be right. While
         computing: a score above `upper_bound` was met, or a chunk is of another shape or dtype than
         its array promises (`qmosaic.promises.UnexpectedChunkError`, which names it).
 
@@ -115,6 +118,11 @@ def quality_mosaic(
     -----
     Earth Engine's ``ImageCollection.qualityMosaic``,
     https://developers.google.com/earth-engine/apidocs/ee-imagecollection-qualitymosaic
+
+    Integers are compared as integers, whatever packing they declare. Where the ``scale_factor``
+    among the attributes of the quality is negative, the lowest integer means the highest number and
+    wins; `min_quality` is then the highest integer that makes a candidate, and `upper_bound` the
+    lowest. What has been decoded (floats) is taken as it is.
 
     Examples
     --------
@@ -152,11 +160,13 @@ def quality_mosaic(
     collection = in_utc(collection)
     check_collection(collection, quality_band, dim)
     quality = collection[quality_band]
+    descending = declared_packing(quality)[0] < 0
     order = Order(
         ties=ties,
         nodata=declared_nodata(quality),
-        min_quality=_threshold("min_quality", min_quality, quality.dtype),
-        upper_bound=_threshold("upper_bound", upper_bound, quality.dtype),
+        min_quality=_threshold("min_quality", min_quality, quality.dtype, descending),
+        upper_bound=_threshold("upper_bound", upper_bound, quality.dtype, descending),
+        descending=descending,
     )
     asked = {"min_quality": min_quality, "upper_bound": upper_bound}
     job = _Job(collection, quality_band, dim, order, masked, fill_value, asked)
@@ -165,8 +175,11 @@ def quality_mosaic(
     return job.dress(job.run())
 
 
-def _threshold(name: str, value: Any, dtype: np.dtype[Any]) -> Any:
-    """Bring a bound into the dtype of the scores, so that integers are compared as integers."""
+def _threshold(name: str, value: Any, dtype: np.dtype[Any], descending: bool) -> Any:
+    """Bring a bound into the dtype of the scores, so that integers are compared as integers.
+
+    Where the lowest score wins, a bound is rounded and cut off the other way.
+    """
     if value is None:
         return None
     if isinstance(value, complex | str | bytes) or np.ndim(value) or math.isnan(value):
@@ -178,15 +191,20 @@ def _threshold(name: str, value: Any, dtype: np.dtype[Any]) -> Any:
     if dtype.kind == "f":
         return dtype.type(value)
     low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-    if value > high:
+    worst, best = (high, low) if descending else (low, high)
+    if (value < best) if descending else (value > best):
         if name == "min_quality":
+            side, other = ("below", "higher") if descending else ("above", "lower")
+            why = ", whose scale_factor is negative," if descending else ""
             raise ValueError(
-                f"min_quality={value!r} is above everything that the quality's dtype {dtype} can "
-                f"hold "
-                f"({high}): no image would be a candidate anywhere. Give a lower one."
+                f"min_quality={value!r} is {side} everything that the quality{why} of dtype "
+                f"{dtype} can hold ({best}): no image would be a candidate anywhere. Give a "
+                f"{other} one."
             )
         return None  # nothing can reach such a bound, so it never stops the search
-    return dtype.type(max(low, math.ceil(value)) if math.isfinite(value) else low)
+    if not math.isfinite(value):
+        return dtype.type(worst)
+    return dtype.type(min(high, math.floor(value)) if descending else max(low, math.ceil(value)))
 
 
 @dataclass

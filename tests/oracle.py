@@ -7,6 +7,7 @@ float, so that nothing of numpy's promotion or comparison is relied on.
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from itertools import product
 from typing import Any
 
@@ -21,15 +22,24 @@ def is_masked(value: Any, nodata: Any) -> bool:
     return nodata is not None and number == nodata
 
 
+def meaning(number: Any, scale: float | None) -> Any:
+    """Say what a packed number means, exactly: a number times the scale; the offset moves all
+    numbers alike."""
+    return number if scale is None or math.isinf(number) else Fraction(number) * Fraction(scale)
+
+
 def candidates(
-    quality: np.ndarray, pixel: tuple[int, ...], nodata: Any, minimum: Any
+    quality: np.ndarray, pixel: tuple[int, ...], nodata: Any, minimum: Any, scale: float | None
 ) -> list[tuple[Any, int]]:
-    """Give score and position of the images that may win a pixel."""
+    """Give what the scores mean and the positions of the images that may win a pixel."""
+    least = None if minimum is None else meaning(minimum, scale)
     found = []
     for t in range(quality.shape[0]):
         score = quality[(t, *pixel)]
-        if not is_masked(score, nodata) and (minimum is None or score.item() >= minimum):
-            found.append((score.item(), t))
+        if not is_masked(score, nodata):
+            means = meaning(score.item(), scale)
+            if least is None or means >= least:
+                found.append((means, t))
     return found
 
 
@@ -51,8 +61,9 @@ def mosaic(
     masked: str = "keep",
     minimum: Any = None,
     fill: int = 0,
+    scale: float | None = None,
 ) -> dict[str, np.ndarray]:
-    """Mosaic bands of the same shape, time first."""
+    """Mosaic bands of the same shape, time first; `scale` is that of the quality's packing."""
     shape = bands[quality].shape[1:]
     out = {}
     for name, band in bands.items():
@@ -62,7 +73,7 @@ def mosaic(
             missing = math.nan if band.dtype.kind == "f" else fill
         out[name] = np.full(shape, missing, band.dtype)
     for pixel in product(*(range(n) for n in shape)):
-        entries = candidates(bands[quality], pixel, nodata.get(quality), minimum)
+        entries = candidates(bands[quality], pixel, nodata.get(quality), minimum, scale)
         if masked == "skip":
             entries = [
                 (score, t)

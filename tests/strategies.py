@@ -18,7 +18,7 @@ import pandas as pd
 import xarray as xr
 from hypothesis import strategies as st
 
-from tests.oracle import is_masked, winner
+from tests.oracle import is_masked, meaning, winner
 
 INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 FLOATS = ["float32", "float64"]
@@ -38,6 +38,7 @@ class Band:
     nodata: Any = None
     declared_as: str = "_FillValue"
     cut: tuple[tuple[int, ...], ...] | None = None
+    scale: float | None = None
 
     def at(self, t: int, place: dict[str, int]) -> Any:
         """Give the value of one image at one pixel."""
@@ -106,12 +107,13 @@ def mosaic(
         for pixel in itertools.product(*map(range, shape)):
             place = dict(zip(dims, pixel, strict=True))
             entries = [
-                (score.at(t, place).item(), t)
+                (meaning(score.at(t, place).item(), score.scale), t)
                 for t in range(sizes["time"])
                 if not score.masked_at(t, place)
             ]
             if min_quality is not None:
-                entries = [(s, t) for s, t in entries if s >= min_quality]
+                least = meaning(min_quality, score.scale)
+                entries = [(s, t) for s, t in entries if s >= least]
             if masked == "skip":
                 entries = [
                     (s, t)
@@ -184,6 +186,7 @@ def bands(draw: st.DrawFn, sizes: dict[str, int], dims: tuple[str, ...], dtypes:
         nodata,
         draw(st.sampled_from(["_FillValue", "nodata", "missing_value"])),
         draw(st.none() | st.tuples(*(cuts(n) for n in shape))),
+        draw(st.sampled_from([None, None, 0.01, -0.01, -1])) if dtype.kind in "iu" else None,
     )
 
 
@@ -207,6 +210,8 @@ class Case:
             if lazy and band.cut is not None:
                 values = da.from_array(values, chunks=band.cut)
             attrs = {} if band.nodata is None else {band.declared_as: band.nodata}
+            if band.scale is not None:
+                attrs |= {"scale_factor": band.scale, "add_offset": 3.5}
             data[name] = (band.dims, values, attrs)
         return xr.Dataset(data, {"time": pd.date_range("2020-07-01", periods=self.images)})
 
@@ -250,7 +255,7 @@ def cases(draw: st.DrawFn) -> Case:
     least = bound = None
     if scores:
         least = draw(st.none() | st.sampled_from(sorted(set(scores))))
-        bound = draw(st.none() | st.just(max(scores)))
+        bound = draw(st.none() | st.just(max(scores, key=lambda s: meaning(s, q.scale))))
     return Case(
         {name: drawn[name] for name in names},
         draw(st.sampled_from(["first", "last"])),

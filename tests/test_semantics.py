@@ -409,6 +409,7 @@ def cases(draw: st.DrawFn) -> dict[str, Any]:
         cut = tuple(draw(chunks(shape[i])) for i in order)
         way = draw(st.sampled_from(["numpy", "dask", "source", "derived"]))
         laid[name] = (dims, np.ascontiguousarray(array.transpose(order)), cut, way, nodata)
+    q = drawn["q"][0]
     return {
         "values": {n: a for n, (a, _) in drawn.items()},
         "nodata": {n: d for n, (_, d) in drawn.items()},
@@ -416,6 +417,7 @@ def cases(draw: st.DrawFn) -> dict[str, Any]:
         "ties": draw(st.sampled_from(["first", "last"])),
         "masked": draw(st.sampled_from(["keep", "skip", "fill"])),
         "minimum": draw(st.sampled_from([None, None, 0, 1, 0.5])),
+        "scale": draw(st.sampled_from([None, None, 0.01, -0.01])) if q.dtype.kind in "iu" else None,
     }
 
 
@@ -441,6 +443,8 @@ def test_every_rule_against_the_loop_over_pixels(case: dict[str, Any]) -> None:
         name: (dims, as_lazy(array, cut, way), {} if nodata is None else {"_FillValue": nodata})
         for name, (dims, array, cut, way, nodata) in case["laid"].items()
     }
+    if case["scale"] is not None:
+        data["q"][2]["scale_factor"] = case["scale"]
     want = oracle.mosaic(
         case["values"],
         "q",
@@ -448,6 +452,7 @@ def test_every_rule_against_the_loop_over_pixels(case: dict[str, Any]) -> None:
         ties=case["ties"],
         masked=case["masked"],
         minimum=case["minimum"],
+        scale=case["scale"],
     )
     rules = {"ties": case["ties"], "masked": case["masked"], "min_quality": case["minimum"]}
     with dask.config.set(scheduler="synchronous"):

@@ -11,12 +11,12 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection import declared_nodata
+from qmosaic.collection import declared_nodata, declared_packing
 from qmosaic.display.thinning import bands_on_map, listed, shown
 from qmosaic.geometry import map_axes
 from qmosaic.kernels import Array
 from qmosaic.optional import needed
-from qmosaic.scores.expressions import declared_packing, is_number
+from qmosaic.scores.expressions import is_number
 
 Numbers = float | Sequence[float] | None
 

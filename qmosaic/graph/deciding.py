@@ -179,7 +179,7 @@ def decide(
     token = tokenize(
         [(s.array.name, s.dims, s.nodata) for s in stacks],
         quality.time,
-        (order.ties, order.nodata, order.min_quality, order.upper_bound),
+        order,
         None if start is None else start.name,
     )
     name = "qmosaic-decide-" + token

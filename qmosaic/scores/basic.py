@@ -8,7 +8,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection import declared_nodata
+from qmosaic.collection import declared_nodata, declared_packing
 from qmosaic.scores.expressions import bare, check_numeric, of_bands
 
 _WIDER: dict[str, str] = {
@@ -40,11 +40,16 @@ def inverse(band: xr.DataArray) -> xr.DataArray:
         16 bits become int32, 32 bits become int64, bool becomes int8; floats and int64 keep their
         dtype. A declared nodata is carried along (negated), so what was masked stays masked.
         The lowest int64, whose negative does not exist, becomes the highest one.
+        Of packed integers (``scale_factor`` among the attributes) it is what ``-band`` means, in
+        steps of the packing and without the offset: the negated integers; the integers as they are
+        where the scale is negative.
 
     Raises
     ------
     TypeError
         The band is not numeric, or uint64, which no signed integer can hold.
+    ValueError
+        Its ``scale_factor`` is 0 or no number.
 
     Notes
     -----
@@ -66,16 +71,22 @@ def inverse(band: xr.DataArray) -> xr.DataArray:
         )
     nodata = declared_nodata(band)
     wide = np.dtype(_WIDER.get(dtype.name, dtype)).newbyteorder("=")
+    scale, _ = declared_packing(band)
+    turn = _widened if scale < 0 else _negative
     data = band.data
     if isinstance(data, da.Array):
-        negative = data.map_blocks(_negative, wide, dtype=wide)
+        turned = data.map_blocks(turn, wide, dtype=wide)
     else:
-        negative = _negative(data, wide)
-    score = bare(band).copy(data=negative)
+        turned = turn(data, wide)
+    score = bare(band).copy(data=turned)
     if nodata is not None:
-        nodata = max(int(nodata), -np.iinfo(np.int64).max) if dtype.kind in "iu" else nodata
-        score.attrs["_FillValue"] = score.dtype.type(-nodata)
+        score.attrs["_FillValue"] = turn(np.array([nodata], dtype), wide)[0]
     return score
+
+
+def _widened(values: Any, wide: np.dtype[Any]) -> Any:
+    """Give integers whose meaning the packing has negated already."""
+    return np.asarray(values).astype(wide)
 
 
 def _negative(values: Any, wide: np.dtype[Any]) -> Any:

@@ -10,7 +10,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection import declared_nodata
+from qmosaic.collection import declared_nodata, declared_packing
 
 NUMERIC = "biuf"
 
@@ -41,20 +41,6 @@ def as_collection(collection: Any, verb: str) -> Any:
         f"{verb} got a {type(collection).__name__}; it needs a collection, an xarray.Dataset with "
         "the bands that are named."
     )
-
-
-def declared_packing(band: xr.DataArray) -> tuple[float, float]:
-    """Give scale and offset of a band of packed integers, (1, 0) for others.
-
-    What has been decoded declares them in its encoding, where they say nothing of its values.
-    """
-    if band.dtype.kind not in "iu":
-        return 1.0, 0.0
-    scale, offset = (
-        float(np.ravel(band.attrs.get(name, usual))[0])
-        for name, usual in (("scale_factor", 1.0), ("add_offset", 0.0))
-    )
-    return scale, offset
 
 
 def check_numeric(band: Any, verb: str) -> None:
