@@ -25,7 +25,8 @@ The house; a room imports only rooms below it.
 ``stac_items``  what STAC items say, put right where it is damaged
 ``stac_packing`` what STAC items say of the meaning of integers
 ``geotiff_files`` what headers and names of GeoTIFFs say
-``odc_driver``  how odc reads a file whose nodata is wrong
+``odc_driver``  how odc reads a file
+``warping``     images onto a grid, the same for every chunking
 ``assembly``    what the readers share: bands, nodata, joining images
 ``sentinel_2``  what its processing baselines did to integers
 ``packing``     what integers mean, and one meaning for all images

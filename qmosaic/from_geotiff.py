@@ -33,6 +33,7 @@ from qmosaic.geotiff_files import File, Image, Time, find_images, listing_nothin
 from qmosaic.optional import needed
 from qmosaic.packing import NONE, Packing, declared
 from qmosaic.sentinel_2 import packing_of_original
+from qmosaic.warping import how_to_warp
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -308,6 +309,7 @@ class _Reader:
             "transform": self.grid.transform,
             "width": self.grid.shape.x,
             "height": self.grid.shape.y,
+            **how_to_warp(file.grid, self.grid),
         }
         virtual = needed("rasterio.vrt", "geotiff", "GeoTIFFs").WarpedVRT
         quiet = listing_nothing(file.path)

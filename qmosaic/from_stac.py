@@ -1001,6 +1001,7 @@ def _load(
         "bands": [band.name for band in bands],
         "dtype": sample.dtype,
         "nodata": sample.nodata,
+        "driver": _driver(sample.overridden),
         "groupby": lambda _item, _parsed, index: there[index],
         **load,
     }
@@ -1010,8 +1011,6 @@ def _load(
             "fuse_func= would be given their raw integers. Leave it out, write groupby='item', or "
             "open the items of each kind on their own."
         )
-    if sample.overridden:
-        options["driver"] = _trusting_driver()
     loaded = stac.load([items[place] for place in sample.places], **options)
     found = {}
     for band in bands:
@@ -1053,9 +1052,10 @@ def _on_top(top: Any, below: Any, nodata: Any) -> Any:
     return np.where(masked, below, top)
 
 
-def _trusting_driver() -> Any:
-    """Make a reader of files that takes the nodata it is told for true, not the file's."""
-    return needed("qmosaic.odc_driver", "stac", "STAC items").TrustingDriver()
+def _driver(trusting: bool) -> Any:
+    """Make a reader whose pixels do not depend on chunks; a trusting one takes the nodata that it
+    is told for true, not the file's."""
+    return needed("qmosaic.odc_driver", "stac", "STAC items").SameForAllChunksDriver(trusting)
 
 
 def _metadata(

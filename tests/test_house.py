@@ -39,6 +39,7 @@ ROOMS = [
     "stac_packing",
     "geotiff_files",
     "odc_driver",
+    "warping",
     "assembly",
     "sentinel_2",
     "packing",
