@@ -546,7 +546,14 @@ def test_clipped_constants(scene: xr.Dataset) -> None:
     np.testing.assert_array_equal(valid(here.multiply(red).rename("B4")), known & inside)
     col = ee.ImageCollection(scene).map(lambda img: img.updateMask(here))
     np.testing.assert_array_equal(valid(col.first().select("B4")), known & inside)
+    elsewhere = ee.Image.constant(1).clip(ee.Geometry.BBox(10, 10, 11, 11))
+    assert not valid(red.updateMask(elsewhere)).any()
+    both = ee.Image(2).clip(region).add(here).unmask(value=9)
+    got = both.multiply(red.multiply(0).unmask(0).add(1)).dataset["constant"]
+    np.testing.assert_array_equal(got.values, np.where(inside, 3, 9))
     assert here.rename("one").bandNames() == ["one"]
+    with pytest.raises(ValueError, match="no pixels of its own"):
+        ee.ImageCollection([here, red])
     assert "clipped" in repr(here)
     with pytest.raises(ValueError, match="no pixels of its own"):
         here.dataset  # noqa: B018

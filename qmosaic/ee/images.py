@@ -156,7 +156,7 @@ class Image(Words):
             for other in others:
                 first = first.addBands(other)
             source = first
-        if isinstance(source, Image):
+        if isinstance(source, Image | ClippedConstant):
             dataset = source.dataset
         elif isinstance(source, xr.Dataset):
             dataset = source
@@ -599,14 +599,14 @@ class ClippedConstant(Words):
         if name in self._plain_words:
             return getattr(self._constant, name)
 
-        def word(*args: Any) -> Any:
-            for one in args:
+        def word(*args: Any, **options: Any) -> Any:
+            for one in (*args, *options.values()):
                 if isinstance(one, Image) and one.dataset.sizes:
-                    return getattr(self.on(one), name)(*args)
+                    return getattr(self.on(one), name)(*args, **options)
             inside = [one._constant if isinstance(one, ClippedConstant) else one for one in args]
             return ClippedConstant(
                 self._constant if name == "clip" else getattr(self._constant, name)(*inside),
-                lambda grid: getattr(self.on(grid), name)(*args),
+                lambda grid: getattr(self.on(grid), name)(*args, **options),
             )
 
         return word
