@@ -452,8 +452,14 @@ def test_bands_with_names_of_dimensions(scene: xr.Dataset, tmp_path: Path) -> No
     two = ee.ImageCollection([dated, dated.set("system:time_start", ee.Date("2020-01-01"))])
     assert two.aggregate_array("system:time_start") == [0, 1577836800000]
     assert "time" in two.qualityMosaic("time").bandNames()
+    assert latest.dataset.attrs["qmosaic_quality_band"] == "time"
     across = ee.ImageCollection(scene).first().select("B4").rename("x")
     assert across.add(1).bandNames() == ["x"]
+    both = across.set("x", 3).set({"y": 4, "spatial_ref": "none"})
+    assert [both.get(name) for name in ("x", "y", "spatial_ref")] == [3, 4, "none"]
+    assert both.rename("spatial_ref").dataset.odc.geobox == scene.odc.geobox
+    with pytest.raises(KeyError, match="no property 'x'"):
+        across.get("x")
     assert (across.select("x").subtract(scene["B4"][0].values.min()).dataset.sizes["x"]) == 48
 
 

@@ -272,6 +272,7 @@ class ImageCollection(Words):
         """
         band = variable_of(self.dataset, qualityBand)
         mosaic = quality_mosaic(self.dataset, band, ties=ties, masked=masked, **rules)
+        mosaic.attrs["qmosaic_quality_band"] = qualityBand
         # from which image a band is: `qmosaic.quality_mosaic` tells; Earth Engine does not
         seen = [f"{band}_image" for band in mosaic.data_vars]
         return Image(mosaic.drop_vars([name for name in seen if name in mosaic.coords]))

@@ -1,10 +1,10 @@
 """Names of bands and of properties: two namespaces of Earth Engine in the one of a Dataset.
 
 A band is a data variable of its name, a property a coordinate of its name. Where both have one
-name, the property is kept as ``property:NAME``; where a band has the name of a dimension (or is
-called ``time``, as the coordinate of the images is), the band is kept as ``band:NAME``. No band of
-Earth Engine has a colon in its name. As soon as nothing is in the way any more, they have their
-plain names again.
+name, the property is kept as ``property:NAME``. The names of dimensions, of the times of the images
+and of the variable that holds the CRS stay theirs: a band of that name is kept as ``band:NAME``, a
+property as ``property:NAME``. No band of Earth Engine has a colon in its name. As soon as nothing
+is in the way any more, they have their plain names again.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 import xarray as xr
+
+from qmosaic.geometry import GRID_MAPPING
 
 BAND, PROPERTY = "band:", "property:"
 TIME = "time"
@@ -32,7 +34,7 @@ def variable_of(dataset: xr.Dataset, band: Hashable) -> Hashable:
 def property_in(dataset: xr.Dataset, name: str) -> xr.DataArray | None:
     """Find a property by its name, None where there is none."""
     for kept in (f"{PROPERTY}{name}", name):
-        if kept in dataset.coords:
+        if kept in dataset.coords and dataset[kept].dims in ((TIME,), ()):
             return dataset[kept].reset_coords(drop=True).rename(name)
     return None
 
@@ -47,7 +49,9 @@ def with_bands(dataset: xr.Dataset, wanted: Mapping[Any, xr.DataArray]) -> xr.Da
     bare = settled(dataset.drop_vars(list(dataset.data_vars)))
     dims = set(bare.dims).union(*(band.dims for band in wanted.values()))
     kept = {
-        f"{BAND}{name}" if _taken(name, dims, bare) else name: band.reset_coords(drop=True)
+        f"{BAND}{name}"
+        if name in dims or _holds_time_or_crs(bare, name)
+        else name: band.reset_coords(drop=True)
         for name, band in wanted.items()
     }
     aside = {name: f"{PROPERTY}{name}" for name in kept if name in bare.coords}
@@ -60,7 +64,10 @@ def with_properties(dataset: xr.Dataset, wanted: Mapping[Any, Any]) -> xr.Datase
     for name, value in wanted.items():
         if name == TIME:
             dataset = beside_time(dataset)
-        taken = name in dataset.data_vars or f"{PROPERTY}{name}" in dataset.coords
+            kept[name] = value
+            continue
+        taken = name in dataset.data_vars or name in dataset.dims
+        taken |= _holds_time_or_crs(dataset, name) or f"{PROPERTY}{name}" in dataset.coords
         kept[f"{PROPERTY}{name}" if taken else name] = value
     return dataset.assign_coords(kept)
 
@@ -82,8 +89,9 @@ def settled(dataset: xr.Dataset) -> xr.Dataset:
     return dataset.rename(back) if back else dataset
 
 
-def _taken(name: Hashable, dims: set[Hashable], dataset: xr.Dataset) -> bool:
-    return name in dims or (name == TIME and TIME in dataset.coords)
+def _holds_time_or_crs(dataset: xr.Dataset, name: Hashable) -> bool:
+    known = name in dataset.coords
+    return known and (name == TIME or bool(GRID_MAPPING & set(dataset[name].attrs)))
 
 
 def _plain(name: Hashable, prefix: str) -> Hashable:
