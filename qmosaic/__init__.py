@@ -12,6 +12,7 @@ The house; a room imports only rooms below it.
 ``target``      where it is written to, and what would be lost there
 ``identity``    what makes a mosaic the mosaic that it is
 ``running``     feeding a scheduler in batches
+``watching``    what a person who waits has to hear: workers, no progress
 ``writing``     what a job writes, and how a mosaic is cut into jobs
 ``progress``    what a person, a log or a program is told meanwhile
 ``journal``     what a store knows about its own making
@@ -43,6 +44,7 @@ The house; a room imports only rooms below it.
 ``promises``    what a chunk has to be: its shape and dtype
 ``kernels``     the rules on numpy arrays
 ``moments``     times as people write them
+``threads``     threads that nobody has to wait for
 ``optional``    libraries that only some users need
 =============== ==============================================================================
 

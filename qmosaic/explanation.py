@@ -138,7 +138,7 @@ def explain(
     for group, first in plan.numbered():
         arrays = [(layout.encoded.variables[n].data, a) for n, a in group.whole_axes().items()]
         found = survey([array for array, _ in arrays])
-        jobs = make_jobs(arrays, _KeysOf(plan), range(first, first + group.jobs), "explain")
+        jobs = make_jobs(arrays, _KeysOf(plan), range(first, first + group.jobs), "explain", "")
         tasks += _tasks_of(jobs, range(first, first + group.jobs))
         deferred &= jobs.self_contained or not found
         reads += found

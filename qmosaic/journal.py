@@ -43,6 +43,10 @@ BEAT = 10.0
 LEASE = 60.0
 """Seconds without a sign of life after which a writer counts as gone."""
 
+HURRY = 5.0
+"""Seconds that letting go of a store may take where a person has interrupted the job: the store may
+be what hangs."""
+
 
 class StoreInUseError(RuntimeError):
     """Another job is writing the store."""
@@ -225,8 +229,14 @@ class Journal:
         lock.take()
         try:
             yield lock
-        finally:
+        except KeyboardInterrupt:
+            with contextlib.suppress(TimeoutError):  # then the hold ends with the signs of life
+                lock.release(HURRY)
+            raise
+        except BaseException:
             lock.release()
+            raise
+        lock.release()
 
 
 def _encode(document: dict[str, Any]) -> bytes:
@@ -273,12 +283,18 @@ class Lock:
         self.lost = self.lost or (holder is not None and holder["job"] != self.job)
         self.check()
 
-    def release(self) -> None:
-        """Let others write."""
+    def release(self, patience: float | None = None) -> None:
+        """Let others write; with `patience`, give up after so many seconds.
+
+        Raises
+        ------
+        TimeoutError
+            The store does not answer.
+        """
         self._over.set()
-        self._thread.join()
+        self._thread.join(patience)
         if not self.lost:
-            sync(self._journal.store.delete_dir(self._journal._key("lock")))
+            sync(self._journal.store.delete_dir(self._journal._key("lock")), timeout=patience)
 
     def _beat(self) -> None:
         while not self._over.wait(BEAT):

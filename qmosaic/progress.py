@@ -89,11 +89,19 @@ class Display(Protocol):
     def show(self, progress: Progress) -> None:
         """Tell of progress."""
 
+    def say(self, text: str, level: int) -> None:
+        """Write a sentence into the log."""
+
     def close(self, progress: Progress | None) -> None:
         """Tell that this was all."""
 
 
-class _Nothing:
+class _Logging:
+    def say(self, text: str, level: int) -> None:
+        logger.log(level, "%s", text)
+
+
+class _Nothing(_Logging):
     def show(self, progress: Progress) -> None:
         pass
 
@@ -113,11 +121,15 @@ class _Bar:
         self._bar.set_postfix_str(f"{read} read, {written} written{skipped}", refresh=False)
         self._bar.update(progress.done - self._bar.n)
 
+    def say(self, text: str, level: int) -> None:
+        with self._bar.external_write_mode():  # the bar makes room for a line
+            logger.log(level, "%s", text)
+
     def close(self, progress: Progress | None) -> None:
         self._bar.close()
 
 
-class _Log:
+class _Log(_Logging):
     """A line now and then in the log "qmosaic", at level INFO."""
 
     def __init__(self) -> None:
@@ -133,7 +145,7 @@ class _Log:
             logger.info("%s", progress)
 
 
-class _Callback:
+class _Callback(_Logging):
     """A function of the caller."""
 
     def __init__(self, function: Callable[[Progress], Any]) -> None:
@@ -186,6 +198,14 @@ class Meter:
             time.monotonic() - self._started,
             last.skipped + skipped,
         )
+        self._display.show(self.progress)
+
+    def say(self, text: str, level: int = logging.WARNING) -> None:
+        """Tell what a person who waits has to hear."""
+        self._display.say(text, level)
+
+    def show(self) -> None:
+        """Tell how far the writing is, without a further block."""
         self._display.show(self.progress)
 
     def close(self, *, finished: bool) -> None:

@@ -6,6 +6,7 @@ mosaic and writes it as whole chunks of the store, and marks it in the journal (
 
 from __future__ import annotations
 
+import logging
 import pickle
 import uuid
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -26,7 +27,7 @@ from qmosaic.layout import lay_out
 from qmosaic.moments import in_utc
 from qmosaic.mosaic import PREFIX
 from qmosaic.progress import Meter, Progress, display_for, logger
-from qmosaic.running import run_jobs
+from qmosaic.running import check_workers, run_jobs
 from qmosaic.target import (
     Place,
     check_clearable,
@@ -36,6 +37,7 @@ from qmosaic.target import (
     open_place,
 )
 from qmosaic.writing import (
+    Group,
     Outcome,
     Plan,
     Stopped,
@@ -54,6 +56,10 @@ SKIPPED = PREFIX + "skipped"
 INCOMPLETE = PREFIX + "incomplete"
 OWN = (SKIPPED, INCOMPLETE)
 """Attributes that speak of one writing of a mosaic."""
+
+
+BANDS_SHOWN = 4
+"""The most bands that the name of a task tells."""
 
 
 class IncompleteMosaicError(RuntimeError):
@@ -168,19 +174,34 @@ def to_zarr(
         zarr_format = (place.zarr_format() if mode == "resume" else None) or 3
     writing = _prepare(dataset, place, layout, zarr_format, consolidated, inputs)
     rules = {"retries": retries, "on_error": on_error, "progress": progress}
-    if place.session is not None:
-        _write_in_transaction(writing, mode, rules)
-        return
+    try:
+        if place.session is not None:
+            _write_in_transaction(writing, mode, rules)
+        else:
+            _write(writing, mode, rules)
+    except KeyboardInterrupt as interruption:
+        # raised anew: nobody wants to read where in the engine it came
+        raise KeyboardInterrupt(_how_to_go_on(place, interruption)) from None
+
+
+def _write(writing: _Writing, mode: Mode, rules: dict[str, Any]) -> None:
+    """Write what is missing, as the only one who writes."""
+    place = writing.place
     if mode == "w-":
         _refuse_existing(place)
-    if mode != "resume" or _refuse_others(writing) is None:
+    state = _refuse_others(writing) if mode == "resume" else None
+    if state is None:
         check_clearable(place)
     if mode == "w":
         check_told(place, writing.web, writing.dataset.variables)
         writing.write_template(MemoryStore())  # what cannot be written is found before all is lost
+    if state is None or state["state"] != "complete":
+        check_workers(logger.warning)
     with explaining_full_disks(place.name), writing.journal.lock() as lock:
         todo = _open_for_writing(writing, mode)
-        if todo is not None:
+        if todo is None:
+            _say_that_it_is_complete(writing, rules["progress"])
+        else:
             arrays = arrays_of(place.store, place.path, writing.plan)
             target = Target(arrays, writing.journal, place.name, lock.job)
             try:
@@ -190,6 +211,31 @@ def to_zarr(
                 raise StoreInUseError(f"{error}: another job has written there") from error
             _complete(writing)
     writing.consolidate()
+
+
+def _how_to_go_on(place: Place, interruption: KeyboardInterrupt) -> str:
+    """Say what is left of an interrupted writing."""
+    done = f"; {interruption}" if interruption.args else ""
+    if place.session is not None:
+        return (
+            f"writing {place.name!r} was interrupted{done}, and none of them is in the session. "
+            "Write again, in a new session."
+        )
+    return (
+        f"writing {place.name!r} was interrupted{done}. What is written stays: to_zarr(..., "
+        "mode='resume') goes on with the rest."
+    )
+
+
+def _say_that_it_is_complete(
+    writing: _Writing, progress: bool | Callable[[Progress], Any] | None
+) -> None:
+    blocks = writing.plan.jobs
+    meter = Meter(display_for(progress, blocks, blocks), blocks, blocks)
+    told = f"the mosaic in {writing.place.name!r} is complete already: nothing is left to do"
+    meter.say(told, logging.INFO)
+    meter.show()
+    meter.close(finished=False)
 
 
 @dataclass
@@ -440,7 +486,7 @@ def _run(
 ) -> None:
     """Run the jobs that are left, and tell of it; `then` is called with every outcome."""
     total = writing.plan.jobs
-    name = "qmosaic-write-" + uuid.uuid4().hex
+    name = uuid.uuid4().hex
     work = _make_jobs(writing, target, todo, rules, name)
     resumed = total - len(todo)
     meter = Meter(display_for(rules["progress"], total, resumed), total, resumed)
@@ -450,14 +496,17 @@ def _run(
             _check_visible(writing, target, outcome)
         then(outcome)
         for chunk in outcome.skipped:
-            logger.warning("%s could not be read; the image counts as masked there", chunk)
+            meter.say(f"{chunk} could not be read; the image counts as masked there")
         meter.add(outcome.read, outcome.written, len(outcome.skipped))
 
     finished = False
     try:
         for jobs, numbers in work:
-            run_jobs(jobs, numbers, report)
+            run_jobs(jobs, numbers, report, lambda: stopped.add(name), meter.say)
         finished = True
+    except KeyboardInterrupt:
+        done = meter.progress.done
+        raise KeyboardInterrupt(f"{done} of {total} blocks are there") from None
     finally:
         stopped.add(name)
         meter.close(finished=finished)
@@ -478,7 +527,7 @@ def _make_jobs(
         if not numbers:
             continue
         arrays = [(writing.encoded.variables[n].data, a) for n, a in group.whole_axes().items()]
-        jobs = make_jobs(arrays, writer, numbers, name)
+        jobs = make_jobs(arrays, writer, numbers, _name_in_dashboard(writing, group), name)
         unread = jobs.self_contained or not survey([array for array, _ in arrays])
         if rules["on_error"] == "skip" and not unread:
             raise ValueError(
@@ -490,6 +539,14 @@ def _make_jobs(
             )
         found.append((jobs, numbers))
     return found
+
+
+def _name_in_dashboard(writing: _Writing, group: Group) -> str:
+    """Name what jobs write, for dask's displays: these show a key up to its first hyphen."""
+    bands = [str(variable.name) for variable in group.variables]
+    shown = ",".join(bands[:BANDS_SHOWN]) + (",…" if len(bands) > BANDS_SHOWN else "")
+    folder = writing.place.name.rstrip("/").rpartition("/")[2]
+    return f"write {folder}: {shown}".replace("-", "_")
 
 
 def _check_visible(writing: _Writing, target: Target | Transaction, outcome: Outcome) -> None:
@@ -532,6 +589,7 @@ def _write_in_transaction(writing: _Writing, mode: Mode, rules: dict[str, Any]) 
             "the session of Icechunk has changes that are not committed, so it cannot be forked "
             "for the workers. Commit them first, and write the mosaic in a new session."
         )
+    check_workers(logger.warning)
     fork = place.session.fork()
     journal = Journal(fork.store, place.path, writing.zarr_format)
     if mode == "w":

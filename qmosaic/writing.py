@@ -364,8 +364,7 @@ class Writer:
 
     def __call__(self, job: int, chunks: Callable[[], Iterator[Array]]) -> Outcome:
         """Make and write all that lies in the box of a job."""
-        if self.run in stopped:
-            raise Stopped(f"job {job} was not started: another one had failed")
+        self._check_wanted(job)
         if isinstance(self.target, Transaction):
             fork = pickle.loads(self.target.pickled)
             arrays = arrays_of(fork.store, self.target.path, self.plan)
@@ -376,6 +375,10 @@ class Writer:
             self.target.check()
             self.target.journal.mark(job, outcome.skipped)
         return outcome
+
+    def _check_wanted(self, job: int) -> None:
+        if self.run in stopped:
+            raise Stopped(f"job {job} is not wanted any more: its run has failed or was ended")
 
     def _make(
         self, job: int, chunks: Callable[[], Iterator[Array]], arrays: dict[Hashable, Any]
@@ -401,6 +404,7 @@ class Writer:
             for piece in variable.pieces(box):
                 values = _assemble(variable, piece, chunks)
                 written += values.nbytes
+                self._check_wanted(job)  # it may have hung for hours
                 if isinstance(self.target, Target):
                     self.target.check()
                 array[piece] = values

@@ -20,6 +20,7 @@ import xarray as xr
 import zarr
 
 import qmosaic as qm
+from qmosaic import watching
 from tests.job import content, mosaic_of, same_as
 from tests.sources import expected, in_store, random_stack
 
@@ -214,21 +215,31 @@ def kill_a_worker(client: Any) -> int:
 
 
 def test_a_worker_killed_in_the_middle(
-    source: Path, tmp_path: Path, values: dict[str, np.ndarray]
+    source: Path,
+    tmp_path: Path,
+    values: dict[str, np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Its blocks are computed by others; the mosaic is whole; few tasks are alive at a time."""
+    """Its blocks are computed by others, also those of which no result has come yet; it is named;
+    the mosaic is whole; few tasks are alive at a time."""
+    monkeypatch.setattr(watching, "EVERY", 0.05)
     killed: list[int] = []
     alive: list[int] = []
     with local_cluster() as client:
+        before = set(client.nthreads())
 
         def callback(progress: qm.Progress) -> None:
             alive.append(len(client.cluster.scheduler.tasks))
             if progress.done == 6:
                 killed.append(kill_a_worker(client))
+                wait_for(lambda: "is gone" in caplog.text)
 
         qm.to_zarr(mosaic_of(source, 0.02), tmp_path / "out.zarr", progress=callback)
     assert killed
     assert len(alive) == 36
+    told = [r.getMessage() for r in caplog.records if "is gone" in r.getMessage()]
+    assert any(address in told[0] for address in before)
     same_as(tmp_path / "out.zarr", expected(values))
 
 

@@ -25,6 +25,7 @@ ROOMS = [
     "target",
     "identity",
     "running",
+    "watching",
     "writing",
     "progress",
     "journal",
@@ -56,6 +57,7 @@ ROOMS = [
     "promises",
     "kernels",
     "moments",
+    "threads",
     "optional",
 ]
 

@@ -36,7 +36,7 @@ class Jobs:
     Attributes
     ----------
     name : str
-        What the keys of the tasks begin with.
+        What the keys of the jobs begin with.
     work : Work
         What is done.
     recipes : Recipes
@@ -66,10 +66,10 @@ class Jobs:
         (dict, list)
             The graph and the keys of the jobs.
         """
-        work = f"{self.name}-work"
+        work = f"plan of {self.name}"
         graph: dict[Key, Any] = {work: DataNode(work, self.work)}
         if self.shared is not None:
-            recipes = f"{self.name}-recipes"
+            recipes = f"recipes of {self.name}"
             graph[recipes] = DataNode(recipes, self.shared)
             for job in jobs:
                 key = (self.name, job)
@@ -88,7 +88,7 @@ class Jobs:
 
 
 def make_jobs(
-    arrays: Sequence[tuple[Any, set[int]]], work: Work, jobs: Sequence[int], name: str
+    arrays: Sequence[tuple[Any, set[int]]], work: Work, jobs: Sequence[int], shown: str, run: str
 ) -> Jobs:
     """Prepare work on the chunks of some arrays.
 
@@ -100,8 +100,10 @@ def make_jobs(
         What is to be done.
     jobs : sequence of int
         The numbers of the jobs.
-    name : str
-        What the keys of the tasks begin with.
+    shown : str
+        What dask's displays show of the keys; without a hyphen, as they cut a key there.
+    run : str
+        Tells the jobs apart from those of other runs.
 
     Returns
     -------
@@ -111,7 +113,7 @@ def make_jobs(
     recipes = sort_graphs(*(array.__dask_graph__() for array, _ in arrays))
     apart = set_apart(recipes, arrays, Parts(lambda: jobs, work.keys))
     shared, extra = (None, {}) if apart is None else apart
-    return Jobs(name, work, recipes, shared, extra)
+    return Jobs(f"{shown}-{run}", work, recipes, shared, extra)
 
 
 def _run_job(job: int, work: Work, recipes: Recipes, extra: Nodes | None = None) -> Any:

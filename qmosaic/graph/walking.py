@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +21,7 @@ from qmosaic.kernels import (
     Array,
 )
 from qmosaic.promises import UnexpectedChunkError, as_promised
+from qmosaic.threads import Threads
 
 READ_TOGETHER = 4 * 2**20
 """Bytes that a task may ask for at once: to a Zarr library a request costs more than a chunk."""
@@ -64,7 +65,7 @@ def in_turn(
     count = len(walk.targets)
     together = max(1, min(WINDOW, READ_TOGETHER // size))
     started: deque[Future[Array]] = deque()
-    pool: ThreadPoolExecutor | None = None
+    pool: Threads | None = None
     try:
         for number in range(count):
             if pool is None and together > 1 and number % together == 0:
@@ -72,7 +73,7 @@ def in_turn(
             watch = _Watch()
             array = started.popleft().result() if started else make(number)
             if pool is None and watch.has_waited():
-                pool = ThreadPoolExecutor(most)
+                pool = Threads(most, "qmosaic-read")
             if pool is not None:
                 for n in range(number + 1 + len(started), min(number + 1 + most, count)):
                     # what the task says about its reading holds in other threads too
@@ -82,7 +83,8 @@ def in_turn(
             walk.drop(number)
     finally:
         if pool is not None:
-            pool.shutdown(cancel_futures=True)
+            # one that hangs would hold up whoever ends this, by an interruption for instance
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 class _Watch:
