@@ -17,6 +17,7 @@ The house; a room imports only rooms below it.
 ``progress``    what a person, a log or a program is told meanwhile
 ``journal``     what a store knows about its own making
 ``display``     pictures, an interactive map
+``periods``     a mosaic for each period
 ``mosaic``      the door for xarray: check, call the engine, dress the result
 ``pixels``      arithmetic on bands that keeps masks and does not wrap round
 ``sources``     the door to collections: Zarr, NetCDF, STAC, GeoTIFF
@@ -61,6 +62,7 @@ from qmosaic.explanation import explain
 from qmosaic.filters import filter_bounds, filter_date, map_images, select
 from qmosaic.journal import StoreInUseError
 from qmosaic.mosaic import quality_mosaic
+from qmosaic.periods import mosaic_by_period
 from qmosaic.progress import Progress
 from qmosaic.reading import ChunkReadError
 from qmosaic.sources import open_collection
@@ -80,6 +82,7 @@ __all__ = [
     "filter_bounds",
     "filter_date",
     "map_images",
+    "mosaic_by_period",
     "open_collection",
     "open_mosaic",
     "quality_mosaic",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -15,6 +15,8 @@ from qmosaic.collection import bands_of
 from qmosaic.geometry import FOOTPRINT, as_geometry, intersecting, whereabouts
 from qmosaic.kernels import Array
 from qmosaic.moments import Instant, in_utc, moment
+
+Images = TypeVar("Images", xr.Dataset, xr.DataArray)
 
 
 def filter_date(
@@ -204,7 +206,7 @@ def keep_images(
     return choose_images(collection, places, dim)
 
 
-def choose_images(collection: xr.Dataset, places: Array, dim: Hashable = "time") -> xr.Dataset:
+def choose_images(collection: Images, places: Array, dim: Hashable = "time") -> Images:
     """Give some images, in the order of their places; a run of neighbours by a slice."""
     together = len(places) > 0 and bool((np.diff(places) == 1).all())
     return collection.isel({dim: _span(places) if together else places})

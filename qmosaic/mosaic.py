@@ -137,18 +137,41 @@ def quality_mosaic(
     >>> qm.quality_mosaic(collection, "quality")["red"].compute().values
     array([[10, 21]], dtype=uint16)
     """
-    check_choice("ties", ties, ("first", "last"))
-    check_choice("masked", masked, ("keep", "skip", "fill"))
+    rules: dict[str, Any] = {
+        "dim": dim,
+        "ties": ties,
+        "masked": masked,
+        "fill_value": fill_value,
+        "min_quality": min_quality,
+        "upper_bound": upper_bound,
+    }
+    return make_mosaic(collection, quality_band, rules)
+
+
+def make_mosaic(
+    collection: Collection,
+    quality_band: Hashable,
+    rules: dict[str, Any],
+    *,
+    among_empty: bool = False,
+) -> Collection:
+    """Make a mosaic, see `quality_mosaic`.
+
+    Parameters
+    ----------
+    collection, quality_band
+        See there.
+    rules : dict
+        Its other parameters.
+    among_empty : bool, default: False
+        Whether it stands among mosaics of no image at all, so that every band has to say what
+        stands for masked.
+    """
+    check_choice("ties", rules["ties"], ("first", "last"))
+    check_choice("masked", rules["masked"], ("keep", "skip", "fill"))
     if isinstance(collection, xr.DataArray):
-        rules = {
-            "dim": dim,
-            "ties": ties,
-            "masked": masked,
-            "fill_value": fill_value,
-            "min_quality": min_quality,
-            "upper_bound": upper_bound,
-        }
-        return _mosaic_of_array(collection, quality_band, rules)
+        return _mosaic_of_array(collection, quality_band, rules, among_empty)
+    dim, asked = rules["dim"], {k: rules[k] for k in ("min_quality", "upper_bound")}
     if not isinstance(collection, xr.Dataset):
         raise TypeError(
             f"quality_mosaic() got a {type(collection).__name__}; a collection is an "
@@ -162,14 +185,14 @@ def quality_mosaic(
     quality = collection[quality_band]
     descending = declared_packing(quality)[0] < 0
     order = Order(
-        ties=ties,
+        ties=rules["ties"],
         nodata=declared_nodata(quality),
-        min_quality=_threshold("min_quality", min_quality, quality.dtype, descending),
-        upper_bound=_threshold("upper_bound", upper_bound, quality.dtype, descending),
+        min_quality=_threshold("min_quality", rules["min_quality"], quality.dtype, descending),
+        upper_bound=_threshold("upper_bound", rules["upper_bound"], quality.dtype, descending),
         descending=descending,
     )
-    asked = {"min_quality": min_quality, "upper_bound": upper_bound}
-    job = _Job(collection, quality_band, dim, order, masked, fill_value, asked)
+    masked, fill_value = rules["masked"], rules["fill_value"]
+    job = _Job(collection, quality_band, dim, order, masked, fill_value, asked, among_empty)
     job.check_fills()
     job.check_names()
     return job.dress(job.run())
@@ -218,6 +241,7 @@ class _Job:
     masked: Masked
     fill_value: Any
     asked: dict[str, Any]
+    among_empty: bool
 
     def __post_init__(self) -> None:
         self.bands = bands_of(self.collection, self.dim)
@@ -235,7 +259,8 @@ class _Job:
     def can_lack_candidate(self) -> bool:
         """Whether there can be pixels without any candidate."""
         return (
-            self.can_be_masked(self.quality_band)
+            self.among_empty
+            or self.can_be_masked(self.quality_band)
             or self.order.min_quality is not None
             or (self.masked == "skip" and any(self.can_be_masked(name) for name in self.bands))
         )
@@ -386,17 +411,19 @@ class _Job:
         }
         # as they were given: an integer quality is compared with the next whole number
         record.update({k: np.asarray(v).item() for k, v in self.asked.items() if v is not None})
-        record.update(self._time_span())
+        record.update(time_span(self.collection, self.dim))
         return {PREFIX + key: value for key, value in record.items()}
 
-    def _time_span(self) -> dict[str, str]:
-        if self.dim not in self.collection.indexes:
-            return {}
-        times = self.collection.indexes[self.dim]
-        known = times[~times.isna()]
-        if not len(known):
-            return {}
-        return {"time_first": _in_words(known.min()), "time_last": _in_words(known.max())}
+
+def time_span(collection: xr.Dataset | xr.DataArray, dim: Hashable) -> dict[str, str]:
+    """Say when the first and the last image of a collection were taken, where that is known."""
+    if dim not in collection.indexes:
+        return {}
+    times = collection.indexes[dim]
+    known = times[~times.isna()]
+    if not len(known):
+        return {}
+    return {"time_first": _in_words(known.min()), "time_last": _in_words(known.max())}
 
 
 def _in_words(moment: Any) -> str:
@@ -577,7 +604,7 @@ def _values_of(band: xr.DataArray) -> Array:
 
 
 def _mosaic_of_array(
-    array: xr.DataArray, quality_band: Hashable, rules: dict[str, Any]
+    array: xr.DataArray, quality_band: Hashable, rules: dict[str, Any], among_empty: bool
 ) -> xr.DataArray:
     """Mosaic a DataArray whose bands lie along ``band``, as stackstac makes them."""
     dim = rules["dim"]
@@ -610,7 +637,7 @@ def _mosaic_of_array(
     }
     for band in bands.values():
         band.attrs, band.encoding = dict(array.attrs), dict(array.encoding)
-    mosaic = quality_mosaic(xr.Dataset(bands), quality_band, **rules)
+    mosaic = make_mosaic(xr.Dataset(bands), quality_band, rules, among_empty=among_empty)
     joined = xr.Variable.concat(  # type: ignore[no-untyped-call]
         [mosaic[label].variable for label in labels], "band"
     )

@@ -30,6 +30,7 @@ ROOMS = [
     "progress",
     "journal",
     "display",
+    "periods",
     "mosaic",
     "pixels",
     "sources",
@@ -171,6 +172,7 @@ def test_kernels_know_only_numpy() -> None:
     "thing",
     [
         qm.quality_mosaic,
+        qm.mosaic_by_period,
         qm.to_zarr,
         qm.open_mosaic,
         qm.explain,
