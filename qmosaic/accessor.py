@@ -23,6 +23,7 @@ from qmosaic.kernels import Ties
 from qmosaic.layout import Sizes
 from qmosaic.moments import Instant
 from qmosaic.mosaic import Collection, Masked, quality_mosaic
+from qmosaic.periods import Empty, mosaic_by_period
 from qmosaic.progress import Progress
 from qmosaic.store import Mode, to_zarr
 
@@ -67,6 +68,34 @@ class _Verbs(Generic[Collection]):
         return quality_mosaic(
             self._collection,
             quality_band,
+            dim=dim,
+            ties=ties,
+            masked=masked,
+            fill_value=fill_value,
+            min_quality=min_quality,
+            upper_bound=upper_bound,
+        )
+
+    @_text_of(mosaic_by_period)
+    def mosaic_by_period(
+        self,
+        quality_band: Hashable,
+        period: Any = "MS",
+        *,
+        empty: Empty = "mask",
+        dim: Hashable = "time",
+        ties: Ties = "first",
+        masked: Masked = "keep",
+        fill_value: float | int | bool | None = None,
+        min_quality: float | int | None = None,
+        upper_bound: float | int | None = None,
+    ) -> Collection:
+        """Make a quality mosaic for each period: each month, each season, each week."""
+        return mosaic_by_period(
+            self._collection,
+            quality_band,
+            period,
+            empty=empty,
             dim=dim,
             ties=ties,
             masked=masked,

@@ -30,7 +30,9 @@ class Explanation:
     Attributes
     ----------
     images : int
-        The most images that are compared.
+        The images whose quality is read.
+    compared : int
+        The most of them that are compared with each other: all, or those of one period.
     blocks : int
         Jobs: boxes of the map that are computed and written, each by one task.
     tasks : int
@@ -53,6 +55,7 @@ class Explanation:
     """
 
     images: int
+    compared: int
     blocks: int
     tasks: int
     quality_bytes: int
@@ -68,8 +71,11 @@ class Explanation:
             way = "reads only what won"
         elif self.bands_deferred:
             way = "blocks share the quality; reads of other bands only what won"
+        together = ""
+        if self.compared < self.images:
+            together = f", of which at most {self.compared} are compared with each other"
         rows = {
-            "images": f"{self.images}",
+            "images": f"{self.images}{together}",
             "blocks": f"{self.blocks}, {self.tasks} tasks; {way}",
             "quality": f"{_size(self.quality_bytes)}, all of it read",
             "other bands": f"at most {_size(self.most_band_bytes)} read",
@@ -148,7 +154,8 @@ def explain(
             "the mosaic first: qmosaic.explain(qmosaic.quality_mosaic(collection, 'quality'))."
         )
     return Explanation(
-        images=max((r.images for r in reads), default=0),
+        images=sum({r.source: r.images for r in reads if r.quality}.values()),
+        compared=max((r.images for r in reads), default=0),
         blocks=plan.jobs,
         tasks=tasks,
         quality_bytes=sum(r.total for r in reads if r.quality),

@@ -156,8 +156,8 @@ def test_methods_of_arrays() -> None:
     """An array with a dimension of bands has the verbs that take one; both list what they have."""
     array, dataset = xr.DataArray([1]).qmosaic, xr.Dataset().qmosaic
     assert repr(array) == (
-        "The verbs of qmosaic on this DataArray: clip(), explain(), quality_mosaic(), "
-        "quicklook(), to_zarr(), visualize()"
+        "The verbs of qmosaic on this DataArray: clip(), explain(), mosaic_by_period(), "
+        "quality_mosaic(), quicklook(), to_zarr(), visualize()"
     )
     assert all(f"{name}()" in repr(dataset) for name in verbs())
 

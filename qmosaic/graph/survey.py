@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from dask._task_spec import DataNode, Task, TaskRef
+from dask._task_spec import Alias, DataNode, Task, TaskRef
 
 from qmosaic.graph.chunks import DeferredChunks
 from qmosaic.graph.deciding import DecideTask, contest_chunks
@@ -41,6 +41,8 @@ class Reads:
         The most bytes that a task holds of what it reads, and of what that is derived from.
     deferred : bool
         Whether a task reads what it chooses; if not, all of the band is read.
+    source : str
+        The array that they read, by which those of several decisions can be told apart.
     """
 
     quality: bool
@@ -50,6 +52,7 @@ class Reads:
     itemsize: int
     held: int
     deferred: bool
+    source: str
 
 
 def survey(arrays: Sequence[Any]) -> list[Reads]:
@@ -80,9 +83,14 @@ def _sources_of_decisions(recipes: Recipes) -> set[Key]:
     for node in recipes.tasks.values():
         owner = getattr(node.func, "__self__", None) if isinstance(node, Task) else None
         if isinstance(owner, DecideTask):
-            given = [argument.key for argument in node.args if isinstance(argument, TaskRef)]
+            given = _keys_given(node)
             found |= set(given[int(owner.started) :][:1])
     return found
+
+
+def _keys_given(task: Task) -> list[Key]:
+    """Name the tasks whose results a task is given, in order; dask before 2025.2 has aliases."""
+    return [a.key for a in task.args if isinstance(a, TaskRef | Alias)]
 
 
 def _reads_of(source: DeferredChunks, quality: bool) -> Reads:
@@ -94,7 +102,9 @@ def _reads_of(source: DeferredChunks, quality: bool) -> Reads:
     at_once = max(READ_TOGETHER // chunk, in_flight(chunk)) * chunk
     held = int(at_once * (2 + STEP * min(4, _steps(source))))
     held += source.beside * in_flight(max(chunk, source.beside))
-    return Reads(quality, images, images * pixels * itemsize, block, itemsize, held, True)
+    return Reads(
+        quality, images, images * pixels * itemsize, block, itemsize, held, True, source.name
+    )
 
 
 def _steps(source: DeferredChunks) -> int:
@@ -110,15 +120,18 @@ def _steps(source: DeferredChunks) -> int:
 
 def _reads_of_trees(recipes: Recipes) -> list[Reads]:
     """The same for bands that stay ordinary dependencies."""
-    images = 0
     sizes: dict[tuple[Any, bool], list[int]] = defaultdict(list)
+    images: dict[tuple[Any, bool], int] = {}
+    sources: dict[tuple[Any, bool], str] = {}
     for key, node in recipes.tasks.items():
         if isinstance(node, Task) and node.func in (contest_chunks, take_chunks):
             given = [a.value if isinstance(a, DataNode) else a for a in node.args[:8]]
-            quality = node.func is contest_chunks
-            images = given[1] if quality else images
-            sizes[layer_of(key), quality].append(given[7])
+            name = layer_of(key), node.func is contest_chunks
+            sizes[name].append(given[7])
+            images[name] = given[1] if name[1] else 0
+            # the first chunk that it is given is one of the band
+            sources[name] = str(layer_of((_keys_given(node) or [key])[0]))
     return [
-        Reads(quality, images, sum(found), 0, 1, 4 * max(found), False)
-        for (_, quality), found in sizes.items()
+        Reads(name[1], images[name], sum(found), 0, 1, 4 * max(found), False, sources[name])
+        for name, found in sizes.items()
     ]
