@@ -43,6 +43,7 @@ from qmosaic.geometry import (
 )
 from qmosaic.optional import needed
 from qmosaic.packing import NONE, Agreement, Packing, agree, brought_to
+from qmosaic.sentinel_2 import CHANGED
 from qmosaic.stac_items import (
     Allow,
     Fault,
@@ -63,7 +64,7 @@ from qmosaic.stac_items import (
     with_grids,
     without_grid,
 )
-from qmosaic.stac_packing import is_doubtful, packing_said
+from qmosaic.stac_packing import is_doubtful, is_probably_packed, packing_said
 
 if TYPE_CHECKING:
     import pystac
@@ -691,6 +692,7 @@ def _bands(
     }
     _warn_of_doubtful(told, items, parsed, request)
     packed = _packed(told, items, request, headers)
+    _warn_of_unknown(told, packed, items, parsed)
     return [_band(name, said[name], packed[name], request) for name in names]
 
 
@@ -798,6 +800,34 @@ def _warn_of_doubtful(
             UserWarning,
             stacklevel=5,
         )
+
+
+def _warn_of_unknown(
+    said: Mapping[str, Sequence[_Said]],
+    packed: Mapping[str, Sequence[Packing | None]],
+    items: Sequence[pystac.Item],
+    parsed: Sequence[ParsedItem],
+) -> None:
+    """Say that nothing tells on which side of a change of baseline the integers of items are."""
+    for name, own in said.items():
+        silent = [s for s, packing in zip(own, packed[name], strict=True) if packing is None]
+        sides: dict[bool, list[str]] = {True: [], False: []}
+        for source in silent:
+            item, key = items[source.place], _key(parsed[source.place], name)
+            if key and is_probably_packed(item, key[0], source.dtype):
+                sides[_utc(_taken(item)) >= CHANGED].append(item.id)
+        if sides[True] and sides[False]:
+            warnings.warn(
+                f"nothing tells what the integers of band {name!r} mean in {len(silent)} items of "
+                f"Sentinel-2, from before and after {CHANGED:%d %B %Y} ({sides[False][0]!r}, "
+                f"{sides[True][0]!r}): processing baseline 04.00 added 1000 to them, and the "
+                "items have no raster:bands and no s2:processing_baseline. They are taken as they "
+                "are. Say it: packing=lambda item: {'B04': {'scale': 0.0001, 'offset': -0.1}} for "
+                "those of baseline 04.00 or later, with the offset 0 for the others.",
+                UserWarning,
+                stacklevel=5,
+            )
+            return
 
 
 def _band(

@@ -8,6 +8,7 @@ https://sentiwiki.copernicus.eu/web/s2-products, "RADIO_ADD_OFFSET" and "BOA_ADD
 
 from __future__ import annotations
 
+import datetime
 import re
 
 from qmosaic.packing import Packing
@@ -17,6 +18,9 @@ SCALE, OFFSET = 1e-4, -0.1
 
 SHIFTED_FROM = 4.0
 """The first baseline with the offset."""
+
+CHANGED = datetime.datetime(2022, 1, 25)
+"""When it came into use."""
 
 _BY_NUMBER = re.compile(r"B(0?[1-9]|1[0-2]|0?8A)(_\d0m)?", re.IGNORECASE)
 _BY_NAME = re.compile(

@@ -187,7 +187,8 @@ def open_collection(
         A band that looks like a quality declares a nodata that is a legal score: Earth Search's
         ``cloud`` says 0, which is also "0 % cloud", so that the clearest pixels would be masked.
     UserWarning
-        What Earth Search says of the packing of some items is known to be wrong at times.
+        What Earth Search says of the packing of some items is known to be wrong at times; nothing
+        tells the packing of Sentinel-2 items from before and after 25 January 2022.
 
     Examples
     --------
@@ -198,6 +199,12 @@ def open_collection(
     >>> collection = qm.open_collection(store)
     >>> collection["red"].dtype, int(collection["red"].attrs["_FillValue"])
     (dtype('uint16'), 0)
+
+    What its integers mean can be said where the source does not say it:
+
+    >>> packed = qm.open_collection(store, packing={"red": {"scale": 0.0001, "offset": -0.1}})
+    >>> packed["red"].dtype, float(xr.decode_cf(packed)["red"][1, 0, 0].round(4))
+    (dtype('uint16'), -0.0997)
     """
     check_choice("missing", missing, get_args(Missing))
     if format is not None:

@@ -26,6 +26,9 @@ COMPLETE = "sentinel-2-c1-l2a"
 """Earth Search's collection in which offsets are where they are said to be."""
 
 
+_SENTINEL_2 = re.compile(r"sentinel-?s?2", re.IGNORECASE)
+
+
 def packing_said(item: pystac.Item, asset: str, number: int, dtype: Any) -> Packing | None:
     """Tell what the integers of a band mean, as far as an item says it.
 
@@ -76,10 +79,17 @@ def is_doubtful(item: pystac.Item, asset: str, packing: Packing | None) -> bool:
     )
 
 
+def is_probably_packed(item: pystac.Item, asset: str, dtype: Any) -> bool:
+    """Tell whether an asset whose packing nobody says is one of ESA's reflectances; what others
+    make of them (HLS, for instance) is in collections of other names."""
+    esa = item.collection_id is None or _SENTINEL_2.match(item.collection_id) is not None
+    return esa and np.dtype(dtype).kind in "iu" and is_reflectance(item, asset)
+
+
 def is_reflectance(item: pystac.Item, asset: str) -> bool:
     """Tell whether an asset is a reflectance of Sentinel-2; other products say it in fields."""
     texts = [item.collection_id, item.properties.get("platform")]
-    known = any(re.match(r"sentinel-?s?2", str(text), re.IGNORECASE) for text in texts)
+    known = any(_SENTINEL_2.match(str(text)) for text in texts)
     if not known and _baseline(item) is None:
         return False
     fields = item.assets[asset].extra_fields

@@ -246,6 +246,32 @@ def test_items_that_say_nothing_beside_others_are_named(tmp_path: Path) -> None:
     assert classes["scl"].attrs.get("scale_factor") is None
 
 
+def test_sentinel_2_without_a_baseline_is_warned_about(tmp_path: Path) -> None:
+    """Where nothing tells the packing of any item, and it probably differs, a warning says so."""
+    scenes = [Scene(tmp_path, i, bool(i), SILENT, names=B, **BASELINE) for i in range(3)]
+    items = [s.item for s in scenes]
+    with pytest.warns(UserWarning, match="'B04' mean in 3 items.*'item-0', 'item-1'") as caught:
+        qm.open_collection(items)
+    ours = [w for w in caught if "nothing tells" in str(w.message)]
+    assert [Path(w.filename).name for w in ours] == [Path(__file__).name]
+    new = {"scale": 1e-4, "offset": -0.1}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        qm.open_collection(items[1:])
+        qm.open_collection(items, bands=["SCL"])
+        for item in items:
+            item.collection_id = "hls2-s30"
+        qm.open_collection(items)
+        for item in items:
+            item.collection_id = None
+        opened = qm.open_collection(
+            items,
+            bands=["B04"],
+            packing=lambda item: {"B04": {**new, "offset": -0.1 * (item.id != "item-0")}},
+        )
+    check_reflectance(opened, scenes, "B04")
+
+
 def test_the_header_of_a_file_speaks_for_a_silent_item(tmp_path: Path) -> None:
     """Where only some items say it, the files of the others are asked."""
     scenes = [Scene(tmp_path, 0, False, SILENT), Scene(tmp_path, 1, True, NEW)]
