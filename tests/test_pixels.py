@@ -104,6 +104,10 @@ def test_bands_in_other_chunks(chunks: Any) -> None:
     b = band(numbers, "uint8").copy(data=da.from_array(numbers[::-1].astype("uint8"), chunks))
     assert masked(pixels.combine("subtract", a, b)) == [2 * n - 9 for n in range(10)]
     assert masked(pixels.where(a, b, 77)) == [77] * 9 + [9]
+    # nor those of what is known along the images
+    known = a.assign_coords(cloud=("x", da.ones(10, chunks=3)))
+    assert masked(pixels.combine("subtract", known, b)) == [2 * n - 9 for n in range(10)]
+    assert masked(pixels.combine("add", known, 1)) == list(range(1, 11))
 
 
 def test_shifts_and_bits_of_floats() -> None:

@@ -164,10 +164,11 @@ def _in_same_chunks(bands: list[xr.DataArray]) -> list[xr.DataArray]:
     """Cut lazy bands alike; those that are leave the graph as it is."""
     known: dict[Hashable, Any] = {}
     for band in bands:
-        for dim, sizes in band.chunksizes.items():
+        for dim, sizes in band.variable.chunksizes.items():
             if known.setdefault(dim, sizes) != sizes:
-                unified: tuple[Any, ...] = xr.unify_chunks(*bands)
-                return list(unified)
+                # coordinates may be lazy too, and cut in another way
+                cut: Any = xr.unify_chunks(*(one.reset_coords(drop=True) for one in bands))
+                return [b.copy(data=c.data) for b, c in zip(bands, cut, strict=True)]
     return bands
 
 
