@@ -105,6 +105,39 @@ def test_the_code_runs_as_it_stands(
     assert "best pixels" in Path("map.html").read_text()
 
 
+def code_in_table(head: str) -> list[str]:
+    """Give what stands in backticks in the rows of a table, where it is whole."""
+    text = README.read_text(encoding="utf-8")
+    table = text[text.index(head) :].split("\n\n")[0].splitlines()[2:]
+    found = [code for row in table for code in re.findall(r"`([^`(]+\([^`]+\))`", row)]
+    return [code for code in found if "..." not in code]
+
+
+def test_the_scores_of_the_table(series: xr.Dataset) -> None:
+    """Each row gives a score, as it stands."""
+    scl = series["SCL"]
+    angle = xr.zeros_like(scl, dtype="float32").drop_attrs()
+    names: dict[str, Any] = {name: getattr(qm.scores, name) for name in qm.scores.__all__}
+    names |= {"col": series.assign(far=angle, season=angle), "scl": scl, "qa": scl, "nan": np.nan}
+    names |= {"band": series["MSK_CLDPRB"], "mask": scl.isin([8, 9]), "zenith": angle}
+    names |= {"blue": series["B2"], "red": series["B4"]}
+    rows = code_in_table("| score | prefers |")
+    assert len(rows) == 10
+    for code in rows:
+        score = eval(code, dict(names))
+        assert isinstance(score, xr.DataArray), code
+        assert "time" in score.dims, code
+
+
+def test_the_choices_of_the_table(series: xr.Dataset) -> None:
+    """Rows that are whole calls give a mosaic."""
+    col = series.assign(quality=qm.scores.inverse(series["MSK_CLDPRB"]))
+    rows = code_in_table("| you want | write |")
+    assert len(rows) >= 2
+    for code in rows:
+        assert "B4" in eval(code, {"qm": qm, "col": col}).data_vars, code
+
+
 def test_what_the_demo_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every line but the time: images, chunks that were read and never touched, bytes."""
     monkeypatch.chdir(tmp_path)
