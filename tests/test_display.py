@@ -271,6 +271,16 @@ def test_declared_packing_is_undone() -> None:
         )
 
 
+def test_images_of_earth_engine_are_shown_as_stored() -> None:
+    """A script's min and max are in the stored numbers, as in its arithmetic; packing stays."""
+    given = image(a=np.uint16([[1000, 2500, 4000]]))
+    plain = qm.visualize(given, min=0, max=4500)
+    packed = given.assign(a=given["a"].assign_attrs(scale_factor=1e-4, add_offset=-0.1))
+    behind = qm.ee.Image(packed)
+    np.testing.assert_array_equal(qm.visualize(behind, min=0, max=4500).values, plain.values)
+    assert behind.dataset["a"].attrs["scale_factor"] == 1e-4
+
+
 def bar_of(picture: qm.display.Picture) -> int:
     """Measure the scale bar: the longest run of white."""
     white = (pixels_of(picture) == 1).all(axis=-1)

@@ -48,7 +48,7 @@ def visualize(
         What becomes black and what becomes full colour, for all bands or one a band, in the unit of
         the bands; what lies beyond is cut. By default 0 and 1 for floats, the range of the
         dtype for integers. Integers that declare ``scale_factor`` and ``add_offset`` among their
-        attributes are unpacked first.
+        attributes are unpacked first; those of an image of `qmosaic.ee` are shown as stored.
     gain, bias : float or sequence of float, optional
         In place of `min` and `max`: the value shown is ``value * gain + bias``, 0 to 255.
     gamma : float or sequence of float, optional

@@ -14,13 +14,16 @@ from qmosaic.geometry import map_axes, true_to_grid
 def shown(image: Any, verb: str) -> xr.Dataset:
     """Take what can be shown: a Dataset, a band, or what has one in its ``dataset``.
 
+    The numbers of an image of `qmosaic.ee` are those that are stored, as in its arithmetic and in
+    Earth Engine: what they are packed with does not count.
+
     Raises
     ------
     TypeError
         It is nothing of the kind.
     """
-    if not isinstance(image, xr.Dataset | xr.DataArray):
-        image = getattr(image, "dataset", image)
+    if not isinstance(image, xr.Dataset | xr.DataArray) and hasattr(image, "dataset"):
+        image = _as_stored(image.dataset)
     if isinstance(image, xr.DataArray):
         if "band" in image.dims:
             bands: xr.Dataset = image.to_dataset("band")
@@ -32,6 +35,14 @@ def shown(image: Any, verb: str) -> xr.Dataset:
             "DataArray: a mosaic, or collection.isel(time=0)."
         )
     return true_to_grid(image)
+
+
+def _as_stored(image: xr.Dataset) -> xr.Dataset:
+    packing = ("scale_factor", "add_offset")
+    image = image.copy(deep=False)
+    for band in image.data_vars.values():
+        band.attrs = {name: value for name, value in band.attrs.items() if name not in packing}
+    return image
 
 
 def bands_on_map(image: xr.Dataset, verb: str) -> list[Hashable]:

@@ -23,7 +23,7 @@ INSTEAD = {
     "getMapId": "qmosaic.display.Map().add_layer(image)",
     "getDownloadURL": "qmosaic.to_zarr(image.dataset, 'mosaic.zarr')",
     "getVideoThumbURL": "qmosaic.quicklook of single images",
-    "visualize": "qmosaic.visualize(image.dataset, min=0, max=3000)",
+    "visualize": "qmosaic.visualize(image, min=0, max=3000)",
     "reproject": "image.dataset.odc.reproject(...): the grid of a collection is its grid",
     "resample": "open_collection(..., resampling='bilinear')",
     "setDefaultProjection": "open_collection(..., crs=..., resolution=...)",
