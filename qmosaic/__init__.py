@@ -9,6 +9,7 @@ The house; a room imports only rooms below it.
 ``explanation`` what a mosaic will cost
 ``store``       the Zarr sink: the order of its steps, and the opening of what it wrote
 ``layout``      how a mosaic lies in its store
+``storable``    what a store can hold: names, attributes, texts
 ``target``      where it is written to, and what would be lost there
 ``identity``    what makes a mosaic the mosaic that it is
 ``running``     feeding a scheduler in batches

@@ -42,7 +42,14 @@ def declared_nodata(band: xr.DataArray) -> Any:
     if value is None:
         return None
     if dtype.kind == "f":
-        number = dtype.type(value)
+        try:
+            number = dtype.type(value)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"band {band.name!r} declares {name} = {str(value)!r}, which is no number: what is "
+                f"masked cannot be told. Correct it (ds[{band.name!r}].attrs[{name!r}] = ...), or "
+                "remove it: NaN is masked anyway."
+            ) from None
         return None if np.isnan(number) else number
     if not fits(value, dtype):
         raise ValueError(
@@ -125,7 +132,9 @@ def masked_value(band: xr.DataArray, fill_value: Any = None) -> Any:
         return dtype.type("NaT")
     if dtype.kind in "biu":
         return dtype.type(int(fill_value or 0) if dtype.kind != "b" else False)
-    return "" if dtype.kind in "US" else None
+    if dtype.kind in "UST":  # texts of any length may have a value for "missing"
+        return getattr(dtype, "na_object", "")
+    return None
 
 
 def fits(value: Any, dtype: np.dtype[Any]) -> bool:

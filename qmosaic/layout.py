@@ -10,6 +10,7 @@ import xarray as xr
 from xarray.conventions import encode_cf_variable
 
 from qmosaic.mosaic import KEPT_ENCODING
+from qmosaic.storable import check_names, settle_attributes, settle_objects
 from qmosaic.writing import Plan, make_plan
 
 Sizes = Mapping[Hashable, int]
@@ -52,12 +53,13 @@ def lay_out(
     ValueError
         Something was asked for that is not in the mosaic, or cannot be stored.
     """
+    check_names(dataset)
     _check_encoding(dataset, encoding)
     for argument, sizes in (("chunks", chunks), ("shards", shards)):
         _check_sizes(dataset, argument, sizes or {})
     full: Encoding = {}
     units: dict[Hashable, tuple[int, ...]] = {}
-    dataset = dataset.copy()
+    dataset = settle_attributes(settle_objects(dataset))
     for name, variable in list(dataset.variables.items()):
         asked = dict(encoding.get(name, {}))
         # Codecs and chunks of the store that a coordinate is from need not fit this one.
@@ -152,5 +154,21 @@ def _encode(dataset: xr.Dataset, encoding: Encoding) -> xr.Dataset:
         if variable.chunks is not None:
             own = {k: v for k, v in encoding[name].items() if k not in ("chunks", "shards")}
             bare = xr.Variable(variable.dims, variable.data, variable.attrs, own)
-            encoded[name] = encode_cf_variable(bare, name=name)
+            if variable.dtype.kind == "O":  # texts; xarray would compute one to be sure
+                encoded[name] = bare
+                continue
+            try:
+                encoded[name] = encode_cf_variable(bare, name=name)
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"band {name!r} cannot be stored as its attributes and its encoding say "
+                    f"(dtype {variable.dtype}, {_in_words(bare)}): {error}. Correct them, or take "
+                    f"them away: mosaic[{name!r}].attrs, mosaic[{name!r}].encoding."
+                ) from error
     return xr.Dataset(encoded)
+
+
+def _in_words(variable: xr.Variable) -> str:
+    """Say how a variable is packed."""
+    said = {k: v for k, v in {**variable.attrs, **variable.encoding}.items() if k in KEPT_ENCODING}
+    return ", ".join(f"{k} {v!r}" for k, v in said.items()) or "not packed"

@@ -28,6 +28,7 @@ from qmosaic.moments import in_utc
 from qmosaic.mosaic import PREFIX
 from qmosaic.progress import Meter, Progress, display_for, logger
 from qmosaic.running import check_workers, run_jobs
+from qmosaic.storable import blank_texts
 from qmosaic.target import (
     Place,
     check_clearable,
@@ -290,9 +291,14 @@ class _Writing:
         template = self.dataset.copy()
         for name, variable in self.encoded.variables.items():
             own = template.variables[name]
-            if own.dtype.kind != "O" and variable.chunks is not None:
+            if variable.chunks is not None:
                 # as one block: nobody looks into it, and a graph of thousands would be for nothing
-                data = da.empty(own.shape, dtype=own.dtype, chunks=own.shape)
+                texts = own.dtype.kind == "O"
+                data = (
+                    blank_texts(own.shape)
+                    if texts
+                    else da.empty(own.shape, dtype=own.dtype, chunks=own.shape)
+                )
                 template[name] = (own.dims, data, own.attrs, own.encoding)
         template.attrs[INCOMPLETE] = (
             "this mosaic is being written or was interrupted: blocks are missing. "

@@ -358,7 +358,7 @@ def _belongs(key: str, nodes: Mapping[str, str], begun: bool) -> bool:
     name = {"zarr": "zarr.json"}.get(name, name)
     if name in UNNOTICED:
         return True
-    if begun and (key.startswith(f"{GROUP}/") or LIKE_A_CHUNK.search(key)):
+    if key.startswith(f"{GROUP}/") or (begun and LIKE_A_CHUNK.search(key)):
         return True
     if begun and name in DOCUMENTS and "/" not in folder and nodes.get(folder) != FOREIGN:
         return True

@@ -22,6 +22,7 @@ ROOMS = [
     "explanation",
     "store",
     "layout",
+    "storable",
     "target",
     "identity",
     "running",
