@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import pickle
 import uuid
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -58,6 +58,9 @@ INCOMPLETE = PREFIX + "incomplete"
 OWN = (SKIPPED, INCOMPLETE)
 """Attributes that speak of one writing of a mosaic."""
 
+
+REHEARSED = 2**20
+"""The most bytes of a variable in memory whose numbers are written to see whether they can be."""
 
 BANDS_SHOWN = 4
 """The most bands that the name of a task tells."""
@@ -193,9 +196,11 @@ def _write(writing: _Writing, mode: Mode, rules: dict[str, Any]) -> None:
     state = _refuse_others(writing) if mode == "resume" else None
     if state is None:
         check_clearable(place)
+        writing.rehearse()
     if mode == "w":
         check_told(place, writing.web, writing.dataset.variables)
-        writing.write_template(MemoryStore())  # what cannot be written is found before all is lost
+    if rules["on_error"] == "skip":  # refused here, before anything is touched
+        _make_jobs(writing, Transaction(b"", ""), range(writing.plan.jobs), rules, "check")
     if state is None or state["state"] != "complete":
         check_workers(logger.warning)
     with explaining_full_disks(place.name), writing.journal.lock() as lock:
@@ -286,20 +291,31 @@ class _Writing:
             self.place.store, path=self.place.path, mode="r+", use_consolidated=False
         )
 
-    def write_template(self, store: Any) -> None:
-        """Lay the store out, without the pixels of lazy variables."""
+    def rehearse(self) -> None:
+        """Lay the store out in memory, so that what cannot be written is found before anything is
+        touched."""
+        large = {
+            name: variable
+            for name, variable in self.dataset.variables.items()
+            if name not in self.dataset.indexes
+            and variable.chunks is None
+            and variable.dtype.kind in "biufcmM"
+            and variable.nbytes > REHEARSED
+        }
+        self.write_template(MemoryStore(), blank=large)
+
+    def write_template(self, store: Any, blank: Iterable[Hashable] = ()) -> None:
+        """Lay the store out, without the pixels of lazy variables and of those in `blank`."""
         template = self.dataset.copy()
-        for name, variable in self.encoded.variables.items():
+        for name in (*self.encoded.variables, *blank):
             own = template.variables[name]
-            if variable.chunks is not None:
-                # as one block: nobody looks into it, and a graph of thousands would be for nothing
-                texts = own.dtype.kind == "O"
-                data = (
-                    blank_texts(own.shape)
-                    if texts
-                    else da.empty(own.shape, dtype=own.dtype, chunks=own.shape)
-                )
-                template[name] = (own.dims, data, own.attrs, own.encoding)
+            # as one block: nobody looks into it, and a graph of thousands would be for nothing
+            data = (
+                blank_texts(own.shape)
+                if own.dtype.kind == "O"
+                else da.empty(own.shape, dtype=own.dtype, chunks=own.shape)
+            )
+            template[name] = (own.dims, data, own.attrs, own.encoding)
         template.attrs[INCOMPLETE] = (
             "this mosaic is being written or was interrupted: blocks are missing. "
             "qmosaic.open_mosaic() says more."

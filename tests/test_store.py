@@ -265,6 +265,38 @@ def test_the_input_is_not_overwritten(tmp_path: Path, inside: str) -> None:
     assert content(path) == before
 
 
+BAD_ARGUMENTS: dict[str, dict[str, Any]] = {
+    "a codec that is none": {"encoding": {"red": {"compressors": "zip"}}},
+    "an encoding that is none": {"encoding": {"red": {"nonsense": 1}}},
+    "a dtype that is none": {"encoding": {"red": {"dtype": "q9"}}},
+    "a coordinate's encoding": {"encoding": {"x": {"nonsense": 1}}},
+    "a nodata that does not fit": {"encoding": {"red": {"_FillValue": "none"}}},
+    "shards in format 2": {"shards": {"y": 8}, "zarr_format": 2},
+    "images that cannot be left out": {"on_error": "skip"},
+}
+
+
+@pytest.mark.parametrize("mode", ["w-", "w", "resume"])
+@pytest.mark.parametrize("what", BAD_ARGUMENTS)
+def test_what_fails_before_the_first_block_leaves_nothing(
+    tmp_path: Path, what: str, mode: Any
+) -> None:
+    """No folder where there was none; the old mosaic where there was one."""
+    path = tmp_path / "out.zarr"
+    source = da.from_array(Forbidden((3, 8, 8), "uint16"), chunks=(1, 4, 4))
+    shared = source if "left out" not in what else source.rechunk((1, 3, 3))
+    mosaic = qm.quality_mosaic(as_dataset({"red": shared, "quality": shared}), "red")
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        qm.to_zarr(mosaic, path, mode=mode, **BAD_ARGUMENTS[what])
+    assert not list(tmp_path.iterdir())
+    if mode == "w":
+        qm.to_zarr(xr.Dataset({"old": ("x", np.ones(4))}), path)
+        before = content(path)
+        with pytest.raises((ValueError, TypeError, KeyError)):
+            qm.to_zarr(mosaic, path, mode=mode, **BAD_ARGUMENTS[what])
+        assert content(path) == before
+
+
 @pytest.mark.parametrize("ending", [".tif", ".tiff", ".nc", ".h5", ".png", ".zip", ".json"])
 def test_names_of_other_files_are_refused(tmp_path: Path, ending: str) -> None:
     """to_zarr(best, "best.tif") would make a folder of that name."""
