@@ -53,7 +53,11 @@ def open_zarr(
     store, path, name = _place(source, group)
     options = {"engine": "zarr", "storage_options": storage_options, **options}
     options.setdefault("consolidated", _is_consolidated(store, path, name, storage_options))
-    opened = _open(store, {"group": path or None, "chunks": request.chunks or {}, **options})
+    try:
+        opened = _open(store, {"group": path or None, "chunks": request.chunks or {}, **options})
+    except KeyError as error:
+        _check_dimensions(store, path, name, storage_options, error)
+        raise
     _check_for_groups(opened, store, path, name, storage_options)
     # a store lists its members in any order
     opened = opened[sorted(opened.data_vars, key=_naturally)]
@@ -77,6 +81,30 @@ def _reachable(url: str) -> Any:
     obstore = needed("obstore.store", "s3", f"Zarr stores at {scheme}://")
     options = {"allow_http": True} if scheme == "http" else {}
     return ObjectStore(obstore.from_url(url, client_options=options), read_only=True)
+
+
+def _check_dimensions(
+    store: Any, path: str, name: str, storage_options: Any, error: KeyError
+) -> None:
+    """Say which arrays do not tell what their dimensions are called."""
+    group = zarr.open_group(store, path=path or None, mode="r", storage_options=storage_options)
+    bare = sorted(n for n, array in group.arrays() if array.ndim and _dimensions(array) is None)
+    if bare:
+        field = "dimension_names" if group.metadata.zarr_format == 3 else "_ARRAY_DIMENSIONS"
+        component = "/".join(part for part in (path, bare[0]) if part)
+        raise ValueError(
+            f"the array {bare[0]!r} of the store {name!r} does not say what its dimensions are "
+            f"called ({field}), so it cannot be told along which its images are. Say it yourself, "
+            f"xarray.Dataset({{{bare[0]!r}: (('time', 'y', 'x'), dask.array.from_zarr(..., "
+            f"component={component!r}))}}, {{'time': times}}): that "
+            "is a collection."
+        ) from error
+
+
+def _dimensions(array: Any) -> Any:
+    if array.metadata.zarr_format == 3:
+        return array.metadata.dimension_names
+    return array.attrs.get("_ARRAY_DIMENSIONS")
 
 
 def _check_for_groups(
@@ -161,9 +189,24 @@ def _open(source: Any, options: dict[str, Any]) -> xr.Dataset:
     )
 
 
+_UNDECODABLE = re.compile(r"unable to decode time units '([^']*)'", re.I)
+"""How xarray says of which times it makes nothing."""
+
+
 def _opened(source: Any, options: dict[str, Any]) -> xr.Dataset:
     try:
         return xr.open_dataset(source, **options)
+    except ValueError as error:
+        units = _UNDECODABLE.search(str(error))
+        if units is None:
+            raise
+        raise ValueError(
+            f"times of {_called(source)} are counted in {units[1]!r}, which names no instants "
+            "(months and years differ in length; other units or calendars may not be known). Take "
+            "the numbers as they are and give the times yourself: open_collection(..., "
+            "decode_times=False).assign_coords(time=pandas.date_range('2000-01-01', "
+            "periods=..., freq='MS'))."
+        ) from error
     except TypeError as error:
         found = re.search(r"unexpected keyword argument '(\w+)'", str(error))
         if found is None:
@@ -172,6 +215,10 @@ def _opened(source: Any, options: dict[str, Any]) -> xr.Dataset:
         raise TypeError(
             f"neither open_collection() nor xarray.open_dataset knows {name}=. Leave it out."
         ) from error
+
+
+def _called(source: Any) -> str:
+    return f"{source!r}" if isinstance(source, str) else f"the store {source}"
 
 
 def _to_decode(raw: xr.Dataset) -> dict[Any, bool]:

@@ -275,11 +275,7 @@ def _header(path: str, name: str) -> File:
 def _read(file: Any, path: str, name: str) -> File:
     grids = needed("odc.geo.converters", "geotiff", "GeoTIFFs")
     flags = needed("rasterio.enums", "geotiff", "GeoTIFFs").MaskFlags
-    if file.crs is None:
-        raise ValueError(
-            f"the file {path!r} has no CRS, so its pixels have no place. Give it one, for "
-            "instance with gdal_edit.py -a_srs EPSG:32633."
-        )
+    _check_place(file, path)
     names = tuple(text or f"band_{i}" for i, text in enumerate(file.descriptions, start=1))
     check_unique(names, f"the file {path!r} has")
     return File(
@@ -294,6 +290,35 @@ def _read(file: Any, path: str, name: str) -> File:
         tags={**file.tags(ns="IMAGERY"), **file.tags()},
         masked=any(flags.per_dataset in band for band in file.mask_flag_enums),
     )
+
+
+def _check_place(file: Any, path: str) -> None:
+    """Refuse a file whose pixels have no place on a map, and say what it lacks."""
+    points, of_points = file.gcps
+    warp = f"gdalwarp -t_srs EPSG:32633 {path} on_a_grid.tif"
+    if file.crs is None and points:
+        raise ValueError(
+            f"the file {path!r} has {len(points)} ground control points "
+            f"({of_points or 'of no CRS'}) in place of a CRS and a transform: its rows and columns "
+            f"are those of no map. Bring it onto one first, for instance with {warp} (-tps to pass "
+            "through all points)."
+        )
+    if file.crs is None and file.rpcs is not None:
+        raise ValueError(
+            f"the file {path!r} has rational polynomials (RPC) in place of a CRS and a transform: "
+            "its rows and columns are those of no map. Bring it onto one first, for instance with "
+            f"{warp} -rpc (-to RPC_DEM=... for the heights)."
+        )
+    if file.crs is None:
+        raise ValueError(
+            f"the file {path!r} has no CRS, so its pixels have no place. Give it one, for "
+            "instance with gdal_edit.py -a_srs EPSG:32633."
+        )
+    if file.transform.is_identity:
+        raise ValueError(
+            f"the file {path!r} has a CRS, but no transform: nothing tells where its pixels are. "
+            "Give it one, for instance with gdal_edit.py -a_ullr left top right bottom."
+        )
 
 
 # ---------------------------------------------------------------------------------------------
@@ -404,6 +429,15 @@ _DATE = re.compile(
 )
 
 
+_OF_YEAR = re.compile(
+    r"(?<![A-Za-z0-9])(?:A(?P<alone>{0})(?!\d)|(?P<timed>{0}T\d{{6}})(?!\d))".format(
+        r"(?:19|20)\d\d(?:00[1-9]|0[1-9]\d|[12]\d\d|3[0-5]\d|36[0-6])"
+    )
+)
+"""The day of a year as MODIS and HLS name their files: ``A2020183``, ``2020183T101559``. Seven
+digits alone can be anything; a pattern can say that they are a day."""
+
+
 def _time_of(place: _Place, tags: Mapping[str, str], time: Time) -> Any:
     """Find out when an image was taken."""
     if callable(time):
@@ -424,6 +458,9 @@ def _time_of(place: _Place, tags: Mapping[str, str], time: Time) -> Any:
     for part in reversed(PurePosixPath(place.path).parts):
         if found := _DATE.search(part):
             return _moment(found.group(), f"the name {place.name!r} says")
+        if found := _OF_YEAR.search(part):
+            day = found["alone"] or found["timed"]
+            return _moment(day, f"the name {place.name!r} says")
     if "TIFFTAG_DATETIME" in tags:
         stamp = tags["TIFFTAG_DATETIME"]
         return _moment(stamp, f"the tag 'TIFFTAG_DATETIME' of {place.path!r} says")

@@ -20,6 +20,9 @@ _ISO = re.compile(
 _BASIC = re.compile(r"(\d{4})(\d\d)(\d\d)(?:T(\d\d)(\d\d)(\d\d)(Z?))?")
 """ISO 8601 without separators: 20200701, 20200701T101559Z."""
 
+_OF_YEAR = re.compile(r"(\d{4})-?(\d{3})(?:T(\d\d):?(\d\d):?(\d\d)(Z?))?")
+"""ISO 8601 by the day of the year: 2020-183, 2020183T101559Z."""
+
 
 Data = TypeVar("Data", bound=xr.Dataset | xr.DataArray)
 
@@ -111,7 +114,11 @@ def moment(given: Instant, name: str) -> np.datetime64:
 def _parsed(text: str) -> np.datetime64:
     """Understand ISO 8601 alone: in other forms day and month can be taken for each other."""
     basic = _BASIC.fullmatch(text.strip())
-    if basic is not None:
+    of_year = _OF_YEAR.fullmatch(text.strip())
+    if of_year is not None:
+        clock = "T{}:{}:{}{}".format(*of_year.groups()[2:]) if of_year[3] else ""
+        text = f"{_day_of_year(of_year[1], int(of_year[2]))}{clock}"
+    elif basic is not None:
         day = f"{basic[1]}-{basic[2]}-{basic[3]}"
         text = day if basic[4] is None else f"{day}T{basic[4]}:{basic[5]}:{basic[6]}{basic[7]}"
     found = _ISO.fullmatch(text.strip())
@@ -124,3 +131,11 @@ def _parsed(text: str) -> np.datetime64:
         unit = max(np.datetime_data(instant)[0], "m", key="YMWDhmsun".index)
         instant = instant.astype(f"M8[{unit}]") - np.timedelta64(minutes, "m")
     return instant
+
+
+def _day_of_year(year: str, number: int) -> np.datetime64:
+    """Count the days of a year from 1."""
+    day = np.datetime64(year, "D") + (number - 1)
+    if number < 1 or day.astype("M8[Y]") != np.datetime64(year, "Y"):
+        raise ValueError(f"the year {year} has no day {number}")
+    return day

@@ -97,6 +97,8 @@ class _Reader(RioReader):
         source = self._source
         with rasterio.open(source.uri, sharing=False) as file:
             own = rio_geobox(file)
+            if not isinstance(own, GeoBox):  # placed by points, which odc knows how to read
+                return None
             shift = SHIFT.get(cfg.resampling, LITTLE_SHIFT)
             meeting = compute_reproject_roi(own, self._grid, ttol=shift)
             if meeting.paste_ok and meeting.read_shrink == 1:

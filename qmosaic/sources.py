@@ -138,7 +138,8 @@ def open_collection(
         else TIFF's own DateTime.
     pattern : str, optional
         GeoTIFF: a regular expression that is searched in the path of each file (below the folder
-        that they share), with groups named ``time``, ``band`` (one file an image and band) and
+        that they share), with groups named ``time`` (ISO 8601: a date or a day of the year such as
+        2020183, perhaps with a clock), ``band`` (one file an image and band) and
         ``id`` (what tells images of one time apart, and what the files of one image have in
         common; by default the rest of the name).
     allow : str, sequence of str or callable, optional

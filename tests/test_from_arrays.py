@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import obstore.store
+import pandas as pd
 import pytest
 import xarray as xr
 import zarr
@@ -543,3 +545,41 @@ def test_sizes_on_the_map_leave_images_apart(tmp_path: Path) -> None:
     opened = qm.open_collection(tmp_path / "in.nc", chunks={"y": 4, "x": 4})
     assert set(opened["red"].chunks[0]) == {1}
     assert max(opened["red"].chunks[1]) == 4
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("group", [None, "north"])
+def test_arrays_without_names_of_dimensions(
+    tmp_path: Path, zarr_format: Any, group: str | None
+) -> None:
+    """Arrays written by zarr alone: the error names them, and what it proposes is a collection."""
+    path = tmp_path / "in.zarr"
+    pixels = np.arange(32, dtype="uint16").reshape(2, 4, 4)
+    bare = zarr.open_group(path, path=group, mode="w", zarr_format=zarr_format)
+    bare.create_array("red", data=pixels, chunks=(1, 4, 4))
+    field = "dimension_names" if zarr_format == 3 else "_ARRAY_DIMENSIONS"
+    component = "red" if group is None else "north/red"
+    with pytest.raises(ValueError, match=rf"array 'red'.*{field}.*component='{component}'"):
+        qm.open_collection(path, group=group)
+    lazy = da.from_zarr(str(path), component=component)
+    made = xr.Dataset({"red": (("time", "y", "x"), lazy)}, {"time": dates(2)})
+    mosaic = qm.quality_mosaic(made, "red")
+    np.testing.assert_array_equal(mosaic["red"].values, pixels[1])
+
+
+@pytest.mark.parametrize("suffix", ["zarr", "nc"])
+@pytest.mark.parametrize("units", ["months since 2000-01-01", "years since 2000-01-01"])
+def test_times_that_are_no_instants(tmp_path: Path, suffix: str, units: str) -> None:
+    """Months differ in length: the error says so, and what it proposes opens the images."""
+    path = tmp_path / f"in.{suffix}"
+    data = collection().assign_coords(time=("time", np.arange(4), {"units": units}))
+    if suffix == "zarr":
+        data.to_zarr(path, consolidated=False)
+    else:
+        data.to_netcdf(path)
+    with pytest.raises(ValueError, match=rf"in\.{suffix}.*{units}.*decode_times=False"):
+        qm.open_collection(path)
+    times = pd.date_range("2000-01-01", periods=4, freq="MS")
+    opened = qm.open_collection(path, decode_times=False).assign_coords(time=times)
+    np.testing.assert_array_equal(opened["red"].values, collection()["red"].values)
+    assert len(qm.filter_date(opened, "2000-02-01", "2001").time) == 3

@@ -124,6 +124,14 @@ def test_files_with_named_bands_need_no_pattern(tmp_path: Path) -> None:
             {"pattern": r"(?P<time>\d{4}/\d\d/\d\d)"},
             "2020-07-01T00:00:00",
         ),
+        ("x2020183.tif", {}, {"pattern": r"x(?P<time>\d{7})"}, "2020-07-01T00:00:00"),
+        ("x2019-366.tif", {}, {"time": lambda path: "2020-366"}, "2020-12-31T00:00:00"),
+        (
+            "HLS.S30.T33UUP.2020183T101559.v2.0.B04.tif",
+            {},
+            {"pattern": r"(?P<time>\d{7}T\d{6}).*(?P<band>B\d\d)"},
+            "2020-07-01T10:15:59",
+        ),
         ("a.tif", {"TIFFTAG_DATETIME": "2020:07:01 10:15:59"}, {}, "2020-07-01T10:15:59"),
         ("a.tif", {"ACQUISITIONDATETIME": "2020-07-01T12:15:59+02:00"}, {}, "2020-07-01T10:15:59"),
         # when a file was written is asked last
@@ -342,6 +350,10 @@ def bad_files(folder: Path) -> Iterator[tuple[Any, dict[str, Any], type[Exceptio
     yield [good], {"pattern": r"(?P<time>\d{9})"}, ValueError, "does not match"
     yield [good], {"time": "when"}, ValueError, "no tag 'when'"
     yield [good], {"time": lambda path: "soon"}, ValueError, "'soon', which is no time"
+    yield [good], {"time": lambda path: "2021-366"}, ValueError, "year 2021 has no day 366"
+    yield [good], {"time": lambda path: "2021000"}, ValueError, "year 2021 has no day 0"
+    seven = write_tif(folder / "part_2020183.tif", np.ones((16, 16), "uint8"))
+    yield [seven], {}, ValueError, "nothing tells when the image"
     yield [good], {"resolution": 10}, TypeError, "resolution= is for stac"
     yield [good], {"geobox": xr.Dataset()}, ValueError, "without a CRS"
     timeless = write_tif(folder / "x.tif", np.ones((16, 16), "uint8"))
@@ -365,6 +377,38 @@ def test_files_that_cannot_be(tmp_path: Path) -> None:
     for source, options, error, message in bad_files(tmp_path):
         with pytest.raises(error, match=message):
             qm.open_collection(source, **options)
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_files_that_lie_on_no_map(tmp_path: Path) -> None:
+    """Points or polynomials in place of a transform: the error says what is there, and how such a
+    file is brought onto a grid."""
+    point = rasterio.control.GroundControlPoint
+    points = [point(r, c, 9 + c / 1e3, 48 - r / 1e3) for r in (0, 16) for c in (0, 16)]
+    polynomials = rasterio.rpc.RPC(
+        height_off=0, height_scale=1, lat_off=48, lat_scale=1, line_den_coeff=[1.0] * 20,
+        line_num_coeff=[1.0] * 20, line_off=8, line_scale=8, long_off=9, long_scale=1,
+        samp_den_coeff=[1.0] * 20, samp_num_coeff=[1.0] * 20, samp_off=8, samp_scale=8,
+    )  # fmt: skip
+    about: dict[str, dict[str, Any]] = {
+        "4 ground control points .EPSG:4326.*gdalwarp -t_srs": {"gcps": (points, "EPSG:4326")},
+        "rational polynomials.*gdalwarp.* -rpc": {"rpcs": polynomials},
+        "a CRS, but no transform.*-a_ullr": {"crs": "EPSG:32632"},
+        "no CRS.*gdal_edit": {},
+    }
+    for message, fields in about.items():
+        path = tmp_path / "20200701.tif"
+        with rasterio.open(
+            path, "w", driver="GTiff", count=1, height=16, width=16, dtype="uint8"
+        ) as file:
+            file.write(np.ones((1, 16, 16), "uint8"))
+            for name, value in fields.items():
+                setattr(file, name, value)
+        with pytest.raises(ValueError, match=message):
+            qm.open_collection(path)
+        path.unlink()
+        for beside in tmp_path.iterdir():
+            beside.unlink()
 
 
 def test_files_of_one_time_without_names_are_not_guessed(tmp_path: Path) -> None:
@@ -460,6 +504,9 @@ def test_tasks_travel_to_other_processes(tmp_path: Path) -> None:
         ("LC09_L2SP_193012_20220701_20220801_02_T1.tif", "2022-07-01T00:00:00"),
         ("S1A_IW_20200701T1030_VV.tif", "2020-07-01T10:30:00"),
         ("2020.07.01_103000.tif", "2020-07-01T10:30:00"),
+        ("HLS.S30.T33UUP.2020183T101559.v2.0.B04.tif", "2020-07-01T10:15:59"),
+        ("MOD13Q1.A2021001.h18v04.061.2021034003442.tif", "2021-01-01T00:00:00"),
+        ("MOD13Q1.A2020366.h18v04.061.2021034003442.tif", "2020-12-31T00:00:00"),
     ],
 )
 def test_dates_in_names(tmp_path: Path, name: str, moment: str) -> None:

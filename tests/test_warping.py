@@ -12,6 +12,7 @@ import numpy as np
 import pyproj
 import pytest
 import rasterio
+import rasterio.control
 from odc.geo.geobox import GeoBox
 from rasterio.transform import from_origin
 from shapely.geometry import box, mapping
@@ -173,6 +174,26 @@ def test_a_nodata_that_is_wrong_is_not_masked(tmp_path: Path) -> None:
     outside = (column < 0) | (column > SIDE) | (row < 0) | (row > SIDE)
     assert found.attrs["_FillValue"] == 255
     np.testing.assert_array_equal(found.values[0], np.where(outside, 255, 0))
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_files_that_are_placed_by_points(tmp_path: Path) -> None:
+    """An item may describe a file with ground control points; a grid has to be given."""
+    grid = GeoBox((40, 40), from_origin(9, 50, 0.01, 0.01), "EPSG:4326")
+    pixels = np.arange(1, 1601, dtype="uint16").reshape(40, 40)
+    point = rasterio.control.GroundControlPoint
+    corners = [(row, column) for row in (0, 20, 40) for column in (0, 20, 40)]
+    path = tmp_path / "20200701.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", count=1, height=40, width=40, dtype="uint16", nodata=0
+    ) as file:
+        file.write(pixels, 1)
+        file.gcps = [point(r, c, *(grid.transform * (c, r))) for r, c in corners], "EPSG:4326"
+    item = make_item("a", {"red": path}, "2020-07-01")
+    item.geometry, item.bbox = mapping(box(9, 49.6, 9.4, 50)), [9, 49.6, 9.4, 50]
+    item.stac_extensions = []
+    found = qm.open_collection([item], geobox=grid.zoom_to((80, 80)), chunks={"y": 50, "x": 50})
+    np.testing.assert_array_equal(found["red"].values[0], pixels.repeat(2, 0).repeat(2, 1))
 
 
 def test_files_that_cannot_be_read_may_be_skipped(tmp_path: Path) -> None:
