@@ -556,7 +556,8 @@ def test_arrays_without_names_of_dimensions(
     path = tmp_path / "in.zarr"
     pixels = np.arange(32, dtype="uint16").reshape(2, 4, 4)
     bare = zarr.open_group(path, path=group, mode="w", zarr_format=zarr_format)
-    bare.create_array("red", data=pixels, chunks=(1, 4, 4))
+    array = bare.create_array("red", shape=pixels.shape, dtype=pixels.dtype, chunks=(1, 4, 4))
+    array[:] = pixels
     field = "dimension_names" if zarr_format == 3 else "_ARRAY_DIMENSIONS"
     component = "red" if group is None else "north/red"
     with pytest.raises(ValueError, match=rf"array 'red'.*{field}.*component='{component}'"):
