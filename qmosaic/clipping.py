@@ -353,14 +353,18 @@ def _check_fills(image: xr.Dataset, bands: Sequence[Hashable], fill_value: Any, 
     kinds = {n: np.dtype(image[n].encoding.get("dtype", image[n].dtype)) for n in lacking}
     kinds = {n: k if image[n].dtype.kind == "f" else image[n].dtype for n, k in kinds.items()}
     if fill_value is None:
-        first = next((n for n in lacking if kinds[n].kind != "b"), lacking[0])
+        numbers = [n for n in lacking if kinds[n].kind != "b"]
+        bools = "" if len(numbers) == len(lacking) else " (False for bools, which declare nothing)"
+        declare = "Or "
+        if numbers:
+            example = f"image[{numbers[0]!r}].attrs['_FillValue'] = ..."
+            declare = f"Or declare the nodata that they have, {example}; or "
         raise ValueError(
             f"{verb} has to mask pixels outside the region, and these bands have no value for "
             f"that, as they declare no nodata: {_listed(kinds)}. Write qmosaic.clip(image, "
-            "geometry, fill_value=0): they get that value there, and declare it as their nodata, "
-            "so it has to be one that means nothing else. Or declare the nodata that they have, "
-            f"image[{first!r}].attrs['_FillValue'] = ...; or clip to a box in the CRS of the map, "
-            "outside of which nothing is left."
+            f"geometry, fill_value=0): they get that value there{bools} and declare it as their "
+            f"nodata, so it has to be one that means nothing else. {declare}"
+            "clip to a box in the CRS of the map, outside of which nothing is left."
         )
     wrong = {n: k for n, k in kinds.items() if k.kind != "b" and not fits(fill_value, k)}
     if wrong:

@@ -308,7 +308,9 @@ class _Stack:
     def _bands(self, given: Sequence[Any], like: xr.DataArray) -> xr.Variable:
         fill = masked_value(like, self.fill_value)
         parts = [
-            _full_like(like.variable, fill, number) if one is None else one[like.name].variable
+            _full_like(like.variable, fill, like.dtype, number)
+            if one is None
+            else one[like.name].variable
             for number, one in enumerate(given)
         ]
         return self._behind_each_other(parts)
@@ -319,7 +321,7 @@ class _Stack:
         parts = []
         for number, (one, places) in enumerate(zip(given, self.periods.places, strict=True)):
             if one is None:
-                parts.append(_full_like(like.variable, dtype.type(NO_IMAGE), number))
+                parts.append(_full_like(like.variable, NO_IMAGE, dtype, number))
                 continue
             variable = one[like.name].variable
             table = np.append(places, NO_IMAGE).astype(dtype)  # −1 is the last entry
@@ -345,9 +347,8 @@ def _look_up(index: Array, table: Array) -> Array:
     return found
 
 
-def _full_like(like: xr.Variable, fill: Any, number: int) -> xr.Variable:
+def _full_like(like: xr.Variable, fill: Any, dtype: Any, number: int) -> xr.Variable:
     """Make a variable of one value, in the blocks of another."""
-    dtype = fill.dtype if isinstance(fill, np.generic) else like.dtype
     if like.chunks is None:
         values: Any = np.full(like.shape, fill, dtype)
     else:

@@ -270,6 +270,8 @@ def test_bands_without_nodata_are_named_all_at_once() -> None:
         qm.clip(without_nodata(), OUTLINE, crs=UTM)
     with pytest.raises(ValueError, match=r"qmosaic\.clip\(image, geometry, fill_value=0\)"):
         qm.filter_bounds(without_nodata().expand_dims("time"), OUTLINE, crs=UTM, clip=True)
+    with pytest.raises(ValueError, match=r"'clear' \(bool\)\..*False for bools.* Or clip to a box"):
+        qm.clip(without_nodata()[["clear"]], OUTLINE, crs=UTM)
     with pytest.raises(ValueError, match=r"the array \(uint16\)"):
         qm.clip(without_nodata()["red"], OUTLINE, crs=UTM)
     with pytest.raises(ValueError, match=r"fill_value=-1 does not fit: 'red' \(uint16\)"):

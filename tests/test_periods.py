@@ -158,6 +158,27 @@ def test_an_empty_period_is_declared(empty: Any) -> None:
     assert months["red"].attrs["long_name"] == "red"
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_masked_bands_of_every_kind(lazy: bool) -> None:
+    """Dates, bools and texts keep their dtype where a period is empty: NaT, False, nothing."""
+    whole = collection()
+    dims, shape = ("time", "y", "x"), (6, 6, 8)
+    kinds = {
+        "taken": (np.full(shape, "2020-01-01", "M8[ns]"), np.datetime64("NaT", "ns")),
+        "clear": (np.ones(shape, bool), False),
+        "word": (np.full(shape, "abc"), ""),
+        "wave": (np.ones(shape, "complex64"), np.complex64(np.nan)),
+    }
+    whole = whole.assign({name: (dims, values) for name, (values, _) in kinds.items()})
+    whole = whole.chunk(time=2, y=3, x=4) if lazy else whole
+    months = qm.mosaic_by_period(whole, "quality")
+    for name, (values, masked) in kinds.items():
+        assert months[name].dtype == values.dtype
+        full, empty = months[name].values[0], months[name].values[1]
+        np.testing.assert_array_equal(full, values[0])
+        np.testing.assert_array_equal(empty, np.full(shape[1:], masked, values.dtype))
+
+
 def test_what_has_no_time_is_there_once() -> None:
     """An elevation, the CRS, coordinates of the map: as in a single mosaic."""
     whole = collection()
