@@ -55,7 +55,7 @@ def open_zarr(
     options.setdefault("consolidated", _is_consolidated(store, path, name, storage_options))
     try:
         opened = _open(store, {"group": path or None, "chunks": request.chunks or {}, **options})
-    except KeyError as error:
+    except (KeyError, TypeError, ValueError) as error:  # which of them depends on xarray's version
         _check_dimensions(store, path, name, storage_options, error)
         raise
     _check_for_groups(opened, store, path, name, storage_options)
@@ -84,7 +84,7 @@ def _reachable(url: str) -> Any:
 
 
 def _check_dimensions(
-    store: Any, path: str, name: str, storage_options: Any, error: KeyError
+    store: Any, path: str, name: str, storage_options: Any, error: Exception
 ) -> None:
     """Say which arrays do not tell what their dimensions are called."""
     group = zarr.open_group(store, path=path or None, mode="r", storage_options=storage_options)
