@@ -126,7 +126,11 @@ def to_zarr(
     zarr_format : {3, 2}, optional
         The format of the store; by default 3, or that of the store that is gone on with.
     consolidated : bool, optional
-        Whether to consolidate the metadata in the end; by default in format 2 only.
+        Whether to consolidate the metadata in the end; by default in format 2 only. Format 3 has
+        none in its specification: what zarr-python writes there (and warns of) other libraries pass
+        over, and whatever changes the store later has to renew it. `xarray.open_zarr` looks for it
+        in any format and warns where it is missing: write ``xarray.open_zarr(store,
+        consolidated=False)``, open the mosaic with `open_mosaic`, or ask for it here.
     storage_options : dict, optional
         For a URL, what `fsspec` needs.
     **others

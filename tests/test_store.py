@@ -373,3 +373,28 @@ def test_bands_are_opened_in_their_order(tmp_path: Path) -> None:
     collection.to_zarr(tmp_path / "in.zarr", consolidated=False)
     natural = ["A", "B2", "B3", "B4", "B8", "B11", "quality"]
     assert list(qm.open_collection(tmp_path / "in.zarr")) == natural
+
+
+@pytest.mark.parametrize(
+    ("zarr_format", "consolidated", "missing"),
+    [(2, None, False), (2, False, True), (3, None, True), (3, True, False)],
+)
+def test_when_xarray_misses_consolidated_metadata(
+    collection: xr.Dataset, tmp_path: Path, zarr_format: Any, consolidated: Any, missing: bool
+) -> None:
+    """What the docstring says of them: format 2 has them by default, format 3 where they are asked
+    for; xarray warns of those that it misses, unless it is told not to look."""
+    best = qm.quality_mosaic(collection, "quality")
+    path = tmp_path / "best.zarr"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Consolidated metadata is currently not part")
+        qm.to_zarr(best, path, zarr_format=zarr_format, consolidated=consolidated)
+    for options, warns in (({}, missing), ({"consolidated": False}, False)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            opened = xr.open_zarr(path, **options)
+        assert set(opened.data_vars) == set(best.data_vars)
+        assert any("consolidated" in str(w.message) for w in caught) == warns
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        qm.open_mosaic(path)
