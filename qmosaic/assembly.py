@@ -176,6 +176,7 @@ COMMON_OPTIONS = (
     "resampling",
     "time",
     "pattern",
+    "allow",
 )
 
 

@@ -132,6 +132,7 @@ def open_collection(
     resampling : str or mapping of band to str, optional
         STAC and GeoTIFF: "nearest", "bilinear", "cubic", "average" ...; in a mapping ``"*"`` stands
         for all other bands. Nearest by default; GeoTIFFs on different grids are refused without it.
+        Pixels are where PROJ says, to a millionth of a pixel, and do not depend on chunks.
     time : str or callable, optional
         GeoTIFF: the name of the tag that tells when an image was taken, or a function of a file's
         path (a text). By default the tag ``ACQUISITIONDATETIME``, else the first date in the name,
@@ -190,6 +191,8 @@ def open_collection(
     UserWarning
         What Earth Search says of the packing of some items is known to be wrong at times; nothing
         tells the packing of Sentinel-2 items from before and after 25 January 2022.
+        A STAC item says something of its grid that cannot be: ``proj:code`` "EPSG:None" beside a
+        right ``proj:wkt2``. The next field that is right holds, else the header of the file.
 
     Examples
     --------

@@ -26,17 +26,7 @@ CORNER = (250_000.0, 7_400_000.0)
 LON_LAT = GeoBox((260, 280), from_origin(9.6, 66.6, 0.03, 0.012), "EPSG:4326")
 COARSE = LON_LAT.zoom_out(3.3)
 CUTS: list[dict[str, int]] = [{"y": 300, "x": 300}, {"y": 64, "x": 90}, {"y": 37, "x": 280}]
-METHODS = [
-    "nearest",
-    "bilinear",
-    "cubic",
-    "cubic_spline",
-    "lanczos",
-    "average",
-    "mode",
-    "max",
-    "med",
-]
+METHODS = ["nearest", "bilinear", "cubic", "lanczos", "average", "mode"]
 
 
 def written(folder: Path, pixels: np.ndarray, **options: Any) -> Path:
