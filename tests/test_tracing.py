@@ -3,6 +3,7 @@ that last."""
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -412,6 +413,45 @@ def test_a_place_has_one_name() -> None:
     web = locate_path("https://user:word@h.org/a.tif?sig=x&se=y&v=1")
     assert web == locate_path("/vsicurl/https://h.org/a.tif?v=1&X-Amz-Signature=z")
     assert web != locate_path("https://h.org/a.tif?v=2")
+
+
+def _scaled(block: np.ndarray, by: float = 1, plus: float = 0) -> np.ndarray:
+    return block * by + plus
+
+
+def test_names_tell_computations_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another keyword, constant, closure, chunk or slice is another computation; another
+    directory to work in is not."""
+    q = da.from_array(Q, chunks=(1, 2, 2))
+
+    def closed_over(number: int) -> Any:
+        return q.map_blocks(lambda block: block * number, dtype="int64")
+
+    def name(array: Any) -> str:
+        return Web({"a": xr.Variable(DIMS, array)}).token("a")
+
+    made = {
+        "as it is": q,
+        "keyword": q.map_blocks(_scaled, by=2, dtype="int64"),
+        "another keyword": q.map_blocks(_scaled, plus=2, dtype="int64"),
+        "partial": q.map_blocks(functools.partial(_scaled, by=2), dtype="int64"),
+        "another partial": q.map_blocks(functools.partial(_scaled, plus=2), dtype="int64"),
+        "closure": closed_over(2),
+        "another closure": closed_over(3),
+        "constant": q.map_blocks(lambda block: block * 2, dtype="int64"),
+        "another constant": q.map_blocks(lambda block: block * 3, dtype="int64"),
+        "chunks": da.from_array(Q, chunks=(2, 2, 2)),
+        "slice": q[:, ::-1],
+        "turned": q.transpose(0, 2, 1),
+        "repeated": da.repeat(q, 1, axis=0) + 0,
+        "text": q.map_blocks(lambda block, how: block, "mean", dtype="int16"),
+        "another text": q.map_blocks(lambda block, how: block, "max", dtype="int16"),
+    }
+    names = {what: name(array) for what, array in made.items()}
+    assert len(set(names.values())) == len(names)
+    assert name(closed_over(2)) == names["closure"]
+    monkeypatch.chdir(tmp_path)
+    assert {what: name(array) for what, array in made.items()} == names
 
 
 CHILD = """

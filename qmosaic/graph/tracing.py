@@ -7,6 +7,7 @@ describes; tasks that are written out are a node each.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import os
@@ -44,6 +45,10 @@ Node = tuple[Any, ...]
 """("layer", name), ("task", key), ("array", name, numbers of blocks) or ("data", id)."""
 
 
+NOTHING = frozenset((int, float, bool, type(None), slice))
+"""What neither holds anything nor refers to anything; there is a lot of it."""
+
+
 @dataclass
 class Behind:
     """What a variable is read from.
@@ -77,6 +82,7 @@ class Web:
         self._roots: dict[Hashable, Node] = {}
         self._held: dict[Node, Behind] = {}
         self._tokens: dict[Node, str] = {}
+        self._below: dict[Node, list[Node]] = {}
         lazy = {n: v for n, v in variables.items() if v.chunks is not None}
         self._merge(sort_graphs(*(v.data.__dask_graph__() for v in lazy.values())))
         for name, variable in variables.items():
@@ -120,6 +126,11 @@ class Web:
 
     def _inputs(self, node: Node) -> list[Node]:
         """Name what a node directly rests on, in an order that the graph tells."""
+        if node not in self._below:
+            self._below[node] = self._find_inputs(node)
+        return self._below[node]
+
+    def _find_inputs(self, node: Node) -> list[Node]:
         kind, name = node[0], node[1]
         if kind == "array":
             keys = itertools.product([name], *(range(n) for n in node[2]))
@@ -135,8 +146,8 @@ class Web:
             return [self._array(value.name, counts)]
         if isinstance(value, Around):
             return [self._array(value.name, [len(c) for c in value.chunks])]
-        found = [r.key for r in _references(task)]
-        found += [k for k in task.dependencies if k not in found]
+        found = dict.fromkeys(r.key for r in _references(task))
+        found.update(dict.fromkeys(task.dependencies))
         return [self._key(key) for key in found]
 
     def _inputs_of_layer(self, layer: Blockwise) -> list[Node]:
@@ -284,6 +295,8 @@ def _references(node: Any) -> Iterator[TaskRef]:
     todo = [node]
     while todo:
         thing = todo.pop()
+        if type(thing) in NOTHING:
+            continue
         if isinstance(thing, TaskRef):
             yield thing
         elif isinstance(thing, Alias):
@@ -302,6 +315,14 @@ def look_inside(thing: Any) -> Behind:
     todo = [thing]
     while todo:
         value = todo.pop()
+        if type(value) in NOTHING or isinstance(value, TaskRef | Alias):
+            continue
+        if type(value) is tuple:
+            todo += value
+            continue
+        if isinstance(value, Task):
+            todo += insides(value)
+            continue
         if isinstance(value, PLAIN) or id(value) in seen or _travels(value):
             continue
         seen.add(id(value))
@@ -378,6 +399,12 @@ class Spelling:
 
     def of(self, thing: Any) -> str:
         """Spell an object."""
+        if type(thing) in NOTHING:
+            return repr(thing)
+        if type(thing) is tuple:
+            return f"({', '.join(map(self.of, thing))})"
+        if isinstance(thing, TaskRef):
+            return f"<{self._of_key(thing.key)}>"
         if isinstance(thing, str):
             return repr(without_secrets(thing))
         if isinstance(thing, type):
@@ -403,15 +430,18 @@ class Spelling:
         kind = f"{type(thing).__module__}.{type(thing).__qualname__}"
         if isinstance(thing, np.dtype | np.generic):
             return f"{kind} {thing!r}"
-        if isinstance(thing, TaskRef):
-            return f"<{self._of_key(thing.key)}>"
         if isinstance(thing, Alias):
             return f"<{self._of_key(next(_references(thing)).key)}>"
         if isinstance(thing, Origin):
             return ""  # for those who read about it in an error
         if _travels(thing):
             return ""
-        place = None if isinstance(thing, str) else source_of(thing)
+        if isinstance(thing, Task):
+            given = f"{', '.join(map(self.of, thing.args))}; {self._of_keywords(thing.kwargs)}"
+            return f"{kind} {self.of(thing.func)}({given})"
+        if isinstance(thing, np.ndarray):
+            return f"{kind} {tokenize(thing)}"
+        place = source_of(thing)
         if place is not None:
             return f"{kind} at {place} {_says_of_itself(thing, place)}"
         if isinstance(thing, list | tuple):
@@ -422,11 +452,14 @@ class Spelling:
             return f"{kind}({', '.join(f'{self.of(k)}: {self.of(v)}' for k, v in thing.items())})"
         if isinstance(thing, types.FunctionType):
             return self._of_function(thing)
-        if isinstance(thing, DataNode | Task | xr.Variable | types.MethodType):
+        if isinstance(thing, DataNode | xr.Variable | types.MethodType):
             return f"{kind}({', '.join(map(self.of, insides(thing)))})"
+        if isinstance(thing, functools.partial):
+            given = f"{', '.join(map(self.of, thing.args))}; {self._of_keywords(thing.keywords)}"
+            return f"{kind} {self.of(thing.func)}({given})"
         if hasattr(thing, "__fspath__"):
             return f"{kind} {os.fspath(thing)}"
-        if _is_opened_by(thing) or type(thing).__name__ == "partial":
+        if hasattr(thing, "_manager_id"):  # a file manager of xarray
             return f"{kind}({', '.join(self._of_file(v) for v in insides(thing))})"
         if top_module(type(thing)) in ("xarray", "rioxarray", "qmosaic", "odc"):
             own = sorted(attributes(thing), key=lambda item: item[0])
@@ -436,10 +469,13 @@ class Spelling:
             return f"{kind}({', '.join(f'{n}={self.of(v)}' for n, v in own)})"
         return f"{kind} {tokenize(thing)}"
 
+    def _of_keywords(self, keywords: Mapping[str, Any]) -> str:
+        return ", ".join(f"{name}={self.of(value)}" for name, value in sorted(keywords.items()))
+
     def _of_file(self, thing: Any) -> str:
         """Spell a file by its name, and when it was written last."""
-        place = as_place(thing)
-        return self.of(thing) if place is None else f"{place[0]} {_written(place[0], '')}"
+        place, exists = as_place(thing) or (None, False)
+        return f"{place} {_written(place, '')}" if place and exists else self.of(thing)
 
     def _of_function(self, function: types.FunctionType) -> str:
         name = f"{function.__module__}.{function.__qualname__}"
@@ -469,15 +505,11 @@ def _spell_code(code: types.CodeType) -> Iterator[str]:
             yield repr(constant)
 
 
-def _is_opened_by(thing: Any) -> bool:
-    return hasattr(thing, "_manager_id")
-
-
 def _says_of_itself(thing: Any, place: Location) -> str:
     """Give the metadata of an array, and when they were written."""
     metadata = getattr(thing, "metadata", None)
-    if metadata is None:
-        return _written(place, "")
+    if metadata is None:  # a file, or a variable in one
+        return f"{getattr(thing, 'name', '')} {_written(place, '')}"
     name = "zarr.json" if getattr(metadata, "zarr_format", 3) == 3 else ".zarray"
     return f"{tokenize(_plain(metadata))} {_written(place, name)}"
 
