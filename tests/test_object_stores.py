@@ -186,6 +186,30 @@ def test_replaced(mosaic: xr.Dataset, out: Callable[[], ObjectStore]) -> None:
     assert set(qm.open_mosaic(out()).data_vars) == {"red"}
 
 
+def test_the_source_in_a_bucket_is_not_overwritten(
+    endpoint: str, mosaic: xr.Dataset, values: dict[str, np.ndarray]
+) -> None:
+    """Through obstore or a URL, with whatever keys: the same bucket and prefix is the same store.
+    Another group of it, another prefix, and the same name on another server are not."""
+    before = contents(endpoint, "in.zarr/")
+    derived = mosaic.drop_encoding() + np.uint16(0)
+    for target in (bucket(endpoint, "in.zarr"), bucket(endpoint, "")):
+        group = None if target.store.prefix else "in.zarr"
+        with pytest.raises(ValueError, match=r"made from .*mosaics/in\.zarr"):
+            qm.to_zarr(derived, target, group=group, mode="w")
+    with contextlib.suppress(ImportError):
+        options = {"endpoint_url": endpoint, "key": "x", "secret": "another"}
+        with pytest.raises(ValueError, match=r"made from .*mosaics/in\.zarr"):
+            qm.to_zarr(derived, "s3://mosaics/in.zarr", storage_options=options, mode="w")
+    assert contents(endpoint, "in.zarr/") == before
+    for _ in range(2):
+        qm.to_zarr(mosaic, bucket(endpoint, "in.zarr"), group="best", mode="w")
+        qm.to_zarr(mosaic, bucket(endpoint, "in.zarr2"), mode="w")
+    check(bucket(endpoint, "in.zarr/best"), values)
+    after = contents(endpoint, "in.zarr/")
+    assert {k: v for k, v in after.items() if not k.startswith("in.zarr/best/")} == before
+
+
 def test_keys_stay_out_of_the_store(
     endpoint: str, mosaic: xr.Dataset, out: Callable[[], ObjectStore]
 ) -> None:
