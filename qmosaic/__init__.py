@@ -17,6 +17,8 @@ The house; a room imports only rooms below it.
 ``writing``     what a job writes, and how a mosaic is cut into jobs
 ``progress``    what a person, a log or a program is told meanwhile
 ``journal``     what a store knows about its own making
+``locking``     who writes a store
+``fencing``     writing that is for one job alone, whoever wakes up
 ``display``     pictures, an interactive map
 ``periods``     a mosaic for each period
 ``mosaic``      the door for xarray: check, call the engine, dress the result
@@ -60,8 +62,8 @@ from qmosaic import display, ee, scores
 from qmosaic.clipping import clip
 from qmosaic.display import quicklook, visualize
 from qmosaic.explanation import explain
+from qmosaic.fencing import StoreInUseError
 from qmosaic.filters import filter_bounds, filter_date, map_images, select
-from qmosaic.journal import StoreInUseError
 from qmosaic.mosaic import quality_mosaic
 from qmosaic.periods import mosaic_by_period
 from qmosaic.progress import Progress

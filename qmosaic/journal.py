@@ -1,30 +1,28 @@
-"""What a store knows about its own making: which blocks are there, who is writing, whether it is
-whole.
+"""What a store knows about its own making: which blocks are there, and whether it is whole.
 
 Beside the bands lies a group ``_qmosaic``, which xarray and other Zarr readers do not look into:
 
 ================== =================================================================
 ``_qmosaic``       attributes ``state`` ("writing" or "complete"), ``blocks``, ``plan``
-``_qmosaic/done``  while writing: an array with one chunk for each block that is there
+``_qmosaic/done``  while writing: a name for each block that is there
 ``_qmosaic/notes`` while writing: what blocks had to leave out
-``_qmosaic/lock``  while writing: who writes, and the last sign of life
+``_qmosaic/lock``  while writing: who writes (see `qmosaic.locking`)
 ================== =================================================================
 
-A block is marked by the task that wrote it, after the last of its chunks. A finished store keeps
-the group with its attributes alone.
+The group is written before anything else, so whatever a killed run leaves says whose it is. Once
+the store is laid out, the attribute ``layout`` names the layout: marks of blocks that a task of an
+earlier one sets too late bear another name. A block is marked by the task that wrote it, after the
+last of its chunks. A finished store keeps the group with its attributes alone.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import socket
-import threading
-import time
+import re
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import zarr
@@ -32,24 +30,16 @@ from zarr.abc.store import Store
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
+from qmosaic.locking import Lock, holder_of, is_gone, locked
+
 GROUP = "_qmosaic"
 
 FORMAT = 1
 """The version of what this module writes."""
 
-BEAT = 10.0
-"""Seconds between two signs of life of a writer."""
 
-LEASE = 60.0
-"""Seconds without a sign of life after which a writer counts as gone."""
-
-HURRY = 5.0
-"""Seconds that letting go of a store may take where a person has interrupted the job: the store may
-be what hangs."""
-
-
-class StoreInUseError(RuntimeError):
-    """Another job is writing the store."""
+class DamagedJournalError(ValueError):
+    """What a store says about its making cannot be understood."""
 
 
 @dataclass(frozen=True)
@@ -64,56 +54,152 @@ class Journal:
         Its group in the store, "" for the root.
     zarr_format : int
         2 or 3.
+    name : str
+        What to call the store in errors.
+    layout : str
+        The layout that blocks are marked of.
     """
 
     store: Store
     path: str
     zarr_format: int
+    name: str = ""
+    layout: str = ""
 
     # -- what is read -------------------------------------------------------------------------
 
     def read(self) -> dict[str, Any] | None:
-        """Give the attributes of the journal; None where there is none."""
+        """Give the attributes of the journal; None where there is none.
+
+        Raises
+        ------
+        DamagedJournalError
+            There is something else in its place.
+        """
         for name in ("zarr.json", ".zattrs"):
-            document = self._get(self._key(name))
-            if document is not None:
-                found: dict[str, Any] = document if name == ".zattrs" else document["attributes"]
-                return found or None
+            content = self._get(self._key(name))
+            if content is not None:
+                found = self._attributes(name, content)
+                if found:
+                    self._check(found)
+                    return found
         return None
 
+    def format_there(self) -> int | None:
+        """Tell in which format of Zarr there is a journal; None where there is none."""
+        for zarr_format, name in ((3, "zarr.json"), (2, ".zattrs")):
+            if self._get(self._key(name)) is not None:
+                return zarr_format
+        return None
+
+    def is_node(self) -> bool:
+        """Whether the journal is a group of Zarr, whatever it says."""
+        try:
+            zarr.open_group(self.store, path=self._key(""), mode="r", use_consolidated=False)
+        except (ValueError, TypeError, KeyError, FileNotFoundError):
+            return False
+        return True
+
+    def _attributes(self, name: str, content: bytes) -> dict[str, Any]:
+        try:
+            document = json.loads(content)
+        except ValueError:
+            raise self._damaged("is no JSON") from None
+        if name == "zarr.json" and isinstance(document, dict):
+            document = document.get("attributes", {})
+        if not isinstance(document, dict):
+            raise self._damaged("has no attributes")
+        return document
+
+    def _check(self, found: dict[str, Any]) -> None:
+        """Refuse attributes that this version cannot have written; others are not judged."""
+        if "format" not in found:
+            raise self._damaged("does not say in which format it is")
+        if found["format"] != FORMAT:
+            return
+        if found.get("state") not in ("writing", "complete"):
+            raise self._damaged(f"is in the state {found.get('state')!r}")
+        blocks = found.get("blocks")
+        if isinstance(blocks, bool) or not isinstance(blocks, int) or blocks < 0:
+            raise self._damaged(f"knows of {blocks!r} blocks")
+        if not isinstance(found.get("plan"), dict):
+            raise self._damaged("does not say which mosaic it is of")
+        if not isinstance(found.get("layout", ""), str):
+            raise self._damaged(f"names the layout {found['layout']!r}")
+
+    def _damaged(self, how: str) -> DamagedJournalError:
+        return DamagedJournalError(
+            f"the journal of {self.name!r} ({self._key('')}) is damaged: it {how}. So nothing "
+            "tells whether the mosaic is whole, or which of its blocks are there. Write it anew "
+            "with mode='w'; to look at what is there, remove the journal and use xarray.open_zarr."
+        )
+
+    def laid_out(self) -> bool:
+        """Whether a run has got so far that there can be blocks."""
+        found = self.read()
+        if found is None or not found.get("layout"):
+            return False
+        name = "done/zarr.json" if self.zarr_format == 3 else "done/.zarray"
+        return self._get(self._key(name)) is not None
+
+    def of_layout(self) -> Journal:
+        """Give the journal of the layout that is there."""
+        return replace(self, layout=(self.read() or {}).get("layout", ""))
+
     def done(self) -> set[int]:
-        """Number the blocks that are there."""
-        folder = self._key("done/c" if self.zarr_format == 3 else "done")
-
-        async def list_marks() -> list[str]:
-            return [key async for key in self.store.list_prefix(folder + "/")]
-
-        names = (key.rsplit("/", 1)[-1] for key in sync(list_marks()))
-        return {int(name) for name in names if name.isdigit()}
+        """Number the blocks that are there; what is no mark of this layout does not count."""
+        found = self.read()
+        if found is None or not found.get("layout"):
+            return set()
+        names = re.compile(rf"([0-9]+)\.{re.escape(found['layout'])}", re.ASCII)
+        marks = (names.fullmatch(name) for name in self._names(self._marks))
+        return {n for mark in marks if mark and (n := int(mark[1])) < found["blocks"]}
 
     def marked(self, block: int) -> bool:
         """Whether a block is there."""
         return bool(sync(self.store.exists(self._mark_of(block))))
 
     def notes(self) -> list[str]:
-        """Give what blocks have noted, sorted."""
+        """Give what blocks of this layout have noted, sorted."""
         found: set[str] = set()
-        with contextlib.suppress(FileNotFoundError, KeyError):
-            group = zarr.open_group(self.store, path=self._key("notes"), mode="r")
-            for _, noted in group.groups():
-                found.update(str(chunk) for chunk in noted.attrs["skipped"])  # type: ignore[union-attr]
+        for name in self._noting():
+            content = self._get(self._key(f"notes/{name}/{self._metadata}"))
+            attributes = {} if content is None else self._attributes(self._metadata, content)
+            found.update(str(chunk) for chunk in attributes.get("skipped", ()))
         return sorted(found)
+
+    def _noting(self) -> list[str]:
+        names = {name.split("/")[0] for name in self._names(self._key("notes"))}
+        return sorted(name for name in names if name.endswith(f".{self.layout}"))
+
+    def _names(self, folder: str) -> list[str]:
+        async def list_names() -> list[str]:
+            prefix = folder + "/"
+            return [key.removeprefix(prefix) async for key in self.store.list_prefix(prefix)]
+
+        return sync(list_names())
 
     # -- what is written ----------------------------------------------------------------------
 
     def begin(self, blocks: int, plan: dict[str, Any]) -> None:
-        """Say that a mosaic is being written here."""
+        """Say that a mosaic is being written here; what was there before counts no more."""
         attributes = {"format": FORMAT, "state": "writing", "blocks": blocks, "plan": plan}
         self._create(GROUP, attributes)
+        # that of the other format would be read too, and say something else
+        for name in ("zarr.json",) if self.zarr_format == 2 else (".zattrs", ".zgroup"):
+            if self._get(self._key(name)) is not None:
+                sync(self.store.delete(self._key(name)))
+
+    def settle_layout(self) -> Journal:
+        """Say that the store is laid out, so that blocks can be marked; give the journal of that
+        layout."""
+        attributes = self.read()
+        if attributes is None:
+            raise self._damaged("has gone while the store was laid out")
         zarr.create_array(
             self.store,
             name=self._key("done"),
-            shape=(max(blocks, 1),),
+            shape=(max(attributes["blocks"], 1),),
             chunks=(1,),
             dtype="uint8",
             fill_value=0,
@@ -123,18 +209,28 @@ class Journal:
             overwrite=True,
         )
         self._create(f"{GROUP}/notes", {})
+        layout = uuid.uuid4().hex[:12]
+        self._create(GROUP, attributes | {"layout": layout})
+        return replace(self, layout=layout)
+
+    def forget_notes(self, done: set[int]) -> None:
+        """Remove what blocks have noted that were not finished: they are made again."""
+        for name in self._noting():
+            if name.split(".")[0] not in {str(block) for block in done}:
+                sync(self.store.delete_dir(self._key(f"notes/{name}")))
 
     def mark(self, block: int, skipped: list[str]) -> None:
         """Say that a block is there; `skipped` says what it had to leave out."""
         if skipped:
-            self._create(f"{GROUP}/notes/{block}", {"skipped": skipped})
+            self._create(f"{GROUP}/notes/{block}.{self.layout}", {"skipped": skipped})
         self._set(self._mark_of(block), b"\x01")
 
     def finish(self) -> None:
         """Say that the mosaic is whole, and let go of what is no longer needed."""
         attributes = self.read()
         if attributes is not None and attributes["state"] != "complete":
-            self._create(GROUP, attributes | {"state": "complete"})
+            kept = {k: v for k, v in attributes.items() if k != "layout"}
+            self._create(GROUP, kept | {"state": "complete"})
         for name in ("done", "notes"):
             sync(self.store.delete_dir(self._key(name)))
 
@@ -142,7 +238,8 @@ class Journal:
         """Bring consolidated metadata into an order that does not depend on how a store lists."""
         path = f"{self.path}/" if self.path else ""
         key = path + (".zmetadata" if self.zarr_format == 2 else "zarr.json")
-        document = self._get(key)
+        content = self._get(key)
+        document = None if content is None else json.loads(content)
         holder = (
             document if self.zarr_format == 2 else (document or {}).get("consolidated_metadata")
         )
@@ -151,26 +248,36 @@ class Journal:
             self._set(key, _encode(document))
 
     def clear(self) -> None:
-        """Remove all that is in the group of the mosaic but the lock."""
+        """Remove all that is in the group of the mosaic but the journal itself and the lock."""
 
         async def remove() -> None:
             prefix = f"{self.path}/" if self.path else ""
-            lock = self._key("lock") + "/"
+            kept = tuple(self._key(n) for n in ("lock/", "zarr.json", ".zattrs", ".zgroup"))
             keys = [key async for key in self.store.list_prefix(prefix)]
             parts = [key.removeprefix(prefix).partition("/") for key in keys]
             for key, (name, _, _) in zip(keys, parts, strict=True):
-                if name == GROUP and not key.startswith(lock):
+                if name == GROUP and not key.startswith(kept):
                     await self.store.delete(key)
-            for folder in {name for name, slash, _ in parts if slash and name != GROUP}:
+            files = [name for name, slash, _ in parts if not slash]
+            folders = {name for name, slash, _ in parts if slash}
+            folders |= {name.strip("/") async for name in self.store.list_dir(self.path)}  # empty
+            for folder in sorted(folders - {GROUP, *files}):
                 await self.store.delete_dir(prefix + folder)
-            for file in (name for name, slash, _ in parts if not slash):
+            for file in files:
                 await self.store.delete(prefix + file)
 
         sync(remove())
-        self._create(GROUP, {})
+
+    @property
+    def _marks(self) -> str:
+        return self._key("done/c" if self.zarr_format == 3 else "done")
+
+    @property
+    def _metadata(self) -> str:
+        return "zarr.json" if self.zarr_format == 3 else ".zattrs"
 
     def _mark_of(self, block: int) -> str:
-        return self._key(f"done/c/{block}" if self.zarr_format == 3 else f"done/{block}")
+        return f"{self._marks}/{block}.{self.layout}"
 
     def _create(self, name: str, attributes: dict[str, Any]) -> None:
         path = f"{self.path}/{name}" if self.path else name
@@ -178,8 +285,8 @@ class Journal:
             node = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
             self._set(f"{path}/zarr.json", _encode(node))
         else:
-            self._set(f"{path}/.zgroup", _encode({"zarr_format": 2}))
             self._set(f"{path}/.zattrs", _encode(attributes))
+            self._set(f"{path}/.zgroup", _encode({"zarr_format": 2}))
 
     def _key(self, name: str) -> str:
         return "/".join(part for part in (self.path, GROUP, name) if part)
@@ -187,37 +294,25 @@ class Journal:
     def _set(self, key: str, content: bytes) -> None:
         sync(self.store.set(key, default_buffer_prototype().buffer.from_bytes(content)))
 
-    def _get(self, key: str) -> dict[str, Any] | None:
+    def _get(self, key: str) -> bytes | None:
+        root = getattr(self.store, "root", None)
+        if isinstance(root, Path) and not root.exists():
+            return None  # zarr would make the folder that it is asked to read in
         found = sync(self.store.get(key, default_buffer_prototype()))
-        if found is None:
-            return None
-        try:
-            document: dict[str, Any] = json.loads(found.to_bytes())
-        except ValueError:  # torn by the end of its writer
-            return None
-        return document
+        return None if found is None else bytes(found.to_bytes())
 
     # -- who writes ---------------------------------------------------------------------------
 
     def holder(self) -> dict[str, Any] | None:
         """Say who holds the lock."""
-        document = self._get(self._lock_key)
-        if document is None:
-            return None
-        found: dict[str, Any] = document.get("attributes", document)
-        return found if "job" in found else None
+        return holder_of(self.store, self._key("lock"))
 
     def is_held(self) -> bool:
         """Whether somebody is writing, as far as signs of life tell."""
         holder = self.holder()
-        return holder is not None and not _is_gone(holder)
+        return holder is not None and not is_gone(holder)
 
-    @property
-    def _lock_key(self) -> str:
-        return self._key("lock/zarr.json" if self.zarr_format == 3 else "lock/.zattrs")
-
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[Lock]:
+    def lock(self) -> AbstractContextManager[Lock]:
         """Be the only one who writes, within the block.
 
         Raises
@@ -225,116 +320,8 @@ class Journal:
         StoreInUseError
             Somebody else is writing.
         """
-        lock = Lock(self)
-        lock.take()
-        try:
-            yield lock
-        except KeyboardInterrupt:
-            with contextlib.suppress(TimeoutError):  # then the hold ends with the signs of life
-                lock.release(HURRY)
-            raise
-        except BaseException:
-            lock.release()
-            raise
-        lock.release()
+        return locked(self.store, self._key("lock"), self.name)
 
 
 def _encode(document: dict[str, Any]) -> bytes:
     return json.dumps(document, indent=2).encode()
-
-
-class Lock:
-    """The right to write a store, with a sign of life every few seconds."""
-
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
-        self._key = journal._lock_key
-        self.job = uuid.uuid4().hex
-        self._mine = {"job": self.job, "host": socket.gethostname(), "pid": os.getpid()}
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._beat, daemon=True, name="qmosaic-lock")
-        self.lost = False
-
-    def take(self) -> None:
-        """Take the lock, from a writer that is gone if need be."""
-        holder = self._journal.holder()
-        if holder is not None and not _is_gone(holder):
-            raise StoreInUseError(_in_use(self._journal, holder))
-        if holder is not None or self._journal._get(self._key) is not None:
-            sync(self._journal.store.delete(self._key))
-        buffer = default_buffer_prototype().buffer
-        content = buffer.from_bytes(self._document())
-        sync(self._journal.store.set_if_not_exists(self._key, content))
-        holder = self._journal.holder()
-        if holder is None or holder["job"] != self.job:
-            raise StoreInUseError(_in_use(self._journal, holder or {}))
-        if self._journal.read() is None:
-            self._journal._create(GROUP, {})  # a parent of the lock, as Zarr readers expect one
-        self._thread.start()
-
-    def check(self) -> None:
-        """Make sure that nobody else has taken the store over, as far as the last beat knows."""
-        if self.lost:
-            raise StoreInUseError(_in_use(self._journal, self._journal.holder() or {}))
-
-    def check_now(self) -> None:
-        """Make sure that nobody else has taken the store over."""
-        holder = self._journal.holder()
-        self.lost = self.lost or (holder is not None and holder["job"] != self.job)
-        self.check()
-
-    def release(self, patience: float | None = None) -> None:
-        """Let others write; with `patience`, give up after so many seconds.
-
-        Raises
-        ------
-        TimeoutError
-            The store does not answer.
-        """
-        self._over.set()
-        self._thread.join(patience)
-        if not self.lost:
-            sync(self._journal.store.delete_dir(self._journal._key("lock")), timeout=patience)
-
-    def _beat(self) -> None:
-        while not self._over.wait(BEAT):
-            try:
-                holder = self._journal.holder()
-                if holder is not None and holder["job"] != self.job:
-                    self.lost = True
-                    return
-                self._journal._set(self._key, self._document())
-            except Exception:  # a store that fails now may answer at the next beat
-                continue
-
-    def _document(self) -> bytes:
-        attributes = self._mine | {"beat": time.time()}
-        if self._journal.zarr_format == 2:
-            return _encode(attributes)
-        return _encode({"zarr_format": 3, "node_type": "group", "attributes": attributes})
-
-
-def _is_gone(holder: dict[str, Any]) -> bool:
-    """Whether a writer has shown no sign of life, or its process on this machine has ended."""
-    if time.time() - holder["beat"] > LEASE:
-        return True
-    if holder["host"] != socket.gethostname():
-        return False
-    try:
-        os.kill(holder["pid"], 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
-
-
-def _in_use(journal: Journal, holder: dict[str, Any]) -> str:
-    age = max(0.0, time.time() - holder.get("beat", time.time()))
-    return (
-        f"another job is writing {str(journal.store)!r}: process {holder.get('pid')} on "
-        f"{holder.get('host')!r}, last sign of life {age:.0f} s ago. Two writers would spoil each "
-        "other's blocks. Wait until it has finished, or write to another store; if that job is "
-        f"gone, its hold on the store ends {LEASE:.0f} s after its last sign of life: then go on "
-        "with mode='resume'."
-    )

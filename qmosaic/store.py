@@ -6,24 +6,30 @@ mosaic and writes it as whole chunks of the store, and marks it in the journal (
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import pickle
 import uuid
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import dask.array as da
 import xarray as xr
 import zarr
+from zarr.abc.store import Store
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.sync import sync
 from zarr.storage import MemoryStore
 
 from qmosaic.collection import check_choice, declared_nodata
+from qmosaic.fencing import Fence, StoreInUseError
 from qmosaic.geometry import true_to_grid
 from qmosaic.graph import Jobs, Web, make_jobs, survey
 from qmosaic.identity import check_format, differences, identify
-from qmosaic.journal import GROUP, Journal, StoreInUseError
+from qmosaic.journal import GROUP, DamagedJournalError, Journal
 from qmosaic.layout import lay_out
+from qmosaic.locking import Lock
 from qmosaic.moments import in_utc
 from qmosaic.mosaic import PREFIX
 from qmosaic.progress import Meter, Progress, display_for, logger
@@ -41,7 +47,6 @@ from qmosaic.writing import (
     Group,
     Outcome,
     Plan,
-    Stopped,
     Target,
     Transaction,
     Writer,
@@ -179,7 +184,7 @@ def to_zarr(
     check_place(place)
     layout = {"encoding": encoding or {}, "chunks": chunks, "shards": shards}
     if zarr_format is None:
-        zarr_format = (place.zarr_format() if mode == "resume" else None) or 3
+        zarr_format = (_format_there(place) if mode == "resume" else None) or 3
     writing = _prepare(dataset, place, layout, zarr_format, consolidated, inputs)
     rules = {"retries": retries, "on_error": on_error, "progress": progress}
     try:
@@ -208,19 +213,42 @@ def _write(writing: _Writing, mode: Mode, rules: dict[str, Any]) -> None:
     if state is None or state["state"] != "complete":
         check_workers(logger.warning)
     with explaining_full_disks(place.name), writing.journal.lock() as lock:
-        todo = _open_for_writing(writing, mode)
-        if todo is None:
-            _say_that_it_is_complete(writing, rules["progress"])
-        else:
-            arrays = arrays_of(place.store, place.path, writing.plan)
-            target = Target(arrays, writing.journal, place.name, lock.job)
-            try:
-                _run(writing, target, todo, rules, lambda outcome: lock.check())
-            except Stopped as error:
-                lock.check_now()
-                raise StoreInUseError(f"{error}: another job has written there") from error
-            _complete(writing)
+        with _explaining_takeovers(lock.fence):
+            _write_locked(replace(writing, fence=lock.fence), lock, mode, rules)
+
+
+def _write_locked(writing: _Writing, lock: Lock, mode: Mode, rules: dict[str, Any]) -> None:
+    """Write what is missing, while the store is this job's."""
+    todo = _open_for_writing(writing, mode)
+    if todo is None:
+        _say_that_it_is_complete(writing, rules["progress"])
+    else:
+        laid_out = writing.documents()
+        target = _target_of(writing, lock.fence)
+        try:
+            _run(writing, target, todo, rules, lambda outcome: lock.check())
+        except StoreInUseError as error:
+            if lock.fence.holds():  # so what a worker sees there is another store
+                raise _not_shared(writing.place) from error
+            raise
+        _complete(writing, laid_out)
     writing.consolidate()
+
+
+@contextlib.contextmanager
+def _explaining_takeovers(fence: Fence) -> Iterator[None]:
+    """Say what is behind an error that comes as another job has changed the store meanwhile."""
+    try:
+        yield
+    except StoreInUseError:
+        raise
+    except Exception as error:
+        held = True
+        with contextlib.suppress(Exception):  # a store that does not answer tells nothing
+            held = fence.holds()
+        if held:
+            raise
+        raise fence.lost() from error
 
 
 def _how_to_go_on(place: Place, interruption: KeyboardInterrupt) -> str:
@@ -272,6 +300,8 @@ class _Writing:
         Whether metadata are consolidated in the end.
     web : Web
         What stands behind its variables.
+    fence : Fence, optional
+        The right to write there, once it is this job's.
     """
 
     dataset: xr.Dataset
@@ -283,17 +313,31 @@ class _Writing:
     zarr_format: Literal[2, 3]
     consolidated: bool
     web: Web
+    fence: Fence | None = None
+
+    @property
+    def store(self) -> Store:
+        """Where to write: through the fence, where there is one."""
+        return self.place.store if self.fence is None else self.fence.writer()
 
     @property
     def journal(self) -> Journal:
         """The journal of the store."""
-        return self.place.journal(self.zarr_format)
+        return replace(self.place.journal(self.zarr_format), store=self.store)
 
     def group(self) -> zarr.Group:
         """Open the group that is written."""
-        return zarr.open_group(
-            self.place.store, path=self.place.path, mode="r+", use_consolidated=False
-        )
+        return zarr.open_group(self.store, path=self.place.path, mode="r+", use_consolidated=False)
+
+    def documents(self) -> dict[str, bytes | None]:
+        """Read what the store says of its arrays."""
+        name = "zarr.json" if self.zarr_format == 3 else ".zarray"
+        found = {}
+        for variable in map(str, self.dataset.variables):
+            key = "/".join(part for part in (self.place.path, variable, name) if part)
+            content = sync(self.place.store.get(key, default_buffer_prototype()))
+            found[variable] = None if content is None else content.to_bytes()
+        return found
 
     def rehearse(self) -> None:
         """Lay the store out in memory, so that what cannot be written is found before anything is
@@ -347,7 +391,7 @@ class _Writing:
         """Consolidate the metadata, where that was asked for."""
         if self.consolidated:
             zarr.consolidate_metadata(
-                self.place.store, path=self.place.path, zarr_format=self.zarr_format
+                self.store, path=self.place.path, zarr_format=self.zarr_format
             )
             self.journal.sort_consolidated()
 
@@ -426,8 +470,10 @@ def _refuse_existing(place: Place) -> None:
     if found is None:
         return
     journal = place.journal(found)
-    unfinished = ""
-    if (journal.read() or {}).get("state") == "writing":
+    unfinished, state = "", None
+    with contextlib.suppress(DamagedJournalError):
+        state = journal.read()
+    if (state or {}).get("state") == "writing":
         unfinished = (
             " Another job is writing it at this moment."
             if journal.is_held()
@@ -452,44 +498,92 @@ def _open_for_writing(writing: _Writing, mode: Mode) -> list[int] | None:
     if mode == "w-":
         _refuse_existing(place)  # again: somebody may have been faster before the lock was taken
     state = _refuse_others(writing) if mode == "resume" else None
+    if state is not None and state["state"] == "complete":
+        journal.finish()  # the last run may have ended in the middle of that
+        return None
     if state is not None:
-        if state["state"] == "complete":
-            journal.finish()  # the last run may have ended in the middle of that
-            return None
+        _check_arrays(writing)
         place.sweep()
         done = journal.done()
+        journal.of_layout().forget_notes(done)
         return [job for job in range(blocks) if job not in done]
-    journal.clear()
-    writing.write_template(place.store)
+    # What is written first makes the store known as one whose writing was interrupted, and what
+    # is written last makes marks count: from any point in between it is begun again.
     journal.begin(blocks, writing.identity)
+    journal.clear()
+    writing.write_template(writing.store)
+    journal.settle_layout()
     return list(range(blocks))
 
 
+def _target_of(writing: _Writing, fence: Fence) -> Target:
+    """Say where jobs write."""
+    store, path = fence.chunk_writer(), writing.place.path
+    arrays = arrays_of(store, path, writing.plan, every_chunk=fence.every_chunk)
+    return Target(arrays, writing.journal.of_layout(), fence)
+
+
+def _format_there(place: Place) -> Literal[2, 3] | None:
+    """Give the format of the mosaic that is there, or of what is there."""
+    found = place.journal(3).format_there() or place.zarr_format()
+    return None if found is None else 2 if found == 2 else 3
+
+
 def _refuse_others(writing: _Writing) -> dict[str, Any] | None:
-    """Refuse to go on with anything but the very mosaic; give the state of the store."""
+    """Refuse to go on with anything but the very mosaic; give the state of the store.
+
+    None where there is nothing to go on with: where no run has got so far as to write a block, or
+    where nothing tells any more which blocks are there.
+    """
     place = writing.place
-    found = place.zarr_format()
-    if found is None:
+    journal = place.journal(_format_there(place) or writing.zarr_format)
+    state = journal.read()
+    if state is None:
+        if place.zarr_format() is not None and _has_bands(writing):
+            raise ValueError(
+                f"the store {place.name!r} was not written by qmosaic.to_zarr, so nothing tells "
+                "what of it is complete, and mode='resume' cannot go on with it. Write to another "
+                "one, or pass mode='w' to replace it."
+            )
         return None
-    state = place.journal(found).read()
-    if state is not None:
-        _check_same(writing, state)
-    elif _has_bands(writing):
-        raise ValueError(
-            f"the store {place.name!r} was not written by qmosaic.to_zarr, so nothing tells what "
-            "of it is complete, and mode='resume' cannot go on with it. Write to another one, or "
-            "pass mode='w' to replace it."
-        )
+    check_format(state, place.name)
+    if state["state"] == "writing" and not journal.laid_out():
+        return None
+    _check_same(writing, state)
     return state
 
 
 def _has_bands(writing: _Writing) -> bool:
-    """Whether there is more than what a run leaves that ends while it lays out the store."""
+    """Whether there is more than a run of ours whose journal somebody has removed."""
     return INCOMPLETE not in writing.group().attrs
 
 
+def _check_arrays(writing: _Writing) -> None:
+    """Make sure that the arrays that are gone on with are those of the mosaic."""
+    group = writing.group()
+    for variable in (v for g in writing.plan.groups for v in g.variables):
+        found: Any = group.get(str(variable.name))
+        wanted = writing.encoding[variable.name]
+        same = (
+            isinstance(found, zarr.Array)
+            and found.shape == variable.shape
+            and found.chunks == tuple(wanted["chunks"])
+            and found.shards == (tuple(wanted["shards"]) if wanted.get("shards") else None)
+        )
+        if not same:
+            raise _arrays_changed(writing, [str(variable.name)])
+
+
+def _arrays_changed(writing: _Writing, names: list[str]) -> RuntimeError:
+    return RuntimeError(
+        f"{', '.join(map(repr, names))} in {writing.place.name!r} "
+        f"{'is' if len(names) == 1 else 'are'} not what was laid out there: somebody has deleted "
+        "or replaced the metadata. What was written of it is lost, or cannot be trusted. Write "
+        "the mosaic anew with mode='w'."
+    )
+
+
 def _check_same(writing: _Writing, state: dict[str, Any]) -> None:
-    check_format(state, writing.place.name)
     found = differences(state["plan"], writing.identity)
     if found:
         raise ValueError(
@@ -578,16 +672,25 @@ def _name_in_dashboard(writing: _Writing, group: Group) -> str:
 def _check_visible(writing: _Writing, target: Target | Transaction, outcome: Outcome) -> None:
     """Notice workers that write somewhere else: to memory or a disk of their own."""
     if isinstance(target, Target) and not target.journal.marked(outcome.job):
-        raise RuntimeError(
-            f"a worker has written a block, but it is not in {writing.place.name!r} as seen from "
-            "here: the store is in memory, or on a disk that the workers do not share. Write to "
-            "a folder that all of them see, or to an object store."
-        )
+        raise _not_shared(writing.place)
 
 
-def _complete(writing: _Writing) -> None:
-    """Check that all blocks are there, and say so in the store."""
-    journal = writing.journal
+def _not_shared(place: Place) -> RuntimeError:
+    return RuntimeError(
+        f"a worker has written a block, or wanted to, but not to {place.name!r} as seen from "
+        "here: the store is in memory, or on a disk that the workers do not share. Write to "
+        "a folder that all of them see, or to an object store."
+    )
+
+
+def _complete(writing: _Writing, laid_out: dict[str, bytes | None]) -> None:
+    """Check that all blocks are there, in the arrays that were laid out, and say so in the
+    store."""
+    journal = writing.journal.of_layout()
+    now = writing.documents()
+    changed = [name for name, content in laid_out.items() if now[name] != content]
+    if changed:
+        raise _arrays_changed(writing, changed)
     missing = writing.plan.jobs - len(journal.done())
     if missing > 0:
         raise RuntimeError(
@@ -595,7 +698,7 @@ def _complete(writing: _Writing) -> None:
             "all tasks have ended: the workers write to another place than the one that is seen "
             "from here. Write to a folder that all of them see, or to an object store."
         )
-    writing.settle_attributes(writing.place.store, journal.notes())
+    writing.settle_attributes(writing.store, journal.notes())
     journal.finish()
 
 
@@ -617,7 +720,7 @@ def _write_in_transaction(writing: _Writing, mode: Mode, rules: dict[str, Any]) 
         )
     check_workers(logger.warning)
     fork = place.session.fork()
-    journal = Journal(fork.store, place.path, writing.zarr_format)
+    journal = Journal(fork.store, place.path, writing.zarr_format, place.name)
     if mode == "w":
         journal.clear()
     writing.write_template(fork.store)
@@ -692,7 +795,7 @@ def open_mosaic(
     'complete'
     """
     place = open_place(store, group, storage_options)
-    found = place.zarr_format()
+    found = _format_there(place)
     if found is None:
         raise FileNotFoundError(
             f"there is no mosaic at {place.name!r}"
@@ -700,11 +803,11 @@ def open_mosaic(
             + ": no Zarr group is there. Check the path."
         )
     journal = place.journal(found)
-    state = journal.read()
+    state = _read_state(journal, place, allow_incomplete)
     if state is None and not allow_incomplete:
         raise ValueError(
             f"the store {place.name!r} has no group {GROUP!r}: it was not written by "
-            "qmosaic.to_zarr, or ended while it was laid out, so nothing tells whether it is "
+            "qmosaic.to_zarr, so nothing tells whether it is "
             "whole. Open it with xarray.open_zarr, or write it with qmosaic.to_zarr."
         )
     if state is not None and state["state"] != "complete" and not allow_incomplete:
@@ -717,3 +820,16 @@ def open_mosaic(
     opened: xr.Dataset = xr.open_zarr(place.store, group=place.path or None, **options)
     order = [] if state is None else [n for n in state["plan"].get("order", ()) if n in opened]
     return opened[[*order, *(n for n in opened.data_vars if n not in order)]]
+
+
+def _read_state(journal: Journal, place: Place, allow_incomplete: bool) -> dict[str, Any] | None:
+    """Read what a store says of itself; where it need not be whole, it need not say that either."""
+    try:
+        state = journal.read()
+        if state is not None:
+            check_format(state, place.name)
+    except ValueError:
+        if not (allow_incomplete and journal.is_node()):  # or no reader of Zarr opens the store
+            raise
+        return None
+    return state

@@ -75,7 +75,7 @@ class Place:
 
     def journal(self, zarr_format: int) -> Journal:
         """Give the journal of the mosaic."""
-        return Journal(self.store, self.path, zarr_format)
+        return Journal(self.store, self.path, zarr_format, self.name)
 
     @property
     def folder(self) -> Path | None:

@@ -12,6 +12,7 @@ import itertools
 import math
 import pickle
 from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,6 +21,7 @@ import numpy as np
 import xarray as xr
 import zarr
 
+from qmosaic.fencing import Fence
 from qmosaic.graph import overlaps
 from qmosaic.journal import Journal
 from qmosaic.kernels import Array
@@ -299,23 +301,26 @@ class Target:
         The arrays of the store.
     journal : Journal
         What is told when a block is there.
-    name : str
-        What to call the store in errors.
-    holder : str
-        The job that holds the lock as long as these writes are wanted. A worker may still be at
-        work when its client is gone and somebody else has begun to write.
+    fence : Fence
+        The right to write there. A worker may still be at work when its client is gone and
+        somebody else has begun to write.
     """
 
     arrays: dict[Hashable, Any]
     journal: Journal
-    name: str
-    holder: str
+    fence: Fence
 
-    def check(self) -> None:
-        """Make sure that the store is not that of another job by now."""
-        holder = self.journal.holder()
-        if holder is not None and holder["job"] != self.holder:
-            raise Stopped(f"the job that this block is of does not write {self.name!r} any more")
+    @property
+    def name(self) -> str:
+        """What to call the store in errors."""
+        return self.fence.name
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Write some chunks within the block, as long as they are wanted."""
+        self.fence.check()
+        yield
+        self.fence.confirm()
 
 
 @dataclass(frozen=True)
@@ -332,6 +337,10 @@ class Transaction:
 
     pickled: bytes
     path: str
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Write some chunks within the block: nobody else sees them."""
+        return contextlib.nullcontext()
 
 
 @dataclass(frozen=True)
@@ -372,7 +381,6 @@ class Writer:
             return Outcome(job, outcome.read, outcome.written, outcome.skipped, fork)
         with explaining_full_disks(self.target.name):
             outcome = self._make(job, chunks, self.target.arrays)
-            self.target.check()
             self.target.journal.mark(job, outcome.skipped)
         return outcome
 
@@ -405,9 +413,8 @@ class Writer:
                 values = _assemble(variable, piece, chunks)
                 written += values.nbytes
                 self._check_wanted(job)  # it may have hung for hours
-                if isinstance(self.target, Target):
-                    self.target.check()
-                array[piece] = values
+                with self.target.writing():
+                    array[piece] = values
                 del values
         return written
 
@@ -452,7 +459,21 @@ def _accept(variable: Variable, number: tuple[int, ...], chunk: Any) -> Array:
         ) from None
 
 
-def arrays_of(store: Any, path: str, plan: Plan) -> dict[Hashable, Any]:
-    """Open the arrays that a plan writes."""
-    group = zarr.open_group(store, path=path, mode="r+", use_consolidated=False)
-    return {v.name: group[str(v.name)] for g in plan.groups for v in g.variables}
+def arrays_of(store: Any, path: str, plan: Plan, every_chunk: bool = False) -> dict[Hashable, Any]:
+    """Open the arrays that a plan writes.
+
+    Parameters
+    ----------
+    store : zarr Store
+        Where they are.
+    path : str
+        The group.
+    plan : Plan
+        Its variables.
+    every_chunk : bool, default: False
+        Write chunks that are all fill value too.
+    """
+    options = {"array.write_empty_chunks": True} if every_chunk else {}
+    with zarr.config.set(options):  # what arrays go by that are opened here
+        group = zarr.open_group(store, path=path, mode="r+", use_consolidated=False)
+        return {v.name: group[str(v.name)] for g in plan.groups for v in g.variables}

@@ -20,7 +20,7 @@ import xarray as xr
 import zarr
 
 import qmosaic as qm
-from qmosaic import watching
+from qmosaic import locking, watching
 from tests.job import content, mosaic_of, same_as
 from tests.sources import expected, in_store, random_stack
 
@@ -135,6 +135,28 @@ def test_ctrl_c(source: Path, tmp_path: Path, values: dict[str, np.ndarray]) -> 
     with job(source, out, "resume", 0.02) as running:
         assert told(running)[0]["resumed"] >= 5
         assert running.wait() == 0
+    same_as(out, expected(values))
+
+
+def test_a_client_that_was_stopped_and_wakes_up(
+    source: Path, tmp_path: Path, values: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGSTOP, as a laptop that sleeps; another job takes the store over and finishes; then
+    SIGCONT: the first one ends with an error, and changes not a byte."""
+    out = tmp_path / "out.zarr"
+    with job(source, out, "w-", 0.02) as running:
+        told(running, blocks=5)
+        running.send_signal(signal.SIGSTOP)
+        with monkeypatch.context() as patch:
+            patch.setattr(locking, "LEASE", -1.0)  # as if it had been stopped for long
+            qm.to_zarr(mosaic_of(source), out, mode="w")
+        before = content(out)
+        running.send_signal(signal.SIGCONT)
+        assert running.stdout is not None
+        output = running.stdout.read()
+        assert running.wait() != 0
+    assert "its lock is gone" in output
+    assert content(out) == before
     same_as(out, expected(values))
 
 

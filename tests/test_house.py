@@ -30,6 +30,8 @@ ROOMS = [
     "writing",
     "progress",
     "journal",
+    "locking",
+    "fencing",
     "display",
     "periods",
     "mosaic",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import pickle
+import shutil
+import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,10 +23,10 @@ from dask.callbacks import Callback
 from zarr.storage import LocalStore
 
 import qmosaic as qm
-from qmosaic import journal as journal_module
-from qmosaic import reading, store
+from qmosaic import locking, reading, store
+from qmosaic.fencing import document_of, fence_for
+from qmosaic.fencing.folders import FolderFence, StagingStore
 from qmosaic.journal import Journal
-from qmosaic.writing import Stopped, Target
 from tests.job import content, mosaic_of, same_as
 from tests.sources import (
     CountingArray,
@@ -125,10 +127,10 @@ def test_resume_after_the_end_came_while_the_store_was_laid_out(
 ) -> None:
     """A store that is not laid out to its end holds no block: it is begun again."""
     with monkeypatch.context() as patch:
-        patch.setattr(Journal, "begin", lambda *args: (_ for _ in ()).throw(Interrupted))
+        patch.setattr(Journal, "settle_layout", lambda *args: (_ for _ in ()).throw(Interrupted))
         with pytest.raises(Interrupted):
             qm.to_zarr(mosaic_of(source), tmp_path / "out.zarr")
-    with pytest.raises(ValueError, match="was not written by"):
+    with pytest.raises(qm.IncompleteMosaicError, match="0 of 9"):
         qm.open_mosaic(tmp_path / "out.zarr")
     qm.to_zarr(mosaic_of(source), tmp_path / "out.zarr", mode="resume")
     same_as(tmp_path / "out.zarr", expected(values))
@@ -143,7 +145,7 @@ def test_resume_after_the_end_came_while_the_store_was_finished(
     with monkeypatch.context() as patch:
         if step == "finish":
             patch.setattr(
-                LocalStore, "delete_dir", lambda *args: (_ for _ in ()).throw(Interrupted)
+                StagingStore, "delete_dir", lambda *args: (_ for _ in ()).throw(Interrupted)
             )
         else:
             patch.setattr(
@@ -151,8 +153,6 @@ def test_resume_after_the_end_came_while_the_store_was_finished(
             )
         with pytest.raises(Interrupted):
             qm.to_zarr(mosaic_of(source), out)
-    for lock in out.glob("_qmosaic/lock/*"):
-        lock.write_text(lock.read_text().replace('"pid"', '"former"').replace('"job"', '"x"'))
     qm.to_zarr(mosaic_of(source), out, mode="resume")
     qm.to_zarr(mosaic_of(source), whole)
     assert content(out) == content(whole)
@@ -351,9 +351,8 @@ def test_what_is_no_mosaic_is_not_opened(tmp_path: Path) -> None:
 def hold(out: Path, **holder: Any) -> None:
     """Leave the lock of another job in a store."""
     attributes = {"job": "another", "host": "elsewhere", "pid": 1, "beat": time.time()} | holder
-    node = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
-    (out / "_qmosaic" / "lock").mkdir(parents=True, exist_ok=True)
-    (out / "_qmosaic" / "lock" / "zarr.json").write_text(json.dumps(node))
+    (out / "_qmosaic" / "lock" / "7").mkdir(parents=True, exist_ok=True)
+    (out / "_qmosaic" / "lock" / "7" / "zarr.json").write_bytes(document_of(attributes))
 
 
 @pytest.mark.parametrize("mode", ["w", "resume"])
@@ -376,7 +375,7 @@ def test_a_writer_that_is_gone_holds_nothing(
     """A machine that is lost shows no sign of life: its hold ends."""
     out = tmp_path / "out.zarr"
     interrupted(mosaic_of(source), out)
-    hold(out, beat=time.time() - journal_module.LEASE - 1)
+    hold(out, beat=time.time() - locking.LEASE - 1)
     qm.to_zarr(mosaic_of(source), out, mode="resume")
     same_as(out, expected(values))
 
@@ -384,36 +383,37 @@ def test_a_writer_that_is_gone_holds_nothing(
 def test_a_writer_shows_signs_of_life(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While it writes, its sign of life is renewed; a job that lost its hold stops."""
-    monkeypatch.setattr(journal_module, "BEAT", 0.02)
-    out, beats = tmp_path / "out.zarr", set()
+    """While it writes, its sign of life is renewed, and it never writes a lock that is gone."""
+    monkeypatch.setattr(locking, "BEAT", 0.001)
+    out = tmp_path / "out.zarr"
+    beats: list[bytes] = []
+    renewed = threading.Event()
+    renew = FolderFence.renew
+
+    def tell(fence: FolderFence, document: bytes) -> bool:
+        beats.append(document)
+        there = renew(fence, document)
+        if len(beats) > 3 or not there:
+            renewed.set()
+        return there
+
+    monkeypatch.setattr(FolderFence, "renew", tell)
 
     def look(progress: qm.Progress) -> None:
-        time.sleep(0.1)
-        if progress.done >= 5:  # again and again: a sign of life may cross it
+        if progress.done == 2:
+            assert renewed.wait(60)
+            renewed.clear()
+            shutil.rmtree(out / "_qmosaic" / "lock" / "1")
             hold(out, host="thief")
-        else:
-            beats.add((out / "_qmosaic/lock/zarr.json").read_bytes())
+            assert renewed.wait(60)
 
     with (
         dask.config.set(scheduler="synchronous"),
-        pytest.raises(qm.StoreInUseError, match=r"thief|another job"),
+        pytest.raises(qm.StoreInUseError, match="its lock is gone"),
     ):
         qm.to_zarr(mosaic_of(source), out, progress=look)
-    assert len(beats) > 3
-
-
-def test_a_worker_that_is_left_over_writes_nothing(source: Path, tmp_path: Path) -> None:
-    """A task of a killed client that is still at work does not spoil the mosaic of the next job."""
-    out = tmp_path / "out.zarr"
-    interrupted(mosaic_of(source), out)
-    jobs, _ = writing_of(mosaic_of(source), out)  # takes the place of what was there
-    hold(out)
-    before = content(out)
-    graph, keys = jobs.batch([5])
-    with pytest.raises(Stopped, match="any more"):
-        dask.get(graph, keys)
-    assert content(out) == before
+    assert len(set(beats)) > 3
+    assert [lock.name for lock in (out / "_qmosaic" / "lock").iterdir()] == ["7"]
 
 
 # -- faults of the source -------------------------------------------------------------------------
@@ -761,8 +761,11 @@ def writing_of(mosaic: xr.Dataset, path: Path) -> tuple[Any, list[int]]:
     place = store.open_place(path, None, None)
     layout = {"encoding": {}, "chunks": None, "shards": None}
     writing = store._prepare(mosaic, place, layout)
+    fence = replace(fence_for(place.store, "_qmosaic/lock", "here", "me"), number=1)
+    assert fence.claim(document_of({"job": "me"}))
+    writing = replace(writing, fence=fence)
     todo = store._open_for_writing(writing, "w")
-    target = Target(store.arrays_of(place.store, "", writing.plan), writing.journal, "here", "me")
+    target = store._target_of(writing, fence)
     assert todo is not None
     rules = {"retries": 3, "on_error": "raise"}
     ((jobs, numbers),) = store._make_jobs(writing, target, todo, rules, "test")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import logging
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,12 @@ import pytest
 import xarray as xr
 import zarr
 from zarr.abc.store import Store
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.sync import sync
 from zarr.storage import FsspecStore, ObjectStore
 
 import qmosaic as qm
+from qmosaic.fencing import document_of, fence_for, objects
 from tests.sources import dates, expected, in_store, random_stack
 
 obstore = pytest.importorskip("obstore", reason="obstore is in the extra [s3]")
@@ -175,6 +180,63 @@ def test_one_writer_at_a_time(mosaic: xr.Dataset, out: Callable[[], ObjectStore]
     with dask.config.set(scheduler="synchronous"):
         qm.to_zarr(mosaic, out(), progress=second)
     assert refused == [2]
+
+
+def test_nothing_is_replaced_that_came_after_the_look(
+    out: Callable[[], ObjectStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 writes under conditions: a job that is stopped just before it replaces a chunk, while
+    another takes the store over, replaces nothing when it wakes up; and creates nothing where
+    there is a chunk."""
+    store, buffer = out(), default_buffer_prototype().buffer
+    assert objects.keeps_conditions(store, "probe")
+    fences = [replace(fence_for(store, "lock", "here", j), number=n) for n, j in enumerate("AB")]
+    a, b = fences
+    assert a.claim(document_of({"job": "A"}))
+    sync(a.writer().set("red/c/0/0", buffer.from_bytes(b"first of A")))
+    put = objects._put
+
+    async def late(store: Any, key: str, content: Any, mode: Any) -> None:
+        if mode != "create":
+            monkeypatch.setattr(objects, "_put", put)
+            await asyncio.to_thread(take_over)
+        await put(store, key, content, mode)
+
+    def take_over() -> None:
+        assert b.claim(document_of({"job": "B"}))
+        b.revoke(a.number)
+        for name in ("red/c/0/0", "red/c/0/1"):
+            sync(b.writer().set(name, buffer.from_bytes(b"B")))
+        b.leave()
+
+    monkeypatch.setattr(objects, "_put", late)
+    for name in ("red/c/0/0", "red/c/0/1"):
+        with pytest.raises(qm.StoreInUseError, match="lock is gone"):
+            sync(a.chunk_writer().set(name, buffer.from_bytes(b"second of A")))
+    for name in ("red/c/0/0", "red/c/0/1"):
+        found = sync(store.get(name, default_buffer_prototype()))
+        assert found is not None
+        assert found.to_bytes() == b"B"
+
+
+def test_every_chunk_has_its_object(mosaic: xr.Dataset, out: Callable[[], ObjectStore]) -> None:
+    """Chunks that are all fill value are written too, in shards as well: so none can be created by
+    a job that wakes up later."""
+    empty = (mosaic["red"] * 0).astype("uint16").to_dataset(name="red")
+    for options in ({}, {"shards": {"y": 16, "x": 16}}):
+        qm.to_zarr(empty, out(), mode="w", **options)
+        names = [key for key in contents_of(out()) if key.startswith("red/c/")]
+        assert len(names) == (4 if options else 9)
+        assert (qm.open_mosaic(out(), mask_and_scale=False)["red"] == 0).all()
+
+
+def contents_of(store: Store) -> list[str]:
+    """Name what is in a store."""
+
+    async def names() -> list[str]:
+        return [key async for key in store.list_prefix("")]
+
+    return sync(names())
 
 
 def test_replaced(mosaic: xr.Dataset, out: Callable[[], ObjectStore]) -> None:
