@@ -191,6 +191,7 @@ def open_collection(
     UserWarning
         What Earth Search says of the packing of some items is known to be wrong at times; nothing
         tells the packing of Sentinel-2 items from before and after 25 January 2022.
+    UserWarning
         A STAC item says something of its grid that cannot be: ``proj:code`` "EPSG:None" beside a
         right ``proj:wkt2``. The next field that is right holds, else the header of the file.
 
