@@ -35,6 +35,7 @@ What is used of dask beyond its documented interface: ``dask.blockwise.blockwise
 ``windows``      chunks with what lies around them
 ``chunks``       a band, and its chunks as a task reads them
 ``walking``      running the tasks behind chunks
+``answering``    which sources answer at once
 ``recipes``      how chunks are made
 ================ ===========================================================================
 """

@@ -280,7 +280,7 @@ class BlockReader:
             lambda number: self._make(walk, number, int(chunks[number])),
             size,
             in_flight(max(size, self._source.beside)),
-            lambda start, stop: self._read_ahead(walk, start, stop),
+            self._reading.count,
         )
 
     def _make(self, walk: Walk, number: int, chunk: int) -> Array:
@@ -301,15 +301,6 @@ class BlockReader:
             error.add_note(str(named))
             raise
         return self._source.accept(made, self._block, chunk)
-
-    def _read_ahead(self, walk: Walk, start: int, stop: int) -> None:
-        """Read several chunks at once; one that fails is found when it is read on its own."""
-        try:
-            walk.read_ahead(start, stop, self._reading.count)
-        except MemoryError:
-            raise
-        except Exception:
-            return
 
     def _chunks_of(self, positions: Array) -> Array:
         return np.searchsorted(self._source.first_images, positions, side="right") - 1

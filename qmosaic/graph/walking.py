@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import threading
-import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -16,6 +15,7 @@ import numpy as np
 from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef
 from dask.array.core import getter, getter_inline, getter_nofancy
 
+from qmosaic.graph.answering import answers_at_once
 from qmosaic.graph.recipes import Key, Nodes, Recipes, node_key
 from qmosaic.kernels import (
     Array,
@@ -27,27 +27,23 @@ READ_TOGETHER = 4 * 2**20
 """Bytes that a task may ask for at once: to a Zarr library a request costs more than a chunk."""
 
 
-SLOW = 0.005
-"""Seconds of waiting for a chunk from which on the next ones are read meanwhile."""
-
-
 WINDOW = 128
 """Chunks for which a task writes out what is behind them: about 4 kB for each."""
 
 
 MOST_IN_FLIGHT = 16
-"""The most chunks that a task reads at the same time from a slow source."""
+"""The most chunks that a task reads at the same time from a source that may keep waiting."""
 
 
 def in_turn(
-    walk: Walk,
-    make: Callable[[int], Array],
-    size: int,
-    most: int,
-    read_ahead: Callable[[int, int], None],
+    walk: Walk, make: Callable[[int], Array], size: int, most: int, count: Count
 ) -> Iterator[Array]:
-    """Give one chunk of a walk after the other; where the source is slow, the next are made
-    meanwhile.
+    """Give one chunk of a walk after the other, and read ahead for the next ones.
+
+    How is settled before anything is read, so that a task holds the same on a busy machine as on
+    an idle one. Where a source may keep a task waiting, threads read for the next chunks
+    meanwhile; where it answers at once, they would only cost, and adjacent chunks are read in one
+    request.
 
     Parameters
     ----------
@@ -58,26 +54,39 @@ def in_turn(
     size : int
         The bytes of a chunk.
     most : int
-        How many may be made at the same time.
-    read_ahead : callable
-        Reads what some chunks need in as few requests as can be.
+        For how many chunks there may be something read, where the source may keep waiting.
+    count : callable
+        Is told of everything that is read ahead.
     """
-    count = len(walk.targets)
+    if len(walk.targets) > 1 and walk.may_wait():
+        yield from _with_threads(walk, make, most, count)
+        return
     together = max(1, min(WINDOW, READ_TOGETHER // size))
-    started: deque[Future[Array]] = deque()
-    pool: Threads | None = None
+    for number in range(len(walk.targets)):
+        if together > 1 and number % together == 0:
+            _quietly(walk.read_ahead, number, number + together, count)
+        array = make(number)
+        yield array
+        del array
+        walk.drop(number)
+
+
+def _with_threads(
+    walk: Walk, make: Callable[[int], Array], most: int, count: Count
+) -> Iterator[Array]:
+    """Make the chunks in order; for `most` of them, this one too, reads are done or on their
+    way."""
+    chunks = len(walk.targets)
+    started: deque[Future[None]] = deque()
+    pool = Threads(most, "qmosaic-read")
     try:
-        for number in range(count):
-            if pool is None and together > 1 and number % together == 0:
-                read_ahead(number, number + together)
-            watch = _Watch()
-            array = started.popleft().result() if started else make(number)
-            if pool is None and watch.has_waited():
-                pool = Threads(most, "qmosaic-read")
-            if pool is not None:
-                for n in range(number + 1 + len(started), min(number + 1 + most, count)):
-                    # what the task says about its reading holds in other threads too
-                    started.append(pool.submit(copy_context().run, make, n))
+        for number in range(chunks):
+            for n in range(number + len(started), min(number + most, chunks)):
+                # what the task says about its reading holds in other threads too
+                run, keys = copy_context().run, walk.claim(n)
+                started.append(pool.submit(run, _quietly, walk.fetch, n, keys, count))
+            started.popleft().result()
+            array = make(number)
             yield array
             del array
             walk.drop(number)
@@ -87,21 +96,18 @@ def in_turn(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-class _Watch:
-    """Tells waiting from working, from its making on."""
-
-    def __init__(self) -> None:
-        self._wall, self._work = time.perf_counter(), time.process_time()
-
-    def has_waited(self) -> bool:
-        """Whether it took long, and the process was idle for most of that: threads that work hard
-        gain nothing from being more."""
-        wall = time.perf_counter() - self._wall
-        return wall > SLOW and time.process_time() - self._work < wall / 4
+def _quietly(read: Callable[..., None], *arguments: Any) -> None:
+    """Read ahead; what fails is found, and read again, when it is needed."""
+    try:
+        read(*arguments)
+    except MemoryError:
+        raise
+    except Exception:
+        return
 
 
 def in_flight(chunk_bytes: int) -> int:
-    """Say how many chunks are read at the same time from a slow source."""
+    """Say how many chunks are read at the same time from a source that may keep waiting."""
     return max(2, min(MOST_IN_FLIGHT, 2 * READ_TOGETHER // chunk_bytes))
 
 
@@ -121,7 +127,8 @@ class Walk:
     the last of them has been made; what stands behind such a value is not kept.
 
     Tasks are written out for `WINDOW` chunks at a time, so that a long sequence takes no more
-    memory than a short one. What one window has kept and the next one uses is handed over.
+    memory than a short one. What one window still holds at its end and the next one uses is handed
+    over.
     """
 
     def __init__(
@@ -132,8 +139,15 @@ class Walk:
         self._windows: dict[int, Nodes] = {}
         self._kept: dict[Key, Any] = {}
         self._last_user: dict[Key, int] = {}
+        self._claimed: set[Key] = set()
         self._drop_after: dict[int, list[Key]] = defaultdict(list)
         self._lock = threading.Lock()
+
+    def may_wait(self) -> bool:
+        """Whether what is read for the chunks may take its time: not to compute, but to come."""
+        nodes = self._nodes(0)
+        known: dict[int, bool] = {}
+        return any(_may_wait(node, nodes, known) for node in nodes.values())
 
     def make(self, number: int, count: Count = _no_count) -> Any:
         """Make the chunk `number` of the sequence; threads may make several at a time."""
@@ -141,12 +155,16 @@ class Walk:
 
     def drop(self, number: int) -> None:
         """Let go of what was kept for the chunks up to `number`, one after the other."""
+        last = (number + 1) % WINDOW == 0
+        if last and number + 1 < len(self.targets):
+            self._nodes(number + 1)  # it takes over what it uses
         with self._lock:
             for key in self._drop_after.pop(number, ()):
                 if self._last_user.get(key, number) <= number:
                     self._last_user.pop(key, None)
                     self._kept.pop(key, None)
-            if (number + 1) % WINDOW == 0:
+                    self._claimed.discard(key)
+            if last:
                 self._windows.pop(number // WINDOW, None)
 
     def read_ahead(self, start: int, stop: int, count: Count = _no_count) -> None:
@@ -155,12 +173,43 @@ class Walk:
         reads: dict[Any, list[_Read]] = defaultdict(list)
         for number in range(start, min(stop, len(self.targets))):
             nodes = self._nodes(number)
-            for key in _order(self.targets[number], self._kept, nodes):
+            for key in self.claim(number):
                 if key not in self._last_user and (read := _as_read(nodes[key], number)):
                     reads[read.source].append(read)
         for group in reads.values():
             for run in _adjacent_runs(group):
                 self._read_together(run, count)
+
+    def claim(self, number: int) -> list[Key]:
+        """Name what has to be read for a chunk and is not there, nor claimed for an earlier one.
+
+        Not what is behind a value that is kept for several chunks: that may rest on all images.
+        """
+        nodes = self._nodes(number)
+        found: list[Key] = []
+        stack, seen = [self.targets[number]], set()
+        while stack:
+            key = stack.pop()
+            if key in seen or key in self._claimed or key in self._kept:
+                continue
+            seen.add(key)
+            if _reads(nodes[key], nodes):
+                found.append(key)
+            elif key not in self._last_user:
+                stack.extend(nodes[key].dependencies)
+        shared = [key for key in found if key in self._last_user]
+        self._claimed.update(shared)
+        return found
+
+    def fetch(self, number: int, keys: Sequence[Key], count: Count = _no_count) -> None:
+        """Read what was claimed for a chunk, and keep it until that has been made."""
+        nodes = self._nodes(number)
+        for key in keys:
+            value = self._evaluate(key, nodes, count)
+            with self._lock:
+                self._kept[key] = value
+                if key not in self._last_user:
+                    self._drop_after[number].append(key)
 
     def _read_together(self, run: list[_Read], count: Count) -> None:
         axis = _axis_between(run[0], run[-1])
@@ -311,6 +360,40 @@ def _as_read(node: GraphNode, number: int) -> _Read | None:
         return None
     name = source.key if isinstance(source, TaskRef | Alias) else id(source)
     return _Read(node, name, index, tuple(rest), number)
+
+
+class ReadsItself:
+    """What stands in a graph and reads, inside the task that uses it."""
+
+    def may_wait(self) -> bool:
+        """See `Walk.may_wait`."""
+        raise NotImplementedError
+
+
+def _reads(node: GraphNode, nodes: Nodes) -> bool:
+    """Whether a task reads, or makes something that reads itself do so."""
+    if is_read(node):
+        return True
+    inputs = [nodes[d] for d in node.dependencies if isinstance(nodes[d], DataNode)]
+    return any(isinstance(n.value, ReadsItself) for n in inputs)
+
+
+def _may_wait(node: GraphNode, nodes: Nodes, known: dict[int, bool]) -> bool:
+    """Whether a task reads from a source that may keep it waiting; `known` are sources by id."""
+    if isinstance(node, DataNode):
+        return isinstance(node.value, ReadsItself) and node.value.may_wait()
+    if not is_read(node):
+        return False
+    source = node.args[0] if isinstance(node, Task) and node.args else None
+    while isinstance(source, TaskRef | Alias | DataNode):
+        if isinstance(source, DataNode):
+            source = source.value
+        else:
+            (key,) = [source.key] if isinstance(source, TaskRef) else source.dependencies
+            source = nodes.get(key)
+    if id(source) not in known:
+        known[id(source)] = not answers_at_once(source)
+    return known[id(source)]
 
 
 def _as_read_by(node: Any, inputs: Mapping[Key, Any], values: Any) -> Any:

@@ -12,7 +12,7 @@ from dask._task_spec import DataNode
 
 from qmosaic.graph.chunks import overlaps
 from qmosaic.graph.recipes import Recipes
-from qmosaic.graph.walking import READ_TOGETHER, Walk, in_flight, in_turn
+from qmosaic.graph.walking import READ_TOGETHER, ReadsItself, Walk, in_flight, in_turn
 from qmosaic.kernels import (
     Array,
 )
@@ -21,7 +21,7 @@ from qmosaic.reading import current
 
 
 @dataclass(frozen=True)
-class Around:
+class Around(ReadsItself):
     """A function of chunks and of what lies around them, which its tasks read themselves.
 
     Attributes
@@ -49,6 +49,11 @@ class Around:
     dtype: np.dtype[Any]
     func: Callable[[Array], Array]
     scratch: int
+
+    def may_wait(self) -> bool:
+        """Whether the chunks around one may take their time to come."""
+        first = (self.name, *(0 for _ in self.chunks))
+        return Walk(self.recipes, {}, [first]).may_wait()
 
     def make(self, place: tuple[int, ...]) -> Array:
         """Make the chunk at a place."""
@@ -88,7 +93,7 @@ class Around:
             lambda number: self._accept(walk.make(number, count), keys[number]),
             size,
             in_flight(size),
-            lambda start, stop: walk.read_ahead(start, stop, count),
+            count,
         )
         values = np.empty([high - low for low, high in window], self.dtype)
         for piece, chunk in zip(pieces, chunks, strict=True):
