@@ -91,9 +91,8 @@ def _with_threads(
             del array
             walk.drop(number)
     finally:
-        if pool is not None:
-            # one that hangs would hold up whoever ends this, by an interruption for instance
-            pool.shutdown(wait=False, cancel_futures=True)
+        # one that hangs would hold up whoever ends this, by an interruption for instance
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _quietly(read: Callable[..., None], *arguments: Any) -> None:
