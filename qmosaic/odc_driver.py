@@ -157,12 +157,13 @@ def _single(file: Any, band: int, level: int | None) -> str:
     nodata = file.nodatavals[band - 1]
     option = "" if level is None else f'<OOI key="OVERVIEW_LEVEL">{level}</OOI>'
     declared = "" if nodata is None else f"<NoDataValue>{nodata!r}</NoDataValue>"
+    path = next(iter(file.files), file.name)  # as GDAL calls it: /vsicurl/https://...
     placed = ", ".join(map(repr, file.transform.to_gdal()))
     return (
         f'<VRTDataset rasterXSize="{file.width}" rasterYSize="{file.height}">'
         f"<SRS>{escape(file.crs.to_wkt())}</SRS><GeoTransform>{placed}</GeoTransform>"
         f'<VRTRasterBand dataType="{types.typename_fwd[types.dtype_rev[file.dtypes[band - 1]]]}" '
         f'band="1">{declared}<SimpleSource><SourceFilename relativeToVRT="0">'
-        f"{escape(file.files[0])}</SourceFilename><OpenOptions>{option}</OpenOptions>"
+        f"{escape(path)}</SourceFilename><OpenOptions>{option}</OpenOptions>"
         f"<SourceBand>{band}</SourceBand></SimpleSource></VRTRasterBand></VRTDataset>"
     )
