@@ -105,7 +105,9 @@ def to_zarr(
         in its transaction: nothing is visible before you commit the session.
     mode : {"w-", "w", "resume"}, default: "w-"
         Refuse a store that exists, or replace it, or go on with what an interrupted run of the
-        same mosaic has left there (and start where there is nothing).
+        same mosaic has left there (and start where there is nothing). What is replaced is the
+        group, with all that lies in it; that is refused where there are other files than Zarr's,
+        and where the mosaic is made from them or it cannot be told from what it is made.
     chunks, shards : mapping of hashable to int, optional
         For some dimensions, the size in pixels of the chunks of the store and of its shards; the
         blocks of the mosaic are the chunks where nothing is said. A task always writes whole
@@ -146,8 +148,9 @@ def to_zarr(
     FileExistsError
         The store exists and ``mode="w-"``, or what is there is not a Zarr store.
     ValueError
-        An argument that cannot be right; the store is the one that the mosaic is made from; or,
-        with ``mode="resume"``, it holds another mosaic.
+        An argument that cannot be right; a band that cannot be stored under its name; the group
+        is or holds what the mosaic is made from, or may be; or, with ``mode="resume"``, it holds
+        another mosaic.
     StoreInUseError
         Another job is writing there.
     ChunkReadError

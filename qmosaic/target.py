@@ -414,12 +414,17 @@ def check_told(place: Place, web: Web, names: Iterable[Hashable]) -> None:
     """
     if place.session is not None or not place.is_occupied():
         return
+    target = place.location()
     for name in names:
-        untold = web.behind(name).untold
-        if untold:
+        behind = web.behind(name)
+        reader = ", ".join(behind.untold)
+        for folder, given in behind.around.items():
+            if target is not None and folder.holds(target):
+                reader = f"{given}, given {str(folder)!r},"
+        if reader:
             raise ValueError(
-                f"it cannot be told what variable {name!r} is read from: {', '.join(untold)} may "
-                f"read anything. There is something in {place.name!r} already, and mode='w' would "
+                f"it cannot be told what variable {name!r} is read from: {reader} may read "
+                f"anything. There is something in {place.name!r} already, and mode='w' would "
                 "remove it before it is read. Write to another path and move it afterwards; or "
                 "remove what is there yourself, if the mosaic is not made from it."
             )

@@ -113,6 +113,27 @@ def over_two(path: Path) -> xr.Dataset:
     return xr.Dataset({"q": c["q"], "a": c["a"] + c["q"].max().astype("uint16")})
 
 
+def names_in_an_array(path: Path) -> xr.Dataset:
+    def load(names: np.ndarray) -> np.ndarray:
+        return np.asarray(zarr.open_group(names.item(), mode="r")["a"][:1])
+
+    names = da.from_array(np.array([str(path)] * 2, object)[:, None, None], chunks=1)
+    a = names.map_blocks(load, chunks=((1, 1), (4,), (4,)), dtype="uint16")
+    return from_arrays(a.astype("int16"), a)
+
+
+def records(path: Path) -> xr.Dataset:
+    """As stackstac has it: a table of assets, an address in each record."""
+
+    def load(table: np.ndarray) -> np.ndarray:
+        return np.asarray(zarr.open_group(table["url"].item(), mode="r")["a"][:1])
+
+    table = np.array([(str(path), 1.0)] * 2, dtype=[("url", object), ("left", float)])
+    a = da.from_array(table[:, None, None], chunks=1)
+    a = a.map_blocks(load, chunks=((1, 1), (4,), (4,)), dtype="uint16")
+    return from_arrays(a.astype("int16"), a)
+
+
 WAYS: dict[str, Callable[[Path], xr.Dataset]] = {
     "as it is": opened,
     "decoded": lambda p: opened(p, mask_and_scale=True),
@@ -170,6 +191,8 @@ WAYS: dict[str, Callable[[Path], xr.Dataset]] = {
     "delayed loader": delayed_loader,
     "a path as argument": path_as_argument,
     "a number as input": index_as_input,
+    "names in an array": names_in_an_array,
+    "records": records,
 }
 
 
@@ -335,13 +358,33 @@ def test_what_cannot_be_told_replaces_nothing(
     qm.to_zarr(mosaic, old, mode="resume")
 
 
+def test_a_loader_that_is_given_a_folder_replaces_nothing_in_it(source: Path) -> None:
+    """Which of the stores in a folder a function reads cannot be told: none of them is replaced,
+    stores elsewhere are."""
+
+    def load(folder: str, name: str) -> np.ndarray:
+        return np.asarray(zarr.open_group(f"{folder}/{name}.zarr", mode="r")["q"])
+
+    q = da.from_delayed(dask.delayed(load)(str(source.parent), "s"), (2, 4, 4), "int16")
+    mosaic = qm.quality_mosaic(from_arrays(q, A), "q")
+    before = content(source)
+    for path in (source, source.parent / "t.zarr"):
+        if path != source:
+            qm.to_zarr(mosaic, path)
+        with pytest.raises(ValueError, match=rf"cannot be told.*load.*{source.parent}"):
+            qm.to_zarr(mosaic, path, mode="w")
+    assert content(source) == before
+    for _ in range(2):
+        qm.to_zarr(mosaic, source.parent.parent / "other.zarr", mode="w")
+
+
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_what_lies_on_a_cluster_replaces_nothing(tmp_path: Path, source: Path) -> None:
     """A worker that is lost makes the scheduler read the source again: it has to be there."""
     distributed = pytest.importorskip("distributed", reason="it is in the extra [distributed]")
     qm.to_zarr(xr.Dataset({"z": ("x", np.zeros(2))}), tmp_path / "out.zarr")
     with distributed.Client(
-        processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None
+        processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0"
     ):
         mosaic = qm.quality_mosaic(opened(source).persist(), "q")
         with pytest.raises(ValueError, match=r"cannot be told .*cluster"):
@@ -486,6 +529,19 @@ for name, store in ways.items():
     web = Web(mosaic.variables)
     print(name, *(f"{web.inputs(n)}/{web.token(n)}" for n in mosaic.variables))
 """
+
+
+def test_signatures_are_no_part_of_a_name() -> None:
+    """The same file, signed anew: as an argument, in a table of assets. Another file is another."""
+
+    def name(address: str) -> str:
+        table = np.array([(address, 1.0)], dtype=[("url", object), ("left", float)])
+        a = da.from_array(table, chunks=1).map_blocks(lambda t, u: t["left"], address, dtype=float)
+        return Web({"a": xr.Variable("t", a)}).inputs("a")
+
+    signed = "https://h.org/a.tif?sv=1&se=2026-01-01T00%3A00%3A00Z&sig="
+    assert name(signed + "abc") == name(signed + "xyz") == name("https://h.org/a.tif")
+    assert name("https://h.org/b.tif") != name(signed + "abc")
 
 
 def test_names_are_the_same_in_every_process(tmp_path: Path) -> None:

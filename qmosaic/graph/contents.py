@@ -57,6 +57,9 @@ READING = frozenset(
 )
 """And these read, wherever they are from."""
 
+MANY = 10_000
+"""Of more texts than that, those without a slash are no names of files."""
+
 PLAIN = (
     bool
     | int
@@ -158,7 +161,9 @@ def as_place(text: Any) -> tuple[Location, bool] | None:
 
 def insides(thing: Any) -> Iterable[Any]:
     """Give the objects that an object holds, one step down."""
-    if isinstance(thing, str | bytes | PurePath | np.ndarray | TaskRef | Alias | PLAIN):
+    if isinstance(thing, np.ndarray):
+        return _of_array(thing)
+    if isinstance(thing, str | bytes | PurePath | TaskRef | Alias | PLAIN):
         return ()
     if is_lock(thing):
         return ()
@@ -192,6 +197,19 @@ def insides(thing: Any) -> Iterable[Any]:
     if top_module(type(thing)) == "xarray" and hasattr(thing, "_manager_id"):
         return tuple(thing._args)  # a file manager: what it opens
     return [value for _, value in attributes(thing)]
+
+
+def _of_array(array: np.ndarray) -> Iterable[Any]:
+    """Give objects in an array, and texts: loaders are given the names of their files in one."""
+    if array.dtype.names:
+        return [array[name] for name in array.dtype.names]
+    if array.dtype.kind not in "OUT":
+        return ()
+    found = array.reshape(-1).tolist()
+    if not all(isinstance(value, str) for value in found):
+        return found
+    texts = set(found)
+    return texts if len(texts) <= MANY else {t for t in texts if "/" in t or "\\" in t}
 
 
 def attributes(thing: Any) -> Iterator[tuple[str, Any]]:

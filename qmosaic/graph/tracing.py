@@ -27,6 +27,7 @@ from zarr.abc.store import Store
 from qmosaic.graph.chunks import DeferredChunks, Promise
 from qmosaic.graph.contents import (
     LIBRARIES,
+    MANY,
     PLAIN,
     as_place,
     attributes,
@@ -59,10 +60,13 @@ class Behind:
         Where it is read from, and whether that is one array or file (and not a whole store).
     untold : dict of str to None
         What may read something that nobody can see: functions, classes, values on a cluster.
+    around : dict of Location to str
+        Folders and stores that such functions are given: what they read in there is not known.
     """
 
     sources: dict[Location, bool] = field(default_factory=dict)
     untold: dict[str, None] = field(default_factory=dict)
+    around: dict[Location, str] = field(default_factory=dict)
 
 
 class Web:
@@ -204,8 +208,10 @@ class Web:
         for node in self._reach(self._roots[name]):
             held = self._look(node)
             found.sources.update(held.sources)
-            if held.untold and not self._is_told(node):
-                found.untold.update(held.untold)
+            if held.untold:
+                whole = (place for place, is_array in held.sources.items() if not is_array)
+                found.around.update(dict.fromkeys(whole, ", ".join(held.untold)))
+                found.untold.update({} if self._is_told(node) else held.untold)
         return found
 
     def _is_told(self, node: Node) -> bool:
@@ -440,6 +446,8 @@ class Spelling:
             given = f"{', '.join(map(self.of, thing.args))}; {self._of_keywords(thing.kwargs)}"
             return f"{kind} {self.of(thing.func)}({given})"
         if isinstance(thing, np.ndarray):
+            if (thing.dtype.names or thing.dtype.kind in "OUT") and thing.size <= MANY:
+                return f"{kind} {thing.dtype} {thing.shape} {self.of(thing.tolist())}"
             return f"{kind} {tokenize(thing)}"
         place = source_of(thing)
         if place is not None:
