@@ -49,6 +49,7 @@ The house; a room imports only rooms below it.
 ``kernels``     the rules on numpy arrays
 ``moments``     times as people write them
 ``threads``     threads that nobody has to wait for
+``tables``      small tables for notebooks
 ``optional``    libraries that only some users need
 =============== ==============================================================================
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -23,6 +26,9 @@ CLOUD = (10, 8, 9)
 DARKEST = 100
 """The lowest red of a clear pixel that is trusted: a reflectance of 1 %."""
 
+INTERRUPTED = 130
+"""What a program ends with after Ctrl-C: 128 and the number of the signal."""
+
 TRUE_COLOUR = ("B4", "B3", "B2")
 BANDS = ["B2", "B3", "B4", "B8", "SCL"]
 
@@ -31,6 +37,23 @@ BANDS = ["B2", "B3", "B4", "B8", "SCL"]
 @click.version_option(qm.__version__, prog_name="qmosaic")
 def main() -> None:
     """Quality mosaics: for every pixel the image with the highest score."""
+
+
+def in_one_line(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command say what stands in its way in one line, and end with 1; with 130 after an
+    interruption, as programs do."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **options: Any) -> None:
+        try:
+            command(*args, **options)
+        except (OSError, ModuleNotFoundError) as error:
+            raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt as interruption:
+            click.echo(f"Interrupted. {interruption}".rstrip(), err=True)
+            raise click.exceptions.Exit(INTERRUPTED) from None
+
+    return run
 
 
 @main.command()
@@ -42,16 +65,14 @@ def main() -> None:
     help="Folder for the two mosaics and the picture.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace what an earlier run left in the folder.")
+@in_one_line
 def demo(out: Path, overwrite: bool) -> None:
     """Make the best and the worst mosaic of a real Sentinel-2 series, and a picture of them."""
-    try:
-        require_matplotlib()
-        collection, reads = samples.sentinel2_romania()
-    except ModuleNotFoundError as error:
-        raise click.ClickException(str(error)) from error
+    require_matplotlib()
+    collection, reads = samples.sentinel2_romania()
     stores = {"best": out / "best.zarr", "worst": out / "worst.zarr"}
     _refuse_existing([*stores.values(), out / "mosaic.png"], overwrite)
-    out.mkdir(parents=True, exist_ok=True)
+    _make_folder(out)
 
     started = time.perf_counter()
     for name, mosaic in (("best", best_pixels(collection)), ("worst", worst_pixels(collection))):
@@ -100,6 +121,16 @@ def _refuse_existing(paths: list[Path], overwrite: bool) -> None:
             f"with "
             "--out, or replace it with --overwrite."
         )
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.ClickException(
+            f"the folder {str(out)!r} cannot be made: {error.strerror}. Choose another one with "
+            "--out."
+        ) from error
 
 
 def _open(store: Path) -> xr.Dataset:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 import xarray as xr
 
 from qmosaic.graph import Jobs, Reads, make_jobs, survey
 from qmosaic.layout import lay_out
+from qmosaic.running import capacity
 from qmosaic.store import as_dataset
+from qmosaic.tables import as_table
 from qmosaic.writing import Plan
 
 INDEX_BYTES = 4
 """Bytes a pixel for the winners' positions: 2 up to 32 767 images, and a copy while a band is
 taken."""
+
+TASK_BYTES = 2048
+"""What a task takes that is written out for one block, as those of a cut collection are."""
 
 SAMPLE = 64
 """Blocks whose tasks are written out to be counted, where a block is not one task."""
@@ -38,10 +43,8 @@ class Explanation:
     tasks : int
         Tasks that the scheduler sees in all, over all batches; estimated from 64 blocks where a
         block is not one task.
-    quality_bytes : int
-        Decoded size of the quality, all of which is read (less with ``upper_bound``).
-    most_band_bytes : int
-        Decoded size of the other bands; what is read of them is decided by who wins.
+    quality_bytes, most_band_bytes : int
+        Decoded size of the quality and of the other bands, as they are compared and taken.
     written_bytes : int
         Decoded size of the mosaic.
     peak_bytes : int
@@ -52,6 +55,18 @@ class Explanation:
     bands_deferred : bool
         Whether of the bands that are not the quality only what won is read; so it is too where
         blocks share the work of the quality alone.
+    quality_read_bytes, most_band_read_bytes : int
+        Decoded size of the source chunks behind the quality, all of which are read (fewer with
+        ``upper_bound``), and behind the other bands, of which what is read is decided by who wins.
+        A chunk counts as often as it is read: a band that is taken and that the quality is made
+        of, twice. Exact where all blocks are alike, an estimate from a sample of them elsewhere;
+        the size of the bands themselves where a source does not say what it reads. The stored
+        size is smaller, by compression, and not told: to find it, a store has to be listed.
+    quality_chunks, most_band_chunks : int
+        The number of these chunks; 0 where that is not known.
+    workers, threads : int
+        What the active scheduler works with: workers, and threads of the largest of them. Without
+        a cluster one worker, this process; 0 for a cluster that has no worker yet.
     """
 
     images: int
@@ -64,8 +79,25 @@ class Explanation:
     peak_bytes: int
     deferred: bool
     bands_deferred: bool
+    quality_read_bytes: int = 0
+    most_band_read_bytes: int = 0
+    quality_chunks: int = 0
+    most_band_chunks: int = 0
+    workers: int = 0
+    threads: int = 0
+
+    @property
+    def worker_bytes(self) -> int:
+        """What a worker needs at most, all its threads together, on top of the bare process."""
+        return self.threads * self.peak_bytes
 
     def __str__(self) -> str:
+        return "\n".join(f"{name:<12}{text}" for name, text in self._rows().items())
+
+    def _repr_html_(self) -> str:
+        return as_table("What this mosaic takes", self._rows())
+
+    def _rows(self) -> dict[str, str]:
         way = "reads everything: blocks share work"
         if self.deferred:
             way = "reads only what won"
@@ -74,15 +106,27 @@ class Explanation:
         together = ""
         if self.compared < self.images:
             together = f", of which at most {self.compared} are compared with each other"
+        quality, bands = _chunks(self.quality_chunks), _chunks(self.most_band_chunks)
         rows = {
             "images": f"{self.images}{together}",
             "blocks": f"{self.blocks}, {self.tasks} tasks; {way}",
-            "quality": f"{_size(self.quality_bytes)}, all of it read",
-            "other bands": f"at most {_size(self.most_band_bytes)} read",
+            "quality": f"{_size(self.quality_read_bytes)}{quality}, all of it read",
+            "other bands": f"at most {_size(self.most_band_read_bytes)}{bands} read",
             "mosaic": f"{_size(self.written_bytes)} written",
             "memory": f"{_size(self.peak_bytes)} a worker thread, on top of the bare process",
         }
-        return "\n".join(f"{name:<12}{text}" for name, text in rows.items())
+        if self.threads:
+            rows["workers"] = (
+                f"{self.workers} of {self.threads} threads: {_size(self.worker_bytes)} each, "
+                "on top of the bare process"
+            )
+        else:
+            rows["workers"] = "none yet"
+        return rows
+
+
+def _chunks(number: int) -> str:
+    return f" in {number} chunks" if number else ""
 
 
 def _size(number: float) -> str:
@@ -99,7 +143,7 @@ def explain(
     chunks: Mapping[Hashable, int] | None = None,
     shards: Mapping[Hashable, int] | None = None,
 ) -> Explanation:
-    """Say what writing a mosaic takes: images, tasks, bytes, memory. Nothing is computed.
+    """Say what writing a mosaic takes: images, tasks, what is read, memory. Nothing is computed.
 
     Parameters
     ----------
@@ -113,7 +157,8 @@ def explain(
     Explanation
         Sizes in bytes, decoded. The peak is an upper estimate: what a task holds of the chunks
         that it reads (twice, for decoding and arithmetic), the running best with its index and
-        masks, and the chunk or shard that is written (twice, for encoding).
+        masks, the chunk or shard that is written (twice, for encoding), and the tasks that travel
+        with a block.
 
     Raises
     ------
@@ -140,12 +185,13 @@ def explain(
             "collection that is backed by dask, for instance with collection.chunk(time=1)."
         )
     reads: list[Reads] = []
-    tasks, deferred = 0, True
+    tasks, deferred, carried = 0, True, 0
     for group, first in plan.numbered():
         arrays = [(layout.encoded.variables[n].data, a) for n, a in group.whole_axes().items()]
         found = survey([array for array, _ in arrays])
         jobs = make_jobs(arrays, _KeysOf(plan), range(first, first + group.jobs), "explain", "")
         tasks += _tasks_of(jobs, range(first, first + group.jobs))
+        carried = max(carried, jobs.most_carried())
         deferred &= jobs.self_contained or not found
         reads += found
     if plan.jobs and not reads:
@@ -153,6 +199,7 @@ def explain(
             "explain() found no mosaic: nothing of what it got was made by quality_mosaic(). Make "
             "the mosaic first: qmosaic.explain(qmosaic.quality_mosaic(collection, 'quality'))."
         )
+    workers, threads = capacity()
     return Explanation(
         images=sum({r.source: r.images for r in reads if r.quality}.values()),
         compared=max((r.images for r in reads), default=0),
@@ -161,10 +208,22 @@ def explain(
         quality_bytes=sum(r.total for r in reads if r.quality),
         most_band_bytes=sum(r.total for r in reads if not r.quality),
         written_bytes=sum(v.bytes for group in plan.groups for v in group.variables),
-        peak_bytes=_peak(plan, reads),
+        peak_bytes=_peak(plan, reads) + carried * TASK_BYTES,
         deferred=deferred,
         bands_deferred=all(r.deferred for r in reads if not r.quality),
+        quality_read_bytes=sum(r.behind.bytes for r in reads if r.quality),
+        most_band_read_bytes=sum(r.behind.bytes for r in reads if not r.quality),
+        quality_chunks=_sum_of_known(r.behind.chunks for r in reads if r.quality),
+        most_band_chunks=_sum_of_known(r.behind.chunks for r in reads if not r.quality),
+        workers=workers,
+        threads=threads,
     )
+
+
+def _sum_of_known(numbers: Iterable[int]) -> int:
+    """Add numbers up; 0 where one of them is not known."""
+    known = list(numbers)
+    return sum(known) if all(known) else 0
 
 
 def _tasks_of(jobs: Jobs, numbers: range) -> int:

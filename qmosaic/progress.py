@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 from tqdm import TqdmWarning
 
+from qmosaic.tables import as_table
+
 with warnings.catch_warnings():
     # a notebook without ipywidgets gets a bar of text, which needs no word
     warnings.simplefilter("ignore", TqdmWarning)
@@ -65,6 +67,19 @@ class Progress:
     def seconds_left(self) -> float:
         """How long it will take at the rate so far; infinite before the first block."""
         return (self.total - self.done) / self.rate if self.rate else float("inf")
+
+    def _repr_html_(self) -> str:
+        left = "not known yet" if self.rate == 0 else _duration(self.seconds_left)
+        share = self.done / self.total if self.total else 1.0
+        rows = {
+            "blocks": f"{self.done} of {self.total}, {share:.0%}",
+            "resumed": f"{self.resumed} of an earlier run" if self.resumed else "none",
+            "read": _size(self.bytes_read),
+            "written": _size(self.bytes_written),
+            "time": f"{_duration(self.seconds)}, {left} left; {self.rate:.1f} blocks/s",
+            "skipped": f"{self.skipped} images" if self.skipped else "none",
+        }
+        return as_table("Writing a mosaic", rows)
 
     def __str__(self) -> str:
         left = "?" if self.rate == 0 else _duration(self.seconds_left)

@@ -134,6 +134,38 @@ def test_an_earlier_run_is_kept(shown: tuple[Path, str]) -> None:
     assert (shown[0] / "mosaic.png").stat().st_mtime_ns != before
 
 
+@pytest.mark.parametrize("out", ["/proc/nope", "a file/within"])
+def test_a_folder_that_cannot_be_made(out: str, tmp_path: Path) -> None:
+    """One line that names it, no traceback."""
+    (tmp_path / "a file").touch()
+    code, text = run("demo", "--out", str(tmp_path / out))
+    assert code == 1
+    assert text.startswith("Error: the folder")
+    assert text.count("\n") == 1
+    assert "--out" in text
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "told"),
+    [
+        (KeyboardInterrupt("go on with mode='resume'"), 130, "Interrupted. go on"),
+        (KeyboardInterrupt(), 130, "Interrupted."),
+        (OSError(28, "no space left in 'best.zarr'"), 1, "Error: .*no space left in 'best.zarr'"),
+    ],
+)
+def test_what_ends_the_demo_is_said_in_a_line(
+    raised: BaseException, code: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C and a full disk: a line, and the exit code that shells expect; no traceback."""
+
+    def end(*args: object, **options: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(qm, "to_zarr", end)
+    assert run("demo", "--out", str(tmp_path / "out"))[0] == code
+    assert re.fullmatch(f"{told}\n|{told}.*\n", run("demo", "--out", str(tmp_path / "out"))[1])
+
+
 @pytest.mark.parametrize("missing", ["matplotlib", "netCDF4", "nrt"])
 def test_a_missing_package_is_named(
     missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

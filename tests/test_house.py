@@ -62,6 +62,7 @@ ROOMS = [
     "kernels",
     "moments",
     "threads",
+    "tables",
     "optional",
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 
 import qmosaic as qm
-from tests.sources import Forbidden, as_dataset, chunked, dates, random_stack
+from qmosaic.tables import as_table
+from tests.sources import CountingArray, Forbidden, as_dataset, chunked, dates, random_stack
 
 
 def noise(images: int, side: int, blocks: int, dtype: str = "uint16", seed: int = 0) -> da.Array:
@@ -46,11 +49,114 @@ def test_explain_says_what_will_be_done() -> None:
     assert explained.blocks == 4 * 3
     assert explained.tasks == 12 + 2
     assert explained.quality_bytes == band * 4  # uint16 widened to int32
-    assert explained.most_band_bytes == 2 * band * 2
+    assert explained.quality_read_bytes == band * 2  # but uint16 is read
+    assert explained.quality_chunks == 60 * 4 * 3
+    assert explained.most_band_bytes == explained.most_band_read_bytes == 2 * band * 2
+    assert explained.most_band_chunks == 2 * 60 * 4 * 3
     assert explained.written_bytes == 64 * 48 * (2 + 2 + 4)
     assert explained.deferred
-    for part in ("60", "12, 14 tasks", "737 kB, all of it read", "a worker thread"):
+    for part in ("60", "12, 14 tasks", "369 kB in 720 chunks, all of it read", "a worker thread"):
         assert part in str(explained)
+
+
+def read_by(scores: Any, cut: slice) -> tuple[int, int, int]:
+    """Count by hand what writing the mosaic of a score reads, and give what explain says."""
+    source = CountingArray(np.zeros((5, 40, 48), "uint8"))
+    relief = CountingArray(np.zeros((40, 48), "float32"))
+    score = as_dataset({"score": da.from_array(source, chunks=(1, 8, 16))})["score"]
+    height = xr.DataArray(da.from_array(relief, chunks=(8, 16)), dims=("y", "x"))
+    collection = xr.Dataset({"quality": scores(score, height)}).isel(y=cut)
+    mosaic = qm.quality_mosaic(collection, "quality")
+    explained = qm.explain(mosaic)
+    source.calls.clear()
+    relief.calls.clear()
+    with dask.config.set(scheduler="synchronous"):
+        qm.to_zarr(mosaic, zarr.storage.MemoryStore())
+    sizes = [(a, [s.stop - s.start for s in c]) for a in (source, relief) for c in a.calls]
+    read = sum(math.prod(shape) * a.dtype.itemsize for a, shape in sizes)
+    return read, explained.quality_read_bytes, explained.quality_bytes
+
+
+@pytest.mark.parametrize("score", ["widened", "two reads", "static", "around"])
+@pytest.mark.parametrize("cut", [slice(None), slice(8, 24), slice(3, None)])
+def test_explain_says_what_is_read(score: str, cut: slice) -> None:
+    """Not the size of the score but what stands behind it, however it is derived: each chunk as
+    often as a block reads it, counted where it is read."""
+    scores = {
+        "widened": lambda band, height: band.astype("float64"),
+        "two reads": lambda band, height: band.astype("int16") - band.shift(time=1, fill_value=0),
+        "static": lambda band, height: band + height,
+        "around": lambda band, height: qm.scores.distance_to(
+            band == 1, max_distance=20, resolution=10
+        ),
+    }
+    read, told, decoded = read_by(scores[score], cut)
+    assert told == pytest.approx(read, rel=0.15 if score == "around" or cut.start == 3 else 0)
+    assert told != decoded
+
+
+def test_explain_knows_who_works() -> None:
+    """Workers and threads of the active scheduler; what a worker needs is what its threads need."""
+    mosaic = qm.quality_mosaic(collection_of(4, 64, 1), "cloud")
+    with dask.config.set(num_workers=3):
+        explained = qm.explain(mosaic)
+    assert (explained.workers, explained.threads) == (1, 3)
+    assert explained.worker_bytes == 3 * explained.peak_bytes
+    assert "1 of 3 threads" in str(explained)
+    with dask.config.set(scheduler="synchronous"):
+        assert (qm.explain(mosaic).workers, qm.explain(mosaic).threads) == (1, 1)
+    with dask.config.set(scheduler="processes", num_workers=5):
+        assert (qm.explain(mosaic).workers, qm.explain(mosaic).threads) == (5, 1)
+
+
+def test_explain_knows_a_cluster() -> None:
+    """Its workers, also where none has come yet."""
+    distributed = pytest.importorskip("distributed", reason="it is in the extra [distributed]")
+    mosaic = qm.quality_mosaic(collection_of(4, 64, 1), "cloud")
+    options = {"processes": False, "threads_per_worker": 2, "dashboard_address": ":0"}
+    with (
+        distributed.LocalCluster(n_workers=0, **options) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        assert "none yet" in str(qm.explain(mosaic))
+        cluster.scale(2)
+        client.wait_for_workers(2)
+        explained = qm.explain(mosaic)
+    assert (explained.workers, explained.threads) == (2, 2)
+
+
+def test_explanations_and_progress_in_notebooks() -> None:
+    """A table with what the text says; nothing in it is taken for HTML."""
+    explained = qm.explain(qm.quality_mosaic(collection_of(4, 64, 1), "cloud"))
+    page = explained._repr_html_()
+    assert page.count("<tr>") == len(str(explained).splitlines())
+    assert "4 kB" in page
+    page = qm.Progress(3, 12, 1, 2_000_000, 1000, 4.0, skipped=2)._repr_html_()
+    for part in ("3 of 12, 25%", "1 of an earlier run", "2.00MB", "0.5 blocks/s", "2 images"):
+        assert part in page
+    assert "not known yet" in qm.Progress(0, 0)._repr_html_()
+    assert as_table("<a>", {"<b>": "<c>"}).count("&lt;") == 3
+
+
+def test_the_prediction_grows_with_what_travels(tmp_path: Path) -> None:
+    """A collection that is cut has tasks for each image of a block: with more images its writing
+    takes more memory, and no more than the prediction says; one that is not cut has none."""
+    peaks, predicted, uncut = [], [], []
+    for images in (100, 100, 700):  # the first for imports and caches
+        source = da.from_array(CountingArray(np.zeros((images, 8, 8), "uint8")), chunks=(1, 8, 8))
+        collection = as_dataset({"red": source, "quality": source + 1})
+        uncut.append(qm.explain(qm.quality_mosaic(collection, "quality")).peak_bytes)
+        mosaic = qm.quality_mosaic(collection.isel(y=slice(5)), "quality")
+        predicted.append(qm.explain(mosaic).peak_bytes)
+        with dask.config.set(scheduler="synchronous"):
+            tracemalloc.start()
+            try:
+                qm.to_zarr(mosaic, tmp_path / "out.zarr", mode="w")
+                peaks.append(tracemalloc.get_traced_memory()[1])
+            finally:
+                tracemalloc.stop()
+    assert uncut[1] == uncut[2]
+    assert 0 < peaks[2] - peaks[1] < predicted[2] - predicted[1]
 
 
 def test_explain_says_where_blocks_share_work() -> None:

@@ -26,6 +26,7 @@ What is used of dask beyond its documented interface: ``dask.blockwise.blockwise
 ``contents``     what an object in a graph holds
 ``locations``    where stores and files lie
 ``survey``       what a graph will do
+``counting``     what is read to make chunks
 ``jobs``         a task for each part of a mosaic, in batches
 ``taking``       the layer that takes
 ``deciding``     the layer that decides

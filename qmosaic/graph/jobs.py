@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from dask._task_spec import DataNode, Task, TaskRef
 
 from qmosaic.graph.deferral import Parts, set_apart
-from qmosaic.graph.recipes import Key, Nodes, Recipes, sort_graphs
+from qmosaic.graph.recipes import Key, Nodes, Recipes, carried_by, sort_graphs
 from qmosaic.graph.walking import Walk
 from qmosaic.kernels import (
     Array,
@@ -57,6 +57,13 @@ class Jobs:
     def self_contained(self) -> bool:
         """Whether a job is one task."""
         return self.shared is not None
+
+    def most_carried(self) -> int:
+        """Count the tasks that travel with a job, with the one that has most of them."""
+        return max(
+            (sum(1 + len(carried_by(n)) for n in extra.values()) for extra in self.extra.values()),
+            default=0,
+        )
 
     def batch(self, jobs: Sequence[int]) -> tuple[dict[Key, Any], list[Key]]:
         """Make the graph of some jobs.

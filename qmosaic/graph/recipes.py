@@ -120,5 +120,15 @@ def node_key(node: GraphNode) -> Key:
     return key
 
 
+def carried_by(node: GraphNode) -> Nodes:
+    """Give the tasks that a task has among its arguments, to run them itself."""
+    found: Nodes = {}
+    for argument in getattr(node, "args", ()):
+        for part in argument if isinstance(argument, tuple) else (argument,):
+            if isinstance(part, dict):
+                found |= {k: n for k, n in part.items() if isinstance(n, GraphNode)}
+    return found
+
+
 def empty_meta(ndim: int, dtype: Any) -> Array:
     return np.empty((0,) * ndim, dtype)

@@ -11,8 +11,9 @@ import numpy as np
 from dask._task_spec import Alias, DataNode, Task, TaskRef
 
 from qmosaic.graph.chunks import DeferredChunks
+from qmosaic.graph.counting import Sources, count_sources
 from qmosaic.graph.deciding import DecideTask, contest_chunks
-from qmosaic.graph.recipes import Key, Nodes, Recipes, layer_of, sort_graphs
+from qmosaic.graph.recipes import Key, Nodes, Recipes, carried_by, layer_of, sort_graphs
 from qmosaic.graph.taking import take_chunks
 from qmosaic.graph.walking import READ_TOGETHER, in_flight, is_read
 
@@ -43,6 +44,9 @@ class Reads:
         Whether a task reads what it chooses; if not, all of the band is read.
     source : str
         The array that they read, by which those of several decisions can be told apart.
+    behind : Sources
+        What stands behind the whole band, to be read; of the size of the band itself and without
+        a number of chunks where that is not known.
     """
 
     quality: bool
@@ -53,6 +57,7 @@ class Reads:
     held: int
     deferred: bool
     source: str
+    behind: Sources
 
 
 def survey(arrays: Sequence[Any]) -> list[Reads]:
@@ -65,8 +70,11 @@ def survey(arrays: Sequence[Any]) -> list[Reads]:
     """
     recipes = sort_graphs(*(array.__dask_graph__() for array in arrays))
     deciding = _sources_of_decisions(recipes)
+    extra: Nodes = {}
+    for node in recipes.tasks.values():
+        extra |= carried_by(node)
     found = [
-        _reads_of(node.value, key in deciding)
+        _reads_of(node.value, key in deciding, extra)
         for key, node in recipes.tasks.items()
         if isinstance(node, DataNode) and isinstance(node.value, DeferredChunks)
     ]
@@ -93,7 +101,7 @@ def _keys_given(task: Task) -> list[Key]:
     return [a.key for a in task.args if isinstance(a, TaskRef | Alias)]
 
 
-def _reads_of(source: DeferredChunks, quality: bool) -> Reads:
+def _reads_of(source: DeferredChunks, quality: bool, extra: Nodes) -> Reads:
     sizes = source.map_chunks
     block = int(np.prod([max(c, default=0) for c in sizes], dtype=np.int64))
     pixels = int(np.prod([sum(c) for c in sizes], dtype=np.int64))
@@ -102,9 +110,13 @@ def _reads_of(source: DeferredChunks, quality: bool) -> Reads:
     at_once = max(READ_TOGETHER // chunk, in_flight(chunk)) * chunk
     held = int(at_once * (2 + STEP * min(4, _steps(source))))
     held += source.beside * in_flight(max(chunk, source.beside))
-    return Reads(
-        quality, images, images * pixels * itemsize, block, itemsize, held, True, source.name
-    )
+    size = images * pixels * itemsize
+    try:
+        behind = count_sources(source, extra, size)
+    except KeyError:  # of a task that lies elsewhere
+        behind = None
+    behind = behind or Sources(size, 0)
+    return Reads(quality, images, size, block, itemsize, held, True, source.name, behind)
 
 
 def _steps(source: DeferredChunks) -> int:
@@ -132,6 +144,16 @@ def _reads_of_trees(recipes: Recipes) -> list[Reads]:
             # the first chunk that it is given is one of the band
             sources[name] = str(layer_of((_keys_given(node) or [key])[0]))
     return [
-        Reads(name[1], images[name], sum(found), 0, 1, 4 * max(found), False, sources[name])
+        Reads(
+            name[1],
+            images[name],
+            sum(found),
+            0,
+            1,
+            4 * max(found),
+            False,
+            sources[name],
+            Sources(sum(found), 0),
+        )
         for name, found in sizes.items()
     ]
