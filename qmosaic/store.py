@@ -152,7 +152,11 @@ def to_zarr(
         is or holds what the mosaic is made from, or may be; or, with ``mode="resume"``, it holds
         another mosaic.
     StoreInUseError
-        Another job is writing there.
+        Another job is writing there; or has taken the store over, as this one had shown no sign
+        of life for a minute: nothing more is written then (`qmosaic.fencing` says what is sure
+        on which store).
+    RuntimeError
+        Blocks or the metadata of a band are not there in the end, or the workers write elsewhere.
     ChunkReadError
         A chunk of the collection cannot be read; the error names image, band, chunk and store.
     UnexpectedChunkError
@@ -780,7 +784,7 @@ def open_mosaic(
     IncompleteMosaicError
         Blocks are missing.
     ValueError
-        The store was written by something else.
+        The store was written by something else, or its journal is damaged.
 
     Notes
     -----
