@@ -3,6 +3,7 @@ checks."""
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Hashable, Iterable
 from typing import Any
@@ -84,6 +85,46 @@ def declared_packing(band: xr.DataArray) -> tuple[float, float]:
     if band.dtype.kind not in "iu":
         return 1.0, 0.0
     return _declared_number(band, "scale_factor", 1.0), _declared_number(band, "add_offset", 0.0)
+
+
+def check_decoded(band: xr.DataArray, verb: str, *, order_only: bool = False) -> None:
+    """Refuse floats that declare a packing: nothing tells whether it is undone already.
+
+    ``.where()`` makes floats of packed integers and leaves the attributes, with which they are
+    packed still; arithmetic that undoes a packing may leave them, too.
+
+    Parameters
+    ----------
+    band : xarray.DataArray
+        Any band; integers mean what they declare.
+    verb : str
+        What needs to know, for the error.
+    order_only : bool
+        Whether nothing but the order counts, which a negative scale alone turns round.
+
+    Raises
+    ------
+    ValueError
+        It is a float whose attributes say something else than scale 1 and offset 0.
+    """
+    if band.dtype.kind != "f":
+        return
+    said = {}
+    for name, usual in (("scale_factor", 1.0), ("add_offset", 0.0)):
+        with contextlib.suppress(ValueError):  # no number: not about packing
+            said[name] = _declared_number(band, name, usual)
+    scale, offset = said.get("scale_factor", 1.0), said.get("add_offset", 0.0)
+    if scale > 0 if order_only else (scale, offset) == (1.0, 0.0):
+        return
+    declared = [name for name in said if name in band.attrs]
+    raise ValueError(
+        f"{verb} got {band.dtype} numbers that declare a packing: band {band.name!r} has "
+        f"{' and '.join(f'{name} = {said[name]:.9g}' for name in declared)}, and nothing tells "
+        "whether that is undone already. If they are packed still (.where() makes floats of "
+        "packed integers), write xarray.decode_cf(collection), before .where() or after it; if "
+        "they are decoded, take out what is no longer true: "
+        f"{'; '.join(f'del collection[{band.name!r}].attrs[{name!r}]' for name in declared)}."
+    )
 
 
 def _declared_number(band: xr.DataArray, name: str, usual: float) -> float:

@@ -20,6 +20,7 @@ from qmosaic.collection import (
     bands_of,
     check_choice,
     check_collection,
+    check_decoded,
     declared_nodata,
     declared_packing,
     fits,
@@ -122,7 +123,9 @@ def quality_mosaic(
     Integers are compared as integers, whatever packing they declare. Where the ``scale_factor``
     among the attributes of the quality is negative, the lowest integer means the highest number and
     wins; `min_quality` is then the highest integer that makes a candidate, and `upper_bound` the
-    lowest. What has been decoded (floats) is taken as it is.
+    lowest. What has been decoded (floats that declare no packing any more) is taken as it is;
+    floats with a negative scale among their attributes are refused: `.where()` makes such ones of
+    integers, and they are packed still.
 
     Examples
     --------
@@ -183,6 +186,7 @@ def make_mosaic(
     collection = in_utc(collection)
     check_collection(collection, quality_band, dim)
     quality = collection[quality_band]
+    check_decoded(quality, "quality_mosaic()", order_only=True)
     descending = declared_packing(quality)[0] < 0
     order = Order(
         ties=rules["ties"],

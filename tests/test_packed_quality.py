@@ -165,7 +165,53 @@ def test_what_is_decoded_is_taken_as_it_is() -> None:
         collection = column([1, 9], dtype, {})
         collection["q"].encoding = {"scale_factor": -0.01, "dtype": "int16"}
         assert winner(collection) == 1
-    assert winner(column([1.0, 9.0], "float32", NEGATIVE)) == 1
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_floats_that_declare_a_packing_are_refused(lazy: bool) -> None:
+    """``.where()`` makes them, packed still: taken as decoded, other images would win. Both ways
+    out that the error names work."""
+    packed = column([9, 3, 5], "int16", {**NEGATIVE, "_FillValue": 5}, lazy=lazy)
+    masked = packed.where(packed["number"] < 9)
+    assert masked["q"].dtype.kind == "f"
+    for verb in (
+        lambda c: qm.quality_mosaic(c, "q"),
+        lambda c: qm.mosaic_by_period(c, "q", "YS"),
+        lambda c: qm.scores.inverse(c["q"]),
+        lambda c: qm.scores.normalized_difference(c["q"], c["q"]),
+        lambda c: qm.scores.weighted({"q": 1.0}, c),
+    ):
+        timed = masked.assign_coords(time=np.array(["2020", "2021", "2022"], "M8[ns]"))
+        with pytest.raises(ValueError, match=r"'q' has scale_factor = -0.01 .*xarray.decode_cf"):
+            verb(timed)
+    assert winner(packed) == winner(xr.decode_cf(masked)) == 1
+    assert winner(xr.decode_cf(packed).where(packed["number"] < 9)) == 1
+    for name in NEGATIVE:
+        del masked["q"].attrs[name]
+    assert winner(masked) == 0
+
+
+def test_the_index_of_floats_that_declare_a_packing() -> None:
+    """With an offset, an index of the packed numbers is another one; said by the user, it holds."""
+    packing = {"scale_factor": 1e-4, "add_offset": -0.1, "_FillValue": 0}
+    bands = {n: ("x", np.array([v, 0], "uint16"), packing) for n, v in (("B4", 2000), ("B8", 4000))}
+    packed = xr.Dataset(bands)
+    masked = packed.where(packed["B4"] > 0)
+    with pytest.raises(ValueError, match=r"has scale_factor = 0\.0001 and add_offset = -0\.1"):
+        qm.scores.index(masked, "NDVI", platform="sentinel-2")
+    with pytest.raises(ValueError, match="'B4' has"):
+        qm.scores.haze(masked["B4"], masked["B8"])
+    for ready in (packed, xr.decode_cf(masked), xr.decode_cf(packed).where(packed["B4"] > 0)):
+        found = qm.scores.index(ready, "NDVI", platform="sentinel-2").values
+        np.testing.assert_allclose(found, [0.5, np.nan], rtol=1e-6)
+    said = {"scale": 1e-4, "offset": -0.1}
+    found = qm.scores.index(masked, "NDVI", platform="sentinel-2", **said).values
+    np.testing.assert_allclose(found, [0.5, np.nan], rtol=1e-6)
+
+
+def test_a_positive_scale_keeps_the_order_of_floats() -> None:
+    """So a mosaic of them needs no word about their packing."""
+    assert winner(column([1.0, 9.0], "float32", {"scale_factor": 0.5, "add_offset": 3.0})) == 1
 
 
 @pytest.mark.parametrize("scale", [0.5, -0.5])

@@ -8,7 +8,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection import declared_nodata, declared_packing
+from qmosaic.collection import check_decoded, declared_nodata, declared_packing
 from qmosaic.scores.expressions import bare, check_numeric, of_bands
 
 _WIDER: dict[str, str] = {
@@ -49,7 +49,8 @@ def inverse(band: xr.DataArray) -> xr.DataArray:
     TypeError
         The band is not numeric, or uint64, which no signed integer can hold.
     ValueError
-        Its ``scale_factor`` is 0 or no number.
+        Its ``scale_factor`` is 0 or no number; or it has floats and a negative one, so that nothing
+        tells whether the packing is undone.
 
     Notes
     -----
@@ -63,6 +64,7 @@ def inverse(band: xr.DataArray) -> xr.DataArray:
     array([   0,   -1, -100], dtype=int16)
     """
     check_numeric(band, "inverse()")
+    check_decoded(band, "inverse()", order_only=True)
     dtype = band.dtype
     if dtype == np.uint64:
         raise TypeError(
@@ -119,7 +121,8 @@ def normalized_difference(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
     TypeError
         A band is not numeric.
     ValueError
-        The bands are not on one grid.
+        The bands are not on one grid; or one has floats that declare a packing, and nothing tells
+        whether it is undone.
 
     Notes
     -----

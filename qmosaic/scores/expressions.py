@@ -10,7 +10,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection import declared_nodata, declared_packing
+from qmosaic.collection import check_decoded, declared_nodata, declared_packing
 
 NUMERIC = "biuf"
 
@@ -121,6 +121,8 @@ def of_bands(
     """
     for band in bands:
         check_numeric(band, verb)
+        if scaling is None:
+            check_decoded(band, verb)
     check_aligned(bands, verb)
     # what has one number an image (a date's score) does not widen what has one a pixel
     widest = max(band.ndim for band in bands)

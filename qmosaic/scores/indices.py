@@ -146,7 +146,9 @@ def index(
     TypeError
         It is no collection.
     ValueError
-        The platform is not known; or bands are integers and nothing says how they are scaled.
+        The platform is not known; bands are integers and nothing says how they are scaled; or they
+        are floats that declare a packing, and neither `scale` and `offset` nor anything else tells
+        whether it is undone (``.where()`` makes such floats: decode before or after it).
     ModuleNotFoundError
         ``spyndex`` is not installed (extra ``scores``).
 

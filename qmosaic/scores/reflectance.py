@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection import declared_packing
+from qmosaic.collection import check_decoded, declared_packing
 from qmosaic.scores.expressions import check_finite, check_positive
 
 SENTINEL_2, LANDSAT = (1e-4, 0.0), (2.75e-5, -0.2)
@@ -29,8 +29,11 @@ def reflectance_of(
 ) -> Any:
     """Tell scale and offset of a band: the user's, else its own, else the usual ones.
 
-    Floats are reflectance already, unless the user says otherwise.
+    Floats are reflectance already, unless the user says otherwise; those that declare a packing
+    are refused without a word of the user.
     """
+    if scale is None or offset is None:
+        check_decoded(band, verb)
     own: Any = declared_packing(band)
     if band.dtype.kind in "iu" and own == (1.0, 0.0):
         own = usual
