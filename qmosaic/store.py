@@ -164,6 +164,11 @@ def to_zarr(
         image, band and chunk. It is neither read again nor left out.
     OSError
         The store cannot be written, for instance because the disk is full.
+    RuntimeError
+        Workers of a cluster lack qmosaic, or have another version of it; they are named before
+        anything is written.
+    KeyboardInterrupt
+        After Ctrl-C, with how to go on. Reads that hang are not waited for.
 
     Notes
     -----
