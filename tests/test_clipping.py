@@ -25,7 +25,7 @@ from odc.geo.geom import Geometry
 import qmosaic as qm
 from qmosaic import ee
 
-from .sources import CountingArray, Forbidden
+from .sources import CountingArray, Forbidden, expected, in_store, random_stack
 
 SIDE, PIXEL = 24, 10.0
 LEFT, TOP = 500_000.0, 5_000_000.0
@@ -359,6 +359,38 @@ def test_a_cut_through_blocks_is_written_right() -> None:
         band.attrs = {}  # xarray writes _FillValue for floats too
     check(back, whole, INSIDE)
     assert qm.explain(clipped).bands_deferred
+
+
+def test_a_cut_through_many_blocks_shares_no_work(tmp_path: Path) -> None:
+    """Jobs stay by themselves, so that what fails is read again; blocks on their borders are made
+    in both, which is less than 1.6 times as much; of other bands only what won is read."""
+    values = random_stack(images=3, side=96)
+    collection, store = in_store(values, tmp_path / "in.zarr")
+    collection["red"].attrs["_FillValue"] = 0
+    y, x = -10.0 * np.arange(96), 10.0 * np.arange(96)
+    collection = collection.assign_coords(y=y, x=x).odc.assign_crs(UTM)
+    clipped = qm.clip(
+        qm.quality_mosaic(collection, "quality"), shapely.Point(470, -480).buffer(430), crs=UTM
+    )
+    explanation = qm.explain(clipped)
+    assert explanation.deferred
+    assert explanation.blocks == 9
+    assert explanation.tasks == 9 + 2
+    store.reads.clear()
+    qm.to_zarr(clipped, tmp_path / "out.zarr")
+    reads = store.chunks("quality")
+    assert len(reads) == 3 * 12 * 12
+    assert sum(reads.values()) <= 1.6 * len(reads)
+    back = qm.open_mosaic(tmp_path / "out.zarr", mask_and_scale=False)
+    best = expected(values)
+    inside = np.hypot(x[None, :] - 470, y[:, None] + 480) < 427  # a polygon is not quite a circle
+    outside = np.hypot(x[None, :] - 470, y[:, None] + 480) > 430
+    place = {"y": np.isin(y, back["y"]), "x": np.isin(x, back["x"])}
+    for name, fill in (("red", 0), ("nir", np.nan)):
+        got = np.full((96, 96), fill, values[name].dtype)
+        got[np.ix_(place["y"], place["x"])] = back[name].values
+        np.testing.assert_array_equal(got[inside], best[name][inside])
+        np.testing.assert_array_equal(got[outside], np.full(outside.sum(), fill))
 
 
 # -- doors ---------------------------------------------------------------------------------------

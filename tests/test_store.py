@@ -398,3 +398,19 @@ def test_when_xarray_misses_consolidated_metadata(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         qm.open_mosaic(path)
+
+
+def test_chunks_on_other_borders_are_decided_once_a_job(tmp_path: Path) -> None:
+    """Where blocks and chunks of the store have other borders, only blocks on the border of two
+    jobs are made twice, however many bands and pieces a job has: less than 1.6 times in all."""
+    values = random_stack(images=2, side=96)
+    values |= {f"band{number}": values["red"] for number in range(4)}
+    collection, store = in_store(values, tmp_path / "in.zarr")
+    mosaic = qm.quality_mosaic(collection, "quality")
+    assert qm.explain(mosaic, chunks={"y": 5, "x": 7}).deferred
+    qm.to_zarr(mosaic, tmp_path / "out.zarr", chunks={"y": 5, "x": 7})
+    reads = store.chunks("quality")
+    assert len(reads) == 2 * 12 * 12
+    assert sum(reads.values()) <= 1.6 * len(reads)
+    best, back = expected(values), xr.open_zarr(tmp_path / "out.zarr", consolidated=False)
+    np.testing.assert_array_equal(back["nir"].values, best["nir"])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from dask._task_spec import DataNode, GraphNode, TaskRef
+from dask._task_spec import Alias, DataNode, GraphNode, TaskRef
 from dask.base import tokenize
 
 from qmosaic.graph.chunks import DeferredChunks, Stack, promise_of
@@ -78,6 +78,8 @@ def set_apart(
     recipes: Recipes,
     arrays: Sequence[tuple[Any, set[int]]],
     parts: Parts,
+    *,
+    again: float = 1.0,
 ) -> tuple[Recipes, dict[Any, Nodes]] | None:
     """Divide what is behind some arrays into what all parts share and what each has alone.
 
@@ -89,6 +91,9 @@ def set_apart(
         The arrays, and the axes along which a part has all chunks.
     parts : Parts
         The chunks of each part.
+    again : float, default: 1
+        How often symbolic chunks may be made on average, where nothing but cuts of them stands
+        between them and the parts.
 
     Returns
     -------
@@ -108,7 +113,7 @@ def set_apart(
         written_out |= traced.written_out
     extra: dict[Any, Nodes] = {}
     if written_out:
-        split = _split(parts, recipes, shared)
+        split = _split(parts, recipes, shared, again)
         if split is None:
             return None
         extra, more = split
@@ -221,7 +226,9 @@ def _holds_pixels(node: GraphNode) -> bool:
     return _is_data(node) and sum(size > 1 for size in node.value.shape) > 1
 
 
-def _split(parts: Parts, recipes: Recipes, shared: Nodes) -> tuple[dict[Any, Nodes], Nodes] | None:
+def _split(
+    parts: Parts, recipes: Recipes, shared: Nodes, most: float
+) -> tuple[dict[Any, Nodes], Nodes] | None:
     """Cut the tasks that are written out into those of each part.
 
     Returns
@@ -230,9 +237,10 @@ def _split(parts: Parts, recipes: Recipes, shared: Nodes) -> tuple[dict[Any, Nod
         The tasks of each part and those that several of them use; None where the latter are
         costly, or where chunks lie in memory.
     """
-    seen: dict[Key, Any] = {}
+    seen: set[Key] = set()
     extra: dict[Any, Nodes] = {}
     more: Nodes = {}
+    made = {"once": 0, "again": 0}
     for part, keys in parts.items():
         nodes: Nodes = {}
         try:
@@ -240,6 +248,13 @@ def _split(parts: Parts, recipes: Recipes, shared: Nodes) -> tuple[dict[Any, Nod
         except KeyError:
             return None
         again = {k for k in nodes if k in seen and k not in shared and k not in more}
+        if most > 1:
+            repeated = {k for k in again if _is_chunk(k) and _may_be_made_again(k, nodes, recipes)}
+            made["again"] += sum(k not in recipes.tasks for k in repeated)
+            made["once"] += sum(
+                k not in seen and k not in recipes.tasks and _is_chunk(k) for k in nodes
+            )
+            again -= repeated
         if any(_is_chunk(k) and not _is_constant(nodes[k], nodes) for k in again):
             return None
         cheap = _cheap(recipes, again)
@@ -247,11 +262,22 @@ def _split(parts: Parts, recipes: Recipes, shared: Nodes) -> tuple[dict[Any, Nod
             return None
         more.update(cheap)
         own = {k: n for k, n in nodes.items() if k in recipes.tasks and k not in shared}
-        if any(_holds_pixels(n) and _is_chunk(k) for k, n in own.items() if k not in more):
+        if any(_data_size(n) > 0 and _is_chunk(k) for k, n in own.items() if k not in more):
             return None
-        seen.update(dict.fromkeys(nodes, part))
+        seen.update(nodes)
         extra[part] = own
+    if made["again"] > (most - 1) * made["once"]:
+        return None
     return {b: {k: n for k, n in own.items() if k not in more} for b, own in extra.items()}, more
+
+
+def _may_be_made_again(key: Key, nodes: Nodes, recipes: Recipes) -> bool:
+    """Whether a chunk is symbolic, as the blocks of a mosaic are, or a cut of another chunk."""
+    if key not in recipes.tasks:
+        return True
+    node = nodes[key]
+    is_cut = getattr(getattr(node, "func", None), "__name__", "") == "getitem"
+    return len(node.dependencies) == 1 and (is_cut or isinstance(node, Alias))
 
 
 def _is_chunk(key: Key) -> bool:

@@ -15,6 +15,14 @@ from qmosaic.kernels import (
     Array,
 )
 
+MADE_AGAIN = 1.6
+"""How often blocks of a mosaic that was cut may be made on average: those that lie on the border of
+two jobs of 4 × 4 units are made in both, in return for jobs that share nothing."""
+
+BLOCKS_TOGETHER = 1024
+"""Blocks of a job that may rest on one decision: those of all its bands, so that none is made for
+each band anew."""
+
 
 class Work(Protocol):
     """What is done with the chunks of a mosaic, job by job; it travels to the workers."""
@@ -118,17 +126,27 @@ def make_jobs(
         Nothing has been run.
     """
     recipes = sort_graphs(*(array.__dask_graph__() for array, _ in arrays))
-    apart = set_apart(recipes, arrays, Parts(lambda: jobs, work.keys))
+    apart = set_apart(recipes, arrays, Parts(lambda: jobs, work.keys), again=MADE_AGAIN)
     shared, extra = (None, {}) if apart is None else apart
     return Jobs(f"{shown}-{run}", work, recipes, shared, extra)
 
 
 def _run_job(job: int, work: Work, recipes: Recipes, extra: Nodes | None = None) -> Any:
     def chunks() -> Iterator[Array]:
-        walk = Walk(recipes, extra or {}, work.keys(job))
-        for number in range(len(walk.targets)):
-            yield walk.make(number)
-            walk.drop(number)
+        wanted = work.keys(job)
+        # a block that several pieces of a job need is made once, and with it what decides it
+        last = {key: number for number, key in enumerate(wanted)}
+        walk = Walk(recipes, extra or {}, list(last), BLOCKS_TOGETHER)
+        held: dict[Key, Array] = {}
+        made = 0
+        for number, key in enumerate(wanted):
+            if key not in held:
+                held[key] = walk.make(made)
+                walk.drop(made)
+                made += 1
+            chunk = held.pop(key) if last[key] == number else held[key]
+            yield chunk
+            del chunk
 
     return work(job, chunks)
 

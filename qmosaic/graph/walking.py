@@ -125,15 +125,20 @@ class Walk:
     (a static elevation, a mean over time, a source chunk that holds several images) is kept until
     the last of them has been made; what stands behind such a value is not kept.
 
-    Tasks are written out for `WINDOW` chunks at a time, so that a long sequence takes no more
+    Tasks are written out for a window of chunks at a time, so that a long sequence takes no more
     memory than a short one. What one window still holds at its end and the next one uses is handed
     over.
     """
 
     def __init__(
-        self, recipes: Recipes, extra: Mapping[Key, GraphNode], targets: Sequence[Key]
+        self,
+        recipes: Recipes,
+        extra: Mapping[Key, GraphNode],
+        targets: Sequence[Key],
+        window: int = WINDOW,
     ) -> None:
         self.targets = targets
+        self._window = window
         self._recipes, self._extra = recipes, extra
         self._windows: dict[int, Nodes] = {}
         self._kept: dict[Key, Any] = {}
@@ -154,7 +159,7 @@ class Walk:
 
     def drop(self, number: int) -> None:
         """Let go of what was kept for the chunks up to `number`, one after the other."""
-        last = (number + 1) % WINDOW == 0
+        last = (number + 1) % self._window == 0
         if last and number + 1 < len(self.targets):
             self._nodes(number + 1)  # it takes over what it uses
         with self._lock:
@@ -164,7 +169,7 @@ class Walk:
                     self._kept.pop(key, None)
                     self._claimed.discard(key)
             if last:
-                self._windows.pop(number // WINDOW, None)
+                self._windows.pop(number // self._window, None)
 
     def read_ahead(self, start: int, stop: int, count: Count = _no_count) -> None:
         """Read what several chunks of the sequence need from one source in as few requests as can
@@ -258,7 +263,7 @@ class Walk:
 
     def _nodes(self, number: int) -> Nodes:
         """Give the tasks behind a chunk, among those of its window."""
-        window = number // WINDOW
+        window = number // self._window
         with self._lock:
             if window not in self._windows:
                 self._windows[window] = self._write_out(window)
@@ -266,7 +271,8 @@ class Walk:
 
     def _write_out(self, window: int) -> Nodes:
         """Write out the tasks of a window, and settle what is kept for it and how long."""
-        numbers = range(window * WINDOW, min((window + 1) * WINDOW, len(self.targets)))
+        first = window * self._window
+        numbers = range(first, min(first + self._window, len(self.targets)))
         targets = [self.targets[number] for number in numbers]
         # what has been kept so far is handed over: nothing behind it is written out
         kept: Nodes = {key: DataNode(key, value) for key, value in dict(self._kept).items()}
