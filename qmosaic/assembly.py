@@ -614,7 +614,8 @@ def _check_nodata(
             if first != own and not request.overrides(band):
                 raise ValueError(
                     f"band {band!r} declares nodata {first} in {origin} and {own} in {name}; a "
-                    f"collection has one for all. Say which holds: nodata={{{band!r}: ...}}."
+                    f"collection has one for all. If both hold, write mask_and_scale=True, which "
+                    f"masks each by its own; if one holds for all, nodata={{{band!r}: ...}}."
                 )
 
 

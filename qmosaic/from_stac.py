@@ -62,9 +62,15 @@ from qmosaic.stac_items import (
     with_addresses,
     with_bands,
     with_grids,
+    with_lists,
     without_grid,
 )
-from qmosaic.stac_packing import is_doubtful, is_probably_packed, packing_said
+from qmosaic.stac_packing import (
+    damaged_packing,
+    is_doubtful,
+    is_probably_packed,
+    packing_said,
+)
 
 if TYPE_CHECKING:
     import pystac
@@ -139,7 +145,7 @@ def open_stac(
     """
     check_options(options, ALLOWED, "odc.stac.load as it is used here", OTHER_WORDS)
     check_allow(allow)
-    items = list(map(with_addresses, _in_order(items_of(source))))
+    items = list(map(with_lists, map(with_addresses, _in_order(items_of(source)))))
     if bbox is not None:
         items = _touching(items, bbox)
     configs = _configs(stac_cfg, items)
@@ -690,6 +696,7 @@ def _bands(
         name: [replace(s, packing=_packing(s, name, items, parsed)) for s in own]
         for name, own in said.items()
     }
+    warn_of_faults(_faults_of_packing(said, items, parsed), len(items))
     _warn_of_doubtful(told, items, parsed, request)
     packed = _packed(told, items, request, headers)
     _warn_of_unknown(told, packed, items, parsed)
@@ -739,6 +746,21 @@ def _packing(
     key = _key(parsed[said.place], name)
     assert key is not None  # the item has the band
     return packing_said(items[said.place], *key, said.dtype) or said.packing
+
+
+def _faults_of_packing(
+    said: Mapping[str, Sequence[_Said]],
+    items: Sequence[pystac.Item],
+    parsed: Sequence[ParsedItem],
+) -> list[tuple[str, Fault]]:
+    """Find scales and offsets that are none."""
+    return [
+        (source.item, Fault(field, value, why, "what else tells the packing, if anything does,"))
+        for name, sources in said.items()
+        for source in sources
+        if (key := _key(parsed[source.place], name))
+        for field, value, why in damaged_packing(items[source.place], *key)
+    ]
 
 
 def _packed(

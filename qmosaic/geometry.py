@@ -292,12 +292,15 @@ def crs_of(collection: xr.Dataset) -> CRS:
 
 
 def extent_of(collection: xr.Dataset) -> Geometry:
-    """Give the outline of the grid, to the outer edges of its pixels."""
+    """Give the outline of the grid, to the outer edges of its pixels; a point for a map of a single
+    pixel, whose size nothing tells."""
     geom = needed("odc.geo.geom", "geo", "regions and footprints")
     down, across = map_dims(collection)
     (bottom, top), (left, right) = (_edges(collection[d].values) for d in (down, across))
-    box: Geometry = geom.box(left, bottom, right, top, crs_of(collection))
-    return box
+    crs = crs_of(collection)
+    if left == right and bottom == top:
+        return cast("Geometry", geom.point(left, top, crs))
+    return cast("Geometry", geom.box(left, bottom, right, top, crs))
 
 
 # -- what a grid mapping says of the place of pixels ----------------------------------------------

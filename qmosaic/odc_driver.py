@@ -76,40 +76,48 @@ class _Reader(RioReader):
         """Read what lies on a piece of the grid: copied where the grids are one, else warped."""
         if self._trusting:
             cfg = replace(cfg, src_nodata_override=cfg.fill_value)
+        said = np.dtype(cfg.dtype)
         try:
-            pixels = self._warped(cfg, dst_geobox)
+            pixels, cfg = self._warped(cfg, dst_geobox)
         except rasterio.errors.RasterioError:
             if cfg.fail_on_error:
                 raise
             return np.s_[0:0, 0:0], np.empty((0, 0), cfg.dtype)
         if pixels is None:
-            found: tuple[tuple[slice, slice], Any] = super().read(
-                cfg, dst_geobox, dst=dst, selection=selection
-            )
-            return found
+            direct = None if cfg.dtype != said else dst
+            roi, pixels = super().read(cfg, dst_geobox, dst=direct, selection=selection)
+        else:
+            roi = np.s_[: pixels.shape[0], : pixels.shape[1]]
+        if cfg.dtype != said:
+            pixels = _as_said(pixels, said, self._source)
         if dst is not None:
-            np.copyto(dst, pixels)
-            pixels = dst
-        return np.s_[: pixels.shape[0], : pixels.shape[1]], pixels
+            np.copyto(dst[roi], pixels)
+            pixels = dst[roi]
+        return roi, pixels
 
-    def _warped(self, cfg: Any, piece: GeoBox) -> Any:
-        """Warp the source onto a piece of the grid; None where its pixels can be copied."""
+    def _warped(self, cfg: Any, piece: GeoBox) -> tuple[Any, Any]:
+        """Warp the source onto a piece of the grid; None where its pixels can be copied. Also tell
+        how to read them: in a dtype that holds what the file has."""
+        with rasterio.open(self._source.uri, sharing=False) as file:
+            cfg = replace(cfg, dtype=_holding(cfg, file.dtypes[self._source.band - 1]))
+            return self._placed(file, cfg, piece), cfg
+
+    def _placed(self, file: Any, cfg: Any, piece: GeoBox) -> Any:
         source = self._source
-        with rasterio.open(source.uri, sharing=False) as file:
-            own = rio_geobox(file)
-            if not isinstance(own, GeoBox):  # placed by points, which odc knows how to read
-                return None
-            shift = SHIFT.get(cfg.resampling, LITTLE_SHIFT)
-            meeting = compute_reproject_roi(own, self._grid, ttol=shift)
-            if meeting.paste_ok and meeting.read_shrink == 1:
-                return None
-            level = None
-            if cfg.use_overviews:
-                level = _level(meeting.read_shrink, file.overviews(source.band))
-            if level is None:
-                return self._warp(file, level, cfg, piece)
-        with rasterio.open(source.uri, sharing=False, overview_level=level) as file:
+        own = rio_geobox(file)
+        if not isinstance(own, GeoBox):  # placed by points, which odc knows how to read
+            return None
+        shift = SHIFT.get(cfg.resampling, LITTLE_SHIFT)
+        meeting = compute_reproject_roi(own, self._grid, ttol=shift)
+        if meeting.paste_ok and meeting.read_shrink == 1:
+            return None
+        level = None
+        if cfg.use_overviews:
+            level = _level(meeting.read_shrink, file.overviews(source.band))
+        if level is None:
             return self._warp(file, level, cfg, piece)
+        with rasterio.open(source.uri, sharing=False, overview_level=level) as smaller:
+            return self._warp(smaller, level, cfg, piece)
 
     def _warp(self, file: Any, level: int | None, cfg: Any, piece: GeoBox) -> Any:
         band = self._source.band
@@ -129,6 +137,30 @@ class _Reader(RioReader):
         with rasterio.open(_single(file, band, level)) if file.count > 1 else file as single:
             with WarpedVRT(single, **options) as warped:
                 return warped.read(1)
+
+
+def _holding(cfg: Any, own: str) -> Any:
+    """Give the dtype to read in: what items say, unless that are integers that do not hold what
+    the file has. GDAL would cut values off at their ends without a word."""
+    said = np.dtype(cfg.dtype or own)
+    if said.kind not in "iu" or np.can_cast(own, said):
+        return cfg.dtype
+    return str(np.promote_types(own, said))
+
+
+def _as_said(pixels: Any, said: np.dtype[Any], source: Any) -> Any:
+    """Bring pixels to the dtype that items say, which holds each of them."""
+    with np.errstate(invalid="ignore"):
+        same = pixels.astype(said)
+    lost = same != pixels
+    if lost.any():
+        raise ValueError(
+            f"the file {source.uri!r} has a value of {pixels[lost][0]} in its band {source.band}, "
+            f"and its STAC item says that the pixels are {said}, which does not hold that. Correct "
+            "the data_type of the asset (in 'raster:bands', 'bands' or the asset itself), or "
+            "delete it there: then the file is asked."
+        )
+    return same
 
 
 def _level(shrink: int, overviews: Sequence[int]) -> int | None:

@@ -410,12 +410,16 @@ def add_steps(pixels: Any, steps: int, nodata: int | None, clamp: bool, where: s
     lost = lost if clamp else lost | low
     if lost.any():
         value = int(pixels[lost][0])
-        end = "which is its nodata" if value + steps == nodata else f"outside of {dtype}"
+        to_nodata = value + steps == nodata
+        end = "which is its nodata" if to_nodata else f"outside of {dtype}"
+        ways = [] if to_nodata else ["harmonize='wider' for integers of twice the size"]
+        if not clamp:
+            how = "(what falls below the lowest integer becomes that)"
+            ways.append(f"harmonize='earth_engine' for offset 0 {how}")
         raise ValueError(
             f"{where}: to have one packing for all images, {steps:+d} is added, and {value} would "
-            f"be {value + steps}, {end}. Write harmonize='wider' for integers of twice the size, "
-            "harmonize='earth_engine' for offset 0 (what falls below the lowest integer becomes "
-            "that), or nodata= if such pixels are no data."
+            f"be {value + steps}, {end}. Write {', '.join([*ways, 'nodata='])} if such pixels are "
+            "no data, or packing= if what is declared is wrong."
         )
     moved = pixels + np.array([steps]).astype(dtype)  # nodata may wrap round here
     moved[low] = lowest

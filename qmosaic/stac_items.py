@@ -522,6 +522,44 @@ def lists_of(asset: pystac.Asset) -> dict[str, list[Any]]:
     return {name: bands for name, bands in found.items() if isinstance(bands, list) and bands}
 
 
+def with_lists(item: pystac.Item) -> pystac.Item:
+    """Put right what cannot be read as lists of bands: what is no list is left out and told, a
+    band of ``eo:bands`` without a name, which that extension allows, gets one."""
+    faults = [
+        (key, name, value)
+        for key, asset in item.assets.items()
+        for name in BAND_LISTS
+        if (value := asset.extra_fields.get(name)) is not None and not _is_list(value)
+    ]
+    nameless = [key for key, asset in item.assets.items() if _lacks_name(asset)]
+    if not faults and not nameless:
+        return item
+    copy = item.clone()
+    for key, name, value in faults:
+        del copy.assets[key].extra_fields[name]
+        warnings.warn(
+            f"the asset {key!r} of the item {item.id!r} has {name} = {value!r:.80}, which is no "
+            "list of bands; it is left out.",
+            UserWarning,
+            stacklevel=4,
+        )
+    for key in nameless:
+        bands = copy.assets[key].extra_fields.get("eo:bands", [])
+        for number, band in enumerate(bands, start=1):
+            usual = key if len(bands) == 1 else f"{key}.{number}"
+            band.setdefault("name", band.get("common_name", usual))
+    return copy
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(entry, Mapping) for entry in value)
+
+
+def _lacks_name(asset: pystac.Asset) -> bool:
+    bands = asset.extra_fields.get("eo:bands")
+    return _is_list(bands) and any("name" not in band for band in bands or ())
+
+
 def tells_number(asset: pystac.Asset) -> bool:
     """Tell whether an asset says how many bands it has: nothing contradicts, and ``eo:bands``
     alone, which odc takes for one band, has one."""

@@ -100,22 +100,35 @@ def is_reflectance(item: pystac.Item, asset: str) -> bool:
     return any(is_band(name) for name in (asset.removesuffix("-jp2"), *names))
 
 
-def _fields(item: pystac.Item, asset: str, number: int) -> tuple[float | None, float | None]:
-    """Find scale and offset where the raster extension has them; the narrower place counts."""
-    fields = item.assets[asset].extra_fields
-    places: list[Mapping[str, Any]] = [
-        *_list(fields.get("bands"))[number - 1 : number],
-        fields,
-        item.properties,
-    ]
-    older = _list(fields.get("raster:bands"))[number - 1 : number]
+def damaged_packing(item: pystac.Item, asset: str, number: int) -> list[tuple[str, Any, str]]:
+    """Find scales and offsets that cannot be what they say: field, value, what is wrong."""
     found = []
     for name in ("scale", "offset"):
-        values = [place.get(f"raster:{name}") for place in places]
-        values += [place.get(name) for place in older]
-        found.append(next((v for v in map(_number, values) if v is not None), None))
-    scale, offset = found
-    return (None if scale == 0 else scale), offset
+        for field, value in _places(item, asset, number, name):
+            if value is not None and _number(value) is None:
+                found.append((field, value, "which is no finite number"))
+            elif name == "scale" and _number(value) == 0:
+                found.append((field, value, "with which integers mean nothing"))
+    return found
+
+
+def _fields(item: pystac.Item, asset: str, number: int) -> tuple[float | None, float | None]:
+    """Find scale and offset where the raster extension has them; the narrower place counts."""
+    scales, offsets = (
+        [_number(value) for _, value in _places(item, asset, number, name)]
+        for name in ("scale", "offset")
+    )
+    scale = next((v for v in scales if v), None)
+    return scale, next((v for v in offsets if v is not None), None)
+
+
+def _places(item: pystac.Item, asset: str, number: int, name: str) -> list[tuple[str, Any]]:
+    """List what may tell a scale or an offset, the narrowest place first: field and value."""
+    fields, own = item.assets[asset].extra_fields, slice(number - 1, number)
+    places = [*_list(fields.get("bands"))[own], fields, item.properties]
+    found = [(f"raster:{name}", place.get(f"raster:{name}")) for place in places]
+    older = _list(fields.get("raster:bands"))[own]
+    return found + [(f"the {name} in raster:bands", place.get(name)) for place in older]
 
 
 def _list(value: Any) -> Sequence[Mapping[str, Any]]:

@@ -427,6 +427,18 @@ def test_clip_on_the_accessor_and_on_images_of_ee() -> None:
     xr.testing.assert_equal(here.dataset, clipped)
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, SIDE), (SIDE, 1)])
+def test_maps_of_a_single_pixel_row_or_column(rows: int, columns: int) -> None:
+    """A region around them leaves them as they are; one beside them does not meet them."""
+    image = scene(time=2).isel(y=slice(rows), x=slice(columns))
+    around = (LEFT - 500, TOP - 500, LEFT + 500, TOP + 500)
+    xr.testing.assert_identical(qm.clip(image, around, crs=UTM)["red"], image["red"])
+    assert qm.filter_bounds(image, around, crs=UTM, clip=True).sizes == image.sizes
+    if rows == columns:
+        with pytest.raises(ValueError, match="does not meet the grid"):
+            qm.clip(image, shapely.box(LEFT + 20, TOP - 40, LEFT + 40, TOP - 20), crs=UTM)
+
+
 def test_regions_that_cannot_be(tmp_path: Path) -> None:
     """The error says what came, why it cannot be, and what to write."""
     whole = scene()

@@ -236,6 +236,17 @@ def test_the_lowest_int64_of_a_negative_scale() -> None:
     assert qm.scores.inverse(column([low], "int64")["q"]).values.item() == low
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_the_lowest_int64_as_nodata(lazy: bool) -> None:
+    """It stays masked, and the next integer, whose negative is the highest, does not become so."""
+    low = np.iinfo("int64").min
+    collection = column([low, 3, low + 1], "int64", {"_FillValue": low}, lazy=lazy)
+    score = qm.scores.inverse(collection["q"])
+    assert score.attrs["_FillValue"] == low
+    assert score.values.ravel().tolist() == [low, -3, -(low + 1)]
+    assert winner(collection.assign(q=score)) == 2
+
+
 def test_an_array_with_bands() -> None:
     """A DataArray declares one packing for all its bands."""
     values = np.array([[[[5]], [[1]]], [[[3]], [[2]]]], "int16")

@@ -618,10 +618,25 @@ def test_netcdf_files_of_two_packings(tmp_path: Path) -> None:
 
 def test_an_integer_that_would_become_nodata(tmp_path: Path) -> None:
     """A number that is data is never moved onto nodata."""
-    packed_file(tmp_path / "a.nc", "2020-01-01", [-1099], 0.1, 10.0)
-    packed_file(tmp_path / "b.nc", "2020-01-02", [1], 0.1, 0.0)
-    with pytest.raises(ValueError, match="-1099 would be -999, which is its nodata"):
-        qm.open_collection(tmp_path)["t"].compute()
+    packed_file(tmp_path / "a.nc", "2020-01-01", [-1099], 0.1, 0.0)
+    packed_file(tmp_path / "b.nc", "2020-01-02", [1], 0.1, -10.0)
+    for harmonize in ("lossless", "wider"):  # wider integers have the same nodata
+        opened = qm.open_collection(tmp_path, harmonize=harmonize)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="-1099 would be -999, which is its nodata") as caught:
+            opened["t"].compute()
+        assert "wider" not in str(caught.value)
+    right = qm.open_collection(tmp_path, harmonize="earth_engine")
+    np.testing.assert_allclose(decoded(right, "t").ravel(), [-109.9, -9.9], rtol=1e-6)
+
+
+def test_netcdf_files_whose_own_nodata_both_hold(tmp_path: Path) -> None:
+    """The way out that the error names masks what each of them masks."""
+    packed_file(tmp_path / "a.nc", "2020-01-01", [5, -999, -1], 0.1, 0.0)
+    packed_file(tmp_path / "b.nc", "2020-01-02", [-1, -999, 6], 0.1, 0.0, _FillValue=np.int16(-1))
+    with pytest.raises(ValueError, match=r"nodata -999 .* and -1 .*mask_and_scale=True"):
+        qm.open_collection(tmp_path)
+    both = qm.open_collection(tmp_path, mask_and_scale=True)["t"].values
+    np.testing.assert_allclose(both, [[0.5, np.nan, -0.1], [np.nan, -99.9, 0.6]], rtol=1e-6)
 
 
 def test_a_store_is_given_its_packing(tmp_path: Path) -> None:

@@ -101,6 +101,86 @@ def test_bands_without_names(tmp_path: Path) -> None:
         np.testing.assert_array_equal(opened[name].values[0], wanted)
 
 
+def red_item(folder: Path, pixels: np.ndarray, nodata: float | None = 0, **fields: Any) -> Any:
+    """Make an item of one file, whose asset has the fields as they are given."""
+    path = write_tif(folder / "red.tif", pixels, nodata=nodata)
+    item = make_item("odd", {"red": path}, "2020-07-01T10:00:00Z")
+    item.stac_extensions.append(EO)
+    item.assets["red"].extra_fields.update(fields)
+    return item
+
+
+@pytest.mark.parametrize("own", [{}, {"common_name": "red"}, {"name": "B04"}])
+def test_a_single_band_without_a_name(tmp_path: Path, own: dict[str, str]) -> None:
+    """The extension allows bands of ``eo:bands`` without names."""
+    pixels = np.full((SIDE, SIDE), 7, "uint16")
+    opened = qm.open_collection([red_item(tmp_path, pixels, **{"eo:bands": [own]})])
+    assert list(opened.data_vars) == ["red"]
+    np.testing.assert_array_equal(opened["red"][0], pixels)
+
+
+@pytest.mark.parametrize("name", ["raster:bands", "bands", "eo:bands"])
+@pytest.mark.parametrize("value", [{"scale": 2}, "uint16", 5, ["red"]])
+def test_what_is_no_list_of_bands_is_left_out(tmp_path: Path, name: str, value: Any) -> None:
+    """A damaged field gives way, with a warning that names the item; the file tells the rest."""
+    pixels = np.full((SIDE, SIDE), 7, "uint16")
+    item = red_item(tmp_path, pixels, **{name: value})
+    with pytest.warns(UserWarning, match=rf"'red' of the item 'odd' has {name} = .*no list"):
+        opened = qm.open_collection([item])
+    np.testing.assert_array_equal(opened["red"][0], pixels)
+    assert item.assets["red"].extra_fields[name] == value
+
+
+@pytest.mark.parametrize(
+    ("band", "told"),
+    [
+        ({"scale": "much"}, "the scale in raster:bands = 'much', which is no finite number"),
+        ({"offset": {}}, "the offset in raster:bands = {}, which is no finite number"),
+        ({"scale": 0}, "the scale in raster:bands = 0, with which integers mean nothing"),
+    ],
+)
+def test_a_damaged_scale_is_told(tmp_path: Path, band: dict[str, Any], told: str) -> None:
+    """It gives way to what else tells the packing, with a warning that names the item."""
+    item = red_item(tmp_path, np.full((SIDE, SIDE), 7, "uint16"), **{"raster:bands": [band]})
+    with pytest.warns(UserWarning, match=re.escape(f"the item 'odd' has {told}")):
+        opened = qm.open_collection([item])
+    assert "scale_factor" not in opened["red"].attrs
+
+
+@pytest.mark.parametrize("crs", [UTM32, "EPSG:32633"])
+@pytest.mark.parametrize(
+    ("dtype", "value", "said"),
+    [("uint16", 1500, "uint8"), ("int16", -5, "uint16"), ("float32", 0.5, "int16")],
+)
+def test_pixels_that_the_said_dtype_does_not_hold(
+    tmp_path: Path, crs: str, dtype: str, value: float, said: str
+) -> None:
+    """GDAL would cut them off at its ends: an error names the file and what to correct, and with
+    the correction it is read. Copied or warped."""
+    pixels = np.full((SIDE, SIDE), value, dtype)
+    item = red_item(tmp_path, pixels, **{"raster:bands": [{"data_type": said, "nodata": 0}]})
+    lies = qm.open_collection([item], crs=crs, resolution=10)
+    with pytest.raises(ValueError, match=rf"red\.tif' has a value of {value}.*are {said}"):
+        lies.compute(scheduler="single-threaded")
+    del item.assets["red"].extra_fields["raster:bands"][0]["data_type"]
+    right = qm.open_collection([item], crs=crs, resolution=10)["red"].values
+    assert right.dtype == dtype
+    assert {pixels[0, 0]} <= set(right.flat) <= {0, pixels[0, 0]}
+
+
+@pytest.mark.parametrize("crs", [UTM32, "EPSG:32633"])
+def test_pixels_that_the_said_dtype_holds(tmp_path: Path, crs: str) -> None:
+    """They are read as it is said, and what the file masks is masked."""
+    pixels = np.full((SIDE, SIDE), 200, "int16")
+    pixels[: SIDE // 2] = -9999
+    said = {"raster:bands": [{"data_type": "uint8", "nodata": 0}]}
+    opened = qm.open_collection([red_item(tmp_path, pixels, -9999, **said)], crs=crs, resolution=10)
+    assert opened["red"].dtype == "uint8"
+    counts = dict(zip(*np.unique(opened["red"], return_counts=True), strict=True))
+    assert set(counts) == {0, 200}
+    assert counts[200] == pytest.approx(SIDE * SIDE / 2, rel=0.05)
+
+
 def test_a_band_that_the_file_lacks(tmp_path: Path) -> None:
     """A name that stands in the item alone is no band: the error names those that are."""
     item, _ = picture(tmp_path, "a", NAMES[:3], **{"eo:bands": eo_bands()})

@@ -39,7 +39,8 @@ def inverse(band: xr.DataArray) -> xr.DataArray:
         ``-band`` in the same unit and shape, lazy where `band` is: uint8 and int8 become int16,
         16 bits become int32, 32 bits become int64, bool becomes int8; floats and int64 keep their
         dtype. A declared nodata is carried along (negated), so what was masked stays masked.
-        The lowest int64, whose negative does not exist, becomes the highest one.
+        The lowest int64, whose negative does not exist, becomes the highest one, or stays where it
+        is the nodata.
         Of packed integers (``scale_factor`` among the attributes) it is what ``-band`` means, in
         steps of the packing and without the offset: the negated integers; the integers as they are
         where the scale is negative.
@@ -75,6 +76,8 @@ def inverse(band: xr.DataArray) -> xr.DataArray:
     wide = np.dtype(_WIDER.get(dtype.name, dtype)).newbyteorder("=")
     scale, _ = declared_packing(band)
     turn = _widened if scale < 0 else _negative
+    if turn is _negative and dtype.name == "int64" and nodata == np.iinfo(dtype).min:
+        turn = _wrapping  # it stays what it is, and no other integer becomes that
     data = band.data
     if isinstance(data, da.Array):
         turned = data.map_blocks(turn, wide, dtype=wide)
@@ -91,9 +94,14 @@ def _widened(values: Any, wide: np.dtype[Any]) -> Any:
     return np.asarray(values).astype(wide)
 
 
-def _negative(values: Any, wide: np.dtype[Any]) -> Any:
+def _wrapping(values: Any, wide: np.dtype[Any]) -> Any:
     """Negate in a wider dtype, without a widened copy in between."""
-    negative = np.asarray(np.negative(values, dtype=wide))
+    return np.asarray(np.negative(values, dtype=wide))
+
+
+def _negative(values: Any, wide: np.dtype[Any]) -> Any:
+    """Negate; the lowest int64 becomes the highest."""
+    negative = _wrapping(values, wide)
     if wide == np.int64:
         np.copyto(negative, np.iinfo(wide).max, where=negative == np.iinfo(wide).min)
     return negative
