@@ -79,7 +79,7 @@ def identify(
         # not compared: a store lists its members in any order, and is opened in this one
         "order": [str(name) for name in dataset.data_vars],
     }
-    plain: dict[str, Any] = json.loads(json.dumps(found, default=str, sort_keys=True))
+    plain: dict[str, Any] = _as_json(found)
     return plain
 
 
@@ -96,8 +96,12 @@ def _attributes(dataset: xr.Dataset, encoding: Mapping[Hashable, Mapping[str, An
 
 def _as_text(value: Any) -> Any:
     """Give what JSON keeps as it is, and texts for the rest."""
-    plain = value.tolist() if hasattr(value, "tolist") else value
-    return json.loads(json.dumps(plain, default=str))
+    return _as_json(value.tolist() if hasattr(value, "tolist") else value)
+
+
+def _as_json(value: Any) -> Any:
+    """Give what comes back when it is read again; NaN, which is unequal to itself, is a word."""
+    return json.loads(json.dumps(value, default=str, sort_keys=True), parse_constant=str)
 
 
 def _token(variable: xr.Variable) -> str:

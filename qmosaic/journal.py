@@ -102,7 +102,7 @@ class Journal:
 
     def _attributes(self, name: str, content: bytes) -> dict[str, Any]:
         try:
-            document = json.loads(content)
+            document = json.loads(content, parse_constant=str)  # NaN is no JSON, and equals nothing
         except ValueError:
             raise self._damaged("is no JSON") from None
         if name == "zarr.json" and isinstance(document, dict):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import pickle
+import re
 import uuid
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -66,6 +67,9 @@ OWN = (SKIPPED, INCOMPLETE)
 
 REHEARSED = 2**20
 """The most bytes of a variable in memory whose numbers are written to see whether they can be."""
+
+NAME_OF_DASK = re.compile(r"-[0-9a-f]{32}$")
+"""What dask calls an array ends like this, and xarray takes that for a name where none is given."""
 
 BANDS_SHOWN = 4
 """The most bands that the name of a task tells."""
@@ -452,11 +456,16 @@ def _prepare(
 
 
 def as_dataset(mosaic: xr.Dataset | xr.DataArray, verb: str = "to_zarr") -> xr.Dataset:
-    """Copy a mosaic as a Dataset, to be written; an image of `qmosaic.ee` has one behind it."""
+    """Copy a mosaic as a Dataset, to be written; an image of `qmosaic.ee` has one behind it.
+
+    A DataArray without a name of its own (stackstac's has dask's, another one in every run) becomes
+    the variable "mosaic".
+    """
     if not isinstance(mosaic, xr.Dataset | xr.DataArray):
         mosaic = getattr(mosaic, "dataset", mosaic)
     if isinstance(mosaic, xr.DataArray):
-        return true_to_grid(in_utc(mosaic.to_dataset(name=mosaic.name or "mosaic")))
+        named = mosaic.name and not NAME_OF_DASK.search(str(mosaic.name))
+        return true_to_grid(in_utc(mosaic.to_dataset(name=mosaic.name if named else "mosaic")))
     if not isinstance(mosaic, xr.Dataset):
         raise TypeError(
             f"{verb}() got a {type(mosaic).__name__}; it takes an xarray.Dataset or DataArray, as "
@@ -733,7 +742,7 @@ def _write_in_transaction(writing: _Writing, mode: Mode, rules: dict[str, Any]) 
     check_workers(logger.warning)
     fork = place.session.fork()
     journal = Journal(fork.store, place.path, writing.zarr_format, place.name)
-    if mode == "w":
+    if mode == "w" and place.zarr_format() is not None:  # Icechunk lists no group that is not there
         journal.clear()
     writing.write_template(fork.store)
     journal.begin(writing.plan.jobs, writing.identity)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import pickle
 import shutil
@@ -156,6 +157,52 @@ def test_resume_after_the_end_came_while_the_store_was_finished(
     qm.to_zarr(mosaic_of(source), out, mode="resume")
     qm.to_zarr(mosaic_of(source), whole)
     assert content(out) == content(whole)
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_resume_where_attributes_are_no_numbers(
+    tmp_path: Path, values: dict[str, np.ndarray], zarr_format: Any
+) -> None:
+    """NaN is unequal to itself, and xarray declares it of every coordinate that it writes: that
+    makes no other mosaic, and what the store says of itself is JSON for all readers."""
+    plain = as_dataset(values).assign_coords(y=np.arange(24.0), x=np.arange(24.0))
+    plain.chunk(time=1, y=8, x=8).to_zarr(tmp_path / "in.zarr", consolidated=False)
+
+    def make() -> xr.Dataset:
+        opened = xr.open_zarr(tmp_path / "in.zarr", consolidated=False)
+        assert np.isnan(opened["y"].encoding["_FillValue"])
+        opened = opened[sorted(opened.data_vars)].assign_attrs(worst=-np.inf)
+        opened["red"].attrs["valid_max"] = [np.nan, np.inf]
+        return qm.quality_mosaic(opened, "quality", min_quality=-np.inf)
+
+    out, whole = tmp_path / "out.zarr", tmp_path / "whole.zarr"
+    interrupted(make(), out, zarr_format=zarr_format)
+    for document in (p for p in out.rglob("*") if p.name in ("zarr.json", ".zattrs", ".zarray")):
+        json.loads(document.read_text(), parse_constant=lambda word: pytest.fail(word))
+    qm.to_zarr(make(), out, mode="resume")
+    qm.to_zarr(make(), whole, zarr_format=zarr_format)
+    assert content(out) == content(whole)
+
+
+def test_resume_of_an_array_that_has_no_name_of_its_own(
+    tmp_path: Path, values: dict[str, np.ndarray]
+) -> None:
+    """xarray calls an array as dask does where nobody names it (stackstac's in every run another
+    way): that is the name of no variable."""
+    bands = np.stack([values["quality"], values["quality"] * 2], axis=1)
+
+    def make(name: str | None) -> xr.DataArray:
+        lazy = da.from_array(bands, chunks=(1, 1, 8, 8), name="stackstac-" + "0af4" * 8)
+        labels = {"time": dates(6), "band": np.array(["quality", "twice"], "O")}
+        array = xr.DataArray(lazy, labels, ("time", "band", "y", "x"), name=name)
+        return qm.quality_mosaic(array, "quality")
+
+    out = tmp_path / "out.zarr"
+    interrupted(make("stackstac-" + "1bf4" * 8), out)
+    qm.to_zarr(make("stackstac-" + "0af4" * 8), out, mode="resume")
+    assert list(qm.open_mosaic(out)) == ["mosaic"]
+    qm.to_zarr(make("best-of-2020"), out, mode="w")
+    assert list(qm.open_mosaic(out)) == ["best-of-2020"]
 
 
 def test_resume_into_a_group_keeps_the_others(

@@ -4,6 +4,7 @@ that last."""
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from tests.sources import CountingArray, as_dataset, dates
 DIMS = ("time", "y", "x")
 Q = np.arange(2 * 4 * 4, dtype="int16").reshape(2, 4, 4)
 A = (Q + 100).astype("uint16")
+logger = logging.getLogger(__name__)
 
 
 @pytest.fixture
@@ -289,6 +291,15 @@ MEMORY: dict[str, Callable[[], Any]] = {
         zarr.array(Q, chunks=(1, 2, 2)), chunks=(1, 2, 2)
     ).persist(scheduler="synchronous"),
     "delayed": lambda: da.from_delayed(dask.delayed(np.zeros)((2, 4, 4)), (2, 4, 4), "float64"),
+    "a mean of neighbours in time": lambda: (
+        xr.DataArray(da.from_array(A, chunks=(1, 2, 2)), dims=DIMS)
+        .rolling(time=2, min_periods=1)
+        .mean()
+        .data
+    ),
+    "a function that tells a log": lambda: da.zeros((2, 4, 4), chunks=2).map_blocks(
+        lambda b: logger.debug("a chunk") or np.sin(b), dtype="float64"
+    ),
 }
 
 
@@ -409,6 +420,31 @@ def test_odc_stac_replaces_a_store(tmp_path: Path) -> None:
                 qm.to_zarr(mosaic, folder, mode="w")
         else:
             qm.to_zarr(mosaic, folder, mode="w")
+
+
+def test_what_a_reader_has_noted_on_the_way_is_no_part_of_a_name(tmp_path: Path) -> None:
+    """Readers of odc keep what they have opened and worked out once they were used: the mosaic is
+    the same before and after."""
+    stac = pytest.importorskip("odc.stac", reason="odc-stac is in the extra [stac]")
+    from tests.rasters import make_item, write_tif
+
+    file = write_tif(tmp_path / "q.tif", np.ones((32, 32), "uint16"))
+    items = [make_item("image", {"q": file}, "2020-07-01T10:00:00Z")]
+    for collection in (
+        qm.open_collection(items),
+        stac.load(items, chunks={"x": 16, "y": 16}),
+    ):
+        mosaic = qm.quality_mosaic(collection, "q")
+        before = names_of(mosaic)
+        mosaic["q"].compute()
+        collection.odc.geobox.extent  # noqa: B018
+        assert names_of(mosaic) == before
+
+
+def names_of(mosaic: xr.Dataset) -> tuple[str, str]:
+    """Name what a mosaic is made from, and how."""
+    web = Web(mosaic.variables)
+    return web.inputs("q"), web.token("q")
 
 
 def test_finding_sources_does_not_write_out_symbolic_layers(tmp_path: Path) -> None:

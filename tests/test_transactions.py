@@ -13,7 +13,7 @@ import zarr
 
 import qmosaic as qm
 from tests.job import mosaic_of
-from tests.sources import expected, in_store, random_stack
+from tests.sources import chunked, expected, in_store, random_stack
 
 icechunk = pytest.importorskip("icechunk", reason="icechunk is in the extra [icechunk]")
 distributed = pytest.importorskip("distributed", reason="distributed is in the extra [distributed]")
@@ -118,3 +118,26 @@ def test_what_a_session_cannot_do_is_said(source: Path, repository: Any) -> None
         qm.to_zarr(mosaic_of(source), session.store, group="best")
     with pytest.raises(ValueError, match="read-only"):
         qm.to_zarr(mosaic_of(source), repository.readonly_session("main").store)
+
+
+@pytest.mark.parametrize("mode", ["w-", "w"])
+def test_a_group_beside_the_source(
+    repository: Any, values: dict[str, np.ndarray], mode: Any
+) -> None:
+    """A mosaic of a repository goes into a group of its own there, new or not; what it is made
+    from stays."""
+    session = repository.writable_session("main")
+    chunked(values).to_zarr(session.store, consolidated=False)
+    session.commit("images")
+    for _ in range(2 if mode == "w" else 1):
+        session = repository.writable_session("main")
+        collection = xr.open_zarr(session.store, consolidated=False, mask_and_scale=False)
+        mosaic = qm.quality_mosaic(collection, "quality")
+        qm.to_zarr(mosaic, session.store, group="best/2020", mode=mode)
+        session.commit("mosaic")
+    store = repository.readonly_session("main").store
+    found = qm.open_mosaic(store, group="best/2020", mask_and_scale=False)
+    for name, want in expected(values).items():
+        np.testing.assert_array_equal(found[name].values, want)
+    images = xr.open_zarr(store, consolidated=False, mask_and_scale=False)
+    np.testing.assert_array_equal(images["quality"].values, values["quality"])

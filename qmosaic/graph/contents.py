@@ -12,6 +12,7 @@ import dataclasses
 import dis
 import functools
 import inspect
+import logging
 import os
 import sys
 import types
@@ -41,7 +42,8 @@ LIBRARIES = frozenset(
     "stackstac satpy pyresample toolz tlz cytoolz operator _operator builtins math functools "
     "itertools collections datetime qmosaic affine pyproj shapely netCDF4 h5netcdf h5py cftime "
     "fsspec obstore numba bottleneck numbagg numexpr spyndex sparse flox types typing dataclasses "
-    "enum pathlib threading _thread random decimal fractions weakref abc".split()
+    "enum pathlib threading _thread random decimal fractions weakref abc inspect logging re copy "
+    "contextlib warnings time string numbers statistics".split()
 )
 """What reads nothing but what its arguments name."""
 
@@ -165,7 +167,7 @@ def insides(thing: Any) -> Iterable[Any]:
         return _of_array(thing)
     if isinstance(thing, str | bytes | PurePath | TaskRef | Alias | PLAIN):
         return ()
-    if is_lock(thing):
+    if is_lock(thing) or isinstance(thing, logging.Logger):  # which knows all others of the process
         return ()
     if isinstance(thing, DataNode):
         return (thing.value,)
@@ -228,6 +230,25 @@ def attributes(thing: Any) -> Iterator[tuple[str, Any]]:
             value = getattr(thing, name, None)
         if not is_lock(value):
             yield name, value
+
+
+def lasting(thing: Any) -> Iterable[tuple[str, Any]]:
+    """Give what makes an object what it is, by name, without what it has only noted on the way: a
+    file that it has opened, an extent that it has worked out.
+    """
+    if hasattr(thing, "__dask_tokenize__") and top_module(type(thing)) == "odc":
+        return [("token", thing.__dask_tokenize__())]
+    if "__getstate__" in vars(type(thing)):
+        state = thing.__getstate__()
+        if isinstance(state, dict):
+            return state.items()
+    noted = (functools.cached_property,)
+    kind = type(thing)
+    return [
+        (name, value)
+        for name, value in attributes(thing)
+        if not isinstance(inspect.getattr_static(kind, name, None), noted)
+    ]
 
 
 def _of_code(function: types.FunctionType) -> list[Any]:

@@ -30,9 +30,9 @@ from qmosaic.graph.contents import (
     MANY,
     PLAIN,
     as_place,
-    attributes,
     globals_of,
     insides,
+    lasting,
     may_read,
     source_of,
     top_module,
@@ -469,11 +469,9 @@ class Spelling:
             return f"{kind} {os.fspath(thing)}"
         if hasattr(thing, "_manager_id"):  # a file manager of xarray
             return f"{kind}({', '.join(self._of_file(v) for v in insides(thing))})"
-        if top_module(type(thing)) in ("xarray", "rioxarray", "qmosaic", "odc"):
-            own = sorted(attributes(thing), key=lambda item: item[0])
-            return f"{kind}({', '.join(f'{n}={self.of(v)}' for n, v in own)})"
-        if look_inside(thing).sources:
-            own = sorted(attributes(thing), key=lambda item: item[0])
+        known = top_module(type(thing)) in ("xarray", "rioxarray", "qmosaic", "odc")
+        if known or look_inside(thing).sources:
+            own = sorted(lasting(thing), key=lambda item: item[0])
             return f"{kind}({', '.join(f'{n}={self.of(v)}' for n, v in own)})"
         return f"{kind} {tokenize(thing)}"
 
