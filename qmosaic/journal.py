@@ -34,7 +34,7 @@ from qmosaic.locking import Lock, holder_of, is_gone, locked
 
 GROUP = "_qmosaic"
 
-FORMAT = 1
+FORMAT = 2
 """The version of what this module writes."""
 
 

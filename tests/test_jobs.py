@@ -27,7 +27,7 @@ import qmosaic as qm
 from qmosaic import locking, reading, store
 from qmosaic.fencing import document_of, fence_for
 from qmosaic.fencing.folders import FolderFence, StagingStore
-from qmosaic.journal import Journal
+from qmosaic.journal import FORMAT, Journal
 from tests.job import content, mosaic_of, same_as
 from tests.sources import (
     CountingArray,
@@ -309,7 +309,7 @@ def test_another_version_of_the_format_is_refused(source: Path, tmp_path: Path) 
     out = tmp_path / "out.zarr"
     interrupted(mosaic_of(source), out)
     document = out / "_qmosaic" / "zarr.json"
-    document.write_text(document.read_text().replace('"format": 1', '"format": 99'))
+    document.write_text(document.read_text().replace(f'"format": {FORMAT}', '"format": 99'))
     with pytest.raises(ValueError, match="version 99"):
         qm.to_zarr(mosaic_of(source), out, mode="resume")
 
