@@ -65,20 +65,26 @@ from qmosaic.display import quicklook, visualize
 from qmosaic.explanation import explain
 from qmosaic.fencing import StoreInUseError
 from qmosaic.filters import filter_bounds, filter_date, map_images, select
+from qmosaic.journal import DamagedJournalError
 from qmosaic.mosaic import quality_mosaic
 from qmosaic.periods import mosaic_by_period
 from qmosaic.progress import Progress
+from qmosaic.promises import UnexpectedChunkError
 from qmosaic.reading import ChunkReadError
 from qmosaic.sources import open_collection
 from qmosaic.store import IncompleteMosaicError, open_mosaic, to_zarr
+from qmosaic.watching import UnfitWorkerError
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ChunkReadError",
+    "DamagedJournalError",
     "IncompleteMosaicError",
     "Progress",
     "StoreInUseError",
+    "UnexpectedChunkError",
+    "UnfitWorkerError",
     "clip",
     "display",
     "ee",
