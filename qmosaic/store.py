@@ -168,9 +168,12 @@ def to_zarr(
         image, band and chunk. It is neither read again nor left out.
     OSError
         The store cannot be written, for instance because the disk is full.
-    RuntimeError
-        Workers of a cluster lack qmosaic, or have another version of it; they are named before
-        anything is written.
+    UnfitWorkerError
+        Workers of a cluster lack qmosaic, or have another version of it: a ``RuntimeError`` that
+        names them, before anything is written.
+    DamagedJournalError
+        What the store knows of its own making cannot be read: a ``ValueError`` that says what is
+        wrong and what to do.
     KeyboardInterrupt
         After Ctrl-C, with how to go on. Reads that hang are not waited for.
 
