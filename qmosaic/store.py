@@ -420,7 +420,8 @@ def _refuse_options(others: dict[str, Any]) -> None:
         if name in ("compute", "append_dim", "region"):
             raise ValueError(
                 f"to_zarr() got {name}={value!r}: it writes a whole mosaic to a store of its own. "
-                f"Use mosaic.to_zarr(..., {name}=...) of xarray for that."
+                f"Use xarray for that: xarray.decode_cf(mosaic).to_zarr(..., {name}=...), which "
+                "keeps nodata and packing where xarray wants them."
             )
         raise TypeError(
             f"to_zarr() got an unexpected option {name}={value!r}; of xarray's options it takes "

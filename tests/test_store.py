@@ -414,3 +414,20 @@ def test_chunks_on_other_borders_are_decided_once_a_job(tmp_path: Path) -> None:
     assert sum(reads.values()) <= 1.6 * len(reads)
     best, back = expected(values), xr.open_zarr(tmp_path / "out.zarr", consolidated=False)
     np.testing.assert_array_equal(back["nir"].values, best["nir"])
+
+
+def test_a_month_is_appended_with_xarray(tmp_path: Path) -> None:
+    """What the refusal of ``append_dim=`` advises keeps integers, nodata and packing."""
+    packed = {"_FillValue": np.uint16(0), "scale_factor": 1e-4, "add_offset": -0.1}
+    values = np.random.default_rng(0).integers(0, 60_000, (4, 8, 8)).astype("uint16")
+    times = np.array(["2020-01-01", "2020-01-09", "2020-02-01", "2020-02-09"], "datetime64[ns]")
+    images = xr.Dataset({"q": (("time", "y", "x"), values, packed)}, {"time": times})
+    whole = qm.mosaic_by_period(images.chunk(time=1, y=4, x=4), "q", "MS")
+    out = tmp_path / "months.zarr"
+    qm.to_zarr(whole.isel(time=[0]), out)
+    with pytest.raises(ValueError, match=r"xarray.decode_cf\(mosaic\).to_zarr"):
+        qm.to_zarr(whole.isel(time=[1]), out, append_dim="time")
+    xr.decode_cf(whole.isel(time=[1])).to_zarr(out, append_dim="time", consolidated=False)
+    got = xr.open_zarr(out, consolidated=False, mask_and_scale=False)
+    assert got["q"].dtype == "uint16"
+    np.testing.assert_array_equal(got["q"].values, whole["q"].values)
