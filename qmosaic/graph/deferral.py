@@ -262,7 +262,7 @@ def _split(
             return None
         more.update(cheap)
         own = {k: n for k, n in nodes.items() if k in recipes.tasks and k not in shared}
-        if any(_data_size(n) > 0 and _is_chunk(k) for k, n in own.items() if k not in more):
+        if any(_holds_pixels(n) and _is_chunk(k) for k, n in own.items() if k not in more):
             return None
         seen.update(nodes)
         extra[part] = own
