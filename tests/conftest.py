@@ -1,0 +1,7 @@
+"""What holds for all tests."""
+
+import os
+
+# A cluster on a machine that is busy with other things may take long to start.
+os.environ.setdefault("DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT", "180s")
+os.environ.setdefault("DASK_DISTRIBUTED__DEPLOY__LOST_WORKER_TIMEOUT", "180s")
