@@ -15,7 +15,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection import NODATA_NAMES, bands_of, declared_nodata, fits
+from qmosaic.collection import NODATA_NAMES, bands_of, declared_nodata, fits, nodata_values
 from qmosaic.optional import needed
 from qmosaic.packing import (
     PackingRequest,
@@ -346,14 +346,13 @@ def _check_chunks(collection: xr.Dataset, request: Request) -> None:
 def _check_one_nodata(collection: xr.Dataset, bands: Sequence[Hashable], request: Request) -> None:
     """Refuse bands that declare two values as nodata: only one would be masked."""
     for name in bands:
-        attrs = collection[name].attrs
-        said = {n: attrs[n] for n in NODATA_NAMES if n in attrs and np.size(attrs[n]) == 1}
-        if len({float(np.ravel(v)[0]) for v in said.values()}) > 1 and not request.overrides(name):
-            told = " and ".join(f"{n} = {v}" for n, v in said.items())
+        said = nodata_values(collection[name])
+        if len(said) > 1 and not request.overrides(name):
+            told = " and ".join(f"{n} = {v:.17g}" for v, n in said.items())
             raise ValueError(
-                f"band {name!r} declares {told}: two values, of which only one can be masked in a "
+                f"band {name!r} declares {told}: of several values only one can be masked in a "
                 f"band of integers. Say which, nodata={{{name!r}: ...}}, or write "
-                "mask_and_scale=True to have both decoded to NaN."
+                "mask_and_scale=True to have all decoded to NaN."
             )
 
 
@@ -606,12 +605,14 @@ def _check_nodata(
     request: Request,
 ) -> None:
     for band, sample in samples.items():
+        if request.overrides(band):
+            continue
         for part, name in zip(parts, names, strict=True):
             if band not in part.data_vars:
                 continue
             origin = _first_with(band, parts, names)
             first, own = declared_nodata(sample), declared_nodata(part[band])
-            if first != own and not request.overrides(band):
+            if first != own:
                 raise ValueError(
                     f"band {band!r} declares nodata {first} in {origin} and {own} in {name}; a "
                     f"collection has one for all. If both hold, write mask_and_scale=True, which "

@@ -143,14 +143,38 @@ def _declared_number(band: xr.DataArray, name: str, usual: float) -> float:
     return number
 
 
+def nodata_values(band: xr.DataArray) -> dict[float, str]:
+    """Give all numbers that the attributes of a band declare as nodata, and the names of these."""
+    found: dict[float, str] = {}
+    for name in NODATA_NAMES:
+        if (said := band.attrs.get(name)) is not None:
+            for value in np.ravel(said):
+                with contextlib.suppress(TypeError, ValueError):
+                    found.setdefault(float(value), name)
+    return found
+
+
 def _find_nodata(band: xr.DataArray) -> tuple[str, Any]:
     places = [(name, band.attrs.get(name)) for name in NODATA_NAMES]
     if band.dtype.kind in "iu":
+        _check_one(band)
         places.append(("_FillValue", band.encoding.get("_FillValue")))
     for name, value in places:
         if value is not None:
             return name, np.asarray(value).reshape(-1)[0] if np.size(value) else None
     return "", None
+
+
+def _check_one(band: xr.DataArray) -> None:
+    """Refuse several integers that are masked: one would be, the others would win pixels."""
+    held = {v: name for v, name in nodata_values(band).items() if fits(v, band.dtype)}
+    if len(held) > 1:
+        told = " and ".join(f"{name} = {value:.17g}" for value, name in held.items())
+        raise ValueError(
+            f"band {band.name!r} declares {told}: of several values only one can be masked in a "
+            "band of integers. Decode it, which masks all of them: xarray.decode_cf(collection); "
+            f"or keep the one that holds, del ds[{band.name!r}].attrs[...]."
+        )
 
 
 def masked_value(band: xr.DataArray, fill_value: Any = None) -> Any:

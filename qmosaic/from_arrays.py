@@ -28,7 +28,7 @@ from qmosaic.assembly import (
     settled,
     with_given_packing,
 )
-from qmosaic.collection import bands_of
+from qmosaic.collection import bands_of, nodata_values
 from qmosaic.optional import needed
 
 
@@ -62,7 +62,7 @@ def open_zarr(
     # a store lists its members in any order
     opened = opened[sorted(opened.data_vars, key=_naturally)]
     what = f"the store {name!r}"
-    opened = _as_given(opened, source, request, what)
+    opened = _several_decoded(_as_given(opened, source, request, what), request, options)
     return _one_packing(finish(opened, request, what), request, what, options)
 
 
@@ -131,6 +131,22 @@ def _decoded(collection: xr.Dataset, options: Mapping[str, Any]) -> xr.Dataset:
     if options.get("mask_and_scale") is not True:
         return collection
     return xr.decode_cf(collection, decode_times=False, decode_coords=False, mask_and_scale=True)
+
+
+def _several_decoded(
+    collection: xr.Dataset, request: Request, options: Mapping[str, Any]
+) -> xr.Dataset:
+    """Decode bands with several nodata, of which integers could keep one."""
+    if options.get("mask_and_scale") is not True:
+        return collection
+    several = [
+        name
+        for name in bands_of(collection, DIM)
+        if len(nodata_values(collection[name])) > 1 and not request.overrides(name)
+    ]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "variable .* has multiple fill values")
+        return collection.assign(_decoded(collection[several], options).data_vars)
 
 
 def _is_session(source: Any) -> bool:
@@ -257,6 +273,7 @@ def open_netcdf(paths: Sequence[str], request: Request, **options: Any) -> xr.Da
     if len(parts) == 1:
         what = f"the file {paths[0]!r}"
         given = _as_given(parts[0], paths[0], request, what)
+        given = _several_decoded(given, request, options)
         return _one_packing(finish(given, request, what), request, what, options)
     request.packing.check_bands(_bands_among(parts), "the files have")
     parts = [
@@ -268,7 +285,8 @@ def open_netcdf(paths: Sequence[str], request: Request, **options: Any) -> xr.Da
         with warnings.catch_warnings():
             if i > 0 or not decode:  # said once, of the whole
                 warnings.simplefilter("ignore", UserWarning)
-            checked = finish(parts[i], _all_of(parts[i], request), f"the file {path!r}")
+            part = _several_decoded(parts[i], request, options)
+            checked = finish(part, _all_of(part, request), f"the file {path!r}")
         if decode:  # files may be packed differently
             parts[i] = _decoded(checked, options)
     if decode:

@@ -639,6 +639,37 @@ def test_netcdf_files_whose_own_nodata_both_hold(tmp_path: Path) -> None:
     np.testing.assert_allclose(both, [[0.5, np.nan, -0.1], [np.nan, -99.9, 0.6]], rtol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:variable .* has multiple fill values")  # xarray.decode_cf
+@pytest.mark.parametrize(
+    "attrs",
+    [
+        {"_FillValue": np.int16(-999), "missing_value": np.int16(-1)},
+        {"missing_value": np.array([-999, -1], "int16")},
+    ],
+)
+def test_several_nodata(tmp_path: Path, attrs: dict[str, Any]) -> None:
+    """Integers keep one; several are refused wherever they come from, or decoded, which masks all
+    of them."""
+    days = np.array(["2020-01-01", "2020-01-02"], "datetime64[ns]")
+    band = (("time", "x"), np.int16([[-999, -1, 5], [-5, -7, -1]]), attrs)
+    collection = xr.Dataset({"t": band, "u": band}, {"time": days})
+    with pytest.raises(ValueError, match=r"'t' declares .*-999 and .*-1: of several values"):
+        qm.quality_mosaic(collection, "t")
+    wanted = [-5, -7, 5]
+    assert qm.quality_mosaic(xr.decode_cf(collection), "t")["u"].values.tolist() == wanted
+    collection.to_netcdf(tmp_path / "a.nc")
+    collection.isel(time=[0]).to_netcdf(tmp_path / "b1.nc")
+    collection.isel(time=[1]).to_netcdf(tmp_path / "b2.nc")
+    collection.to_zarr(tmp_path / "a.zarr", consolidated=False)
+    for source in ("a.nc", "b?.nc", "a.zarr"):
+        with pytest.raises(ValueError, match=r"'t' declares .*mask_and_scale=True"):
+            qm.open_collection(tmp_path / source)
+        decoded = qm.open_collection(tmp_path / source, mask_and_scale=True)
+        assert qm.quality_mosaic(decoded, "t")["u"].values.tolist() == wanted
+        one = qm.open_collection(tmp_path / source, nodata={"t": -999, "u": -999})
+        assert qm.quality_mosaic(one, "t")["u"].values.tolist() == [-5, -1, 5]
+
+
 def test_a_store_is_given_its_packing(tmp_path: Path) -> None:
     """What a store declares can be replaced, decoded, and brought to offset 0."""
     time = np.array(["2022-02-01"], "datetime64[ns]")

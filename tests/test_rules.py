@@ -127,7 +127,8 @@ def test_rule_2_declared_nodata_is_no_score(backend: str, dtype: str) -> None:
 
 @BACKENDS
 def test_rule_2_the_places_where_nodata_is_declared(backend: str) -> None:
-    """Rule 2: `_FillValue` before odc's `nodata` before `missing_value`; then the encoding."""
+    """Rule 2: `_FillValue`, odc's `nodata`, `missing_value`; then the encoding. Attributes that
+    differ are refused: what one of them masks would win."""
     q = np.uint8([[9, 8, 7], [6, 6, 6]])
     t = np.uint8([[1] * 3, [2] * 3])
 
@@ -137,8 +138,11 @@ def test_rule_2_the_places_where_nodata_is_declared(backend: str) -> None:
         return row(qm.quality_mosaic(c, "q"), "t").tolist()
 
     assert winners({}) == [1, 1, 1]
-    assert winners({"_FillValue": 9, "nodata": 8, "missing_value": 7}) == [2, 1, 1]
-    assert winners({"nodata": 8, "missing_value": 7}, {"_FillValue": 9}) == [1, 2, 1]
+    for attrs in ({"_FillValue": 9, "missing_value": 7}, {"nodata": 8, "missing_value": [8, 7]}):
+        with pytest.raises(ValueError, match=r"'q' declares .*of several values only one"):
+            winners(attrs)
+    assert winners({"_FillValue": 9, "nodata": 9.0, "missing_value": [9, 9]}) == [2, 1, 1]
+    assert winners({"nodata": 8}, {"_FillValue": 9}) == [1, 2, 1]
     assert winners({"missing_value": 7}, {"_FillValue": 9}) == [1, 1, 2]
     assert winners({}, {"_FillValue": 9}) == [2, 1, 1]
 
