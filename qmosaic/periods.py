@@ -88,8 +88,8 @@ def mosaic_by_period(
     TypeError
         There are no times along `dim`, or what `quality_mosaic` says.
     ValueError
-        `period` is no period, or one that has no start; an image has no time; or what
-        `quality_mosaic` says.
+        `period` is no period, one that has no start, or far too short; an image has no time; or
+        what `quality_mosaic` says.
 
     Notes
     -----
@@ -177,6 +177,10 @@ def _times(collection: xr.Dataset | xr.DataArray, dim: Hashable) -> pd.DatetimeI
     return index
 
 
+MOST = 100_000
+"""How many periods there can be."""
+
+
 # -- periods -------------------------------------------------------------------------------------
 
 
@@ -202,6 +206,7 @@ class _Periods:
     def of(times: pd.DatetimeIndex, period: Any) -> _Periods:
         """Divide times into periods, from that of the first to that of the last."""
         offset = _offset(period)
+        _check_number(times, offset, period)
         if isinstance(offset, NAMED_BY_THEIR_END):
             starts, which = _by_calendar(times, offset, period)
         else:
@@ -243,6 +248,18 @@ def _offset(period: Any) -> Any:
             "'MS' (months), 'QS-DEC' (seasons), 'YS' (years), 'W' (weeks), '10D' (ten days)."
         ) from error
     return offset
+
+
+def _check_number(times: pd.DatetimeIndex, offset: Any, period: Any) -> None:
+    """Refuse periods so short that laying them out would take for ever."""
+    first, last = times.min(), times.max()
+    number = (last - first) / ((first + offset) - first)
+    if number > MOST:
+        raise ValueError(
+            f"period={period!r} divides {first:%Y-%m-%d} to {last:%Y-%m-%d} into about "
+            f"{number:.0f} periods, for {len(times)} images; more than {MOST} are not made. Write "
+            "a longer one, for instance 'D' for days, or choose the images first, filter_date()."
+        )
 
 
 def _by_calendar(

@@ -454,3 +454,13 @@ def test_times_of_another_calendar() -> None:
     days = xr.date_range("2020-02-28", periods=6, calendar="360_day", use_cftime=True)
     with pytest.raises(TypeError, match=r"another calendar.*convert_calendar"):
         qm.mosaic_by_period(collection().assign_coords(time=days), "quality")
+
+
+def test_more_periods_than_can_be_made() -> None:
+    """A period of a second by mistake is refused at once, and says how many there would be."""
+    times = np.array(["2020-01-01", "2021-01-01"], "datetime64[ns]")
+    collection = xr.Dataset({"q": (("time", "x"), np.ones((2, 3), "uint8"))}, {"time": times})
+    for period in ("1s", "min"):
+        with pytest.raises(ValueError, match=r"into about \d+ periods, for 2 images.*'D'"):
+            qm.mosaic_by_period(collection, "q", period)
+    assert qm.mosaic_by_period(collection, "q", "D", empty="drop").sizes["time"] == 2
