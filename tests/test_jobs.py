@@ -184,6 +184,7 @@ def test_resume_where_attributes_are_no_numbers(
     assert content(out) == content(whole)
 
 
+@pytest.mark.filterwarnings("ignore:.*vlen-utf8")
 def test_resume_of_an_array_that_has_no_name_of_its_own(
     tmp_path: Path, values: dict[str, np.ndarray]
 ) -> None:
