@@ -10,7 +10,7 @@ import xarray as xr
 from xarray.conventions import encode_cf_variable
 
 from qmosaic.mosaic import KEPT_ENCODING
-from qmosaic.storable import check_names, settle_attributes, settle_objects
+from qmosaic.storable import check_dtypes, check_names, settle_attributes, settle_objects
 from qmosaic.writing import Plan, make_plan
 
 Sizes = Mapping[Hashable, int]
@@ -55,6 +55,7 @@ def lay_out(
     """
     check_names(dataset)
     _check_encoding(dataset, encoding)
+    check_dtypes(dataset, {name for name, given in encoding.items() if "dtype" in given})
     for argument, sizes in (("chunks", chunks), ("shards", shards)):
         _check_sizes(dataset, argument, sizes or {})
     full: Encoding = {}

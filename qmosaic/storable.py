@@ -13,7 +13,7 @@ import numbers
 import os
 import uuid
 import warnings
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from enum import Enum
 from typing import Any
 
@@ -27,6 +27,16 @@ from qmosaic.journal import GROUP
 DOCUMENTS = ("zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata")
 CF = ("_FillValue", "missing_value", "scale_factor", "add_offset")
 """Attributes that xarray brings into the form in which the format keeps them."""
+
+NAMES = (
+    "coordinates",
+    "grid_mapping",
+    "ancillary_variables",
+    "bounds",
+    "cell_measures",
+    "formula_terms",
+)
+"""Attributes in which CF names variables, in one text; readers fail at anything else."""
 
 LONGEST_NAME = 200
 """In bytes; file systems take 255, with what is added while a file is written."""
@@ -56,6 +66,31 @@ def check_names(dataset: xr.Dataset) -> None:
                 f"the dimension {dim!r} cannot be stored under its name: names in Zarr are texts. "
                 f"Rename it, for instance mosaic.rename({{{dim!r}: {_suggest(dim)!r}}})."
             )
+
+
+def check_dtypes(dataset: xr.Dataset, given: Collection[Hashable] = ()) -> None:
+    """Refuse variables of dtypes that Zarr does not have; of those in `given`, another is stored.
+
+    Raises
+    ------
+    ValueError
+        A dtype of records, or of floats longer than 64 bits.
+    """
+    for name, variable in dataset.variables.items():
+        dtype = variable.dtype
+        if name in given or "dtype" in variable.encoding:
+            continue
+        if dtype.kind == "V":
+            what, instead = "records", "Make a variable of each of their fields"
+        elif dtype.char in "gG":
+            what = "longer floats than Zarr has"
+            instead = f"Give it another one: mosaic[{name!r}].astype("
+            instead += "'float64')" if dtype.kind == "f" else "'complex128')"
+        else:
+            continue
+        raise ValueError(
+            f"the variable {name!r} cannot be stored: its dtype {dtype} is of {what}. {instead}."
+        )
 
 
 def _why_not(name: Hashable) -> str:
@@ -111,6 +146,13 @@ def settle_attributes(dataset: xr.Dataset) -> xr.Dataset:
 def _settle(attributes: Mapping[Any, Any], of_what: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in attributes.items():
+        if key in NAMES and not isinstance(value, str):
+            warnings.warn(
+                f"the attribute {key!r} {of_what} is {value!r:.60}, and CF has a text there, with "
+                "the names of variables: it is left out.",
+                stacklevel=2,
+            )
+            continue
         if key in CF and (isinstance(value, np.generic | np.ndarray) or _is_number(value)):
             if key == "missing_value" and value != value:
                 continue  # NaN is masked anyway, and no number of JSON
@@ -181,6 +223,8 @@ def _plain_float(value: float) -> float | str:
 
 
 def _plain_array(value: Any, depth: int) -> Any:
+    if isinstance(value, np.ma.MaskedArray):
+        return as_plain(value.tolist(), depth + 1)
     array = np.asarray(value)
     if array.dtype.kind == "M":
         return np.datetime_as_string(array).tolist()

@@ -42,6 +42,27 @@ def unreadable(**bands: Any) -> xr.Dataset:
     return qm.quality_mosaic(as_dataset({"red": source, **bands}), "red")
 
 
+@pytest.mark.parametrize("mode", ["w-", "w"])
+@pytest.mark.parametrize("dtype", ["V4", [("a", "i2"), ("b", "i2")], np.longdouble, np.clongdouble])
+def test_dtypes_that_zarr_does_not_have(tmp_path: Path, dtype: Any, mode: Any) -> None:
+    """Records and longer floats are refused by the name of the band before anything is written;
+    what is stored in another dtype is not."""
+    if np.dtype(dtype).kind != "V" and np.dtype(dtype).char not in "gG":
+        pytest.skip("here a long double is a double")
+    path = tmp_path / "out.zarr"
+    if mode == "w":
+        qm.to_zarr(xr.Dataset({"old": ("x", np.ones(4))}), path)
+    before = content(tmp_path)
+    band = ("y", "x"), da.zeros((4, 4), chunks=2, dtype=dtype)
+    with pytest.raises(ValueError, match="variable 'odd' cannot be stored: its dtype"):
+        qm.to_zarr(xr.Dataset({"odd": band}), path, mode=mode)
+    assert content(tmp_path) == before
+    if np.dtype(dtype).kind == "f":
+        encoding = {"odd": {"dtype": "float64"}}
+        qm.to_zarr(xr.Dataset({"odd": band}), path, mode=mode, encoding=encoding)
+        assert qm.open_mosaic(path)["odd"].dtype == np.float64
+
+
 # -- names ----------------------------------------------------------------------------------------
 
 BAD_NAMES = [3, ("a", "b"), "", " ", "a/b", "a\\b", ".", "..", "_qmosaic", "zarr.json", ".zattrs"]
@@ -170,6 +191,25 @@ def test_attributes_that_have_no_form_are_left_out(tmp_path: Path, value: Any) -
     with pytest.warns(UserWarning, match="attribute 'it' of 'red' is a .* left out"):
         qm.to_zarr(xr.Dataset({"red": band}), tmp_path / "out.zarr")
     assert qm.open_mosaic(tmp_path / "out.zarr")["red"].attrs == {"units": "1"}
+
+
+@pytest.mark.parametrize("value", [None, 1, ["lat", "lon"], np.float32(0.5)], ids=repr)
+@pytest.mark.parametrize("name", ["coordinates", "grid_mapping", "bounds", "cell_measures"])
+def test_names_of_variables_that_are_no_text(tmp_path: Path, name: str, value: Any) -> None:
+    """Where CF names variables in a text, xarray's writer or reader fails at anything else: it is
+    left out by name, so that what is written can be opened."""
+    mosaic = xr.Dataset({"red": (("y", "x"), np.ones((2, 2)), {name: value, "title": "kept"})})
+    with pytest.warns(UserWarning, match=f"{name}.* of 'red' .* left out"):
+        qm.to_zarr(mosaic, tmp_path / "out.zarr")
+    assert qm.open_mosaic(tmp_path / "out.zarr")["red"].attrs == {"title": "kept"}
+
+
+def test_what_is_masked_in_an_attribute_is_null(tmp_path: Path) -> None:
+    """The value below a mask is none that anybody meant."""
+    values = np.ma.masked_array([1, 2], mask=[False, True])
+    mosaic = xr.Dataset({"red": ("x", np.ones(2))}, attrs={"range": values})
+    qm.to_zarr(mosaic, tmp_path / "out.zarr")
+    assert qm.open_mosaic(tmp_path / "out.zarr").attrs["range"] == [1, None]
 
 
 def test_an_attribute_that_contains_itself(tmp_path: Path) -> None:
