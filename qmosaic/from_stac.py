@@ -950,7 +950,7 @@ def _grid(
         found = (
             f"in several CRSs ({', '.join(map(short_crs, used))})"
             if used
-            else "without CRS (no proj:code)"
+            else "without a grid of their own (proj:code, proj:shape and proj:transform)"
         )
         raise ValueError(
             f"the items are {found}, and one grid has to hold them all. Say which: "

@@ -195,6 +195,7 @@ def make_mosaic(
         upper_bound=_threshold("upper_bound", rules["upper_bound"], quality.dtype, descending),
         descending=descending,
     )
+    _check_bound(order, quality)
     masked, fill_value = rules["masked"], rules["fill_value"]
     job = _Job(collection, quality_band, dim, order, masked, fill_value, asked, among_empty)
     job.check_fills()
@@ -232,6 +233,18 @@ def _threshold(name: str, value: Any, dtype: np.dtype[Any], descending: bool) ->
     if not math.isfinite(value):
         return dtype.type(worst)
     return dtype.type(min(high, math.floor(value)) if descending else max(low, math.ceil(value)))
+
+
+def _check_bound(order: Order, quality: xr.DataArray) -> None:
+    """Refuse a best score that counts as masked."""
+    if order.upper_bound is None or order.nodata is None or order.upper_bound != order.nodata:
+        return
+    raise ValueError(
+        f"upper_bound={order.upper_bound} is also the nodata that the quality {quality.name!r} "
+        "declares, so the best images would be masked. xarray keeps attributes in arithmetic, so "
+        "a score that is made of a band may declare the nodata of that band: remove it from the "
+        "score (_FillValue, nodata or missing_value in its attrs), or leave upper_bound= out."
+    )
 
 
 @dataclass

@@ -194,8 +194,7 @@ def open_place(store: Any, group: str | None, storage_options: dict[str, Any] | 
     if isinstance(store, dict):
         return Place(MemoryStore(store), path, "a store in memory")
     if _is_url(store):
-        opened: Store = FsspecStore.from_url(store, storage_options=storage_options)
-        return Place(opened, path, store)
+        return Place(_at_url(store, storage_options), path, store)
     if isinstance(store, str | os.PathLike):
         # a worker may have another working directory
         return Place(LocalStore(Path(store).expanduser().resolve()), path, str(store))
@@ -204,6 +203,18 @@ def open_place(store: Any, group: str | None, storage_options: dict[str, Any] | 
         "'s3://bucket/mosaic.zarr', or a store of zarr (zarr.storage.LocalStore, ObjectStore, "
         "the store of an Icechunk session ...)."
     )
+
+
+def _at_url(url: str, storage_options: dict[str, Any] | None) -> Store:
+    try:
+        opened: Store = FsspecStore.from_url(url, storage_options=storage_options)
+    except ImportError as error:
+        raise ImportError(
+            f"{url!r} is opened through fsspec, which lacks a library here ({error}). Install that "
+            'library, or obstore (pip install "qmosaic[s3]") and give '
+            f"zarr.storage.ObjectStore(obstore.store.from_url({url!r}))."
+        ) from None
+    return opened
 
 
 def _is_url(store: Any) -> bool:

@@ -245,3 +245,11 @@ def test_an_option_for_a_band_that_is_not_there_leaves_no_folder(tmp_path: Path)
     with pytest.raises((KeyError, ValueError), match="rad"):
         qm.to_zarr(made, tmp_path / "m.zarr", encoding={"rad": {"chunks": (3, 4)}})
     assert not list(tmp_path.iterdir())
+
+
+def test_a_best_score_that_is_nodata() -> None:
+    """A score that inherits the nodata of its band would let the best images be masked."""
+    cloud = xr.DataArray(np.zeros((2, 2, 2), "uint8"), dims=("time", "y", "x"))
+    quality = (-cloud.astype("int16")).assign_attrs(_FillValue=0)
+    with pytest.raises(ValueError, match="upper_bound=0 is also the nodata"):
+        qm.quality_mosaic(xr.Dataset({"quality": quality}), "quality", upper_bound=0)

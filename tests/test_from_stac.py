@@ -529,7 +529,7 @@ def test_items_that_cannot_be(tmp_path: Path) -> None:
         ([a], {"pattern": "x"}, TypeError, "pattern= is for geotiff"),
         ([a, signed], {}, ValueError, "'red' is uint16 in 'a' and int16 in 's'"),
         ([unknown], {}, ValueError, "gone.tif.*cannot be opened"),
-        ([bare], {"bands": "red"}, ValueError, "without CRS"),
+        ([bare], {"bands": "red"}, ValueError, "without a grid of their own"),
         (pystac.ItemCollection([]), {}, ValueError, "no STAC item"),
         (feature, {}, ValueError, "no STAC item: it has no 'assets'"),
         ([a, 3], {}, TypeError, "has a int between"),

@@ -431,3 +431,24 @@ def test_a_month_is_appended_with_xarray(tmp_path: Path) -> None:
     got = xr.open_zarr(out, consolidated=False, mask_and_scale=False)
     assert got["q"].dtype == "uint16"
     np.testing.assert_array_equal(got["q"].values, whole["q"].values)
+
+
+@pytest.mark.parametrize("path", ["file/x.zarr", "/proc/nothing/x.zarr"])
+def test_a_store_that_cannot_be_made(tmp_path: Path, path: str) -> None:
+    """The error says so, not that another job is writing there."""
+    (tmp_path / "file").write_text("no folder")
+    mosaic = xr.Dataset({"red": (("y", "x"), np.ones((4, 4), "uint16"))})
+    with pytest.raises(OSError, match="cannot be made"):
+        qm.to_zarr(mosaic, tmp_path / path)
+
+
+def test_a_url_that_lacks_a_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is missing, and what can be used instead."""
+
+    def lacking(*args: Any, **options: Any) -> Any:
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr(zarr.storage.FsspecStore, "from_url", lacking)
+    mosaic = xr.Dataset({"red": (("y", "x"), np.ones((4, 4), "uint16"))})
+    with pytest.raises(ImportError, match=r"s3fs.*obstore.store.from_url"):
+        qm.to_zarr(mosaic, "s3://bucket/best.zarr")

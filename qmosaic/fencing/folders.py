@@ -37,8 +37,8 @@ class FolderFence(Fence):
 
     def claim(self, document: bytes) -> bool:
         made = self._locks / f"new-{self.job}"
+        self._make_folder(made / self.job)
         try:
-            _try_again(lambda: (made / self.job).mkdir(parents=True))
             (made / HOLDER).write_bytes(document)
             os.rename(made, self._locks / str(self.number))
         except OSError as error:
@@ -49,6 +49,17 @@ class FolderFence(Fence):
             if not self.holds():
                 self._remove_parents()
         return self.holds()
+
+    def _make_folder(self, folder: Path) -> None:
+        try:
+            _try_again(lambda: folder.mkdir(parents=True))
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"the store {self.name!r} cannot be made ({error.strerror}). Write to a path "
+                "where you may make folders",
+                error.filename,
+            ) from None
 
     def renew(self, document: bytes) -> bool:
         # In place, which never makes a lock that is gone; and by way of the job's own folder,
