@@ -16,7 +16,7 @@ from zarr.core.sync import sync
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, StorePath
 
 from qmosaic.graph import Location, Web, locate_store
-from qmosaic.journal import GROUP, Journal
+from qmosaic.journal import GROUP, DamagedJournalError, Journal
 
 DOCUMENTS = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 """The files of metadata of Zarr's formats 2 and 3."""
@@ -245,6 +245,11 @@ def check_place(place: Place) -> None:
             f"{place.name!r} is a file, not a folder that a Zarr store could be in. Write to "
             "another path."
         )
+    if GROUP in place.path.split("/"):
+        raise ValueError(
+            f"group={place.path!r} names {GROUP!r}, where a mosaic keeps what it knows of its own "
+            "making. Write to another group."
+        )
     _check_ending(place)
     _check_parents(place)
 
@@ -353,9 +358,19 @@ def _foreign_keys(place: Place) -> Iterator[str]:
         (path == GROUP or path.startswith(f"{GROUP}/")) and kind != FOREIGN
         for path, kind in nodes.items()
     )
+    begun = begun and not _is_finished(place)
     for key in keys:
         if not _belongs(key, nodes, begun):
             yield key
+
+
+def _is_finished(place: Place) -> bool:
+    """Whether the mosaic that is there is whole, so that all of its chunks have their metadata."""
+    try:
+        state = place.journal(3).read()
+    except DamagedJournalError:
+        return False
+    return state is not None and state.get("state") == "complete"
 
 
 def _belongs(key: str, nodes: Mapping[str, str], begun: bool) -> bool:

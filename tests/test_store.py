@@ -173,6 +173,7 @@ FOREIGN: dict[str, dict[str, bytes]] = {
     "pictures": {"photos/a.jpg": b"me", "photos/b.jpg": b"you"},
     "among bands": {"red/why.txt": b"because"},
     "among chunks": {"red/c/0/why.txt": b"because"},
+    "numbers like those of chunks": {"photos/1": b"me", "thesis/c/1/2": b"a novel"},
     "metadata that are none": {"thesis/zarr.json": b"a novel"},
     "in a folder that is no group": {
         "old/s.zarr/zarr.json": b'{"zarr_format":3,"node_type":"group"}'
@@ -221,6 +222,19 @@ def test_a_folder_that_only_looks_like_a_store_is_kept(
     with pytest.raises(FileExistsError, match="no Zarr store"):
         qm.to_zarr(xr.Dataset({"red": ("x", np.ones(4))}), store, group=group, mode=mode)
     assert (content(store) if kind == "folder" else store._store_dict) == before
+
+
+@pytest.mark.parametrize("group", ["_qmosaic", "2020/_qmosaic", "_qmosaic/done"])
+def test_what_a_store_knows_of_its_making_is_no_group_for_a_mosaic(
+    tmp_path: Path, group: str
+) -> None:
+    """A mosaic in there would take the place of what tells whether the other one is whole."""
+    mosaic = xr.Dataset({"red": ("x", np.ones(4))})
+    qm.to_zarr(mosaic, tmp_path / "out.zarr")
+    before = content(tmp_path)
+    with pytest.raises(ValueError, match="Write to another group"):
+        qm.to_zarr(mosaic, tmp_path / "out.zarr", group=group, mode="w")
+    assert content(tmp_path) == before
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
