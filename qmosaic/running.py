@@ -43,6 +43,9 @@ TRIES = 3
 """How often a worker is asked what it has before the first block; one that has just come, or is
 about to go, may not answer. Later it is asked again now and then."""
 
+HANGING = "Reads that hang keep the threads of their workers until client.restart()."
+"""What who interrupts a job on a cluster has to know before going on."""
+
 Report = Callable[[Any], None]
 """What is told the outcome of each job."""
 
@@ -184,6 +187,8 @@ def _run_on_cluster(
                     _raise(future, result)
                 report(result)
                 refill()
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(HANGING) from None
     finally:
         if alive:
             client.cancel(list(alive.values()), force=True)

@@ -272,15 +272,16 @@ def _explaining_takeovers(fence: Fence) -> Iterator[None]:
 
 def _how_to_go_on(place: Place, interruption: KeyboardInterrupt) -> str:
     """Say what is left of an interrupted writing."""
-    done = f"; {interruption}" if interruption.args else ""
+    done = f"; {interruption.args[0]}" if interruption.args else ""
+    more = "".join(f" {sentence}" for sentence in interruption.args[1:])
     if place.session is not None:
         return (
             f"writing {place.name!r} was interrupted{done}, and none of them is in the session. "
-            "Write again, in a new session."
+            f"Write again, in a new session.{more}"
         )
     return (
         f"writing {place.name!r} was interrupted{done}. What is written stays: to_zarr(..., "
-        "mode='resume') goes on with the rest."
+        f"mode='resume') goes on with the rest.{more}"
     )
 
 
@@ -649,9 +650,9 @@ def _run(
         for jobs, numbers in work:
             run_jobs(jobs, numbers, report, lambda: stopped.add(name), meter.say)
         finished = True
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
         done = meter.progress.done
-        raise KeyboardInterrupt(f"{done} of {total} blocks are there") from None
+        raise KeyboardInterrupt(f"{done} of {total} blocks are there", *interruption.args) from None
     finally:
         stopped.add(name)
         meter.close(finished=finished)

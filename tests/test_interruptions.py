@@ -76,6 +76,7 @@ def test_ctrl_c_while_a_source_hangs(
     assert running.returncode == -signal.SIGINT
     told = errors[errors.rindex("Traceback") :] if "Traceback" in errors else errors
     assert re.search(r"KeyboardInterrupt: .*out\.zarr.* \d+ of 36 blocks.*mode='resume'", told)
+    assert ("client.restart()" in told) == (scheduler == "cluster")
     assert 2 * told.count('File "') + 3 < 20
     assert not (out / "_qmosaic" / "lock").exists()
 
