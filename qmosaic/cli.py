@@ -117,9 +117,8 @@ def _refuse_existing(paths: list[Path], overwrite: bool) -> None:
     existing = [str(path) for path in paths if path.exists()]
     if existing and not overwrite:
         raise click.ClickException(
-            f"{', '.join(existing)} exists already; nothing was changed. Choose another folder "
-            f"with "
-            "--out, or replace it with --overwrite."
+            f"already there: {', '.join(existing)}; nothing was changed. Choose another folder "
+            "with --out, or replace what is there with --overwrite."
         )
 
 

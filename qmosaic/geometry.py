@@ -173,7 +173,8 @@ def _any_shape(geometry: Any, geographic: bool) -> Any:
     raise TypeError(
         f"{_short(geometry)} ({type(geometry).__name__}) is no region. Give a bounding box "
         "(west, south, east, north), a shapely geometry (shapely.from_wkt(text) makes one of WKT), "
-        "GeoJSON as a mapping or as the path of a file, or a GeoDataFrame."
+        "GeoJSON as a mapping or as the path of a file, or a GeoDataFrame: "
+        "geopandas.read_file(path) for other formats."
     )
 
 

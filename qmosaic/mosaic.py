@@ -181,7 +181,8 @@ def make_mosaic(
             f"xarray.Dataset with "
             f"a dimension {dim!r}, or a DataArray with a dimension 'band'. Write "
             f"xr.open_zarr(...) for a "
-            "Zarr store, xr.concat(images, 'time') for a list of images."
+            "Zarr store, xr.concat(images, 'time') for a list of images, collection.dataset for "
+            "an ImageCollection of qmosaic.ee."
         )
     collection = in_utc(collection)
     check_collection(collection, quality_band, dim)
