@@ -42,6 +42,9 @@ SAME_PLACE = 1e-3
 TILE = 2048
 """Pixels along each side of a chunk, where neither the user nor the source says anything."""
 
+IN_DEGREES = {"latitude": "y", "longitude": "x"}
+"""What the dimensions of a grid in degrees may be called as well."""
+
 MAX_CHUNKS = 100_000
 """How many chunks an image may have: 4e11 pixels in chunks of 2048, the land of Africa at 10 m."""
 
@@ -199,13 +202,23 @@ def sizes_of_chunks(request: Request, usual: Mapping[str, int]) -> dict[Any, Any
     """Settle the sizes of chunks on the map; along time each image is one."""
     if request.chunks is None:
         return {**usual}
-    chunks = dict(request.chunks)
+    chunks = _by_y_and_x(request.chunks)
     if chunks.pop(DIM, 1) not in (1, "auto", -1):
         raise ValueError(
             f"chunks= asks for {request.chunks[DIM]} images in a chunk; images that are read from "
             "files of their own are a chunk each. Leave 'time' out of chunks=."
         )
     return {**usual, **chunks}
+
+
+def _by_y_and_x(chunks: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+    """Take latitude for y and longitude for x, as a grid in degrees may call them."""
+    for degrees, name in IN_DEGREES.items():
+        if degrees in chunks and name in chunks:
+            raise ValueError(
+                f"chunks= has {degrees!r} and {name!r}, which are one dimension. Write one of them."
+            )
+    return {IN_DEGREES.get(str(dim), dim): size for dim, size in chunks.items()}
 
 
 def check_number_of_chunks(grid: GeoBox, chunks: Mapping[Any, Any]) -> None:
@@ -246,11 +259,19 @@ def free_value(dtype: Any) -> Any:
     return np.iinfo(dtype).min if dtype.kind == "i" else None
 
 
-def check_fits(value: Any, band: Hashable, dtype: Any) -> None:
-    """Refuse a nodata that no pixel of a band can have."""
+def check_fits(value: Any, band: Hashable, dtype: Any, said_by: str = "") -> None:
+    """Refuse a nodata that no pixel of a band can have, whether the user or a source says it."""
     dtype = np.dtype(dtype)
     if value is not None and dtype.kind in "iu" and not fits(value, dtype):
         limits = np.iinfo(dtype)
+        if said_by:
+            raise ValueError(
+                f"{said_by} says that nodata is {value:.17g} in band {band!r}, which its dtype "
+                f"{dtype} ({limits.min} to {limits.max}) cannot hold, so no pixel could have it "
+                f"and what is masked cannot be told. Correct it there, or say it: "
+                f"nodata={{{band!r}: {limits.min}}}, for instance, or nodata={{{band!r}: None}} if "
+                "every value is data."
+            )
         raise ValueError(
             f"nodata={value!r} for band {band!r} does not fit its dtype {dtype} ({limits.min} to "
             f"{limits.max}), so no pixel could have it. Give an integer in that range, or None if "
@@ -307,7 +328,7 @@ def finish(collection: xr.Dataset, request: Request, what: str) -> xr.Dataset:
     _check_chunks(collection, request)
     _check_times(collection, what)
     chosen = list(request.bands or bands)
-    _check_one_nodata(collection, chosen, request)
+    _check_one_nodata(collection, chosen, request, what)
     others = [n for n, v in collection.data_vars.items() if DIM not in v.dims]
     collection = collection[[*chosen, *others]]
     new = {n: declare(collection[n], request.nodata_of(n)) for n in chosen if request.overrides(n)}
@@ -331,21 +352,35 @@ def _check_times(collection: xr.Dataset, what: str) -> None:
 
 def _check_chunks(collection: xr.Dataset, request: Request) -> None:
     """Refuse sizes of chunks for dimensions that are not there: they would do nothing."""
-    known = {
-        *collection.dims,
-        *(("x", "y") if {"longitude", "latitude"} & set(collection.dims) else ()),
-    }
+    in_degrees = [IN_DEGREES[str(dim)] for dim in collection.dims if dim in IN_DEGREES]
+    check_dimensions_of_chunks(request, list(collection.dims), in_degrees)
+
+
+def check_dimensions_of_chunks(
+    request: Request, dims: Sequence[Hashable], others: Sequence[Hashable] = ()
+) -> None:
+    """Refuse sizes of chunks for dimensions that a collection will not have."""
     for dim in request.chunks or ():
-        if dim not in known:
+        if dim not in dims and dim not in others:
             raise ValueError(
                 f"chunks= has {dim!r}, which is no dimension of the collection; there are "
-                f"{', '.join(map(repr, collection.dims))}."
+                f"{', '.join(map(repr, dims))}."
             )
 
 
-def _check_one_nodata(collection: xr.Dataset, bands: Sequence[Hashable], request: Request) -> None:
-    """Refuse bands that declare two values as nodata: only one would be masked."""
+def _check_one_nodata(
+    collection: xr.Dataset, bands: Sequence[Hashable], request: Request, what: str
+) -> None:
+    """Refuse bands that declare text as nodata, or two values: only one would be masked."""
     for name in bands:
+        text = next((n for n in NODATA_NAMES if is_text(collection[name].attrs.get(n))), None)
+        if text is not None and not request.overrides(name):
+            raise ValueError(
+                f"band {name!r} of {what} declares {text} = "
+                f"{str(collection[name].attrs[text])!r}, which is text and no number: what is "
+                f"masked cannot be told. Say it, nodata={{{name!r}: 0}} for instance, or "
+                f"nodata={{{name!r}: None}} if every value is data."
+            )
         said = nodata_values(collection[name])
         if len(said) > 1 and not request.overrides(name):
             told = " and ".join(f"{n} = {v:.17g}" for v, n in said.items())
@@ -354,6 +389,17 @@ def _check_one_nodata(collection: xr.Dataset, bands: Sequence[Hashable], request
                 f"band of integers. Say which, nodata={{{name!r}: ...}}, or write "
                 "mask_and_scale=True to have all decoded to NaN."
             )
+
+
+def is_text(value: Any) -> bool:
+    """Tell whether a text stands where a number should, and is none itself."""
+    if not isinstance(value, str | bytes):
+        return False
+    try:
+        float(value)
+    except ValueError:
+        return True
+    return False
 
 
 def settled(request: Request, collection: xr.Dataset) -> Request:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import os
 import re
+import struct
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,6 +25,7 @@ from qmosaic.assembly import (
     Request,
     finish,
     in_one_packing,
+    is_text,
     join_images,
     merge_parts,
     settled,
@@ -55,8 +58,10 @@ def open_zarr(
     options.setdefault("consolidated", _is_consolidated(store, path, name, storage_options))
     try:
         opened = _open(store, {"group": path or None, "chunks": request.chunks or {}, **options})
-    except (KeyError, TypeError, ValueError) as error:  # which of them depends on xarray's version
+    # which of them depends on xarray's version
+    except (KeyError, TypeError, ValueError, struct.error) as error:
         _check_dimensions(store, path, name, storage_options, error)
+        _check_fill_values(store, path, name, storage_options, error)
         raise
     _check_for_groups(opened, store, path, name, storage_options)
     # a store lists its members in any order
@@ -99,6 +104,33 @@ def _check_dimensions(
             f"component={component!r}))}}, {{'time': times}}): that "
             "is a collection."
         ) from error
+
+
+def _check_fill_values(
+    store: Any, path: str, name: str, storage_options: Any, error: Exception
+) -> None:
+    """Say which array has text for a fill value, of which xarray makes nothing."""
+    group = zarr.open_group(store, path=path or None, mode="r", storage_options=storage_options)
+    for band, array in sorted(group.arrays()):
+        value = array.attrs.get("_FillValue")
+        if array.dtype.kind in "iuf" and is_text(value) and not _is_encoded(value, array.dtype):
+            component = "/".join(part for part in (path, band) if part)
+            raise ValueError(
+                f"the array {band!r} of the store {name!r} has the attribute _FillValue = "
+                f"{value!r}, which is no number of {array.dtype}, so xarray cannot open the "
+                "store. Take it out, del zarr.open_group(...)"
+                f"[{component!r}].attrs['_FillValue'] (then zarr.consolidate_metadata(...), if "
+                "the store is consolidated), and say what is masked when you open it: "
+                f"nodata={{{band!r}: 0}} for instance, None if every value is data."
+            ) from error
+
+
+def _is_encoded(value: Any, dtype: np.dtype[Any]) -> bool:
+    """Tell whether a text is how xarray writes a float down: its eight bytes, in base64."""
+    try:
+        return dtype.kind == "f" and len(base64.standard_b64decode(value)) == 8
+    except ValueError:
+        return False
 
 
 def _dimensions(array: Any) -> Any:

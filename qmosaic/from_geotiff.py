@@ -16,6 +16,7 @@ from qmosaic.assembly import (
     SAME_PLACE,
     TILE,
     Request,
+    check_dimensions_of_chunks,
     check_fits,
     check_known,
     check_number_of_chunks,
@@ -95,6 +96,7 @@ def open_geotiffs(
     _check_grids(files, first, grid, resampling, wanted)
     _warn_of_images_outside(images, grid)
     nodata = {name: _nodata(images, name, grid, request) for name in wanted}
+    check_dimensions_of_chunks(request, (DIM, "y", "x"))  # so called in degrees, too
     chunks = sizes_of_chunks(request, _chunks(first, grid))
     check_number_of_chunks(grid, chunks)
     # without a lock every read opens its file anew, and threads need not wait for each other
@@ -218,8 +220,9 @@ def _nodata(images: Sequence[Image], name: str, grid: GeoBox, request: Request) 
                 f"{file.nodata[i]} in {file.path!r}; a collection has one for all. Say which "
                 f"holds: nodata={{{name!r}: ...}}, or None if every value is data."
             )
-    value = request.nodata_of(name) if request.overrides(name) else first.nodata[number]
-    check_fits(value, name, dtype)
+    given = request.overrides(name)
+    value = request.nodata_of(name) if given else first.nodata[number]
+    check_fits(value, name, dtype, "" if given else f"the file {first.path!r}")
     warped = any(file.grid != grid for file, _ in own)
     return free_value(dtype) if value is None and warped else value
 

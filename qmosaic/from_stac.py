@@ -714,6 +714,7 @@ class _Said:
     dtype: str | None
     nodata: float | None
     packing: Packing | None = None
+    says_nodata: str = ""
 
     def is_silent(self, overridden: bool) -> bool:
         """Tell whether a header has to be asked."""
@@ -728,15 +729,18 @@ def _said(name: str, items: Sequence[pystac.Item], parsed: Sequence[ParsedItem])
             dtype = None if source.meta is None else source.meta.data_type
             nodata = None if source.meta is None else source.meta.nodata
             dtype = None if dtype in (None, UNSAID) else str(dtype)
-            found.append(_Said(place, item.id, source.uri, source.band, dtype, nodata))
+            told = "" if nodata is None else f"the item {item.id!r} (or stac_cfg=)"
+            where = place, item.id, source.uri, source.band
+            found.append(_Said(*where, dtype, nodata, says_nodata=told))
     return found
 
 
 def _completed(said: _Said, header: tuple[str, Any, Packing | None] | None) -> _Said:
     if header is None:
         return said
-    nodata = header[1] if said.nodata is None else said.nodata
-    return replace(said, dtype=said.dtype or header[0], nodata=nodata, packing=header[2])
+    if said.nodata is None:
+        said = replace(said, nodata=header[1], says_nodata=f"the file {said.uri!r}")
+    return replace(said, dtype=said.dtype or header[0], packing=header[2])
 
 
 def _packing(
@@ -867,7 +871,7 @@ def _band(
             name, "declares nodata", [(s.item, v) for s, v in zip(said, values, strict=True)]
         )
         nodata = said[0].nodata
-    check_fits(nodata, name, dtype)
+    check_fits(nodata, name, dtype, "" if overridden else said[0].says_nodata)
     if nodata is None:
         nodata = free_value(dtype)
     items = [f"the item {s.item!r}" for s in said]

@@ -165,7 +165,8 @@ def _times(collection: xr.Dataset | xr.DataArray, dim: Hashable) -> pd.DatetimeI
         raise TypeError(
             f"mosaic_by_period() needs times along {dim!r}, which has {has}. Write "
             f"collection.assign_coords({dim}=pandas.to_datetime([...])), or "
-            f"collection.convert_calendar('standard') for times of another calendar."
+            f"collection.convert_calendar('standard', dim={dim!r}, align_on='date') for times of "
+            "another calendar; days that ours does not have, 30 February, are left out."
         )
     missing = np.flatnonzero(index.isna())
     if len(missing):

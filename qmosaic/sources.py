@@ -160,14 +160,17 @@ def open_collection(
     Returns
     -------
     xarray.Dataset
-        The collection: bands along ``time`` (datetime64, UTC) and the map, backed by dask. Integers
-        stay integers; nodata is declared in the attribute ``_FillValue``, what they mean in
-        ``scale_factor`` and ``add_offset`` (``xarray.decode_cf(collection)`` decodes them). Images
-        from STAC and GeoTIFFs are in the order of their times (then of their ids or names: what
-        ties go by) and have coordinates along time: ``id``, ``footprint`` (WKT, longitude and
-        latitude), from STAC also ``platform`` and ``cloud_cover`` (%), unless a band is called so.
-        Several NetCDF files are in the order of their times, equal times in that of the list (of
-        their names, for a folder or pattern). Images of a store or a single file stay as they are.
+        The collection: bands along ``time`` (datetime64, UTC; times of another calendar than ours,
+        of 360 days for instance, stay what xarray makes of them, cftime, and
+        ``collection.convert_calendar("standard", align_on="date")`` makes datetime64 of those that
+        ours has) and the map, backed by dask. Integers stay integers; nodata is declared in the
+        attribute ``_FillValue``, what they mean in ``scale_factor`` and ``add_offset``
+        (``xarray.decode_cf(collection)`` decodes them). Images from STAC and GeoTIFFs are in the
+        order of their times (then of their ids or names: what ties go by) and have coordinates
+        along time: ``id``, ``footprint`` (WKT, longitude and latitude), from STAC also ``platform``
+        and ``cloud_cover`` (%), unless a band is called so. Several NetCDF files are in the order
+        of their times, equal times in that of the list (of their names, for a folder or pattern).
+        Images of a store or a single file stay as they are.
 
     Raises
     ------

@@ -584,3 +584,54 @@ def test_times_that_are_no_instants(tmp_path: Path, suffix: str, units: str) -> 
     opened = qm.open_collection(path, decode_times=False).assign_coords(time=times)
     np.testing.assert_array_equal(opened["red"].values, collection()["red"].values)
     assert len(qm.filter_date(opened, "2000-02-01", "2001").time) == 3
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("group", [None, "north"])
+@pytest.mark.parametrize("text", ["None", ""])
+def test_text_for_a_fill_value(
+    tmp_path: Path, zarr_format: Any, group: str | None, text: str
+) -> None:
+    """The error names store, band and text, and what it says to write opens the store."""
+    path = tmp_path / "in.zarr"
+    data = collection()
+    data["red"].attrs.pop("_FillValue")
+    data.to_zarr(path, group=group, zarr_format=zarr_format, consolidated=False)
+    band = zarr.open_group(path, path=group, use_consolidated=False)["red"]
+    band.attrs["_FillValue"] = text
+    told = rf"'red' of .*in\.zarr' .*_FillValue = '{text}'.*no number.*nodata={{'red': 0"
+    with pytest.raises(ValueError, match=told) as caught:
+        qm.open_collection(path, group=group)
+    if "del zarr.open_group" in str(caught.value):
+        del zarr.open_group(path)[f"{group}/red" if group else "red"].attrs["_FillValue"]
+    check(qm.open_collection(path, group=group, nodata={"red": 0}))
+
+
+def test_text_for_a_missing_value(tmp_path: Path) -> None:
+    """A NetCDF file may have any text there; the error names file, band and text."""
+    path = tmp_path / "in.nc"
+    data = collection()
+    data["red"].attrs.pop("_FillValue")
+    data["red"].attrs["missing_value"] = "None"
+    data.to_netcdf(path)
+    told = r"'red' of the file '.*in\.nc' declares missing_value = 'None'.*nodata={'red': 0}"
+    with pytest.raises(ValueError, match=told):
+        qm.open_collection(path)
+    check(qm.open_collection(path, nodata={"red": 0}))
+
+
+def test_times_of_another_calendar(tmp_path: Path) -> None:
+    """They stay what they are, as 30 February is no datetime64; what is promised brings those that
+    our calendar has."""
+    days = xr.date_range("2020-02-28", periods=4, calendar="360_day", use_cftime=True)
+    collection().assign_coords(time=days).to_netcdf(tmp_path / "in.nc")
+    opened = qm.open_collection(tmp_path / "in.nc")
+    assert [str(day) for day in opened["time"].values][2:] == [
+        "2020-02-30 00:00:00",
+        "2020-03-01 00:00:00",
+    ]
+    ours = opened.convert_calendar("standard", align_on="date")
+    wanted = ["2020-02-28", "2020-02-29", "2020-03-01"]
+    np.testing.assert_array_equal(ours["time"].values, np.array(wanted, "datetime64[ns]"))
+    np.testing.assert_array_equal(ours["red"].values, images()["red"][[0, 1, 3]])
+    assert qm.mosaic_by_period(ours, "quality", "MS").sizes["time"] == 2

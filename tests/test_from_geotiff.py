@@ -830,3 +830,26 @@ def test_nothing_is_looked_for_beside_files_on_the_web(tmp_path: Path) -> None:
     with serve(tmp_path) as web:
         qm.open_collection([f"{web.address}/a_20200701.tif"])
         assert set(web.asked) == {"a_20200701.tif"}
+
+
+def test_sizes_of_chunks_in_degrees(tmp_path: Path) -> None:
+    """The map's dimensions are y and x whatever the CRS is; others are refused, and these named."""
+    pixels = np.ones((SIDE, SIDE), "uint8")
+    degrees: dict[str, Any] = {"crs": "EPSG:4326", "corner": (9, 50), "resolution": 0.01}
+    path = write_tif(tmp_path / "20200701.tif", pixels, **degrees)
+    for chunks in ({"latitude": 16, "longitude": 16}, {"lat": 16}, {"band": 1}):
+        told = f"chunks= has '{next(iter(chunks))}', which is no dimension .* 'time', 'y', 'x'"
+        with pytest.raises(ValueError, match=told):
+            qm.open_collection([path], chunks=chunks)
+    assert qm.open_collection([path], chunks={"y": 16})["y"].sizes == {"y": SIDE}
+
+
+def test_a_nodata_that_no_pixel_can_have(tmp_path: Path) -> None:
+    """Where a file says it, the error says so, and what it says to write opens the file."""
+    pixels = np.full((16, 16), 7, "uint16")
+    path = write_tif(tmp_path / "20200701.tif", pixels, names=["red"], nodata=0.5)
+    told = r"the file '.*tif' says that nodata is 0\.5 in band 'red'.*nodata={'red': 0}"
+    with pytest.raises(ValueError, match=told):
+        qm.open_collection([path])
+    opened = qm.open_collection([path], nodata={"red": 0})
+    np.testing.assert_array_equal(opened["red"][0], pixels)

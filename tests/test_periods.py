@@ -452,8 +452,11 @@ def test_times_of_another_calendar() -> None:
     """30 February is in no month of pandas; the error names a way."""
     pytest.importorskip("cftime")
     days = xr.date_range("2020-02-28", periods=6, calendar="360_day", use_cftime=True)
-    with pytest.raises(TypeError, match=r"another calendar.*convert_calendar"):
-        qm.mosaic_by_period(collection().assign_coords(time=days), "quality")
+    strange = collection().assign_coords(time=days)
+    with pytest.raises(TypeError, match=r"another calendar.*convert_calendar.*align_on='date'"):
+        qm.mosaic_by_period(strange, "quality")
+    ours = strange.convert_calendar("standard", dim="time", align_on="date")
+    assert list(qm.mosaic_by_period(ours, "quality", "MS")["qmosaic_images"].values) == [2, 3]
 
 
 def test_more_periods_than_can_be_made() -> None:

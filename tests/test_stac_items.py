@@ -181,6 +181,19 @@ def test_pixels_that_the_said_dtype_holds(tmp_path: Path, crs: str) -> None:
     assert counts[200] == pytest.approx(SIDE * SIDE / 2, rel=0.05)
 
 
+@pytest.mark.parametrize("said", [-1, 65536, 0.5])
+def test_a_nodata_that_no_pixel_can_have(tmp_path: Path, said: float) -> None:
+    """The error names the item that says it, and what it says to write opens the item."""
+    pixels = np.full((SIDE, SIDE), 7, "uint16")
+    item = red_item(tmp_path, pixels, **{"raster:bands": [{"data_type": "uint16", "nodata": said}]})
+    told = rf"the item 'odd' .*says that nodata is {said} in band 'red'.*nodata={{'red': 0}}"
+    with pytest.raises(ValueError, match=told):
+        qm.open_collection([item])
+    for nodata in (0, None):
+        opened = qm.open_collection([item], nodata={"red": nodata})
+        np.testing.assert_array_equal(opened["red"][0], pixels)
+
+
 def test_a_band_that_the_file_lacks(tmp_path: Path) -> None:
     """A name that stands in the item alone is no band: the error names those that are."""
     item, _ = picture(tmp_path, "a", NAMES[:3], **{"eo:bands": eo_bands()})
