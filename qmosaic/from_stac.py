@@ -446,6 +446,12 @@ class _Survey:
             {k for k in keys if k in grid and not grid[k].is_whole and not grid_is_given}
             for keys, grid in zip(wanted, grids, strict=True)
         ]
+        if not grid_is_given:
+            for place, item in enumerate(items):
+                lacking = self._lacking(item, grids[place], wanted[place], parsed[place])
+                if lacking and not grids[place]:
+                    grids[place] = {k: grid_of(item, asset) for k, asset in item.assets.items()}
+                unclear[place] |= lacking
         untold = [
             {k for k in keys if self._is_untold(item, k)}
             for keys, item in zip(wanted, items, strict=True)
@@ -456,7 +462,8 @@ class _Survey:
         for place, item in enumerate(items):
             told = self._with_bands(item, untold[place])
             if grids[place]:
-                found = self._settled(told, grids[place], wanted[place], grid_is_given)
+                asked_of = unclear[place]
+                found = self._settled(told, grids[place], wanted[place], asked_of, grid_is_given)
                 told = without_grid(told) if found is None else with_grids(told, found)
                 used = (found or {}).items()
                 faults += [(item.id, f) for k, g in used if k in wanted[place] for f in g.faults]
@@ -467,12 +474,28 @@ class _Survey:
         return [_without_lost(item) for item in items], parsed
 
     def _damaged(self, item: pystac.Item) -> dict[str, Grid]:
-        """Give the grids of all assets where one of them is not as odc takes it."""
+        """Give the grids of all assets where one of them is not as odc takes it, which wants a CRS
+        beside shape and transform."""
         if not any("/projection/" in url for url in item.stac_extensions):
             return {}
         grids = {key: grid_of(item, asset) for key, asset in item.assets.items()}
-        right = all(grid.is_plain and not grid.faults for grid in grids.values())
+        right = all(
+            grid.is_plain and not grid.faults and (grid.crs or not (grid.shape and grid.transform))
+            for grid in grids.values()
+        )
         return {} if right else grids
+
+    def _lacking(
+        self, item: pystac.Item, grids: Mapping[str, Grid], wanted: Sequence[str], known: ParsedItem
+    ) -> set[str]:
+        """Name the assets whose grid the item does not tell, or not all of it."""
+        if self.configs[item.collection_id].get("ignore_proj"):
+            return set()
+        if grids:
+            return {key for key in wanted if not grids[key].is_told}
+        sources: list[Any] = list(known.bands.items())
+        silent = {key for (key, _), source in sources if source.geobox is None}
+        return silent & set(wanted)
 
     def _wanted(self, known: ParsedItem) -> list[str]:
         """Name the assets that will be opened."""
@@ -498,30 +521,35 @@ class _Survey:
         item: pystac.Item,
         grids: Mapping[str, Grid],
         wanted: Sequence[str],
+        unclear: Iterable[str],
         grid_is_given: bool,
     ) -> dict[str, Grid] | None:
         """Complete the grids of an item by the headers of its files; None where one is given and
         the item has nothing to say."""
-        if grid_is_given and any(not grids[key].is_whole for key in wanted):
+        if grid_is_given and any(
+            not (grids[key].is_whole and grids[key].is_told) for key in wanted
+        ):
             return None
         found = dict(grids)
-        for key in wanted:
-            if not found[key].is_whole:
-                header = self.headers.get(item.assets[key].href)
-                if not isinstance(header, Header) or header.crs is None:
-                    raise _unknown_grid(item, key, found[key], header)
-                found[key] = completed(found[key], header)
+        for key in unclear:
+            header = self.headers.get(item.assets[key].href)
+            if not isinstance(header, Header) or header.crs is None:
+                raise _unknown_grid(item, key, found[key], header)
+            found[key] = completed(found[key], header)
         return found
 
 
 def _unknown_grid(item: pystac.Item, key: str, grid: Grid, header: Any) -> ValueError:
-    fault = next(fault for fault in grid.faults if not fault.instead)
+    faults = (f"has {fault}, and nothing else in it" for fault in grid.faults if not fault.instead)
+    says = next(
+        faults, "has no proj:code, proj:shape and proj:transform, or not all; nothing in it"
+    )
     reason = "it has no CRS" if isinstance(header, Header) else f"it cannot be opened ({header})"
     return ValueError(
-        f"the item {item.id!r} has {fault}, and nothing else in it tells the grid of the asset "
-        f"{key!r}, nor does the file {item.assets[key].href!r}: {reason}. Correct the item, or "
-        "say which grid to take: crs='EPSG:32633', resolution=10 (in the unit of that CRS), or "
-        "geobox=..."
+        f"the item {item.id!r} {says} tells the grid of the asset {key!r}, nor does the file "
+        f"{item.assets[key].href!r}: {reason}. Correct the item, leave out what is no map "
+        "(bands=[...]), or say which grid to take: crs='EPSG:32633', resolution=10 (in the unit "
+        "of that CRS), or geobox=..."
     )
 
 

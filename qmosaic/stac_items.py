@@ -30,6 +30,7 @@ CRS_FIELDS = ("proj:code", "proj:epsg", "proj:wkt2", "proj:projjson")
 """Where an item tells its CRS; the first that is right holds."""
 
 SHAPE, TRANSFORM, BOX = "proj:shape", "proj:transform", "proj:bbox"
+PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
 BAND_LISTS = ("bands", "raster:bands", "eo:bands")
 """Where an asset lists its bands: STAC 1.1, and two extensions of STAC 1.0."""
 
@@ -294,6 +295,11 @@ class Grid:
         """Tell whether nothing that is damaged lacks something in its place."""
         return all(fault.instead for fault in self.faults)
 
+    @property
+    def is_told(self) -> bool:
+        """Tell whether nothing is missing."""
+        return bool(self.crs and self.shape and self.transform)
+
 
 def grid_of(item: pystac.Item, asset: pystac.Asset) -> Grid:
     """Read what an item says of the grid of an asset, and find out what of it can be so.
@@ -472,6 +478,8 @@ def with_grids(item: pystac.Item, grids: Mapping[str, Grid]) -> pystac.Item:
             asset.extra_fields.pop(name, None)
         grid = grids.get(key)
         if grid and grid.crs and grid.shape and grid.transform:
+            if not any("/projection/" in url for url in copy.stac_extensions):
+                copy.stac_extensions.append(PROJECTION)
             name, value = grid.crs
             asset.extra_fields |= {
                 name: value,
@@ -482,12 +490,14 @@ def with_grids(item: pystac.Item, grids: Mapping[str, Grid]) -> pystac.Item:
 
 
 def completed(grid: Grid, header: Header) -> Grid:
-    """Take what is damaged from the header of the file."""
+    """Take what is damaged or missing from the header of the file."""
     faults = tuple(
         f if f.instead else replace(f, instead="the header of the file") for f in grid.faults
     )
     damaged = {fault.field for fault in grid.faults if not fault.instead}
-    told = damaged & set(CRS_FIELDS) and header.crs
+    # shape and transform that are missing are of the file, and mean what its CRS says
+    alone = not damaged and (grid.crs is None or grid.shape is None or grid.transform is None)
+    told = (alone or grid.crs is None or damaged & set(CRS_FIELDS)) and header.crs
     crs = _with_code("proj:wkt2", header.crs) if told else grid.crs
     lacking = grid.shape is None or grid.transform is None
     if lacking or damaged & {SHAPE, TRANSFORM}:  # of one file, so that they fit each other

@@ -513,6 +513,7 @@ def test_items_that_cannot_be(tmp_path: Path) -> None:
     unknown = make_item("u", {"red": tmp_path / "gone.tif"}, "2020-07-01T10:00:00Z")
     bare = a.clone()
     bare.stac_extensions = []
+    bare.assets["red"].href = str(tmp_path / "gone.tif")
     for name in ("proj:code",):
         del bare.properties[name]
     grid = GeoBox((4, 4), from_origin(*CORNER, 80, 80), UTM32)
@@ -529,7 +530,7 @@ def test_items_that_cannot_be(tmp_path: Path) -> None:
         ([a], {"pattern": "x"}, TypeError, "pattern= is for geotiff"),
         ([a, signed], {}, ValueError, "'red' is uint16 in 'a' and int16 in 's'"),
         ([unknown], {}, ValueError, "gone.tif.*cannot be opened"),
-        ([bare], {"bands": "red"}, ValueError, "without a grid of their own"),
+        ([bare], {"bands": "red"}, ValueError, r"nothing in it tells the grid.*gone\.tif"),
         (pystac.ItemCollection([]), {}, ValueError, "no STAC item"),
         (feature, {}, ValueError, "no STAC item: it has no 'assets'"),
         ([a, 3], {}, TypeError, "has a int between"),

@@ -360,6 +360,89 @@ def test_what_is_clear_is_no_damage(tmp_path: Path, change: Change) -> None:
     np.testing.assert_array_equal(opened["red"].values, qm.open_collection([right])["red"].values)
 
 
+def without(*fields: str) -> Change:
+    """A change that takes fields away, of the item and its assets."""
+
+    def change(item: dict[str, Any]) -> None:
+        for place in (item["properties"], *item["assets"].values()):
+            for name in fields:
+                place.pop(f"proj:{name}", None)
+
+    return change
+
+
+def without_extension(item: dict[str, Any]) -> None:
+    """Take the projection extension away, and with it what its fields mean."""
+    item["stac_extensions"] = [u for u in item["stac_extensions"] if "/projection/" not in u]
+    without("code", "shape", "transform")(item)
+
+
+MISSING: dict[str, Change] = {
+    "a null code": of_item(code=None),
+    "no code": without("code"),
+    "a code alone": without("shape", "transform"),
+    "null shape and transform": of_asset(shape=None, transform=None),
+    "no shape": without("shape"),
+    "no transform": without("transform"),
+    "nothing": without("code", "shape", "transform"),
+    "no extension": without_extension,
+    "box and centroid alone": lambda item: (
+        without("shape", "transform")(item)  # type: ignore[func-returns-value]
+        or of_item(bbox=BOX, centroid={"lat": 48.7, "lon": 9.0})(item)
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", MISSING)
+def test_a_grid_that_is_not_told_is_the_files(tmp_path: Path, kind: str) -> None:
+    """What is missing or null is taken from the header, read once, and nothing is warned about;
+    items beside it that tell all, and those for which a grid is given, stay unopened."""
+    items = [scene(tmp_path, name, day=day) for day, name in enumerate("ab", 1)]
+    wanted = qm.open_collection(items)
+    silent = copy.deepcopy(items[1].to_dict())
+    MISSING[kind](silent)
+    opened: list[str] = []
+    options: Any = {"patch_url": lambda address: opened.append(Path(address).name) or address}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        found = qm.open_collection([items[0], silent], bands=["red"], **options)
+        assert opened.count("b.tif") == 1 + opened.count("a.tif")
+        opened.clear()
+        qm.open_collection([items[0], silent], bands=["red"], geobox=GRID, **options)
+        qm.open_collection([items[0], silent], bands=["red"], crs=UTM32, resolution=10, **options)
+        graph = opened.count("b.tif") - opened.count("a.tif")
+    assert graph == 0
+    assert found.odc.geobox == wanted.odc.geobox == GRID
+    np.testing.assert_array_equal(found["red"].values, wanted["red"].values)
+
+
+def test_assets_of_two_pixel_sizes_whose_grids_are_not_told(tmp_path: Path) -> None:
+    """Each has the grid of its own file; the collection that of the finest."""
+    item = scene(tmp_path)
+    coarse = np.arange(256, dtype="uint16").reshape(16, 16) + 1
+    other = write_tif(tmp_path / "coarse.tif", coarse, resolution=20)
+    item.add_asset("nir", make_item("x", {"n": other}, "2020-07-01").assets["n"])
+    silent = copy.deepcopy(item.to_dict())
+    without("shape", "transform")(silent)
+    opened = qm.open_collection([silent], bands=["nir", "red"])
+    assert opened.odc.geobox == GRID
+    np.testing.assert_array_equal(opened["nir"].values[0], coarse.repeat(2, 0).repeat(2, 1))
+
+
+@pytest.mark.parametrize("lost", ["the file", "its CRS"])
+def test_a_missing_grid_that_nothing_tells(tmp_path: Path, lost: str) -> None:
+    """The error names item, asset and file, and what to pass."""
+    silent = scene(tmp_path).to_dict()
+    without("shape", "transform")(silent)
+    if lost == "the file":
+        (tmp_path / "a.tif").unlink()
+    else:
+        write_tif(tmp_path / "a.tif", np.ones((SIDE, SIDE), "uint16"), crs=None)  # type: ignore
+    told = r"item 'a' has no proj:.*asset 'red'.*a\.tif.*crs='EPSG:32633', resolution=.*geobox="
+    with pytest.raises(ValueError, match=told):
+        qm.open_collection([silent])
+
+
 def test_a_crs_without_a_code(tmp_path: Path) -> None:
     """MODIS as some catalogues have it: ``EPSG:None`` beside the sinusoidal projection."""
     item = scene(tmp_path, crs=SINUSOIDAL)
