@@ -483,7 +483,19 @@ class _Survey:
             grid.is_plain and not grid.faults and (grid.crs or not (grid.shape and grid.transform))
             for grid in grids.values()
         )
-        return {} if right else grids
+        # beside assets that tell theirs, odc takes those without a grid for no maps
+        left_out = any(g.is_told for g in grids.values()) and not all(
+            grids[key].is_told for key in self._named(item)
+        )
+        return {} if right and not left_out else grids
+
+    def _named(self, item: pystac.Item) -> list[str]:
+        """Name the assets that are asked for by their own or another name."""
+        others = names_of_bands([item])
+        keys = [
+            n if n in item.assets else others.get(n, ("",))[0] for n in self.request.bands or ()
+        ]
+        return [key for key in keys if key in item.assets]
 
     def _lacking(
         self, item: pystac.Item, grids: Mapping[str, Grid], wanted: Sequence[str], known: ParsedItem

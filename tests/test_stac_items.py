@@ -429,6 +429,17 @@ def test_assets_of_two_pixel_sizes_whose_grids_are_not_told(tmp_path: Path) -> N
     np.testing.assert_array_equal(opened["nir"].values[0], coarse.repeat(2, 0).repeat(2, 1))
 
 
+def test_an_asset_without_a_grid_beside_one_that_has_it(tmp_path: Path) -> None:
+    """It is opened where it is asked for by name; else it may be no map."""
+    item = scene(tmp_path)
+    other = scene(tmp_path, "other", day=2).assets["red"]
+    del other.extra_fields["proj:shape"]
+    item.add_asset("nir", other)
+    assert list(qm.open_collection([item]).data_vars) == ["red"]
+    opened = qm.open_collection([item], bands=["red", "nir"])
+    assert [int(opened[name].values[0, 0, 0]) for name in ("red", "nir")] == [1, 2]
+
+
 @pytest.mark.parametrize("lost", ["the file", "its CRS"])
 def test_a_missing_grid_that_nothing_tells(tmp_path: Path, lost: str) -> None:
     """The error names item, asset and file, and what to pass."""
