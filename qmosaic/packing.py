@@ -109,10 +109,6 @@ class PackingRequest:
         if isinstance(self.given, Mapping):
             _check_names(self.given, bands, f"packing= was given, but {what}")
 
-    def speaks_of(self, band: Hashable) -> bool:
-        """Tell whether something is given for a band, whatever the image."""
-        return isinstance(self.given, Mapping) and (band in self.given or "*" in self.given)
-
     def of(
         self, image: Any, name: str, bands: Sequence[Hashable]
     ) -> Callable[[Hashable, Packing | None], Packing | None]:

@@ -38,19 +38,6 @@ PATIENCE = 120.0
 """Seconds after which a test gives up waiting; nothing is measured with it."""
 
 
-@pytest.fixture
-def values() -> dict[str, np.ndarray]:
-    """Bands of six images, 36 blocks."""
-    return random_stack(images=6, side=48)
-
-
-@pytest.fixture
-def source(tmp_path: Path, values: dict[str, np.ndarray]) -> Path:
-    """The same on disk."""
-    in_store(values, tmp_path / "in.zarr")
-    return tmp_path / "in.zarr"
-
-
 @contextlib.contextmanager
 def process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Run Python as a process of its own, and end it at the end."""

@@ -25,24 +25,11 @@ from qmosaic.graph import walking
 from qmosaic.threads import Threads
 from tests import hanging
 from tests.job import content, mosaic_of, same_as
-from tests.sources import CountingArray, as_dataset, expected, in_store, random_stack
+from tests.sources import CountingArray, as_dataset, expected
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 120.0
 """Seconds after which a test gives up waiting; nothing is measured with it."""
-
-
-@pytest.fixture
-def values() -> dict[str, np.ndarray]:
-    """Bands of six images, 36 blocks."""
-    return random_stack(images=6, side=48)
-
-
-@pytest.fixture
-def source(tmp_path: Path, values: dict[str, np.ndarray]) -> Path:
-    """The same on disk."""
-    in_store(values, tmp_path / "in.zarr")
-    return tmp_path / "in.zarr"
 
 
 @pytest.mark.parametrize("scheduler", ["threads", "synchronous", "cluster"])

@@ -14,7 +14,6 @@ import qmosaic as qm
 from qmosaic import running, watching
 from qmosaic.watching import UnfitWorkerError, Watch, check_versions, own_versions, probe
 from tests.job import mosaic_of
-from tests.sources import in_store, random_stack
 from tests.test_faults import local_cluster, process, wait_for
 
 distributed = pytest.importorskip("distributed", reason="distributed is in the extra [distributed]")
@@ -24,13 +23,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
 ]
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    """A collection of 36 blocks on disk."""
-    in_store(random_stack(images=6, side=48), tmp_path / "in.zarr")
-    return tmp_path / "in.zarr"
 
 
 class Clock:

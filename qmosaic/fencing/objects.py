@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zarr.abc.store import Store
-from zarr.core.buffer import Buffer, default_buffer_prototype
-from zarr.core.sync import sync
+from zarr.core.buffer import Buffer
 from zarr.storage import ObjectStore
 
 from qmosaic.fencing.fence import ATTEMPTS, Fence, FencedStore, attributes_of
@@ -75,13 +74,6 @@ class ConditionalFence(Fence):
         except (FileNotFoundError, obstore.exceptions.PreconditionError):
             return False
         return True
-
-    async def holds_now(self) -> bool:
-        found = await self.store.get(self.key, default_buffer_prototype())
-        return found is not None and attributes_of(found.to_bytes()).get("job") == self.job
-
-    def revoke(self, number: int) -> None:
-        sync(self.store.delete_dir(f"{self.folder}/{number}"))
 
     def leave(self) -> None:
         if self.holds():

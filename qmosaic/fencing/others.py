@@ -8,7 +8,7 @@ from zarr.abc.store import Store
 from zarr.core.buffer import Buffer, default_buffer_prototype
 from zarr.core.sync import sync
 
-from qmosaic.fencing.fence import Fence, FencedStore, StoreInUseError, attributes_of
+from qmosaic.fencing.fence import Fence, FencedStore, StoreInUseError
 from qmosaic.fencing.locks import numbers_of
 
 
@@ -25,13 +25,6 @@ class CheckedFence(Fence):
             return False
         sync(self.store.set(self.key, _buffer(document)))
         return True
-
-    async def holds_now(self) -> bool:
-        found = await self.store.get(self.key, default_buffer_prototype())
-        return found is not None and attributes_of(found.to_bytes()).get("job") == self.job
-
-    def revoke(self, number: int) -> None:
-        sync(self.store.delete_dir(f"{self.folder}/{number}"))
 
     def leave(self) -> None:
         if self.holds():
