@@ -20,8 +20,8 @@ import zarr
 from zarr.storage import LocalStore
 
 import qmosaic as qm
-from qmosaic import store
-from qmosaic.writing import Outcome
+from qmosaic.sink import store
+from qmosaic.sink.writing import Outcome
 
 
 def graph(out: Path, images: int = 100, rows: int = 200, columns: int = 100) -> None:

@@ -1,79 +1,62 @@
 """Earth Engine's ``qualityMosaic`` for your own data: lazy, chunked, out of core.
 
-The house; a room imports only rooms below it.
+What one does, and in which order:
 
-=============== ==============================================================================
-``cli``         the command line
-``ee``          Earth Engine's vocabulary
-``accessor``    ``ds.qmosaic.<verb>()``
-``explanation`` what a mosaic will cost
-``store``       the Zarr sink: the order of its steps, and the opening of what it wrote
-``layout``      how a mosaic lies in its store
-``storable``    what a store can hold: names, attributes, texts
-``target``      where it is written to, and what would be lost there
-``identity``    what makes a mosaic the mosaic that it is
-``running``     feeding a scheduler in batches
-``watching``    what a person who waits has to hear: workers, no progress
-``writing``     what a job writes, and how a mosaic is cut into jobs
-``progress``    what a person, a log or a program is told meanwhile
-``journal``     what a store knows about its own making
-``locking``     who writes a store
-``fencing``     writing that is for one job alone, whoever wakes up
-``display``     pictures, an interactive map
-``periods``     a mosaic for each period
-``mosaic``      the door for xarray: check, call the engine, dress the result
-``pixels``      arithmetic on bands that keeps masks and does not wrap round
-``sources``     the door to collections: Zarr, NetCDF, STAC, GeoTIFF
-``from_arrays`` Zarr stores and NetCDF files
-``from_geotiff`` GeoTIFFs
-``from_stac``   STAC items
-``stac_items``  what STAC items say, put right where it is damaged
-``stac_packing`` what STAC items say of the meaning of integers
-``geotiff_files`` what headers and names of GeoTIFFs say
-``odc_driver``  how odc reads a file
-``warping``     images onto a grid, the same for every chunking
-``assembly``    what the readers share: bands, nodata, joining images
-``sentinel_2``  what its processing baselines did to integers
-``packing``     what integers mean, and one meaning for all images
-``samples``     sample data
-``filters``     fewer images, fewer bands, other bands
-``clipping``    maps cut to a region
-``scores``      makers of quality bands
-``grid``        the size of pixels
-``geometry``    regions, footprints, extents
-``collection``  what a collection is: bands, nodata, checks
-``graph``       decide and take as layers of a dask graph; deferred chunks
-``blocks``      decide and take for one block of the map
-``reading``     how a task reads: again, counted, named where it fails
-``promises``    what a chunk has to be: its shape and dtype
-``kernels``     the rules on numpy arrays
-``moments``     times as people write them
-``threads``     threads that nobody has to wait for
-``tables``      small tables for notebooks
-``optional``    libraries that only some users need
-=============== ==============================================================================
+1. **Open a collection**: an `xarray.Dataset` with a dimension ``time``, backed by dask chunks, from
+   Zarr, NetCDF, STAC items or GeoTIFFs: `open_collection`. Choose images and bands:
+   `filter_date`, `filter_bounds`, `select`, `map_images`.
+2. **Add a quality band**: the image with its highest value wins the pixel. `scores` has the usual
+   ones; any expression of xarray will do.
+3. **Make the mosaic**: `quality_mosaic`, or one for each month, `mosaic_by_period`. Nothing is read
+   yet. Cut it to a region: `clip`. Ask what it will cost: `explain`.
+4. **Write it**: `to_zarr`, which computes it block by block. Open what was written: `open_mosaic`.
+5. **Look at it**: `quicklook`, `visualize`, `display.Map`.
 
+>>> import numpy as np, xarray as xr
 >>> import qmosaic as qm
->>> qm.open_collection, qm.quality_mosaic, qm.to_zarr  # doctest: +ELLIPSIS
-(<function open_collection at ...>, <function quality_mosaic at ...>, <function to_zarr at ...>)
+>>> cloud = xr.DataArray(np.uint8([[[10, 80]], [[60, 0]]]), dims=("time", "y", "x"))
+>>> red = xr.DataArray(np.uint16([[[1, 2]], [[3, 4]]]), dims=("time", "y", "x"))
+>>> collection = xr.Dataset({"B4": red, "MSK_CLDPRB": cloud})
+>>> collection["quality"] = qm.scores.inverse(collection["MSK_CLDPRB"])
+>>> qm.quality_mosaic(collection, "quality")["B4"].values
+array([[1, 4]], dtype=uint16)
+
+The same as methods, through xarray's accessor: ``collection.qmosaic.quality_mosaic("quality")``.
+Scripts that were written for Earth Engine run with `ee` in place of Google's.
+
+The house: a department for each thing that people do. Each imports only departments below it, and
+says in its own docstring which rooms it has.
+
+============== ================================================================================
+``cli``        the command line, over the public names alone
+``accessor``   ``ds.qmosaic.<name>()``
+``ee``         Earth Engine's vocabulary
+``display``    pictures, an interactive map
+``sources``    Zarr, NetCDF, STAC items, GeoTIFFs to a collection
+``scores``     makers of quality bands
+``sink``       a mosaic to a store, and what it will cost
+``engine``     the mosaic
+``collection`` what a collection is: its bands, masks, times, geometry; filters
+``optional``   libraries that only some users need
+============== ================================================================================
 """
 
 from qmosaic import accessor as _accessor  # noqa: F401  (registers ds.qmosaic)
 from qmosaic import display, ee, scores
-from qmosaic.clipping import clip
+from qmosaic.collection import clip, filter_bounds, filter_date, map_images, select
 from qmosaic.display import quicklook, visualize
-from qmosaic.explanation import explain
-from qmosaic.fencing import StoreInUseError
-from qmosaic.filters import filter_bounds, filter_date, map_images, select
-from qmosaic.journal import DamagedJournalError
-from qmosaic.mosaic import quality_mosaic
-from qmosaic.periods import mosaic_by_period
-from qmosaic.progress import Progress
-from qmosaic.promises import UnexpectedChunkError
-from qmosaic.reading import ChunkReadError
+from qmosaic.engine import ChunkReadError, UnexpectedChunkError, mosaic_by_period, quality_mosaic
+from qmosaic.sink import (
+    DamagedJournalError,
+    IncompleteMosaicError,
+    Progress,
+    StoreInUseError,
+    UnfitWorkerError,
+    explain,
+    open_mosaic,
+    to_zarr,
+)
 from qmosaic.sources import open_collection
-from qmosaic.store import IncompleteMosaicError, open_mosaic, to_zarr
-from qmosaic.watching import UnfitWorkerError
 
 __version__ = "0.1.0"
 

@@ -14,18 +14,18 @@ from typing import Any, Generic, Literal, TypeVar
 
 import xarray as xr
 
-from qmosaic.clipping import clip
+from qmosaic.collection.clipping import clip
+from qmosaic.collection.filters import filter_bounds, filter_date, map_images, select
+from qmosaic.collection.moments import Instant
 from qmosaic.display import Picture, quicklook, visualize
 from qmosaic.display.colours import Numbers
-from qmosaic.explanation import Explanation, explain
-from qmosaic.filters import filter_bounds, filter_date, map_images, select
-from qmosaic.kernels import Ties
-from qmosaic.layout import Sizes
-from qmosaic.moments import Instant
-from qmosaic.mosaic import Collection, Masked, quality_mosaic
-from qmosaic.periods import Empty, mosaic_by_period
-from qmosaic.progress import Progress
-from qmosaic.store import Mode, to_zarr
+from qmosaic.engine.kernels import Ties
+from qmosaic.engine.mosaic import Collection, Masked, quality_mosaic
+from qmosaic.engine.periods import Empty, mosaic_by_period
+from qmosaic.sink.explanation import Explanation, explain
+from qmosaic.sink.layout import Sizes
+from qmosaic.sink.progress import Progress
+from qmosaic.sink.store import Mode, to_zarr
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 

@@ -13,9 +13,9 @@ import numpy as np
 import xarray as xr
 
 import qmosaic as qm
-from qmosaic import samples
+from qmosaic.collection.masks import Array
 from qmosaic.display.drawing import Panel, require_matplotlib, side_by_side
-from qmosaic.kernels import Array
+from qmosaic.sources import samples
 
 CLEAR = (4, 5, 6)
 """Scene classes without cloud, shadow, snow or doubt: vegetation, bare soil, water."""

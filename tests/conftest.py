@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.sources import in_store, random_stack
+from tests.support.sources import in_store, random_stack
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from benchmarks import oracle, report
 from benchmarks import workloads as bench
 from benchmarks.__main__ import join
 from benchmarks.compare import ROOT
-from tests.readme import blocks, without_figures
+from tests.support.readme import blocks, without_figures
 
 WORKLOADS = ("cloudy", "footprints")
 WITHOUT_PEERS = ("qmosaic", "qmosaic-bound", "apply_ufunc", "eager", "limit")

@@ -11,8 +11,8 @@ import xarray as xr
 from click.testing import CliRunner
 
 import qmosaic as qm
-from qmosaic import samples
 from qmosaic.cli import CLEAR, best_pixels, main
+from qmosaic.sources import samples
 
 for package in ("netCDF4", "matplotlib"):
     pytest.importorskip(package, reason=f"{package} is in the extra [demo]")

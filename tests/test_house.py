@@ -1,4 +1,4 @@
-"""The house: rooms import only downwards, and the public surface is what it says it is."""
+"""The house: departments and rooms import only downwards, and the surface is as said."""
 
 from __future__ import annotations
 
@@ -15,63 +15,32 @@ import xarray as xr
 import qmosaic as qm
 
 PACKAGE = Path(qm.__file__).parent
-ROOMS = [
+DEPARTMENTS = [
     "cli",
-    "ee",
     "accessor",
-    "explanation",
-    "store",
-    "layout",
-    "storable",
-    "target",
-    "identity",
-    "running",
-    "watching",
-    "writing",
-    "progress",
-    "journal",
-    "locking",
-    "fencing",
+    "ee",
     "display",
-    "periods",
-    "mosaic",
-    "pixels",
     "sources",
-    "from_arrays",
-    "from_geotiff",
-    "from_stac",
-    "stac_items",
-    "stac_packing",
-    "geotiff_files",
-    "odc_driver",
-    "warping",
-    "assembly",
-    "sentinel_2",
-    "packing",
-    "samples",
-    "filters",
-    "clipping",
     "scores",
-    "grid",
-    "geometry",
+    "sink",
+    "engine",
     "collection",
-    "graph",
-    "blocks",
-    "reading",
-    "promises",
-    "kernels",
-    "moments",
-    "threads",
-    "tables",
     "optional",
 ]
+"""From the roof to the cellar: each imports only what comes after it here."""
+
+HOUSES = sorted(
+    path.parent.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("__init__.py")
+)
+"""Every folder of the package, as a path from its top; "." is the package itself."""
+
+MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
 
-def imports_of(room: str) -> set[str]:
-    """Name the modules that a room imports, a file or a folder of files, wherever in it."""
-    files = (PACKAGE / room).glob("*.py") if (PACKAGE / room).is_dir() else [PACKAGE / f"{room}.py"]
+def imports_of(path: Path) -> set[str]:
+    """Name all that a file imports, wherever in it: the modules, and the names taken from them."""
     found: set[str] = set()
-    for node in (n for file in files for n in ast.walk(ast.parse(file.read_text()))):
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -79,45 +48,88 @@ def imports_of(room: str) -> set[str]:
     return found
 
 
-def test_every_room_is_on_the_map() -> None:
-    """The docstring of the package names every room, in order."""
-    files = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
-    files |= {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
-    assert files == set(ROOMS)
-    places = [(qm.__doc__ or "").index(f"``{room}``") for room in ROOMS]
-    assert places == sorted(places)
+def files_of(place: Path) -> list[Path]:
+    """Give the files of a room: the one that it is, or all in its folder and below."""
+    return sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_rooms_import_only_rooms_below(room: str) -> None:
-    """The table of the house; a room that imports upwards breaks it."""
-    above = ROOMS[: ROOMS.index(room) + 1]
-    for name in imports_of(room):
-        if name == "qmosaic" or not name.startswith("qmosaic."):
-            continue
-        if name.split(".")[1] != room or not (PACKAGE / room).is_dir():
-            assert name.split(".")[1] not in above, f"{room} imports {name}"
+def rooms_in(folder: str) -> set[str]:
+    """Name the files and folders of a department."""
+    place = PACKAGE / folder
+    files = {path.stem for path in place.glob("*.py")} - {"__init__"}
+    return files | {path.parent.name for path in place.glob("*/__init__.py")}
 
 
-def test_the_floors_of_graph() -> None:
-    """Its own table names every file; each imports only what stands below it there."""
-    text = importlib.import_module("qmosaic.graph").__doc__ or ""
-    table = re.findall(r"^``(\w+)``", text[text.index("\n====") :], re.M)
-    files = {path.stem for path in (PACKAGE / "graph").glob("*.py")} - {"__init__"}
-    assert files == set(table)
-    for place, name in enumerate(table):
-        tree = ast.parse((PACKAGE / "graph" / f"{name}.py").read_text())
-        modules = [n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
-        inside = {m.split(".")[2] for m in modules if m.startswith("qmosaic.graph.")}
-        assert inside <= set(table[place + 1 :]), name
+def face_of(folder: str) -> str:
+    """Give the docstring of a department."""
+    dotted = "" if folder == "." else "." + folder.replace("/", ".")
+    return importlib.import_module(f"qmosaic{dotted}").__doc__ or ""
 
 
-@pytest.mark.parametrize("room", [r for r in ROOMS if r != "graph"])
-def test_private_interfaces_stay_in_graph(room: str) -> None:
+def tables_in(text: str) -> list[list[str]]:
+    """Give the names in the first column of every table of a docstring, in their order."""
+    tables = re.findall(r"^=+ +=+\n(.*?)^=+ +=+$", text, re.M | re.S)
+    return [re.findall(r"^``(\w+)``", table, re.M) for table in tables]
+
+
+def below(folder: str, rooms: list[str]) -> None:
+    """Check that each room of a department imports only rooms that stand below it."""
+    dotted = "qmosaic" if folder == "." else "qmosaic." + folder.replace("/", ".")
+    for floor, room in enumerate(rooms):
+        for file in files_of(PACKAGE / folder / room):
+            for name in imports_of(file):
+                if not name.startswith(f"{dotted}."):
+                    continue
+                other = name.removeprefix(f"{dotted}.").split(".")[0]
+                if other != room or file.parent == PACKAGE / folder:
+                    assert other not in rooms[: floor + 1], f"{file} imports {name}"
+
+
+@pytest.mark.parametrize("folder", HOUSES)
+def test_faces_name_their_rooms(folder: str) -> None:
+    """The docstring of each department has a table of all its rooms; a room imports only rooms
+    that stand below it in that table."""
+    rooms = rooms_in(folder)
+    named = [table for table in tables_in(face_of(folder)) if set(table) == rooms]
+    assert len(named) == 1, f"no table of {sorted(rooms)}"
+    below(folder, named[0])
+
+
+def test_departments_are_on_the_map() -> None:
+    """`help(qmosaic)` names the departments, from the top to the bottom of the house."""
+    assert DEPARTMENTS in tables_in(face_of("."))
+
+
+@pytest.mark.parametrize("department", DEPARTMENTS)
+def test_departments_import_what_their_faces_allow(department: str) -> None:
+    """What a department imports of the others is what its docstring says after "May import"."""
+    found = {
+        name.split(".")[1]
+        for file in files_of(PACKAGE / department)
+        for name in imports_of(file)
+        if name.startswith("qmosaic.")
+    }
+    found = (found & set(DEPARTMENTS)) - {department}
+    assert found <= set(DEPARTMENTS[DEPARTMENTS.index(department) + 1 :])
+    if (PACKAGE / department).is_dir():
+        (said,) = re.findall(r"^May import (.*?)\.$", face_of(department), re.M | re.S)
+        assert found == set(re.findall(r"``(\w+)``", said))
+
+
+def test_nothing_but_departments_imports_from_the_top() -> None:
+    """The package's own names are for its users: inside, only the command line uses them."""
+    taking = {f for f in MODULES if "qmosaic" in imports_of(PACKAGE / f)} - {"cli.py"}
+    names = set(qm.__all__) - {"display", "ee", "scores"}
+    for file in taking:
+        assert not {f"qmosaic.{name}" for name in names} & imports_of(PACKAGE / file), file
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if not m.startswith("engine/graph/")])
+def test_private_interfaces_stay_in_graph(module: str) -> None:
     """No private module of dask or xarray outside the room that is made for it."""
-    for name in imports_of(room):
+    for name in imports_of(PACKAGE / module):
         if name.split(".")[0] in ("dask", "xarray", "zarr"):
-            assert not any(part.startswith("_") for part in name.split(".")), f"{room}: {name}"
+            assert not any(part.startswith("_") for part in name.split(".")), f"{module}: {name}"
             assert name.split(".")[:2] not in (["dask", "highlevelgraph"], ["dask", "blockwise"])
 
 
@@ -125,10 +137,10 @@ def test_an_editor_lists_what_is_there_to_be_used() -> None:
     """``qm.<TAB>`` shows the public names; the rooms are not among them, and can be imported."""
     listed = dir(qm)
     assert set(listed) == {*qm.__all__, "__version__"}
-    assert not set(listed) & (set(ROOMS) - {"scores", "display", "ee"})
+    assert not set(listed) & (set(DEPARTMENTS) - {"scores", "display", "ee"})
     for name in listed:
         assert getattr(qm, name) is not None
-    assert importlib.import_module("qmosaic.filters").filter_date is qm.filter_date
+    assert importlib.import_module("qmosaic.collection.filters").filter_date is qm.filter_date
 
 
 def verbs() -> list[str]:
@@ -168,8 +180,12 @@ def test_methods_of_arrays() -> None:
 
 def test_kernels_know_only_numpy() -> None:
     """numpy in, numpy out."""
-    outside = {name.split(".")[0] for name in imports_of("kernels")}
-    assert outside <= {"__future__", "dataclasses", "typing", "numpy"}
+    outside = {name.split(".")[0] for name in imports_of(PACKAGE / "engine/kernels.py")}
+    assert outside <= {"__future__", "dataclasses", "typing", "numpy", "qmosaic"}
+    ours = {n for n in imports_of(PACKAGE / "engine/kernels.py") if n.startswith("qmosaic")}
+    assert all(name.startswith("qmosaic.collection.masks") for name in ours)
+    outside = {name.split(".")[0] for name in imports_of(PACKAGE / "collection/masks.py")}
+    assert outside <= {"__future__", "typing", "numpy"}
 
 
 @pytest.mark.parametrize(

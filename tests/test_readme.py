@@ -17,10 +17,11 @@ from click.testing import CliRunner
 
 import qmosaic as qm
 from benchmarks.__main__ import parser
-from qmosaic import cli, ee, samples
-from tests.rasters import make_item, write_tif
-from tests.readme import README, blocks
-from tests.scenes import sentinel2
+from qmosaic import cli, ee
+from qmosaic.sources import samples
+from tests.support.rasters import make_item, write_tif
+from tests.support.readme import README, blocks
+from tests.support.scenes import sentinel2
 
 for package in ("netCDF4", "matplotlib", "folium", "distributed"):
     pytest.importorskip(package, reason=f"{package} is in the extra [test]")

@@ -8,6 +8,8 @@
 ``colours``    visualisation parameters to red, green, blue and opacity
 ``thinning``   fewer pixels of a large image
 ============== ==============================================================================
+
+May import ``scores``, ``engine``, ``collection`` and ``optional``.
 """
 
 from qmosaic.display.colours import visualize

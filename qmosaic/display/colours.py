@@ -11,10 +11,10 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection import declared_nodata, declared_packing
+from qmosaic.collection.declarations import declared_nodata, declared_packing
+from qmosaic.collection.geometry import map_axes
+from qmosaic.collection.masks import Array
 from qmosaic.display.thinning import bands_on_map, listed, shown
-from qmosaic.geometry import map_axes
-from qmosaic.kernels import Array
 from qmosaic.optional import needed
 from qmosaic.scores.expressions import is_number
 

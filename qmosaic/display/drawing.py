@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from qmosaic.kernels import Array
+from qmosaic.collection.masks import Array
 
 INK, PALE, PAPER = "#1d2b33", "#5b6b73", "#ffffff"
 FRAME, MASKED = "#9aa7ad", "#e3e8ea"

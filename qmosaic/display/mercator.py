@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from qmosaic.geometry import map_axes
-from qmosaic.kernels import Array
+from qmosaic.collection.geometry import map_axes
+from qmosaic.collection.masks import Array
 from qmosaic.optional import needed
 
 RADIUS = 6_378_137.0

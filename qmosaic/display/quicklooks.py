@@ -10,12 +10,12 @@ import dask
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection import declared_nodata, declared_packing
+from qmosaic.collection.declarations import declared_nodata, declared_packing
+from qmosaic.collection.geometry import crs_of, map_axes
+from qmosaic.collection.grid import ground_width, pixel_steps
 from qmosaic.display.colours import check_parameters, visualize
 from qmosaic.display.drawing import Panel, Picture, side_by_side
 from qmosaic.display.thinning import bands_on_map, north_up, only, shown, thin
-from qmosaic.geometry import crs_of, map_axes
-from qmosaic.grid import ground_width, pixel_steps
 
 CUT = (2.0, 98.0)
 """Percentiles of the values between which a picture is stretched, where nothing is said."""

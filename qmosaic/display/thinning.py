@@ -8,7 +8,7 @@ from typing import Any
 
 import xarray as xr
 
-from qmosaic.geometry import map_axes, true_to_grid
+from qmosaic.collection.geometry import map_axes, true_to_grid
 
 
 def shown(image: Any, verb: str) -> xr.Dataset:

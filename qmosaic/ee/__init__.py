@@ -1,7 +1,7 @@
 """Earth Engine's vocabulary: a script written for Earth Engine runs with its import changed.
 
-Thin words over what the other rooms do. ``.dataset`` gives the xarray object behind an image or a
-collection; ``ee.ImageCollection(dataset)`` wraps one.
+Thin methods over what the other departments do. ``.dataset`` gives the xarray object behind an
+image or a collection; ``ee.ImageCollection(dataset)`` wraps one.
 
 =============== =============================================================================
 ``collections`` ``ImageCollection``
@@ -9,10 +9,13 @@ collection; ``ee.ImageCollection(dataset)`` wraps one.
 ``selecting``   ``Filter``
 ``geometries``  ``Geometry``
 ``catalog``     ids of collections, and where they are kept
-``names``       bands and properties that have one name
+``pixels``      arithmetic on bands that keeps masks and does not wrap round
 ``properties``  what is known of images beside their pixels; numbers and dates
+``names``       bands and properties that have one name
 ``unsupported`` what to use in place of what is not here
 =============== =============================================================================
+
+May import ``sources``, ``scores``, ``engine``, ``collection`` and ``optional``.
 
 >>> import numpy as np, xarray as xr
 >>> from qmosaic import ee

@@ -11,7 +11,7 @@ from typing import Any
 
 import xarray as xr
 
-from qmosaic.sources import open_collection
+from qmosaic.sources.opening import open_collection
 
 VARIABLE = "QMOSAIC_CATALOG"
 """The environment variable that may name a catalogue."""

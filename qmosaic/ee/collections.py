@@ -10,29 +10,30 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection import bands_of, declared_nodata
-from qmosaic.ee.catalog import resolve
-from qmosaic.ee.geometries import Geometry
-from qmosaic.ee.images import Image, in_words
-from qmosaic.ee.names import bands as bands_by_name
-from qmosaic.ee.names import beside_time, settled, variable_of
-from qmosaic.ee.properties import List, Number, property_of
-from qmosaic.ee.selecting import Filter, instant
-from qmosaic.ee.unsupported import Words
-from qmosaic.filters import (
+from qmosaic.collection.declarations import declared_nodata
+from qmosaic.collection.filters import (
     choose_images,
     filter_bounds,
     filter_date,
     keep_images,
     map_images,
 )
-from qmosaic.geometry import GRID_MAPPING, with_crs_coordinate
-from qmosaic.kernels import Array
-from qmosaic.moments import in_utc
-from qmosaic.mosaic import last_on_top, quality_mosaic
-from qmosaic.pixels import mask_of, refill
+from qmosaic.collection.geometry import GRID_MAPPING, with_crs_coordinate
+from qmosaic.collection.masks import Array
+from qmosaic.collection.model import bands_of
+from qmosaic.collection.moments import in_utc
+from qmosaic.ee.catalog import resolve
+from qmosaic.ee.geometries import Geometry
+from qmosaic.ee.images import Image, in_words
+from qmosaic.ee.names import bands as bands_by_name
+from qmosaic.ee.names import beside_time, settled, variable_of
+from qmosaic.ee.pixels import mask_of, refill
+from qmosaic.ee.properties import List, Number, property_of
+from qmosaic.ee.selecting import Filter, instant
+from qmosaic.ee.unsupported import Words
+from qmosaic.engine.mosaic import last_on_top, quality_mosaic
 from qmosaic.scores import inverse
-from qmosaic.sources import open_collection
+from qmosaic.sources.opening import open_collection
 
 COMPARE = {
     "equals": Filter.eq,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from qmosaic.collection.geometry import LON_LAT, as_geometry, projected, short_crs
 from qmosaic.ee.unsupported import Words
-from qmosaic.geometry import LON_LAT, as_geometry, projected, short_crs
 from qmosaic.optional import needed
 
 RADIUS = 6_371_008.8

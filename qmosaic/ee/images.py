@@ -9,8 +9,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from qmosaic import pixels
-from qmosaic.clipping import clip_to
+from qmosaic.collection.clipping import clip_to
+from qmosaic.collection.filters import matching
+from qmosaic.collection.geometry import crs_of, everywhere, map_dims, projected, with_crs_coordinate
+from qmosaic.collection.masks import Array
+from qmosaic.collection.moments import in_utc
+from qmosaic.ee import pixels
 from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.names import bands as bands_by_name
 from qmosaic.ee.names import properties as properties_of
@@ -26,10 +30,6 @@ from qmosaic.ee.properties import (
     property_of,
 )
 from qmosaic.ee.unsupported import Words
-from qmosaic.filters import matching
-from qmosaic.geometry import crs_of, everywhere, map_dims, projected, with_crs_coordinate
-from qmosaic.kernels import Array
-from qmosaic.moments import in_utc
 from qmosaic.optional import needed
 from qmosaic.scores import normalized_difference
 from qmosaic.scores.expressions import by_chunk, is_number

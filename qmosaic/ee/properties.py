@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from qmosaic.collection.moments import moment
 from qmosaic.ee.names import properties, property_in
-from qmosaic.moments import moment
 
 KNOWN_AS = {
     "system:time_start": "time",

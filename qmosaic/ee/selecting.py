@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from qmosaic.collection.filters import in_period
+from qmosaic.collection.geometry import intersecting
+from qmosaic.collection.masks import Array
 from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.properties import Date, comparable, property_of
 from qmosaic.ee.unsupported import Words
-from qmosaic.filters import in_period
-from qmosaic.geometry import intersecting
-from qmosaic.kernels import Array
 
 Keep = Callable[[xr.Dataset], Array]
 

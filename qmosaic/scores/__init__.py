@@ -14,6 +14,21 @@
 ``view_angle``          seen from above
 ``weighted``            several scores in one
 ======================= ====================================================================
+
+Where they are; a room imports only rooms below it.
+
+=============== ============================================================================
+``best_pixel``  distance to clouds, haze, view angle as scores; several scores in one
+``indices``     spectral indices
+``distance``    metres to the nearest cloud or shadow
+``dates``       near a date, near a day of the year
+``categories``  scene classes, bit flags
+``basic``       a band turned round, two bands compared
+``reflectance`` what stored numbers are as reflectance
+``expressions`` what all scores share: checks, unpacking, one chunk at a time
+=============== ============================================================================
+
+May import ``engine``, ``collection`` and ``optional``.
 """
 
 from qmosaic.scores.basic import inverse, normalized_difference

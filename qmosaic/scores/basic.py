@@ -8,7 +8,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection import check_decoded, declared_nodata, declared_packing
+from qmosaic.collection.declarations import check_decoded, declared_nodata, declared_packing
 from qmosaic.scores.expressions import bare, check_numeric, of_bands
 
 _WIDER: dict[str, str] = {

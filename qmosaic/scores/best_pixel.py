@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection import check_choice
+from qmosaic.collection.model import check_choice
 from qmosaic.scores.expressions import (
     as_collection,
     check_finite,

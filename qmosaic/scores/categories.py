@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection import declared_nodata, fits
+from qmosaic.collection.declarations import declared_nodata
+from qmosaic.collection.masks import fits
 from qmosaic.scores.expressions import by_chunk, check_numeric, check_score
 
 

@@ -10,9 +10,9 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from qmosaic.geometry import map_axes
-from qmosaic.graph import map_surroundings
-from qmosaic.grid import metres_per_pixel
+from qmosaic.collection.geometry import map_axes
+from qmosaic.collection.grid import metres_per_pixel
+from qmosaic.engine.graph import map_surroundings
 from qmosaic.optional import needed
 from qmosaic.scores.expressions import bare, check_aligned, check_positive
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection import check_decoded, declared_packing
+from qmosaic.collection.declarations import check_decoded, declared_packing
 from qmosaic.scores.expressions import check_finite, check_positive
 
 SENTINEL_2, LANDSAT = (1e-4, 0.0), (2.75e-5, -0.2)

@@ -1,0 +1,28 @@
+"""What a collection is, and what makes a smaller one of it.
+
+A room imports only rooms below it.
+
+================ =============================================
+``filters``      fewer images, fewer bands, other bands
+``clipping``     maps cut to a region
+``model``        its images, its bands, and the checks
+``declarations`` what a band declares: its nodata, its packing
+``grid``         the size of pixels
+``geometry``     regions, footprints, extents
+``moments``      times as people write them
+``masks``        what is masked, on numpy arrays
+================ =============================================
+
+May import ``optional``.
+"""
+
+from qmosaic.collection.clipping import clip
+from qmosaic.collection.filters import filter_bounds, filter_date, map_images, select
+
+__all__ = [
+    "clip",
+    "filter_bounds",
+    "filter_date",
+    "map_images",
+    "select",
+]

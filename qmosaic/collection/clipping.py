@@ -1,0 +1,432 @@
+"""Maps cut to a region: rows and columns outside are dropped, pixels outside are masked."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from qmosaic.collection.declarations import NODATA_NAMES, declared_nodata, masked_value
+from qmosaic.collection.geometry import (
+    as_geometry,
+    everywhere,
+    extent_of,
+    map_dims,
+    projected,
+    short_crs,
+    true_to_grid,
+    whereabouts,
+)
+from qmosaic.collection.masks import NO_IMAGE, Array, fits, has_nan
+from qmosaic.collection.moments import in_utc
+from qmosaic.optional import needed
+
+if TYPE_CHECKING:
+    from odc.geo.geom import Geometry
+
+Image = TypeVar("Image")
+
+NAMELESS = "values to be clipped"
+"""What a DataArray is called among its coordinates, none of which has such a name."""
+
+LEAF = 32
+"""Rows and columns of a part of a block that is looked at pixel by pixel."""
+
+EDGE = 1e-6
+"""The part of a pixel that a region has to reach into it to touch it: less is rounding."""
+
+
+def clip(
+    image: Image,
+    geometry: Any,
+    *,
+    crs: Any = None,
+    drop: bool = True,
+    all_touched: bool = False,
+    fill_value: float | int | None = None,
+) -> Image:
+    """Cut a mosaic, an image or a collection to a region.
+
+    Parameters
+    ----------
+    image : xarray.Dataset or xarray.DataArray
+        A map, with or without images along time; an image or a collection of `qmosaic.ee` too. All
+        bands on the map are clipped, and where the coordinates of a mosaic tell from which image a
+        band is, these too.
+    geometry : bounding box, shapely geometry, GeoJSON, path of GeoJSON or GeoDataFrame
+        The region; a box is (west, south, east, north) and may cross the antimeridian. Holes are
+        outside, all parts of several are inside.
+    crs : any CRS, optional
+        What the coordinates of `geometry` are in; by default its own where it has one, else
+        longitude and latitude (EPSG:4326).
+    drop : bool, default: True
+        Leave out the rows and columns that lie outside altogether. With False the map keeps its
+        size, and pixels outside are masked only.
+    all_touched : bool, default: False
+        Keep every pixel that the region reaches into; by default those whose centre lies in it.
+    fill_value : scalar, optional
+        What pixels outside get in bands that have no value for "masked": integers that declare no
+        nodata, and floats that are packed as such on disk. It is declared as their nodata.
+        Without it such bands are refused, since a value that means something would be masked.
+
+    Returns
+    -------
+    xarray.Dataset or xarray.DataArray
+        What `image` is, with the dtypes, attributes and order of dimensions that it had. Nothing is
+        read of what is lazy, and blocks are masked one by one. A pixel outside is NaN, or the
+        band's nodata.
+
+    Raises
+    ------
+    ValueError
+        The region does not meet the map or no pixel is left; the map has no CRS; `geometry` is
+        empty or not in the CRS that was assumed; bands have no value for "masked", all of which
+        the error names; or `fill_value` does not fit one of them.
+    TypeError
+        `geometry` is no region, or `image` is no image.
+    FileNotFoundError
+        There is no file of that name.
+    ModuleNotFoundError
+        ``odc-geo`` is not installed (extra ``geo``).
+
+    Notes
+    -----
+    Earth Engine's ``Image.clip``,
+    https://developers.google.com/earth-engine/apidocs/ee-image-clip
+
+    Examples
+    --------
+    >>> import numpy as np, shapely, xarray as xr, qmosaic as qm
+    >>> mosaic = xr.Dataset(
+    ...     {"red": (("latitude", "longitude"), np.ones((3, 3), "uint8"))},
+    ...     {"latitude": [40.3, 40.2, 40.1], "longitude": [-103.3, -103.2, -103.1]},
+    ... )
+    >>> triangle = shapely.Polygon([(-103.35, 40.05), (-103.12, 40.05), (-103.35, 40.28)])
+    >>> clipped = qm.clip(mosaic, triangle, fill_value=0)
+    >>> clipped["red"].values
+    array([[1, 0],
+           [1, 1]], dtype=uint8)
+    >>> int(clipped["red"].attrs["_FillValue"])
+    0
+    """
+    rules: dict[str, Any] = {"drop": drop, "all_touched": all_touched, "fill_value": fill_value}
+    wrapped = getattr(image, "dataset", None)
+    if not isinstance(image, xr.Dataset | xr.DataArray) and isinstance(wrapped, xr.Dataset):
+        kind: Any = type(image)  # of `qmosaic.ee`
+        return cast(Image, kind(clip(wrapped, geometry, crs=crs, **rules)))
+    if not isinstance(image, xr.Dataset | xr.DataArray):
+        raise TypeError(
+            f"clip() got a {type(image).__name__}; it cuts an xarray.Dataset or DataArray: a "
+            "mosaic, an image, or a collection."
+        )
+    region = as_geometry(geometry, crs)
+    if isinstance(image, xr.Dataset):
+        return cast(Image, clip_to(in_utc(image), region, "clip()", **rules))
+    whole = in_utc(image).to_dataset(name=NAMELESS)
+    return cast(Image, clip_to(whole, region, "clip()", **rules)[NAMELESS].rename(image.name))
+
+
+def clip_to(
+    image: xr.Dataset,
+    region: Geometry,
+    verb: str,
+    *,
+    drop: bool = True,
+    all_touched: bool = False,
+    fill_value: Any = None,
+) -> xr.Dataset:
+    """Cut a map to a region, see `clip`."""
+    down, across = map_dims(image)
+    extent = extent_of(image)
+    outline = everywhere(projected(region, extent.crs)) & extent
+    if outline.is_empty:
+        raise ValueError(
+            f"{verb} keeps the pixels in the region, and the region does not meet the grid of "
+            f"the map{whereabouts(image)}."
+        )
+    places = _Places.of(image, down, across, outline, all_touched)
+    rows, columns = places.within(outline)
+    if not (len(rows) and len(columns) and places.any_inside(outline, rows, columns)):
+        left, bottom, right, top = outline.boundingbox.bbox
+        raise ValueError(
+            f"{verb} keeps the pixels whose centre lies in the region, and there is none in "
+            f"({left:g}, {bottom:g}) to ({right:g}, {top:g}) ({short_crs(outline.crs)}). Give a "
+            "larger region (a point or a line has to be buffered), take all pixels that it "
+            "touches, qmosaic.clip(..., all_touched=True), or do not clip."
+        )
+    box = {down: _span(rows), across: _span(columns)}
+    cut = image.isel(box) if drop else image
+    clear = outline.geom.equals(outline.geom.envelope) and (
+        drop or all(image.sizes[d] == s.stop - s.start for d, s in box.items())
+    )
+    if not clear:
+        mask = _Mask(outline.geom.wkb, places.cut(box) if drop else places, down, across)
+        cut = _masked(cut, mask, fill_value, verb)
+    return true_to_grid(cut)
+
+
+def _span(places: Array) -> slice:
+    return slice(int(places[0]), int(places[-1]) + 1)
+
+
+# -- which pixels --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where pixels lie that are to be looked at: points, or boxes.
+
+    Attributes
+    ----------
+    rows, columns : (numpy.ndarray, numpy.ndarray)
+        For each row and column its lower and upper bound: twice the centre, or the edges.
+    """
+
+    rows: tuple[Array, Array]
+    columns: tuple[Array, Array]
+
+    @staticmethod
+    def of(
+        image: xr.Dataset, down: Hashable, across: Hashable, outline: Geometry, all_touched: bool
+    ) -> _Places:
+        """Take the centres of pixels, or their boxes where it is enough to touch them."""
+        centres = [np.ascontiguousarray(image[d].values, float) for d in (down, across)]
+        if not all_touched:
+            return _Places((centres[0],) * 2, (centres[1],) * 2)
+        shapely = needed("shapely", "geo", "regions and footprints")
+        # areas have to reach into a pixel; a point or a line on an edge is in one of the two
+        low = EDGE if shapely.get_dimensions(outline.geom) == 2 else 0.0
+        bounds = []
+        for values in centres:
+            step = abs(values[-1] - values[0]) / max(1, len(values) - 1)
+            bounds.append((values - step * (0.5 - low), values + step * (0.5 - EDGE)))
+        return _Places(*bounds)
+
+    @property
+    def boxes(self) -> bool:
+        """Whether pixels have a size."""
+        return self.rows[0] is not self.rows[1]
+
+    def within(self, outline: Geometry) -> tuple[Array, Array]:
+        """Name the rows and columns that lie within the box around an outline."""
+        left, bottom, right, top = outline.boundingbox.bbox
+        return (
+            np.flatnonzero((self.rows[1] >= bottom) & (self.rows[0] <= top)),
+            np.flatnonzero((self.columns[1] >= left) & (self.columns[0] <= right)),
+        )
+
+    def cut(self, box: dict[Hashable, slice]) -> _Places:
+        """Leave out rows and columns."""
+        rows, columns = box.values()
+        return _Places(
+            _both(self.rows, lambda bound: bound[rows]),
+            _both(self.columns, lambda bound: bound[columns]),
+        )
+
+    def any_inside(self, outline: Geometry, rows: Array, columns: Array) -> bool:
+        """Tell whether any pixel is left; looked at row by row only for what is narrow."""
+        if self.boxes:
+            return True
+        shapely = needed("shapely", "geo", "regions and footprints")
+        shape, ys, xs = outline.geom, self.rows[0][rows], self.columns[0][columns]
+        if len(ys) > 1 and len(xs) > 1:
+            pixel = float(np.hypot(ys[1] - ys[0], xs[1] - xs[0]))
+            if not shape.buffer(-pixel).is_empty:
+                return True
+        shapely.prepare(shape)
+        return any(bool(shapely.intersects_xy(shape, xs, float(y)).any()) for y in ys)
+
+
+def _both(bounds: tuple[Array, Array], change: Callable[[Array], Array]) -> tuple[Array, Array]:
+    """Change a lower and an upper bound, which are one array where pixels are points."""
+    low = change(bounds[0])
+    return low, low if bounds[0] is bounds[1] else change(bounds[1])
+
+
+@dataclass(frozen=True)
+class _Mask:
+    """What lies inside: an outline (WKB) over pixels of two dimensions."""
+
+    outline: bytes
+    places: _Places
+    down: Hashable
+    across: Hashable
+
+    def inside(self, row: int, column: int, height: int, width: int) -> Array:
+        """Tell which pixels of a block lie inside."""
+        block = self.places.cut(
+            {self.down: slice(row, row + height), self.across: slice(column, column + width)}
+        )
+        bounds = (*block.rows, *block.columns)
+        return _inside(self.outline, *(bound.tobytes() for bound in bounds), block.boxes)
+
+
+@functools.lru_cache(maxsize=16)
+def _inside(outline: bytes, *bounds: Any) -> Array:
+    """Tell which pixels of a block lie inside; kept, as all images and bands of it ask."""
+    shapely = needed("shapely", "geo", "regions and footprints")
+    *edges, boxes = bounds
+    low_y, high_y, low_x, high_x = (np.frombuffer(edge) for edge in edges)
+    shape = shapely.from_wkb(outline)
+    shapely.prepare(shape)
+    inside = np.zeros((len(low_y), len(low_x)), bool)
+    parts = [(slice(0, len(low_y)), slice(0, len(low_x)))]
+    while parts:  # quarters, until they lie inside or outside altogether, or are small
+        rows, columns = parts.pop()
+        around = shapely.box(
+            low_x[columns].min(), low_y[rows].min(), high_x[columns].max(), high_y[rows].max()
+        )
+        if not shape.intersects(around):
+            continue
+        if shape.contains_properly(around):
+            inside[rows, columns] = True
+        elif max(rows.stop - rows.start, columns.stop - columns.start) > LEAF:
+            parts += [(r, c) for r in _halves(rows) for c in _halves(columns)]
+        elif boxes:
+            pixels = shapely.box(
+                low_x[columns][np.newaxis, :],
+                low_y[rows][:, np.newaxis],
+                high_x[columns][np.newaxis, :],
+                high_y[rows][:, np.newaxis],
+            )
+            inside[rows, columns] = shapely.intersects(shape, pixels)
+        else:
+            inside[rows, columns] = shapely.intersects_xy(
+                shape, low_x[columns][np.newaxis, :], low_y[rows][:, np.newaxis]
+            )
+    inside.flags.writeable = False
+    return inside
+
+
+def _halves(span: slice) -> list[slice]:
+    if span.stop - span.start <= LEAF:
+        return [span]
+    middle = (span.start + span.stop) // 2
+    return [slice(span.start, middle), slice(middle, span.stop)]
+
+
+# -- masking bands -------------------------------------------------------------------------------
+
+
+def _masked(image: xr.Dataset, mask: _Mask, fill_value: Any, verb: str) -> xr.Dataset:
+    """Mask all bands of a map outside, and what tells from which image a band is."""
+    on_map = {mask.down, mask.across}
+    bands = [n for n, v in image.data_vars.items() if on_map <= set(v.dims)]
+    _check_fills(image, bands, fill_value, verb)
+    changed: dict[Hashable, xr.DataArray] = {}
+    for name in bands:
+        fill = masked_value(image[name], fill_value)
+        changed[name] = _masked_outside(image[name], mask, fill)
+        if _lacks_value(image[name]):
+            _declare(changed[name], fill_value)
+    clipped = image.assign(changed)
+    chosen = [f"{n}_image" for n in image.data_vars]
+    sources = {
+        name: _masked_outside(image[name], mask, image[name].dtype.type(NO_IMAGE))
+        for name in chosen
+        if name in image.coords
+        and on_map <= set(image[name].dims)
+        and image[name].dtype.kind == "i"
+    }
+    return clipped.assign_coords(sources) if sources else clipped
+
+
+def _lacks_value(band: xr.DataArray) -> bool:
+    """Tell whether a band, as it is or as it is packed on disk, has no value for "masked"."""
+    if band.dtype.kind == "f":
+        packed = np.dtype(band.encoding.get("dtype", band.dtype))
+        declared = any(name in band.attrs or name in band.encoding for name in NODATA_NAMES)
+        return packed.kind in "iu" and not declared
+    return band.dtype.kind in "biu" and declared_nodata(band) is None
+
+
+def _check_fills(image: xr.Dataset, bands: Sequence[Hashable], fill_value: Any, verb: str) -> None:
+    """Refuse all bands at once that have no value for what is masked, or cannot hold it."""
+    lacking = [n for n in bands if _lacks_value(image[n])]
+    if not lacking:
+        return
+    kinds = {n: np.dtype(image[n].encoding.get("dtype", image[n].dtype)) for n in lacking}
+    kinds = {n: k if image[n].dtype.kind == "f" else image[n].dtype for n, k in kinds.items()}
+    if fill_value is None:
+        numbers = [n for n in lacking if kinds[n].kind != "b"]
+        bools = "" if len(numbers) == len(lacking) else " (False for bools, which declare nothing)"
+        declare = "Or "
+        if numbers:
+            example = f"image[{numbers[0]!r}].attrs['_FillValue'] = ..."
+            declare = f"Or declare the nodata that they have, {example}; or "
+        raise ValueError(
+            f"{verb} has to mask pixels outside the region, and these bands have no value for "
+            f"that, as they declare no nodata: {_listed(kinds)}. Write qmosaic.clip(image, "
+            f"geometry, fill_value=0): they get that value there{bools} and declare it as their "
+            f"nodata, so it has to be one that means nothing else. {declare}"
+            "clip to a box in the CRS of the map, outside of which nothing is left."
+        )
+    wrong = {n: k for n, k in kinds.items() if k.kind != "b" and not fits(fill_value, k)}
+    if wrong:
+        raise ValueError(
+            f"fill_value={fill_value!r} does not fit: {_listed(wrong)}. dtypes are kept; give an "
+            "integer that all of them can hold, or declare a nodata for each, "
+            f"image[{next(iter(wrong))!r}].attrs['_FillValue'] = ..."
+        )
+
+
+def _listed(kinds: dict[Hashable, np.dtype[Any]]) -> str:
+    if list(kinds) == [NAMELESS]:
+        return f"the array ({next(iter(kinds.values()))})"
+    return ", ".join(f"{name!r} ({dtype})" for name, dtype in kinds.items())
+
+
+def _declare(band: xr.DataArray, fill_value: Any) -> None:
+    """Say in a band what stands for masked in it; bools have nothing that could."""
+    if band.dtype.kind in "iu":
+        band.attrs = {**band.attrs, "_FillValue": band.dtype.type(fill_value)}
+    elif has_nan(band.dtype):
+        packed = np.dtype(band.encoding["dtype"])
+        band.encoding = {**band.encoding, "_FillValue": packed.type(fill_value)}
+
+
+def _masked_outside(band: xr.DataArray, mask: _Mask, fill: Any) -> xr.DataArray:
+    axes = band.dims.index(mask.down), band.dims.index(mask.across)
+    cut = functools.partial(_outside_to_fill, mask=mask, axes=axes, fill=fill)
+    data = band.variable.data
+    if not isinstance(data, da.Array):
+        return band.copy(data=cut(data, corner=(0, 0)))
+    corners = tuple(np.concatenate([[0], np.cumsum(data.chunks[axis])]) for axis in axes)
+    clipped = data.map_blocks(
+        _block_outside_to_fill,
+        cut=cut,
+        corners=corners,
+        axes=axes,
+        dtype=band.dtype,
+        meta=np.empty((0,) * band.ndim, band.dtype),
+    )
+    return band.copy(data=clipped)
+
+
+def _block_outside_to_fill(
+    values: Array,
+    cut: Callable[..., Array],
+    corners: tuple[Array, Array],
+    axes: tuple[int, int],
+    block_id: tuple[int, ...],
+) -> Array:
+    row, column = (int(c[block_id[axis]]) for c, axis in zip(corners, axes, strict=True))
+    return cut(values, corner=(row, column))
+
+
+def _outside_to_fill(
+    values: Array, *, mask: _Mask, axes: tuple[int, int], corner: tuple[int, int], fill: Any
+) -> Array:
+    """Mask the pixels outside, in a block that starts at a corner."""
+    height, width = (values.shape[axis] for axis in axes)
+    inside = mask.inside(*corner, height, width)
+    others = [axis for axis in range(values.ndim) if axis not in axes]
+    clipped: Array = np.where(
+        np.expand_dims(inside if axes[0] < axes[1] else inside.T, others), values, fill
+    )
+    return clipped

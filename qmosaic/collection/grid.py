@@ -1,0 +1,104 @@
+"""How large pixels are."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from qmosaic.collection.geometry import crs_of, map_axes, map_dims, short_crs
+from qmosaic.optional import needed
+
+
+def metres_per_pixel(band: xr.DataArray, resolution: Any, verb: str) -> tuple[float, float]:
+    """Give the height and width of a pixel in metres.
+
+    Parameters
+    ----------
+    band : xarray.DataArray
+        A band with coordinates and a CRS.
+    resolution : float or (float, float), optional
+        The size in metres, down and across, where it is known already.
+    verb : str
+        Who asks, for errors.
+
+    Raises
+    ------
+    ValueError
+        The CRS is in degrees or not declared, or coordinates are not evenly spaced.
+    """
+    if resolution is not None:
+        sizes = np.abs(np.atleast_1d(np.asarray(resolution, float)))
+        if sizes.size > 2 or not (np.isfinite(sizes).all() and (sizes > 0).all()):
+            raise ValueError(
+                f"{verb} got resolution={resolution!r}; it has to be the size of a pixel in "
+                "metres, a number above 0 or two of them (down, across)."
+            )
+        return float(sizes[0]), float(sizes[-1])
+    down, across = map_axes(band, verb)
+    if down not in band.coords or across not in band.coords:
+        raise ValueError(
+            f"{verb} cannot tell how large a pixel is: the band has no coordinates {down!r} and "
+            f"{across!r}. Say resolution=10 (metres)."
+        )
+    metres = _metres_per_unit(band, verb)
+    return _step(band, down, verb) * metres, _step(band, across, verb) * metres
+
+
+def _metres_per_unit(band: xr.DataArray, verb: str) -> float:
+    collection = band.to_dataset(name="band to be measured")  # which no coordinate is called
+    map_dims(collection)
+    try:
+        crs = crs_of(collection)
+    except ValueError as error:
+        raise ValueError(
+            f"{verb} cannot tell how large a pixel is: {error} Or say resolution=10 (metres)."
+        ) from error
+    if crs.geographic:
+        raise ValueError(
+            f"{verb} needs metres, and the band is in degrees ({short_crs(crs)}), whose pixels "
+            "differ in size. Bring it onto a projected CRS (odc.geo's reproject, or "
+            "open_collection(..., crs=...)), or say resolution=(down, across) in metres."
+        )
+    return float(crs.proj.axis_info[0].unit_conversion_factor)
+
+
+def _step(band: xr.DataArray, dim: Hashable, verb: str) -> float:
+    centres = band[dim].values.astype(float)
+    if len(centres) < 2:
+        raise ValueError(
+            f"{verb} cannot tell how large a pixel is: there is one along {dim!r} only. Say "
+            "resolution=10 (metres)."
+        )
+    steps = np.diff(centres)
+    if not np.allclose(steps, steps[0], rtol=1e-3):
+        raise ValueError(
+            f"{verb} needs evenly spaced pixels, and those along {dim!r} are {steps.min():g} to "
+            f"{steps.max():g} apart. Resample to a regular grid, or say resolution=."
+        )
+    return abs(float(steps[0]))
+
+
+def pixel_steps(band: xr.DataArray, verb: str) -> tuple[float, float]:
+    """Give the height and width of a pixel in the unit of the coordinates."""
+    down, across = map_axes(band, verb)
+    if down not in band.coords or across not in band.coords:
+        raise ValueError(f"{verb} got a band without coordinates {down!r} and {across!r}.")
+    return _step(band, down, verb), _step(band, across, verb)
+
+
+def ground_width(band: xr.DataArray, crs: Any) -> float:
+    """Measure the width of the pixel in the middle of a map on the ellipsoid, in metres.
+
+    What a projection calls a metre need not be one: at 60° in Web Mercator it is half of that.
+    """
+    pyproj = needed("pyproj", "geo", "the size of pixels")
+    down, across = map_axes(band, "ground_width()")
+    y, x = float(band[down][band.sizes[down] // 2]), float(band[across][band.sizes[across] // 2])
+    _, step = pixel_steps(band, "ground_width()")
+    to_degrees = pyproj.Transformer.from_crs(crs.proj, "EPSG:4326", always_xy=True)
+    (lon_a, lon_b), (lat_a, lat_b) = to_degrees.transform([x - step / 2, x + step / 2], [y, y])
+    _, _, metres = pyproj.Geod(ellps="WGS84").inv(lon_a, lat_a, lon_b, lat_b)
+    return float(metres)

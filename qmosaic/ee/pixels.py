@@ -1,0 +1,465 @@
+"""Arithmetic on bands as Earth Engine does it: masks are kept, integers do not wrap round.
+
+An integer result has the smallest dtype that holds whatever the dtypes of its inputs can give
+(int64 at most). With floats in it, or where an integer may become a fraction, it is float64; of
+float32 bands alone float32. A pixel is masked where one of the inputs is.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from qmosaic.collection.declarations import declared_nodata
+from qmosaic.collection.masks import Array, fits, free_value, valid_mask
+from qmosaic.scores.expressions import bare, by_chunk, check_aligned, check_numeric, is_number
+
+Operand = xr.DataArray | int | float
+Range = tuple[int, int]
+
+INTEGERS = tuple(
+    np.dtype(name)
+    for name in ("uint8", "int8", "uint16", "int16", "uint32", "int32", "int64", "uint64")
+)
+
+
+def _divide(a: Array, b: Array) -> Array:
+    return np.divide(
+        a, b, out=np.zeros(np.broadcast_shapes(a.shape, b.shape), a.dtype), where=b != 0
+    )
+
+
+def _power(a: Array, b: Array) -> Array:
+    result: Array = np.power(a, b)
+    return result
+
+
+ARITHMETIC: dict[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "min": np.minimum,
+    "max": np.maximum,
+}
+"""What gives integers of integers; its range follows from those of its inputs."""
+
+WHOLE: dict[str, Callable[..., Any]] = {
+    "bitwiseAnd": np.bitwise_and,
+    "bitwiseOr": np.bitwise_or,
+    "bitwiseXor": np.bitwise_xor,
+    "leftShift": np.left_shift,
+    "rightShift": np.right_shift,
+}
+"""What takes integers alone."""
+
+REAL: dict[str, Callable[..., Any]] = {"divide": _divide, "pow": _power, "mod": np.fmod}
+"""What gives floats; a division by 0 gives 0. The remainder has the sign of the first value."""
+
+COMPARING: dict[str, Callable[..., Any]] = {
+    "eq": operator.eq,
+    "neq": operator.ne,
+    "lt": operator.lt,
+    "lte": operator.le,
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "And": np.logical_and,
+    "Or": np.logical_or,
+}
+"""What gives 0 or 1."""
+
+UNARY: dict[str, Callable[..., Any]] = {
+    "sqrt": np.sqrt,
+    "exp": np.exp,
+    "log": np.log,
+    "log10": np.log10,
+    "sin": np.sin,
+    "cos": np.cos,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "round": np.rint,
+}
+"""Functions of one band that give floats."""
+
+
+def combine(name: str, a: Operand, b: Operand) -> xr.DataArray:
+    """Combine two bands, or a band and a number.
+
+    Parameters
+    ----------
+    name : str
+        "add", "subtract", "multiply", "divide", "pow", "mod", "min", "max", "eq", "neq", "lt",
+        "lte", "gt", "gte", "And", "Or", "bitwiseAnd", "bitwiseOr", "bitwiseXor", "leftShift" or
+        "rightShift".
+    a, b : xarray.DataArray or number
+        At least one band; on one grid.
+
+    Returns
+    -------
+    xarray.DataArray
+        Lazy where a band is. Comparisons give uint8, 0 or 1.
+
+    Raises
+    ------
+    TypeError
+        An operand is neither a band of numbers nor a number; or bits of a float were asked for.
+    ValueError
+        The bands are not on one grid.
+    """
+    operands = [_operand(value, name) for value in (a, b)]
+    bands = [band for band in operands if band.ndim or declared_nodata(band) is not None]
+    check_aligned(bands or operands, f"{name}()")
+    if name in COMPARING:
+        return _apply(COMPARING[name], operands, np.dtype("uint8"), (0, 1), exact=True)
+    if name in WHOLE:
+        return _bits(name, operands)
+    if name in ARITHMETIC and all(band.dtype.kind in "iub" for band in operands):
+        return _apply(ARITHMETIC[name], operands, None, _range(name, *map(_range_of, operands)))
+    return _apply({**ARITHMETIC, **REAL}[name], operands, _real(operands))
+
+
+def _bits(name: str, operands: list[xr.DataArray]) -> xr.DataArray:
+    for band in operands:
+        if band.dtype.kind not in "iu":
+            raise TypeError(
+                f"{name}() got a band of dtype {band.dtype}, which has no bits; xarray decodes "
+                "integers with nodata to floats. Open it with mask_and_scale=False, as "
+                "open_collection does, or cast it first: toUint16()."
+            )
+    (low_a, high_a), (low_b, high_b) = map(_range_of, operands)
+    if name == "leftShift":
+        corners = [x << max(0, min(y, 63)) for x in (low_a, high_a) for y in (low_b, high_b)]
+        span = (min(corners), max(corners))
+    elif name == "rightShift":
+        span = (min(low_a, 0), max(high_a, 0))
+    elif low_a < 0 or low_b < 0:
+        span = (min(low_a, low_b), max(high_a, high_b))
+    elif name == "bitwiseAnd":
+        span = (0, min(high_a, high_b))
+    else:
+        span = (0, (1 << max(high_a, high_b).bit_length()) - 1)
+    return _apply(WHOLE[name], operands, None, span)
+
+
+def where(band: xr.DataArray, test: xr.DataArray, value: Operand) -> xr.DataArray:
+    """Give a band the value of another, or a number, where a test is not 0.
+
+    Where the band, the test or the value is masked the band stays as it is. The result has a dtype
+    that holds both; where what masks the band is a value of the other, the next larger one.
+    """
+    other = _operand(value, "where")
+    operands = [band, test, other]
+    check_aligned([b for b in operands if b.ndim] or operands, "where()")
+    fill = declared_nodata(band)
+    if band.dtype.kind in "iub" and other.dtype.kind in "iub":
+        dtype = _holding_both(band, other)
+        if fill is not None and _can_be(other, fill):
+            dtype, fill = _holding(_union(band, other), True)
+    else:
+        dtype, fill = _real([band, other]), None
+    made = by_chunk(
+        _chosen,
+        operands,
+        dtype,
+        nodata=[declared_nodata(b) for b in operands],
+        result=dtype,
+        fill=np.nan if dtype.kind == "f" else fill,
+    )
+    if fill is not None:
+        made.attrs["_FillValue"] = dtype.type(fill)
+    return made
+
+
+def _holding_both(band: xr.DataArray, other: xr.DataArray) -> np.dtype[Any]:
+    """Keep the dtype of a band where it holds the other too, else find one for both."""
+    low, high = _range_of(other)
+    if fits(low, band.dtype) and fits(high, band.dtype):
+        return band.dtype
+    return np.result_type(band.dtype, other.dtype)
+
+
+def _can_be(band: xr.DataArray, value: Any) -> bool:
+    """Tell whether a valid pixel of an integer band can have a value."""
+    low, high = _range_of(band)
+    return bool(low <= int(value) <= high) and declared_nodata(band) != value
+
+
+def _union(a: xr.DataArray, b: xr.DataArray) -> Range:
+    (low_a, high_a), (low_b, high_b) = _range_of(a), _range_of(b)
+    return min(low_a, low_b), max(high_a, high_b)
+
+
+def _chosen(
+    values: Array,
+    test: Array,
+    others: Array,
+    *,
+    nodata: list[Any],
+    result: np.dtype[Any],
+    fill: Any,
+) -> Array:
+    shape = np.broadcast_shapes(values.shape, test.shape, others.shape)
+    take = np.broadcast_to(np.asarray(test) != 0, shape).copy()
+    for array, missing in zip((values, test, others), nodata, strict=True):
+        valid = valid_mask(np.asarray(array), missing)
+        if valid is not None:
+            take &= valid
+    own = np.broadcast_to(np.asarray(values), shape).astype(result)
+    valid = valid_mask(np.asarray(values), nodata[0])
+    if valid is not None and fill is not None:
+        own = np.where(valid, own, result.type(fill))
+    chosen: Array = np.where(take, np.asarray(others).astype(result), own)
+    return chosen
+
+
+def change(name: str, band: xr.DataArray) -> xr.DataArray:
+    """Apply a function to a band: one of `UNARY`, "abs" or "Not"."""
+    band = _operand(band, name)
+    if name == "Not":
+        return _apply(np.logical_not, [band], np.dtype("uint8"), (0, 1), exact=True)
+    if name == "abs":
+        if band.dtype.kind in "iub":
+            low, high = _range_of(band)
+            return _apply(np.abs, [band], None, (0, max(-low, high)))
+        return _apply(np.abs, [band], band.dtype)
+    return _apply(UNARY[name], [band], _real([band]))
+
+
+def cast(band: xr.DataArray, dtype: Any) -> xr.DataArray:
+    """Bring a band into another dtype: fractions are cut off, what is out of range is its end."""
+    dtype = np.dtype(dtype)
+    nodata = declared_nodata(band)
+    if dtype.kind == "f":
+        return _apply(np.positive, [band], dtype)
+    limits = np.iinfo(dtype)
+    maskable = nodata is not None or band.dtype.kind == "f"
+    own = nodata is not None and band.dtype.kind in "iu" and fits(nodata, dtype)
+    fill = (nodata if own else free_value(dtype)) if maskable else None
+    cut = functools.partial(_cut, low=int(limits.min), high=int(limits.max))
+    return _masked_as(cut, [band], dtype, fill)
+
+
+def _cut(values: Array, *, low: int, high: int) -> Array:
+    return np.clip(np.trunc(values) if values.dtype.kind == "f" else values, low, high)
+
+
+def update_mask(band: xr.DataArray, mask: xr.DataArray) -> xr.DataArray:
+    """Mask a band also where a mask is 0 or masked itself.
+
+    The dtype is kept; but an integer band that declares no nodata has no value to spare, and gets
+    the next larger dtype and one of its values.
+    """
+    check_aligned([band, mask], "updateMask()")
+    dtype, fill = band.dtype, declared_nodata(band)
+    if fill is None and dtype.kind in "iub":
+        dtype, fill = _holding(_range_of(band.astype("uint8") if dtype.kind == "b" else band), True)
+    return _masked_as(_first, [band, mask], dtype, fill, needs_true=1)
+
+
+def _first(values: Array, _mask: Array) -> Array:
+    return values
+
+
+def refill(bands: Sequence[xr.DataArray]) -> list[xr.DataArray]:
+    """Let bands that are to be put together mask by one value, in one dtype.
+
+    Where what masks one could be a value of another, all get the next larger dtype.
+    """
+    nodata = [declared_nodata(band) for band in bands]
+    if all(value == nodata[0] for value in nodata) and len({b.dtype for b in bands}) == 1:
+        return list(bands)
+    if any(band.dtype.kind == "f" for band in bands):
+        dtype = np.result_type(*(band.dtype for band in bands))
+        return [_masked_as(_first_of_one, [band], dtype, None) for band in bands]
+    spans = [_range_of(band) for band in bands]
+    span = (min(low for low, _ in spans), max(high for _, high in spans))
+    dtype, fill = _holding(span, True)
+    return [_masked_as(_first_of_one, [band], dtype, fill) for band in bands]
+
+
+def _first_of_one(values: Array) -> Array:
+    return values
+
+
+def mask_of(band: xr.DataArray) -> xr.DataArray:
+    """Give 1 where a band is valid, and 0 where it is masked: uint8."""
+    return by_chunk(_valid, [band], np.dtype("uint8"), nodata=declared_nodata(band))
+
+
+def _valid(values: Array, *, nodata: Any) -> Array:
+    valid = valid_mask(values, nodata)
+    return np.ones(values.shape, np.uint8) if valid is None else valid.astype(np.uint8)
+
+
+def unmask(band: xr.DataArray, value: float = 0) -> xr.DataArray:
+    """Give masked pixels a value; the result declares no nodata."""
+    whole = isinstance(value, int | np.integer) and band.dtype.kind in "iu"
+    dtype = (
+        band.dtype
+        if whole and fits(value, band.dtype)
+        else np.result_type(band.dtype, number(value).dtype)
+    )
+    return by_chunk(_filled, [band], dtype, nodata=declared_nodata(band), value=value, result=dtype)
+
+
+def _filled(values: Array, *, nodata: Any, value: float, result: np.dtype[Any]) -> Array:
+    valid = valid_mask(values, nodata)
+    wide = values.astype(result)
+    return wide if valid is None else np.where(valid, wide, result.type(value))
+
+
+def unmask_with(band: xr.DataArray, other: xr.DataArray) -> xr.DataArray:
+    """Give masked pixels what another band has there, masked where that is."""
+    check_aligned([b for b in (band, other) if b.ndim] or [band], "unmask()")
+    pair = refill([band, other])
+    fill = declared_nodata(pair[0])
+    made = by_chunk(_either, pair, pair[0].dtype, nodata=fill)
+    if fill is not None:
+        made.attrs["_FillValue"] = fill
+    return made
+
+
+def _either(values: Array, others: Array, *, nodata: Any) -> Array:
+    valid = valid_mask(np.asarray(values), nodata)
+    if valid is None:
+        valid = np.ones(np.shape(values), bool)
+    chosen: Array = np.where(valid, values, others)
+    return chosen
+
+
+# ---------------------------------------------------------------------------------------------
+# dtypes
+# ---------------------------------------------------------------------------------------------
+
+
+def number(value: Any) -> xr.DataArray:
+    """Make a band without dimensions of a number: of integers the smallest dtype."""
+    if isinstance(value, int | np.integer):
+        return xr.DataArray(np.asarray(value, _holding((int(value), int(value)), False)[0]))
+    return xr.DataArray(np.float64(value))
+
+
+def _operand(value: Any, name: str) -> xr.DataArray:
+    if is_number(value):
+        return number(value)
+    check_numeric(value, f"{name}()")
+    band: xr.DataArray = value
+    return band.astype("uint8") if band.dtype.kind == "b" else band
+
+
+def _real(operands: Sequence[xr.DataArray]) -> np.dtype[Any]:
+    """Choose a float: that of the bands where all of them are floats, float64 where one is not.
+
+    A fraction as a number is a double to Earth Engine; here it does not widen a float32 band.
+    """
+    bands = [band for band in operands if band.ndim] or list(operands)
+    if all(band.dtype.kind == "f" for band in bands):
+        return np.result_type(*(band.dtype for band in bands))
+    return np.dtype("float64")
+
+
+def _range_of(band: xr.DataArray) -> Range:
+    """Say what an integer band can hold; a number is what it is."""
+    if band.ndim == 0 and isinstance(band.data, np.ndarray | np.generic):
+        return int(band), int(band)
+    limits = np.iinfo(band.dtype)
+    return int(limits.min), int(limits.max)
+
+
+def _range(name: str, a: Range, b: Range) -> Range:
+    function = ARITHMETIC[name]
+    corners = [int(function(x, y)) for x in a for y in b]
+    return min(corners), max(corners)
+
+
+def _holding(span: Range, maskable: bool) -> tuple[np.dtype[Any], Any]:
+    """Choose the smallest integer that holds a range, and a value beyond it for masked pixels."""
+    low, high = span
+    for dtype in INTEGERS:
+        limits = np.iinfo(dtype)
+        if low < limits.min or high > limits.max or (dtype.kind == "u") != (low >= 0):
+            continue
+        if not maskable:
+            return dtype, None
+        free = free_value(dtype)
+        if not low <= int(free) <= high:
+            return dtype, dtype.type(free)
+    return np.dtype("int64"), np.int64(free_value("int64")) if maskable else None
+
+
+def _apply(
+    func: Callable[..., Any],
+    bands: Sequence[xr.DataArray],
+    dtype: np.dtype[Any] | None,
+    span: Range | None = None,
+    *,
+    exact: bool = False,
+) -> xr.DataArray:
+    """Apply a function to bands; with a range the dtype is an integer that holds it."""
+    fill = None
+    if span is not None:
+        maskable = any(b.dtype.kind == "f" or declared_nodata(b) is not None for b in bands)
+        dtype, fill = _holding(span, maskable)
+    assert dtype is not None
+    # the inputs have to fit too: the larger of -1 and 5 is 5, but not as unsigned integers
+    work = None if exact else np.result_type(dtype, *(band.dtype for band in bands))
+    if dtype.kind == "f":
+        work = dtype
+    elif work is not None and work.kind == "f":  # int64 and uint64 together
+        work = dtype
+    return _masked_as(func, list(bands), dtype, fill, work=work)
+
+
+def _masked_as(
+    func: Callable[..., Any],
+    bands: list[xr.DataArray],
+    dtype: np.dtype[Any],
+    fill: Any,
+    *,
+    work: np.dtype[Any] | None = None,
+    needs_true: int | None = None,
+) -> xr.DataArray:
+    made = by_chunk(
+        _compute,
+        bands,
+        dtype,
+        func=func,
+        nodata=[declared_nodata(band) for band in bands],
+        result=dtype,
+        fill=np.nan if fill is None and dtype.kind == "f" else fill,
+        work=work,
+        needs_true=needs_true,
+    )
+    made = bare(made)
+    if fill is not None and dtype.kind in "iu":
+        made.attrs["_FillValue"] = dtype.type(fill)
+    return made
+
+
+def _compute(
+    *arrays: Array,
+    func: Callable[..., Any],
+    nodata: list[Any],
+    result: np.dtype[Any],
+    fill: Any,
+    work: np.dtype[Any] | None,
+    needs_true: int | None,
+) -> Array:
+    """Compute a block; masked where one of its inputs is."""
+    given = [a if work is None else a.astype(work) for a in map(np.asarray, arrays)]
+    shape = np.broadcast_shapes(*(a.shape for a in given))
+    with np.errstate(all="ignore"):
+        values = np.broadcast_to(np.asarray(func(*given)).astype(result), shape)
+    valid = np.ones(shape, bool)
+    for number, (array, missing) in enumerate(zip(arrays, nodata, strict=True)):
+        own = valid_mask(np.asarray(array), missing)
+        if own is not None:
+            valid &= own
+        if number == needs_true:
+            valid &= np.asarray(array) != 0
+    whole: Array = np.asarray(values, order="C")  # a constant has no dimension, and keeps none
+    return whole if fill is None or valid.all() else np.where(valid, whole, result.type(fill))

@@ -1,0 +1,29 @@
+"""The mosaic itself: decide which image wins each pixel, then read only what won.
+
+A room imports only rooms below it.
+
+============ =============================================================
+``periods``  a mosaic for each period
+``mosaic``   the door for xarray: check, call the engine, dress the result
+``graph``    decide and take as layers of a dask graph; deferred chunks
+``blocks``   decide and take for one block of the map
+``reading``  how a task reads: again, counted, named where it fails
+``promises`` what a chunk has to be: its shape and dtype
+``kernels``  the rules on numpy arrays: who wins, and what is taken
+``threads``  threads that nobody has to wait for
+============ =============================================================
+
+May import ``collection``.
+"""
+
+from qmosaic.engine.mosaic import quality_mosaic
+from qmosaic.engine.periods import mosaic_by_period
+from qmosaic.engine.promises import UnexpectedChunkError
+from qmosaic.engine.reading import ChunkReadError
+
+__all__ = [
+    "ChunkReadError",
+    "UnexpectedChunkError",
+    "mosaic_by_period",
+    "quality_mosaic",
+]

@@ -1,0 +1,98 @@
+"""What the layers of decisions and of bands have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from dask._task_spec import DataNode, Task, TaskRef
+from dask.base import tokenize
+from dask.blockwise import Blockwise
+from dask.highlevelgraph import HighLevelGraph
+
+from qmosaic.engine.graph.chunks import Stack, promise_of
+from qmosaic.engine.graph.deferral import Deferred
+from qmosaic.engine.graph.recipes import Key
+
+CHUNKS_PER_TASK = 4
+
+
+PARTIALS_PER_TASK = 8
+
+
+def number_dims(dims: Sequence[Hashable], among: Sequence[Hashable]) -> tuple[int, ...]:
+    """Number dimensions for dask's Blockwise, which sorts its indices."""
+    return tuple(among.index(d) for d in dims)
+
+
+def source_layers(deferred: Iterable[Deferred | None]) -> dict[str, Any]:
+    return {d.key: {d.key: DataNode(d.key, d.source)} for d in deferred if d is not None}
+
+
+def promise_layer(stack: Stack) -> tuple[TaskRef, dict[str, Any]]:
+    """Put what a band says of its chunks into the graph, once for all tasks that check them.
+
+    Returns
+    -------
+    (TaskRef, dict)
+        What tasks refer to, and the layer.
+    """
+    key = "qmosaic-promise-" + tokenize(stack.array.name, stack.axis, stack.nodata, stack.origin)
+    return TaskRef(key), {key: {key: DataNode(key, promise_of(stack))}}
+
+
+def assemble(
+    name: str,
+    tasks: dict[Key, Any] | Blockwise,
+    sources: Mapping[str, Any],
+    upstream: Sequence[Any],
+) -> HighLevelGraph:
+    """Put a layer on top of the recipes and of the arrays that it depends on."""
+    layers: dict[str, Any] = {}
+    dependencies: dict[str, set[str]] = {}
+    own: set[str] = set(sources)
+    for array in upstream:
+        graph = array.__dask_graph__()
+        if isinstance(graph, HighLevelGraph):
+            layers.update(graph.layers)
+            dependencies.update(graph.dependencies)
+            own.update(array.__dask_layers__())
+        else:
+            layers[array.name] = graph
+            dependencies[array.name] = set()
+            own.add(array.name)
+    for source, layer in sources.items():
+        layers[source] = layer
+        dependencies[source] = set()
+    layers[name] = tasks
+    dependencies[name] = own
+    return HighLevelGraph(layers, dependencies)
+
+
+def bytes_of_chunks(stack: Stack, block: tuple[int, ...], chunks: Iterable[int]) -> int:
+    """Give the size of some chunks of time over a block of the map."""
+    images = sum(stack.array.chunks[stack.axis][c] for c in chunks)
+    return int(images * np.prod(stack.block_shape(block)) * stack.array.dtype.itemsize)
+
+
+def grow(
+    tasks: dict[Key, Any],
+    name: str,
+    block: tuple[int, ...],
+    level: list[Any],
+    merge: tuple[Any, ...],
+) -> Any:
+    """Add the tasks that merge partial outcomes, level by level; give the key of the last."""
+    depth = 0
+    func, *args = merge
+    while len(level) > 1:
+        depth += 1
+        above = []
+        for number, first in enumerate(range(0, len(level), PARTIALS_PER_TASK)):
+            key = (name, *block, depth, number)
+            refs = [TaskRef(k) for k in level[first : first + PARTIALS_PER_TASK]]
+            tasks[key] = Task(key, func, *args, *refs)
+            above.append(key)
+        level = above
+    return level[0]

@@ -1,0 +1,132 @@
+"""How chunks are made: symbolic layers, and tasks that are written out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from dask._task_spec import DataNode, GraphNode, TaskRef, convert_legacy_graph
+from dask.blockwise import Blockwise
+from dask.highlevelgraph import HighLevelGraph
+
+from qmosaic.collection.masks import Array
+
+Key = Hashable
+
+
+Nodes = dict[Key, GraphNode]
+
+
+def layer_of(key: Key) -> Any:
+    return key[0] if isinstance(key, tuple) and key else key
+
+
+@dataclass
+class Recipes:
+    """How to make the chunks of an array: symbolic layers, and tasks that are written out.
+
+    Attributes
+    ----------
+    symbolic : dict
+        The layers that are not written out.
+    tasks : dict
+        The others, task by task.
+    futures : dict
+        Keys whose values live elsewhere already.
+    """
+
+    symbolic: dict[str, Blockwise]
+    tasks: Nodes
+    futures: dict[Key, Any] = field(default_factory=dict)
+
+    def expand(self, keys: Iterable[Key], nodes: Nodes, extra: Mapping[Key, GraphNode]) -> None:
+        """Write out all tasks behind `keys` into `nodes`.
+
+        Raises
+        ------
+        KeyError
+            A task is nowhere to be found: its result lives elsewhere (a Future).
+        """
+        todo = {key for key in keys if key not in nodes}
+        while todo:
+            new = self._write_out(todo, extra)
+            nodes.update(new)
+            todo = {d for node in new.values() for d in node.dependencies if d not in nodes}
+
+    def _write_out(self, keys: set[Key], extra: Mapping[Key, GraphNode]) -> Nodes:
+        by_layer: dict[str, set[Key]] = defaultdict(set)
+        new: Nodes = {}
+        for key in keys:
+            layer = layer_of(key)
+            if isinstance(layer, str) and layer in self.symbolic:
+                by_layer[layer].add(key)
+            elif key in self.futures:
+                continue
+            else:
+                new[key] = extra[key] if key in extra else self.tasks[key]
+        for layer, wanted in by_layer.items():
+            culled, _ = self.symbolic[layer].cull(wanted, ())
+            written = dict(culled)
+            new.update({key: written[key] for key in wanted})
+        return new
+
+
+def _is_future(value: object) -> bool:
+    return isinstance(value, TaskRef) or (hasattr(value, "key") and hasattr(value, "client"))
+
+
+def sort_graphs(*graphs: Any) -> Recipes:
+    """Sort graphs into symbolic layers, tasks and Futures."""
+    layers: dict[Any, Any] = {}
+    for number, graph in enumerate(graphs):
+        layers.update(graph.layers if isinstance(graph, HighLevelGraph) else {number: graph})
+    symbolic = {layer.output: layer for layer in layers.values() if isinstance(layer, Blockwise)}
+    plain: dict[Key, Any] = {}
+    for layer in layers.values():
+        if not isinstance(layer, Blockwise):
+            plain.update(layer)
+    futures = {key: value for key, value in plain.items() if _is_future(value)}
+    for key in futures:
+        del plain[key]
+    return Recipes(symbolic, _as_nodes(plain, symbolic), futures)
+
+
+def _as_nodes(plain: dict[Key, Any], symbolic: Mapping[str, Blockwise]) -> Nodes:
+    """Turn what stands in a graph into task objects; older libraries write tuples."""
+    legacy = {
+        key: value
+        for key, value in plain.items()
+        if not isinstance(value, GraphNode) and isinstance(value, tuple | list | dict | str)
+    }
+    nodes: Nodes = {
+        key: value if isinstance(value, GraphNode) else DataNode(key, value)
+        for key, value in plain.items()
+        if key not in legacy
+    }
+    if legacy:
+        known = set(plain).union(*(layer.get_output_keys() for layer in symbolic.values()))
+        nodes.update(convert_legacy_graph(legacy, known))
+    return nodes
+
+
+def node_key(node: GraphNode) -> Key:
+    """Give the key of a task."""
+    key: Key = node.key
+    return key
+
+
+def carried_by(node: GraphNode) -> Nodes:
+    """Give the tasks that a task has among its arguments, to run them itself."""
+    found: Nodes = {}
+    for argument in getattr(node, "args", ()):
+        for part in argument if isinstance(argument, tuple) else (argument,):
+            if isinstance(part, dict):
+                found |= {k: n for k, n in part.items() if isinstance(n, GraphNode)}
+    return found
+
+
+def empty_meta(ndim: int, dtype: Any) -> Array:
+    return np.empty((0,) * ndim, dtype)

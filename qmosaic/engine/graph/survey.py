@@ -1,0 +1,159 @@
+"""What a graph will do, found out without running it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from dask._task_spec import Alias, DataNode, Task, TaskRef
+
+from qmosaic.engine.graph.chunks import DeferredChunks
+from qmosaic.engine.graph.counting import Sources, count_sources
+from qmosaic.engine.graph.deciding import DecideTask, contest_chunks
+from qmosaic.engine.graph.recipes import Key, Nodes, Recipes, carried_by, layer_of, sort_graphs
+from qmosaic.engine.graph.taking import take_chunks
+from qmosaic.engine.graph.walking import READ_TOGETHER, in_flight, is_read
+
+STEP = 0.75
+"""How much a step of arithmetic adds to what a task holds, in chunks: some of its inputs and
+intermediate values are alive together. Measured on scores of one to six steps."""
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What the tasks of one band may read.
+
+    Attributes
+    ----------
+    quality : bool
+        Whether they read all of it, to decide.
+    images : int
+        The number of images, 0 where it is not known.
+    total : int
+        The bytes of the whole band.
+    block : int
+        The pixels of its largest block of the map.
+    itemsize : int
+        Bytes a pixel.
+    held : int
+        The most bytes that a task holds of what it reads, and of what that is derived from.
+    deferred : bool
+        Whether a task reads what it chooses; if not, all of the band is read.
+    source : str
+        The array that they read, by which those of several decisions can be told apart.
+    behind : Sources
+        What stands behind the whole band, to be read; of the size of the band itself and without
+        a number of chunks where that is not known.
+    """
+
+    quality: bool
+    images: int
+    total: int
+    block: int
+    itemsize: int
+    held: int
+    deferred: bool
+    source: str
+    behind: Sources
+
+
+def survey(arrays: Sequence[Any]) -> list[Reads]:
+    """Find out what making some arrays will read, without reading anything.
+
+    Parameters
+    ----------
+    arrays : sequence of dask.array.Array
+        Bands of mosaics, or what is derived from them.
+    """
+    recipes = sort_graphs(*(array.__dask_graph__() for array in arrays))
+    deciding = _sources_of_decisions(recipes)
+    extra: Nodes = {}
+    for node in recipes.tasks.values():
+        extra |= carried_by(node)
+    found = [
+        _reads_of(node.value, key in deciding, extra)
+        for key, node in recipes.tasks.items()
+        if isinstance(node, DataNode) and isinstance(node.value, DeferredChunks)
+    ]
+    found += _reads_of_trees(recipes)
+    return found
+
+
+def _sources_of_decisions(recipes: Recipes) -> set[Key]:
+    """Name the recipes of qualities: the first that a decision reads; the others are demands."""
+    found: set[Key] = set()
+    for layer in recipes.symbolic.values():
+        if isinstance(layer.task.func, DecideTask):
+            found |= {s.key for s, _ in [i for i in layer.indices if isinstance(i[0], TaskRef)][:1]}
+    for node in recipes.tasks.values():
+        owner = getattr(node.func, "__self__", None) if isinstance(node, Task) else None
+        if isinstance(owner, DecideTask):
+            given = _keys_given(node)
+            found |= set(given[int(owner.started) :][:1])
+    return found
+
+
+def _keys_given(task: Task) -> list[Key]:
+    """Name the tasks whose results a task is given, in order; dask before 2025.2 has aliases."""
+    return [a.key for a in task.args if isinstance(a, TaskRef | Alias)]
+
+
+def _reads_of(source: DeferredChunks, quality: bool, extra: Nodes) -> Reads:
+    sizes = source.map_chunks
+    block = int(np.prod([max(c, default=0) for c in sizes], dtype=np.int64))
+    pixels = int(np.prod([sum(c) for c in sizes], dtype=np.int64))
+    images, itemsize = sum(source.time_chunks), source.dtype.itemsize
+    chunk = max(1, block * itemsize * max(source.time_chunks, default=1))
+    at_once = max(READ_TOGETHER // chunk, in_flight(chunk)) * chunk
+    held = int(at_once * (2 + STEP * min(4, _steps(source))))
+    held += source.beside * in_flight(max(chunk, source.beside))
+    size = images * pixels * itemsize
+    try:
+        behind = count_sources(source, extra, size)
+    except KeyError:  # of a task that lies elsewhere
+        behind = None
+    behind = behind or Sources(size, 0)
+    return Reads(quality, images, size, block, itemsize, held, True, source.name, behind)
+
+
+def _steps(source: DeferredChunks) -> int:
+    """Count the steps of arithmetic behind a chunk."""
+    nodes: Nodes = {}
+    first = (source.name, *(0 for _ in range(len(source.map_chunks) + 1)))
+    try:
+        source.recipes.expand([first], nodes, {})
+    except KeyError:
+        return 4  # written out for each block: not looked at
+    return sum(isinstance(n, Task) and not is_read(n) for n in nodes.values())
+
+
+def _reads_of_trees(recipes: Recipes) -> list[Reads]:
+    """The same for bands that stay ordinary dependencies."""
+    sizes: dict[tuple[Any, bool], list[int]] = defaultdict(list)
+    images: dict[tuple[Any, bool], int] = {}
+    sources: dict[tuple[Any, bool], str] = {}
+    for key, node in recipes.tasks.items():
+        if isinstance(node, Task) and node.func in (contest_chunks, take_chunks):
+            given = [a.value if isinstance(a, DataNode) else a for a in node.args[:8]]
+            name = layer_of(key), node.func is contest_chunks
+            sizes[name].append(given[7])
+            images[name] = given[1] if name[1] else 0
+            # the first chunk that it is given is one of the band
+            sources[name] = str(layer_of((_keys_given(node) or [key])[0]))
+    return [
+        Reads(
+            name[1],
+            images[name],
+            sum(found),
+            0,
+            1,
+            4 * max(found),
+            False,
+            sources[name],
+            Sources(sum(found), 0),
+        )
+        for name, found in sizes.items()
+    ]

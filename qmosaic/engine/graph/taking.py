@@ -1,0 +1,269 @@
+"""The layer that takes: the pixels of the winners from a band."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from dask._task_spec import Task, TaskRef
+from dask.base import tokenize
+from dask.blockwise import Blockwise, blockwise
+from dask.layers import ArrayBlockIdDep
+
+from qmosaic.collection.masks import Array
+from qmosaic.engine.blocks import take_block
+from qmosaic.engine.graph.assembling import (
+    CHUNKS_PER_TASK,
+    assemble,
+    bytes_of_chunks,
+    number_dims,
+    promise_layer,
+    source_layers,
+)
+from qmosaic.engine.graph.chunks import DeferredChunks, Promise, Stack, overlaps
+from qmosaic.engine.graph.deciding import Decision, Outcome
+from qmosaic.engine.graph.deferral import Deferred, defer
+from qmosaic.engine.graph.recipes import Key, Nodes, empty_meta
+from qmosaic.engine.kernels import give, image_at, winners
+
+
+def take(band: Stack, decision: Decision, fill: Any) -> Any:
+    """Collect the pixels of the winners from a band, deferred.
+
+    Parameters
+    ----------
+    band : Stack
+        The band: all dimensions of the decision, and possibly more.
+    decision : Decision
+        The winners.
+    fill : scalar
+        What a pixel without candidate gets.
+
+    Returns
+    -------
+    dask.array.Array
+        The band of the mosaic: the dtype, dimension order and chunks of the band, without time.
+    """
+    name = "qmosaic-take-" + tokenize(
+        band.array.name, band.dims, band.time, decision.name, decision.dims, fill
+    )
+    deferred = defer(band)
+    layer: dict[Key, Any] | Blockwise
+    if deferred is not None and not deferred.extra and _same_grid(band, decision):
+        layer = _take_symbolic(name, band, decision, fill, deferred)
+    else:
+        layer = _take_written_out(name, band, decision, fill, deferred)
+    upstream = [decision] if deferred is not None else [decision, band.array]
+    sources = source_layers([deferred]) if deferred is not None else promise_layer(band)[1]
+    graph = assemble(name, layer, sources, upstream)
+    meta = empty_meta(len(band.map_dims), band.array.dtype)
+    return da.Array(graph, name, band.map_chunks, meta=meta)
+
+
+def _same_grid(band: Stack, decision: Decision) -> bool:
+    chunks = dict(zip(band.map_dims, band.map_chunks, strict=True))
+    return all(chunks[d] == c for d, c in zip(decision.dims, decision.chunks, strict=True))
+
+
+def _take_symbolic(
+    name: str, band: Stack, decision: Decision, fill: Any, deferred: Deferred
+) -> Blockwise:
+    letters = number_dims(band.map_dims, band.map_dims)
+    return blockwise(
+        _TakeTask(fill, _spread(band, decision.dims)),
+        name,
+        letters,
+        ArrayBlockIdDep(band.map_chunks),
+        letters,
+        TaskRef(deferred.key),
+        None,
+        decision.name,
+        number_dims(decision.dims, band.map_dims),
+        numblocks=decision.numblocks(),
+    )
+
+
+@dataclass(frozen=True)
+class _TakeTask:
+    """What the tasks that take a band have in common; each is called with its block."""
+
+    fill: Any
+    spread: _Spread
+
+    def __call__(self, block: tuple[int, ...], source: DeferredChunks, outcome: Outcome) -> Array:
+        index = outcome[1]
+        return take_block(source.open(block, {}), index, self.spread.apply(index), self.fill)
+
+
+def _take_written_out(
+    name: str, band: Stack, decision: Decision, fill: Any, deferred: Deferred | None
+) -> dict[Key, Any]:
+    spread = _spread(band, decision.dims)
+    tasks: dict[Key, Any] = {}
+    for block in band.blocks():
+        window = _windows(band, decision, block)
+        refs = [TaskRef((decision.name, *w.block)) for w in window]
+        placing = tuple((w.source, w.target) for w in window)
+        shape = _index_shape(band, decision.dims, block)
+        if deferred is None:
+            _take_tree(tasks, name, band, block, (shape, placing, spread), fill, refs)
+        else:
+            tasks[(name, *block)] = Task(
+                (name, *block),
+                _run_take,
+                block,
+                deferred.extra.get(block, {}),
+                fill,
+                shape,
+                placing,
+                spread,
+                TaskRef(deferred.key),
+                *refs,
+            )
+    return tasks
+
+
+@dataclass(frozen=True)
+class _Window:
+    """The part of an index block that lies under a block of a band."""
+
+    block: tuple[int, ...]
+    source: tuple[slice, ...]
+    target: tuple[slice, ...]
+
+
+def _windows(band: Stack, decision: Decision, block: tuple[int, ...]) -> list[_Window]:
+    """Find the blocks of a decision under a block of a band: one, where chunks are the same."""
+    per_dim = []
+    for axis, dim in enumerate(decision.dims):
+        at = band.map_dims.index(dim)
+        sizes = band.map_chunks[at]
+        start = sum(sizes[: block[at]])
+        per_dim.append(list(overlaps(decision.chunks[axis], start, start + sizes[block[at]])))
+    return [
+        _Window(
+            tuple(p[0] for p in parts),
+            tuple(p[1] for p in parts),
+            tuple(p[2] for p in parts),
+        )
+        for parts in itertools.product(*per_dim)
+    ]
+
+
+def _index_shape(
+    band: Stack, index_dims: tuple[Hashable, ...], block: tuple[int, ...]
+) -> tuple[int, ...]:
+    shape = band.block_shape(block)
+    return tuple(shape[band.map_dims.index(d)] for d in index_dims)
+
+
+@dataclass(frozen=True)
+class _Spread:
+    """How an index is laid over an image of a band that has its dimensions in another order."""
+
+    axes: tuple[int, ...]
+    missing: tuple[int, ...]
+
+    def apply(self, index: Array) -> Array:
+        """Transpose, and add dimensions of length 1 where the index has none."""
+        return np.expand_dims(index.transpose(self.axes), self.missing)
+
+
+def _spread(band: Stack, index_dims: tuple[Hashable, ...]) -> _Spread:
+    present = [d for d in band.map_dims if d in index_dims]
+    missing = tuple(i for i, d in enumerate(band.map_dims) if d not in index_dims)
+    return _Spread(tuple(index_dims.index(d) for d in present), missing)
+
+
+Placing = tuple[tuple[tuple[slice, ...], tuple[slice, ...]], ...]
+
+
+def _piece_together(shape: tuple[int, ...], placing: Placing, outcomes: Sequence[Outcome]) -> Array:
+    """Cut and join the winners of blocks of the map to those under one block of a band."""
+    blocks = [positions for _, positions in outcomes]
+    if len(blocks) == 1:
+        return blocks[0][placing[0][0]]
+    out: Array = np.empty(shape, blocks[0].dtype)
+    for (source, target), block in zip(placing, blocks, strict=True):
+        out[target] = block[source]
+    return out
+
+
+def _run_take(
+    block: tuple[int, ...],
+    extra: Nodes,
+    fill: Any,
+    shape: tuple[int, ...],
+    placing: Placing,
+    spread: _Spread,
+    source: DeferredChunks,
+    *outcomes: Outcome,
+) -> Array:
+    index = _piece_together(shape, placing, outcomes)
+    return take_block(source.open(block, extra), index, spread.apply(index), fill)
+
+
+def _take_tree(
+    tasks: dict[Key, Any],
+    name: str,
+    band: Stack,
+    block: tuple[int, ...],
+    laying: tuple[tuple[int, ...], Placing, _Spread],
+    fill: Any,
+    index_refs: Sequence[TaskRef],
+) -> None:
+    """Take by a chain over time: every task puts the winners of a few chunks into the block."""
+    previous: Any = None
+    promise, _ = promise_layer(band)
+    chunks = range(len(band.first_images))
+    groups = [chunks[i : i + CHUNKS_PER_TASK] for i in range(0, len(chunks), CHUNKS_PER_TASK)]
+    for number, group in enumerate(groups):
+        last = number == len(groups) - 1
+        key = (name, *block) if last else (f"{name}-part", *block, number)
+        tasks[key] = Task(
+            key,
+            take_chunks,
+            block,
+            tuple(group),
+            fill,
+            laying,
+            promise,
+            None if previous is None else TaskRef(previous),
+            len(index_refs),
+            bytes_of_chunks(band, block, group),
+            *index_refs,
+            *(TaskRef(band.key(block, c)) for c in group),
+        )
+        previous = key
+
+
+def take_chunks(
+    block: tuple[int, ...],
+    numbers: tuple[int, ...],
+    fill: Any,
+    laying: tuple[tuple[int, ...], Placing, _Spread],
+    promise: Promise,
+    previous: Array | None,
+    index_blocks: int,
+    reads: int,
+    *arrays: Any,
+) -> Array:
+    """Put the winners of a few chunks of time into a block; `reads`, their size, is for
+    `survey`."""
+    index_shape, placing, spread = laying
+    index = _piece_together(index_shape, placing, arrays[:index_blocks])
+    won, over = set(winners(index)), spread.apply(index)
+    # A task may run twice: what came from another one is copied, never changed.
+    shape = promise.block_shape(block)
+    out: Array = np.full(shape, fill, promise.dtype) if previous is None else previous.copy()
+    mask = np.empty(over.shape, bool)
+    for number, chunk in zip(numbers, arrays[index_blocks:], strict=True):
+        accepted = promise.accept(chunk, block, number)
+        for i, position in enumerate(promise.positions(number)):
+            if position in won:
+                give(out, over, image_at(accepted, promise.axis, i), position, mask)
+    return out

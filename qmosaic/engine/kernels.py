@@ -1,0 +1,194 @@
+"""The rules on numpy arrays: who wins, and what is taken.
+
+Numpy in, numpy out; nothing here knows of dask or xarray. Lazy and eager mosaics run these same few
+functions, so that the order, the ties and the masks are stated once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from qmosaic.collection.masks import NO_IMAGE, Array
+
+Ties = Literal["first", "last"]
+
+
+def index_dtype(images: int) -> np.dtype[Any]:
+    """Give the smallest signed dtype that numbers `images` images and still holds -1."""
+    return np.dtype(np.int16 if images <= np.iinfo(np.int16).max else np.int32)
+
+
+def worst(dtype: np.dtype[Any], descending: bool = False) -> Any:
+    """Give the score of a dtype that beats nothing: the smallest, or the largest where the lowest
+    wins."""
+    if dtype.kind == "f":
+        return dtype.type(np.inf if descending else -np.inf)
+    if dtype.kind == "b":
+        return np.bool_(descending)
+    limits = np.iinfo(dtype)
+    return dtype.type(limits.max if descending else limits.min)
+
+
+@dataclass(frozen=True)
+class Order:
+    """How images are ranked at a pixel: everything that decides, apart from the scores.
+
+    Attributes
+    ----------
+    ties : {"first", "last"}
+        Which of several best images wins, in the order of the collection.
+    nodata : scalar or None
+        The quality band's declared nodata, in its dtype.
+    min_quality : scalar or None
+        The worst score that makes a candidate, in the dtype of the quality.
+    upper_bound : scalar or None
+        The score that nothing can beat: where every pixel has it, no further image is looked at.
+    descending : bool
+        Whether the lowest score wins: packing may have turned the order round. Scores are compared
+        the other way, as not every integer has a negative.
+    """
+
+    ties: Ties = "first"
+    nodata: Any = None
+    min_quality: Any = None
+    upper_bound: Any = None
+    descending: bool = False
+
+    def sequence(self, images: int) -> range:
+        """Give the positions of the images in the order in which they challenge.
+
+        A challenger has to be strictly better, so whoever comes first keeps a tie: the last
+        image of a tie wins where the images are walked from the end.
+        """
+        return range(images) if self.ties == "first" else range(images - 1, -1, -1)
+
+
+class Contest:
+    """The running best of one block: images challenge it one by one, in the order of `Order`.
+
+    Memory is that of one block whatever the number of images: the best score so far and the
+    position of the image that holds it.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], order: Order, images: int
+    ) -> None:
+        self.order = order
+        self._beats: np.ufunc = np.less if order.descending else np.greater
+        self._reaches: np.ufunc = np.less_equal if order.descending else np.greater_equal
+        self.worst = worst(dtype, order.descending)
+        self.best: Array = np.full(shape, self.worst, dtype)
+        self.index: Array = np.full(shape, NO_IMAGE, index_dtype(images))
+        self._vacant = True
+        # Masks are made for every image: memory that is new each time costs more than the work.
+        self._better, self._scratch = np.empty(shape, bool), np.empty(shape, bool)
+
+    def better(self, score: Array) -> Array:
+        """Tell where a challenger beats the running best.
+
+        The boolean array is the caller's until the next call, which uses its memory again.
+        """
+        order, scratch = self.order, self._scratch
+        better: Array = self._beats(score, self.best, out=self._better)
+        if self._vacant:
+            # The worst score beats nothing, yet it wins where nobody has been a candidate.
+            if np.equal(score, self.worst, out=scratch).any():
+                better |= scratch & (self.index == NO_IMAGE)
+        if order.nodata is not None and better.any():
+            better &= np.not_equal(score, order.nodata, out=scratch)
+        if order.min_quality is not None:
+            better &= self._reaches(score, order.min_quality, out=scratch)
+        return better
+
+    def award(self, better: Array, score: Array, position: int) -> None:
+        """Give the pixels in `better` to the image at `position`."""
+        np.copyto(self.best, score, where=better)
+        np.copyto(self.index, self.index.dtype.type(position), where=better)
+        if self._vacant:
+            self._vacant = bool(self.index.min(initial=0) == NO_IMAGE)
+
+    def challenge(self, score: Array, position: int) -> None:
+        """Let an image compete; `score` has the shape of the block."""
+        better = self.better(score)
+        if better.any():
+            self.award(better, score, position)
+
+    def merge(self, best: Array, index: Array) -> None:
+        """Let the outcome of another contest compete, over images that come later in the order."""
+        better = self.better(best)
+        better &= index != NO_IMAGE
+        np.copyto(self.best, best, where=better)
+        np.copyto(self.index, index, where=better)
+        if self._vacant:
+            self._vacant = bool(self.index.min(initial=0) == NO_IMAGE)
+
+    def settled(self) -> bool:
+        """Whether no image that is still to come can win a pixel."""
+        bound = self.order.upper_bound
+        if bound is None or self._vacant:
+            return False
+        self.check_bound()
+        return bool(self._reaches(self.best, bound).all())
+
+    def check_bound(self) -> None:
+        """Refuse an upper bound that a score has beaten: the outcome would be an accident."""
+        bound = self.order.upper_bound
+        if bound is None:
+            return
+        beaten = self._beats(self.best, bound)
+        if beaten.any():
+            best = self.best[beaten]
+            best = best.min() if self.order.descending else best.max()
+            raise ValueError(
+                f"upper_bound={bound!r} was beaten by a score of {best!r}: the "
+                "search may have stopped too early. Give the score that nothing can beat, or leave "
+                "upper_bound out."
+            )
+
+
+def image_at(chunk: Array, axis: int, position: int) -> Array:
+    """Give the image at `position` of a chunk along its time axis, as a view."""
+    image: Array = chunk[(slice(None),) * axis + (position,)]
+    return image
+
+
+AT_ONCE = 8192
+"""Pixels whose winners are counted in one step."""
+
+
+def winners(index: Array) -> list[int]:
+    """Name the images that win at least one pixel, in ascending order."""
+    if index.size == 0:
+        return []
+    flat = index.ravel()
+    counts = np.zeros(int(flat.max()) + 2, np.intp)
+    for start in range(0, flat.size, AT_ONCE):  # counting widens: a few pixels at a time
+        counts += np.bincount(flat[start : start + AT_ONCE] + 1, minlength=counts.size)
+    return [int(i) - 1 for i in np.flatnonzero(counts) if i > 0]
+
+
+def give(out: Array, index: Array, image: Array, position: int, mask: Array) -> None:
+    """Copy the pixels that the image at `position` has won into `out`.
+
+    `image` and `index` broadcast to the shape of `out`; `mask` is memory of the shape of `index`
+    for a boolean array.
+    """
+    np.copyto(out, image, where=np.equal(index, position, out=mask))
+
+
+def best_scores(best: Array, index: Array, fill: Any) -> Array:
+    """Give the quality band of the mosaic: the winners' scores, `fill` where there is no winner."""
+    out: Array = best.copy()
+    np.copyto(out, best.dtype.type(fill), where=index == NO_IMAGE)
+    return out
+
+
+def look_up(index: Array, values: Array, fill: Any) -> Array:
+    """Give each pixel the value that its image has in a band with nothing but time."""
+    # The appended fill stands where -1 points to.
+    table = np.append(values, np.array([fill], dtype=values.dtype)).astype(values.dtype, copy=False)
+    taken: Array = table[index]
+    return taken

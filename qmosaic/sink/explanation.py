@@ -1,0 +1,259 @@
+"""What a mosaic will cost, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+
+import xarray as xr
+
+from qmosaic.engine.graph import Jobs, Reads, make_jobs, survey
+from qmosaic.sink.layout import lay_out
+from qmosaic.sink.running import capacity
+from qmosaic.sink.store import as_dataset
+from qmosaic.sink.tables import as_table
+from qmosaic.sink.writing import Plan
+
+INDEX_BYTES = 4
+"""Bytes a pixel for the winners' positions: 2 up to 32 767 images, and a copy while a band is
+taken."""
+
+TASK_BYTES = 2048
+"""What a task takes that is written out for one block, as those of a cut collection are."""
+
+SAMPLE = 64
+"""Blocks whose tasks are written out to be counted, where a block is not one task."""
+
+MASK_BYTES = 3
+"""Bytes a pixel for the masks of a comparison: which images are valid, better, and were before."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What writing a mosaic takes; printing it gives a table.
+
+    Attributes
+    ----------
+    images : int
+        The images whose quality is read.
+    compared : int
+        The most of them that are compared with each other: all, or those of one period.
+    blocks : int
+        Jobs: boxes of the map that are computed and written, each by one task.
+    tasks : int
+        Tasks that the scheduler sees in all, over all batches; estimated from 64 blocks where a
+        block is not one task.
+    quality_bytes, most_band_bytes : int
+        Decoded size of the quality and of the other bands, as they are compared and taken.
+    written_bytes : int
+        Decoded size of the mosaic.
+    peak_bytes : int
+        What a worker thread needs at most, on top of the bare process.
+    deferred : bool
+        Whether a block is one task that reads only what won. If not, blocks share costly work (a
+        rechunk, an overlap, persisted data), which is made of tasks of its own.
+    bands_deferred : bool
+        Whether of the bands that are not the quality only what won is read; so it is too where
+        blocks share the work of the quality alone.
+    quality_read_bytes, most_band_read_bytes : int
+        Decoded size of the source chunks behind the quality, all of which are read (fewer with
+        ``upper_bound``), and behind the other bands, of which what is read is decided by who wins.
+        A chunk counts as often as it is read: a band that is taken and that the quality is made
+        of, twice. Exact where all blocks are alike, an estimate from a sample of them elsewhere;
+        the size of the bands themselves where a source does not say what it reads. The stored
+        size is smaller, by compression, and not told: to find it, a store has to be listed.
+    quality_chunks, most_band_chunks : int
+        The number of these chunks; 0 where that is not known.
+    workers, threads : int
+        What the active scheduler works with: workers, and threads of the largest of them. Without
+        a cluster one worker, this process; 0 for a cluster that has no worker yet.
+    """
+
+    images: int
+    compared: int
+    blocks: int
+    tasks: int
+    quality_bytes: int
+    most_band_bytes: int
+    written_bytes: int
+    peak_bytes: int
+    deferred: bool
+    bands_deferred: bool
+    quality_read_bytes: int = 0
+    most_band_read_bytes: int = 0
+    quality_chunks: int = 0
+    most_band_chunks: int = 0
+    workers: int = 0
+    threads: int = 0
+
+    @property
+    def worker_bytes(self) -> int:
+        """What a worker needs at most, all its threads together, on top of the bare process."""
+        return self.threads * self.peak_bytes
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name:<12}{text}" for name, text in self._rows().items())
+
+    def _repr_html_(self) -> str:
+        return as_table("What this mosaic takes", self._rows())
+
+    def _rows(self) -> dict[str, str]:
+        way = "reads everything: blocks share work"
+        if self.deferred:
+            way = "reads only what won"
+        elif self.bands_deferred:
+            way = "blocks share the quality; reads of other bands only what won"
+        together = ""
+        if self.compared < self.images:
+            together = f", of which at most {self.compared} are compared with each other"
+        quality, bands = _chunks(self.quality_chunks), _chunks(self.most_band_chunks)
+        rows = {
+            "images": f"{self.images}{together}",
+            "blocks": f"{self.blocks}, {self.tasks} tasks; {way}",
+            "quality": f"{_size(self.quality_read_bytes)}{quality}, all of it read",
+            "other bands": f"at most {_size(self.most_band_read_bytes)}{bands} read",
+            "mosaic": f"{_size(self.written_bytes)} written",
+            "memory": f"{_size(self.peak_bytes)} a worker thread, on top of the bare process",
+        }
+        if self.threads:
+            rows["workers"] = (
+                f"{self.workers} of {self.threads} threads: {_size(self.worker_bytes)} each, "
+                "on top of the bare process"
+            )
+        else:
+            rows["workers"] = "none yet"
+        return rows
+
+
+def _chunks(number: int) -> str:
+    return f" in {number} chunks" if number else ""
+
+
+def _size(number: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:.3g} TB"
+
+
+def explain(
+    mosaic: xr.Dataset | xr.DataArray,
+    *,
+    chunks: Mapping[Hashable, int] | None = None,
+    shards: Mapping[Hashable, int] | None = None,
+) -> Explanation:
+    """Say what writing a mosaic takes: images, tasks, what is read, memory. Nothing is computed.
+
+    Parameters
+    ----------
+    mosaic : xarray.Dataset or xarray.DataArray
+        A lazy mosaic.
+    chunks, shards : mapping of hashable to int, optional
+        As `to_zarr` is to be told.
+
+    Returns
+    -------
+    Explanation
+        Sizes in bytes, decoded. The peak is an upper estimate: what a task holds of the chunks
+        that it reads (twice, for decoding and arithmetic), the running best with its index and
+        masks, the chunk or shard that is written (twice, for encoding), and the tasks that travel
+        with a block.
+
+    Raises
+    ------
+    TypeError
+        It is neither Dataset nor DataArray.
+    ValueError
+        It is not lazy or no mosaic, or `chunks` or `shards` cannot be right.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, qmosaic as qm
+    >>> collection = xr.Dataset({"quality": (("time", "y", "x"), np.ones((9, 64, 64), "uint8"))})
+    >>> mosaic = qm.quality_mosaic(collection.chunk(time=1, y=32, x=32), "quality")
+    >>> explanation = qm.explain(mosaic)
+    >>> explanation.images, explanation.blocks, explanation.quality_bytes
+    (9, 4, 36864)
+    """
+    dataset = as_dataset(mosaic, "explain")
+    layout = lay_out(dataset, {}, chunks, shards, 3)
+    plan = layout.plan
+    if not layout.encoding:
+        raise ValueError(
+            "explain() got a mosaic in memory: nothing of it is left to be computed. Make it of a "
+            "collection that is backed by dask, for instance with collection.chunk(time=1)."
+        )
+    reads: list[Reads] = []
+    tasks, deferred, carried = 0, True, 0
+    for group, first in plan.numbered():
+        arrays = [(layout.encoded.variables[n].data, a) for n, a in group.whole_axes().items()]
+        found = survey([array for array, _ in arrays])
+        jobs = make_jobs(arrays, _KeysOf(plan), range(first, first + group.jobs), "explain", "")
+        tasks += _tasks_of(jobs, range(first, first + group.jobs))
+        carried = max(carried, jobs.most_carried())
+        deferred &= jobs.self_contained or not found
+        reads += found
+    if plan.jobs and not reads:
+        raise ValueError(
+            "explain() found no mosaic: nothing of what it got was made by quality_mosaic(). Make "
+            "the mosaic first: qmosaic.explain(qmosaic.quality_mosaic(collection, 'quality'))."
+        )
+    workers, threads = capacity()
+    return Explanation(
+        images=sum({r.source: r.images for r in reads if r.quality}.values()),
+        compared=max((r.images for r in reads), default=0),
+        blocks=plan.jobs,
+        tasks=tasks,
+        quality_bytes=sum(r.total for r in reads if r.quality),
+        most_band_bytes=sum(r.total for r in reads if not r.quality),
+        written_bytes=sum(v.bytes for group in plan.groups for v in group.variables),
+        peak_bytes=_peak(plan, reads) + carried * TASK_BYTES,
+        deferred=deferred,
+        bands_deferred=all(r.deferred for r in reads if not r.quality),
+        quality_read_bytes=sum(r.behind.bytes for r in reads if r.quality),
+        most_band_read_bytes=sum(r.behind.bytes for r in reads if not r.quality),
+        quality_chunks=_sum_of_known(r.behind.chunks for r in reads if r.quality),
+        most_band_chunks=_sum_of_known(r.behind.chunks for r in reads if not r.quality),
+        workers=workers,
+        threads=threads,
+    )
+
+
+def _sum_of_known(numbers: Iterable[int]) -> int:
+    """Add numbers up; 0 where one of them is not known."""
+    known = list(numbers)
+    return sum(known) if all(known) else 0
+
+
+def _tasks_of(jobs: Jobs, numbers: range) -> int:
+    if jobs.self_contained:
+        return len(numbers) + 2
+    sample = numbers[:SAMPLE]
+    return len(jobs.batch(sample)[0]) * len(numbers) // len(sample)
+
+
+def _peak(plan: Plan, reads: list[Reads]) -> int:
+    """Add up what is alive at the same time in one job."""
+    most = 0
+    deciding = [r for r in reads if r.quality]
+    outcome = sum(r.itemsize + INDEX_BYTES for r in deciding) + MASK_BYTES
+    for group in plan.groups:
+        written = max(v.unit_bytes for v in group.variables)
+        most = max(most, group.pixels * outcome + 2 * written)
+    return most + max((r.held for r in reads), default=0)
+
+
+@dataclass(frozen=True)
+class _KeysOf:
+    """Stands for the work of a plan where only its keys are asked for."""
+
+    plan: Plan
+
+    def keys(self, job: int) -> list[object]:
+        """See `qmosaic.engine.graph.Work`."""
+        return self.plan.keys(job)
+
+    def __call__(self, job: int, chunks: object) -> None:
+        """See `qmosaic.engine.graph.Work`."""
+        raise NotImplementedError("a plan that is explained is not run")

@@ -1,0 +1,228 @@
+"""What a person, a log or a program is told while a mosaic is written."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tqdm import TqdmWarning
+
+from qmosaic.sink.tables import as_table
+
+with warnings.catch_warnings():
+    # a notebook without ipywidgets gets a bar of text, which needs no word
+    warnings.simplefilter("ignore", TqdmWarning)
+    from tqdm.auto import tqdm
+
+LOG_EVERY = 30.0
+"""Seconds between two lines in the log."""
+
+logger = logging.getLogger("qmosaic")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the writing of a mosaic is.
+
+    Attributes
+    ----------
+    done, total : int
+        Blocks that are in the store, and blocks in all.
+    resumed : int
+        How many of the done ones an earlier run has left.
+    bytes_read, bytes_written : int
+        Decoded size of the source chunks that were read and of the blocks that were written, by
+        this run. What is read by ordinary dask tasks, where blocks share costly work, is not seen.
+    seconds : float
+        How long this run has taken so far.
+    skipped : int
+        How many images were left out of a block because a chunk could not be read.
+
+    Examples
+    --------
+    >>> import qmosaic as qm
+    >>> print(qm.Progress(done=3, total=12, bytes_read=4_000_000, bytes_written=500_000, seconds=2))
+    3 / 12 blocks, 4.00MB read, 500kB written, 1.5 blocks/s, 00:06 left
+    """
+
+    done: int
+    total: int
+    resumed: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+    seconds: float = 0.0
+    skipped: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Blocks a second."""
+        return (self.done - self.resumed) / self.seconds if self.seconds else 0.0
+
+    @property
+    def seconds_left(self) -> float:
+        """How long it will take at the rate so far; infinite before the first block."""
+        return (self.total - self.done) / self.rate if self.rate else float("inf")
+
+    def _repr_html_(self) -> str:
+        left = "not known yet" if self.rate == 0 else _duration(self.seconds_left)
+        share = self.done / self.total if self.total else 1.0
+        rows = {
+            "blocks": f"{self.done} of {self.total}, {share:.0%}",
+            "resumed": f"{self.resumed} of an earlier run" if self.resumed else "none",
+            "read": _size(self.bytes_read),
+            "written": _size(self.bytes_written),
+            "time": f"{_duration(self.seconds)}, {left} left; {self.rate:.1f} blocks/s",
+            "skipped": f"{self.skipped} images" if self.skipped else "none",
+        }
+        return as_table("Writing a mosaic", rows)
+
+    def __str__(self) -> str:
+        left = "?" if self.rate == 0 else _duration(self.seconds_left)
+        skipped = f", {self.skipped} images skipped" if self.skipped else ""
+        return (
+            f"{self.done} / {self.total} blocks, {_size(self.bytes_read)} read, "
+            f"{_size(self.bytes_written)} written, {self.rate:.1f} blocks/s, {left} left{skipped}"
+        )
+
+
+def _duration(seconds: float) -> str:
+    return str(tqdm.format_interval(seconds))
+
+
+def _size(number: float) -> str:
+    return f"{tqdm.format_sizeof(number, 'B', 1000)}"
+
+
+class Display(Protocol):
+    """Something that is told of progress."""
+
+    def show(self, progress: Progress) -> None:
+        """Tell of progress."""
+
+    def say(self, text: str, level: int) -> None:
+        """Write a sentence into the log."""
+
+    def close(self, progress: Progress | None) -> None:
+        """Tell that this was all."""
+
+
+class _Logging:
+    def say(self, text: str, level: int) -> None:
+        logger.log(level, "%s", text)
+
+
+class _Nothing(_Logging):
+    def show(self, progress: Progress) -> None:
+        pass
+
+    def close(self, progress: Progress | None) -> None:
+        pass
+
+
+class _Bar:
+    """A bar of tqdm, in a terminal or a notebook."""
+
+    def __init__(self, total: int, resumed: int) -> None:
+        self._bar = tqdm(total=total, initial=resumed, unit="block", file=sys.stderr)
+
+    def show(self, progress: Progress) -> None:
+        read, written = _size(progress.bytes_read), _size(progress.bytes_written)
+        skipped = f", {progress.skipped} images skipped" if progress.skipped else ""
+        self._bar.set_postfix_str(f"{read} read, {written} written{skipped}", refresh=False)
+        self._bar.update(progress.done - self._bar.n)
+
+    def say(self, text: str, level: int) -> None:
+        with self._bar.external_write_mode():  # the bar makes room for a line
+            logger.log(level, "%s", text)
+
+    def close(self, progress: Progress | None) -> None:
+        self._bar.close()
+
+
+class _Log(_Logging):
+    """A line now and then in the log "qmosaic", at level INFO."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + LOG_EVERY
+
+    def show(self, progress: Progress) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + LOG_EVERY
+            logger.info("%s", progress)
+
+    def close(self, progress: Progress | None) -> None:
+        if progress is not None:
+            logger.info("%s", progress)
+
+
+class _Callback(_Logging):
+    """A function of the caller."""
+
+    def __init__(self, function: Callable[[Progress], Any]) -> None:
+        self._function = function
+
+    def show(self, progress: Progress) -> None:
+        self._function(progress)
+
+    def close(self, progress: Progress | None) -> None:
+        pass
+
+
+def display_for(
+    wanted: bool | Callable[[Progress], Any] | None, total: int, resumed: int
+) -> Display:
+    """Choose how progress is told.
+
+    Parameters
+    ----------
+    wanted : bool or callable, optional
+        True for a bar, False for nothing, a function that gets every `Progress`; without a word,
+        a bar on a terminal and lines in the log where there is none.
+    total, resumed : int
+        Blocks in all, and blocks that are there.
+    """
+    if callable(wanted):
+        return _Callback(wanted)
+    if wanted or (wanted is None and sys.stderr.isatty()):
+        return _Bar(total, resumed)
+    return _Nothing() if wanted is False else _Log()
+
+
+class Meter:
+    """Adds up what the blocks report, and tells of it."""
+
+    def __init__(self, display: Display, total: int, resumed: int) -> None:
+        self._display = display
+        self._started = time.monotonic()
+        self.progress = Progress(done=resumed, total=total, resumed=resumed)
+
+    def add(self, read: int, written: int, skipped: int) -> None:
+        """Count one more block."""
+        last = self.progress
+        self.progress = Progress(
+            last.done + 1,
+            last.total,
+            last.resumed,
+            last.bytes_read + read,
+            last.bytes_written + written,
+            time.monotonic() - self._started,
+            last.skipped + skipped,
+        )
+        self._display.show(self.progress)
+
+    def say(self, text: str, level: int = logging.WARNING) -> None:
+        """Tell what a person who waits has to hear."""
+        self._display.say(text, level)
+
+    def show(self) -> None:
+        """Tell how far the writing is, without a further block."""
+        self._display.show(self.progress)
+
+    def close(self, *, finished: bool) -> None:
+        """Tell that this was all."""
+        self._display.close(self.progress if finished else None)

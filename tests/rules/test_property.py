@@ -1,0 +1,51 @@
+"""Every rule at once: random collections against the loop over pixels."""
+
+from __future__ import annotations
+
+import dask
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+
+import qmosaic as qm
+from tests.support.strategies import Case, assert_same, cases
+
+
+@settings(
+    max_examples=150,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(cases())
+def test_any_collection_gives_the_pixels_that_the_rules_ask_for(case: Case) -> None:
+    """Rules 1 to 7, 10 and 11: any dtype, nodata, tie, mask rule, chunking, order of dimensions."""
+    want = case.want()
+    q = case.bands["q"]
+    can_lack = q.can_be_masked or case.min_quality is not None
+    with dask.config.set(scheduler="synchronous"):
+        for lazy in (False, True):
+            got = qm.quality_mosaic(case.collection(lazy=lazy), "q", **case.options())
+            assert list(got.data_vars) == list(case.bands)
+            for name, expected in want.items():
+                band = case.bands[name]
+                made = got[name]
+                if band.values.dtype.kind == "f" and band.nodata == -1.0:
+                    # no candidate: NaN and the band's nodata are both masked
+                    none = made.transpose(*expected.dims).values[expected.image == -1]
+                    assert (np.isnan(none) | (none == -1.0)).all()
+                    expected.values[expected.image == -1] = none
+                assert_same(made, expected)
+                declared = made.attrs.get("_FillValue")
+                if band.values.dtype.kind in "iu" and band.nodata is None:
+                    if can_lack:
+                        assert declared == (case.fill_value or 0)
+                    elif case.masked == "keep":
+                        assert declared is None
+                images = f"{name}_image"
+                if case.masked != "fill" or not band.can_be_masked:
+                    assert images not in got.coords
+                else:
+                    dims = expected.dims
+                    np.testing.assert_array_equal(
+                        got.coords[images].transpose(*dims).values, expected.image
+                    )
