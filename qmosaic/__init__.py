@@ -1,31 +1,36 @@
-"""Earth Engine's ``qualityMosaic`` for your own data: lazy, chunked, out of core.
+"""Earth Engine's ``qualityMosaic`` for your own data: lazy, chunk by chunk, larger than memory.
 
-What one does, and in which order:
+For every pixel, a quality mosaic takes all bands of the image with the highest quality score.
+What one does first, second, third:
 
-1. **Open a collection**: an `xarray.Dataset` with a dimension ``time``, backed by dask chunks, from
-   Zarr, NetCDF, STAC items or GeoTIFFs: `open_collection`. Choose images and bands:
+1. **Open a collection**, a Dataset of images along ``time``, from Zarr, NetCDF, STAC items or
+   GeoTIFFs: ``col = qm.open_collection("s2.zarr")``. Choose images, a region and bands:
    `filter_date`, `filter_bounds`, `select`, `map_images`.
-2. **Add a quality band**: the image with its highest value wins the pixel. `scores` has the usual
-   ones; any expression of xarray will do.
-3. **Make the mosaic**: `quality_mosaic`, or one for each month, `mosaic_by_period`. Nothing is read
-   yet. Cut it to a region: `clip`. Ask what it will cost: `explain`.
-4. **Write it**: `to_zarr`, which computes it block by block. Open what was written: `open_mosaic`.
-5. **Look at it**: `quicklook`, `visualize`, `display.Map`.
+2. **Add a quality band**, whose highest value wins the pixel. `scores` makes the usual ones:
+   ``col["quality"] = qm.scores.inverse(col["cloud"])``. Any expression of xarray will do.
+3. **Make the mosaic**: ``best = qm.quality_mosaic(col, "quality")``, or one for each month with
+   `mosaic_by_period`. Nothing is read yet. Cut it to a region: `clip`. Ask what it will read and
+   how much memory it takes: ``print(qm.explain(best))``.
+4. **Compute and write it**, block by block: ``qm.to_zarr(best, "best.zarr")``. Open what was
+   written: ``best = qm.open_mosaic("best.zarr")``.
+5. **Look at it**: ``qm.quicklook(best, "best.png")``, `visualize`, ``qm.display.Map()``.
+
+Each step has its own help: ``help(qm.quality_mosaic)``, ``help(qm.scores)``,
+``help(qm.display)``. All functions of a collection or a mosaic are methods too:
+``col.qmosaic.quality_mosaic("quality")``. Scripts that were written for Earth Engine run with
+``from qmosaic import ee`` in place of Google's: ``help(qm.ee)``.
 
 >>> import numpy as np, xarray as xr
 >>> import qmosaic as qm
->>> cloud = xr.DataArray(np.uint8([[[10, 80]], [[60, 0]]]), dims=("time", "y", "x"))
 >>> red = xr.DataArray(np.uint16([[[1, 2]], [[3, 4]]]), dims=("time", "y", "x"))
->>> collection = xr.Dataset({"B4": red, "MSK_CLDPRB": cloud})
->>> collection["quality"] = qm.scores.inverse(collection["MSK_CLDPRB"])
->>> qm.quality_mosaic(collection, "quality")["B4"].values
+>>> cloud = xr.DataArray(np.uint8([[[10, 80]], [[60, 0]]]), dims=("time", "y", "x"))
+>>> col = xr.Dataset({"red": red, "cloud": cloud})
+>>> col["quality"] = qm.scores.inverse(col["cloud"])
+>>> qm.quality_mosaic(col, "quality")["red"].values
 array([[1, 4]], dtype=uint16)
 
-The same as methods, through xarray's accessor: ``collection.qmosaic.quality_mosaic("quality")``.
-Scripts that were written for Earth Engine run with `ee` in place of Google's.
-
-The house: a department for each thing that people do. Each imports only departments below it, and
-says in its own docstring which rooms it has.
+The house: the folders and files of the package, a department for each thing that people do. Each
+imports only departments below it, and lists its modules, its rooms, in its own docstring.
 
 ============== ================================================================================
 ``cli``        the command line, over the public names alone
@@ -88,5 +93,5 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    """Name what is there to be used; the rooms stay importable, and out of an editor's list."""
+    """List the public names; the modules stay importable, and out of an editor's list."""
     return [*__all__, "__version__"]

@@ -1,7 +1,7 @@
-"""``ds.qmosaic.<verb>()``: the verbs as methods of what they work on, one line each.
+"""``ds.qmosaic.<name>()``: the functions as methods of what they work on, one line each.
 
-The signatures are written out, so that editors and type checkers know them; the texts are those of
-the functions.
+The signatures are written out, so that editors and type checkers know them; the docstrings are
+those of the functions.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from qmosaic.sink.store import Mode, to_zarr
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def _text_of(function: Callable[..., Any]) -> Callable[[Method], Method]:
-    """Give a method the text of a function, but for the first parameter: what it belongs to."""
+def _documented_as(function: Callable[..., Any]) -> Callable[[Method], Method]:
+    """Give a method the docstring of a function, without its first parameter: the object itself."""
     first = re.compile(r"(Parameters\n-+\n)\S.*\n(?:(?: +.*)?\n)*?(?=\S)")
 
     def decorate(method: Method) -> Method:
@@ -41,18 +41,18 @@ def _text_of(function: Callable[..., Any]) -> Callable[[Method], Method]:
     return decorate
 
 
-class _Verbs(Generic[Collection]):
-    """The verbs of `qmosaic` on the object that they work on."""
+class _Methods(Generic[Collection]):
+    """The functions of `qmosaic` that take a Dataset or a DataArray, as methods of it."""
 
     def __init__(self, collection: Collection) -> None:
         self._collection: Collection = collection
 
     def __repr__(self) -> str:
         kind = type(self._collection).__name__
-        verbs = ", ".join(f"{name}()" for name in sorted(dir(self)) if not name.startswith("_"))
-        return f"The verbs of qmosaic on this {kind}: {verbs}"
+        names = ", ".join(f"{name}()" for name in sorted(dir(self)) if not name.startswith("_"))
+        return f"Methods of qmosaic on this {kind}: {names}"
 
-    @_text_of(quality_mosaic)
+    @_documented_as(quality_mosaic)
     def quality_mosaic(
         self,
         quality_band: Hashable,
@@ -76,7 +76,7 @@ class _Verbs(Generic[Collection]):
             upper_bound=upper_bound,
         )
 
-    @_text_of(mosaic_by_period)
+    @_documented_as(mosaic_by_period)
     def mosaic_by_period(
         self,
         quality_band: Hashable,
@@ -104,7 +104,7 @@ class _Verbs(Generic[Collection]):
             upper_bound=upper_bound,
         )
 
-    @_text_of(clip)
+    @_documented_as(clip)
     def clip(
         self,
         geometry: Any,
@@ -124,7 +124,7 @@ class _Verbs(Generic[Collection]):
             fill_value=fill_value,
         )
 
-    @_text_of(to_zarr)
+    @_documented_as(to_zarr)
     def to_zarr(
         self,
         store: Any,
@@ -162,7 +162,7 @@ class _Verbs(Generic[Collection]):
             **others,
         )
 
-    @_text_of(explain)
+    @_documented_as(explain)
     def explain(
         self,
         *,
@@ -172,7 +172,7 @@ class _Verbs(Generic[Collection]):
         """Say what a mosaic will read and cost, before anything runs."""
         return explain(self._collection, chunks=chunks, shards=shards)
 
-    @_text_of(visualize)
+    @_documented_as(visualize)
     def visualize(
         self,
         *,
@@ -198,7 +198,7 @@ class _Verbs(Generic[Collection]):
             opacity=opacity,
         )
 
-    @_text_of(quicklook)
+    @_documented_as(quicklook)
     def quicklook(
         self,
         path: str | Path | None = None,
@@ -212,31 +212,48 @@ class _Verbs(Generic[Collection]):
 
 
 @xr.register_dataset_accessor("qmosaic")  # type: ignore[no-untyped-call]
-class DatasetVerbs(_Verbs[xr.Dataset]):
-    """``dataset.qmosaic``."""
+class DatasetMethods(_Methods[xr.Dataset]):
+    """``ds.qmosaic``: the functions of `qmosaic` as methods of a Dataset.
 
-    @_text_of(filter_date)
+    Each has the arguments of the function of the same name, without the first:
+    ``ds.qmosaic.quality_mosaic("quality")`` is ``qmosaic.quality_mosaic(ds, "quality")``.
+
+    1. Of a collection: ``filter_date``, ``filter_bounds``, ``select``, ``map_images`` choose its
+       images and bands; ``quality_mosaic``, ``mosaic_by_period`` make a mosaic of it.
+    2. Of a mosaic: ``clip`` cuts it to a region, ``explain`` says what it will cost, ``to_zarr``
+       computes and writes it.
+    3. Of an image in a store or in memory: ``quicklook``, ``visualize`` show it.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, qmosaic
+    >>> band = ("time", "y", "x"), np.array([[[1, 5]], [[3, 2]]])
+    >>> xr.Dataset({"quality": band}).qmosaic.quality_mosaic("quality")["quality"].values
+    array([[3, 5]])
+    """
+
+    @_documented_as(filter_date)
     def filter_date(
         self, start: Instant, end: Instant | None = None, *, dim: Hashable = "time"
     ) -> xr.Dataset:
         """Keep the images of a period."""
         return filter_date(self._collection, start, end, dim=dim)
 
-    @_text_of(filter_bounds)
+    @_documented_as(filter_bounds)
     def filter_bounds(
         self, geometry: Any, *, crs: Any = None, clip: bool = False, dim: Hashable = "time"
     ) -> xr.Dataset:
         """Keep the images that lie in a region, at least in part."""
         return filter_bounds(self._collection, geometry, crs=crs, clip=clip, dim=dim)
 
-    @_text_of(map_images)
+    @_documented_as(map_images)
     def map_images(
         self, func: Callable[[xr.Dataset], xr.Dataset], *, dim: Hashable = "time"
     ) -> xr.Dataset:
         """Apply a function to every image."""
         return map_images(self._collection, func, dim=dim)
 
-    @_text_of(select)
+    @_documented_as(select)
     def select(
         self,
         bands: str | re.Pattern[str] | Sequence[str | re.Pattern[str]],
@@ -248,5 +265,17 @@ class DatasetVerbs(_Verbs[xr.Dataset]):
 
 
 @xr.register_dataarray_accessor("qmosaic")  # type: ignore[no-untyped-call]
-class DataArrayVerbs(_Verbs[xr.DataArray]):
-    """``array.qmosaic``."""
+class DataArrayMethods(_Methods[xr.DataArray]):
+    """``array.qmosaic``: the functions of `qmosaic` as methods of an array of bands.
+
+    The bands lie along a dimension ``band``, as stackstac makes them. Each method has the arguments
+    of the function of the same name, without the first.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, qmosaic
+    >>> values, labels = np.array([[[1, 5]], [[3, 2]]]), {"band": ["quality"]}
+    >>> array = xr.DataArray(values[:, np.newaxis], labels, ("time", "band", "y", "x"))
+    >>> array.qmosaic.quality_mosaic("quality").values
+    array([[[3, 5]]])
+    """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import re
 import tomllib
@@ -133,7 +134,18 @@ def test_private_interfaces_stay_in_graph(module: str) -> None:
             assert name.split(".")[:2] not in (["dask", "highlevelgraph"], ["dask", "blockwise"])
 
 
-def test_an_editor_lists_what_is_there_to_be_used() -> None:
+@pytest.mark.parametrize("folder", [house for house in HOUSES if house != "."])
+def test_faces_list_their_public_names(folder: str) -> None:
+    """``dir()`` of a department shows what its `__all__` names, and neither its imports nor its
+    rooms; the rooms can be imported."""
+    face = importlib.import_module("qmosaic." + folder.replace("/", "."))
+    assert sorted(dir(face)) == sorted(face.__all__)
+    assert all(hasattr(face, name) for name in face.__all__)
+    for room in rooms_in(folder) - set(face.__all__):
+        assert importlib.util.find_spec(f"{face.__name__}.{room}") is not None
+
+
+def test_an_editor_lists_public_names() -> None:
     """``qm.<TAB>`` shows the public names; the rooms are not among them, and can be imported."""
     listed = dir(qm)
     assert set(listed) == {*qm.__all__, "__version__"}
@@ -143,17 +155,17 @@ def test_an_editor_lists_what_is_there_to_be_used() -> None:
     assert importlib.import_module("qmosaic.collection.filters").filter_date is qm.filter_date
 
 
-def verbs() -> list[str]:
+def on_collections() -> list[str]:
     """Name the public functions that work on a collection, a mosaic or an image."""
     functions = [n for n in qm.__all__ if inspect.isfunction(getattr(qm, n))]
     first = {n: next(iter(inspect.signature(getattr(qm, n)).parameters)) for n in functions}
     return [n for n in functions if first[n] in ("collection", "mosaic", "image", "data")]
 
 
-@pytest.mark.parametrize("name", verbs())
+@pytest.mark.parametrize("name", on_collections())
 def test_methods_are_the_functions(name: str) -> None:
-    """``ds.qmosaic.<verb>`` has the parameters and the text of ``qm.<verb>``, but for the first
-    parameter: where one changes, the other has to (in accessor.py)."""
+    """``ds.qmosaic.<name>`` has the parameters and the docstring of ``qm.<name>``, but for the
+    first parameter: where one changes, the other has to (in accessor.py)."""
     function, method = getattr(qm, name), getattr(xr.Dataset().qmosaic, name)
     wanted, given = inspect.signature(function), inspect.signature(method)
     skipped, *others = wanted.parameters.values()
@@ -169,13 +181,13 @@ def test_methods_are_the_functions(name: str) -> None:
 
 
 def test_methods_of_arrays() -> None:
-    """An array with a dimension of bands has the verbs that take one; both list what they have."""
+    """An array with a dimension of bands has the methods of what takes one; both list theirs."""
     array, dataset = xr.DataArray([1]).qmosaic, xr.Dataset().qmosaic
     assert repr(array) == (
-        "The verbs of qmosaic on this DataArray: clip(), explain(), mosaic_by_period(), "
+        "Methods of qmosaic on this DataArray: clip(), explain(), mosaic_by_period(), "
         "quality_mosaic(), quicklook(), to_zarr(), visualize()"
     )
-    assert all(f"{name}()" in repr(dataset) for name in verbs())
+    assert all(f"{name}()" in repr(dataset) for name in on_collections())
 
 
 def test_kernels_know_only_numpy() -> None:

@@ -26,3 +26,7 @@ __all__ = [
     "map_images",
     "select",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,4 +1,21 @@
-"""Pictures of images: colours, quicklooks, an interactive map.
+"""Pictures of images: a quicklook, an interactive map, colours as an array.
+
+1. `quicklook` draws one image, or several side by side, and writes a PNG.
+2. `Map` shows images in a notebook as layers that can be switched, or writes a page.
+3. `visualize` gives the colours as a lazy array, for what you draw yourself.
+
+All take Earth Engine's visualisation parameters: ``bands``, ``min``, ``max``, ``gain``, ``bias``,
+``gamma``, ``palette`` and ``opacity``. Masked pixels are transparent. `quicklook` and `Map` compute
+no more pixels than a screen shows (1024 along each side), and never hold a large image whole.
+
+>>> import numpy as np, xarray as xr, qmosaic as qm
+>>> image = xr.Dataset({"red": (("y", "x"), np.arange(12.0).reshape(3, 4))})
+>>> qm.quicklook(image, bands=["red"], min=0, max=11)
+Picture of 518 × 392 pixels; a notebook shows it, .save('picture.png') writes it
+
+`quicklook` needs ``pip install "qmosaic[plot]"``, `Map` needs ``pip install "qmosaic[map]"``.
+
+The modules; a room imports only rooms below it.
 
 ============== ==============================================================================
 ``maps``       an interactive map, with layers that can be switched
@@ -18,3 +35,7 @@ from qmosaic.display.maps import Map
 from qmosaic.display.quicklooks import quicklook
 
 __all__ = ["Map", "Picture", "quicklook", "visualize"]
+
+
+def __dir__() -> list[str]:
+    return __all__

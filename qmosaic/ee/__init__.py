@@ -1,7 +1,57 @@
-"""Earth Engine's vocabulary: a script written for Earth Engine runs with its import changed.
+"""Earth Engine's API on your own data: a script for Earth Engine runs with its import changed.
 
-Thin methods over what the other departments do. ``.dataset`` gives the xarray object behind an
-image or a collection; ``ee.ImageCollection(dataset)`` wraps one.
+1. Say once where the images of a collection are kept: `register`, or `load_catalog` for a TOML
+   file of them.
+2. Run the script with ``from qmosaic import ee`` in place of ``import ee``, and
+   ``import qmosaic.display as geemap`` in place of ``import geemap``.
+3. Go on with xarray where you like: ``.dataset`` is the Dataset behind an image or a collection,
+   ``ee.ImageCollection(dataset)`` and ``ee.Image(dataset)`` wrap one. `qmosaic.to_zarr`,
+   `qmosaic.quicklook` and the other functions of `qmosaic` take ``.dataset``.
+
+>>> import numpy as np, xarray as xr
+>>> from qmosaic import ee
+>>> red = xr.DataArray(np.uint16([[[1, 2]], [[3, 4]]]), dims=("time", "y", "x"))
+>>> cloud = xr.DataArray(np.uint8([[[10, 80]], [[60, 0]]]), dims=("time", "y", "x"))
+>>> ee.register("MY/IMAGES", xr.Dataset({"B4": red, "MSK_CLDPRB": cloud}))
+>>> col = ee.ImageCollection("MY/IMAGES")
+>>> def add_quality(img):
+...     return img.addBands(img.select("MSK_CLDPRB").multiply(-1).rename("quality"))
+>>> col.map(add_quality).qualityMosaic("quality").dataset["B4"].values
+array([[1, 4]], dtype=uint16)
+
+What is not as in Earth Engine, or not documented there:
+
+where it runs
+    Where dask runs, and lazily: nothing is computed before a map, a picture or a store needs it.
+projection and scale
+    The grid of the collection is the grid; there is no grid of a request.
+ties
+    Of equally good images the last one wins, as Earth Engine has been seen to do
+    (`qmosaic.quality_mosaic`: the first, or ``ties="last"``).
+a band that is masked in the winner
+    It is taken from the next best image, as has been seen too (`qmosaic.quality_mosaic`: it stays
+    masked, or ``masked="fill"``).
+masks
+    A masked pixel is NaN, or the nodata that a band declares. An integer band that declares none
+    gets the next larger dtype as soon as one of its pixels is masked.
+types
+    A result has the smallest dtype that holds every value it can have: an unsigned band times −1
+    does not wrap round. Fractions are float64. Arithmetic works on stored integers, packed or not.
+casts
+    Values are cut to the range of the dtype, and one value of it stands for masked: of a masked
+    band ``toByte()`` cannot tell 255 from masked.
+clipped images
+    They go with any other image, on the pixels that both have. A clipped constant is laid on the
+    grid of the image that it goes with.
+bands and properties
+    Two namespaces. In ``.dataset`` a band called as a dimension is ``band:time``, a property called
+    as a band is ``property:year``.
+an empty collection
+    An error that says which filter left no image.
+what is not here
+    An error that says what to use.
+
+The modules; a room imports only rooms below it.
 
 =============== =============================================================================
 ``collections`` ``ImageCollection``
@@ -16,17 +66,6 @@ image or a collection; ``ee.ImageCollection(dataset)`` wraps one.
 =============== =============================================================================
 
 May import ``sources``, ``scores``, ``engine``, ``collection`` and ``optional``.
-
->>> import numpy as np, xarray as xr
->>> from qmosaic import ee
->>> cloud = xr.DataArray(np.uint8([[[10, 80]], [[60, 0]]]), dims=("time", "y", "x"))
->>> red = xr.DataArray(np.uint16([[[1, 2]], [[3, 4]]]), dims=("time", "y", "x"))
->>> ee.register("MY/CLOUDS", xr.Dataset({"B4": red, "MSK_CLDPRB": cloud}))
->>> col = ee.ImageCollection("MY/CLOUDS")
->>> def invert(img):
-...     return img.addBands(img.select("MSK_CLDPRB").multiply(-1).rename("quality"))
->>> col.map(invert).qualityMosaic("quality").dataset["B4"].values
-array([[1, 4]], dtype=uint16)
 """
 
 from typing import Any
@@ -71,6 +110,10 @@ def Authenticate(*_: Any, **__: Any) -> None:
     >>> from qmosaic import ee
     >>> ee.Authenticate()
     """
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def __getattr__(name: str) -> Any:

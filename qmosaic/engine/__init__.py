@@ -27,3 +27,7 @@ __all__ = [
     "mosaic_by_period",
     "quality_mosaic",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,21 +1,50 @@
-"""Makers of quality bands: plain xarray expressions, lazy where their input is lazy.
+"""Scores that order the images: functions that make a quality band.
 
-======================= ====================================================================
-``inverse``             low values rank highest
+Take one, add it to the collection as a band, and give the name of that band to `quality_mosaic`:
+the image with the highest score wins the pixel. A score is a plain expression of xarray, lazy where
+its input is lazy; one that you write yourself will do as well.
+
+========================= ==================================================
+``inverse``               low values rank highest
 ``normalized_difference`` two bands compared
-``index``               spectral indices by name
-``classes``             a score for each scene class
-``bits``                a score for each bit flag
-``target_date``         near a date
-``target_day_of_year``  near a day of the year
-``distance_to``         metres to the nearest cloud or shadow
-``cloud_distance``      far from clouds
-``haze``                without haze
-``view_angle``          seen from above
-``weighted``            several scores in one
-======================= ====================================================================
+``index``                 spectral indices by name
+``classes``               a score for each scene class
+``bits``                  a score for each bit flag
+``target_date``           near a date
+``target_day_of_year``    near a day of the year
+``distance_to``           metres to the nearest cloud or shadow
+``cloud_distance``        far from clouds
+``haze``                  without haze
+``view_angle``            seen from above
+``weighted``              several scores in one
+========================= ==================================================
 
-Where they are; a room imports only rooms below it.
+Several scores in one, after Griffiths et al. (2013), White et al. (2014) and FORCE:
+
+>>> import numpy as np, xarray as xr, qmosaic as qm
+>>> days = np.array(["2020-07-15", "2020-08-14"], "datetime64[ns]")
+>>> classes = np.uint8([[[4, 4, 9]], [[4, 4, 4]]])  # Sentinel-2's scene classes: 9 is a cloud
+>>> number = np.uint8([[[1, 1, 1]], [[2, 2, 2]]])
+>>> dims = ("time", "y", "x")
+>>> col = xr.Dataset({"SCL": (dims, classes), "image": (dims, number)}, {"time": days})
+>>> cloud, valid = col["SCL"].isin([3, 8, 9, 10]), col["SCL"] != 0
+>>> metres = qm.scores.distance_to(cloud, max_distance=3000, valid=valid, resolution=1000)
+>>> far = qm.scores.cloud_distance(metres)
+>>> season = qm.scores.target_day_of_year(col, "07-15", sigma=30)
+>>> col["quality"] = qm.scores.weighted([(far, 1.0), (season, 0.5)])
+>>> qm.quality_mosaic(col, "quality")["image"].values
+array([[1, 2, 2]], dtype=uint8)
+
+Masked pixels (NaN, or the nodata that a band declares) get NaN, or stay masked: they are never
+candidates. Integers that declare ``scale_factor`` and ``add_offset`` are unpacked first. xarray
+keeps attributes in arithmetic: an integer score that you make of a band with ``_FillValue`` 0
+declares 0 as its nodata, too. Where 0 is a score, remove that from its ``attrs``.
+``collection.where(...)`` makes floats of packed integers and leaves their packing among the
+attributes: such floats are refused. Mask after decoding, ``xarray.decode_cf(col).where(...)``.
+
+`index` and `distance_to` need ``pip install "qmosaic[scores]"``.
+
+The modules; a room imports only rooms below it.
 
 =============== ============================================================================
 ``best_pixel``  distance to clouds, haze, view angle as scores; several scores in one
@@ -52,3 +81,7 @@ __all__ = [
     "view_angle",
     "weighted",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

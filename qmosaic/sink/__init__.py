@@ -39,3 +39,7 @@ __all__ = [
     "open_mosaic",
     "to_zarr",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

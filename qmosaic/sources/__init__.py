@@ -26,3 +26,7 @@ from qmosaic.sources.opening import open_collection
 __all__ = [
     "open_collection",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -75,3 +75,7 @@ def fence_for(store: Store, folder: str, name: str, job: str) -> Fence:
     if isinstance(store, ObjectStore) and keeps_conditions(store, f"{folder}/probe-{job}"):
         return ConditionalFence(store, folder, name, job)
     return CheckedFence(store, folder, name, job)
+
+
+def __dir__() -> list[str]:
+    return __all__
