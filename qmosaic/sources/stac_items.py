@@ -77,11 +77,16 @@ def resolved(href: str, own: str | None, read_from: str | None = None) -> str:
         return href
     join = needed("pystac.utils", "stac", "STAC items").make_absolute_href
     if read_from is not None and not _is_remote(read_from):
-        beside: str = join(href, read_from)
+        beside: str = join(href, _from_root(read_from))
         if os.path.exists(beside):
             return beside
     base = own or read_from
-    return href if base is None else str(join(href, base))
+    return href if base is None else str(join(href, _from_root(base)))
+
+
+def _from_root(place: str) -> str:
+    """Write out a path of this machine; pystac takes a bare ``items.json`` for one at the root."""
+    return place if _SCHEME.match(place) else os.path.abspath(place)
 
 
 def with_addresses(item: pystac.Item) -> pystac.Item:

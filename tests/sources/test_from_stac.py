@@ -450,6 +450,19 @@ def test_where_items_come_from(tmp_path: Path, form: Any) -> None:
     np.testing.assert_array_equal(opened["red"].values, [s.pixels["red"] for s in scenes])
 
 
+@pytest.mark.parametrize("start", [".", ".."])
+def test_relative_addresses_in_a_file_whose_own_path_is_relative(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: str
+) -> None:
+    """``open_collection("items.json")``: addresses are relative to it, wherever one stands."""
+    folder = tmp_path / "below"
+    scene = Scene(folder, "a", "2020-07-01T10:00:00Z", 1)
+    as_relative_file([scene.item], folder)
+    monkeypatch.chdir(folder / start)
+    opened = qm.open_collection("items.json" if start == "." else "below/items.json", bands="red")
+    np.testing.assert_array_equal(opened["red"].values, [scene.pixels["red"]])
+
+
 def test_the_grid(tmp_path: Path) -> None:
     """bbox, resolution, a GeoBox, an object of xarray; resampling by band."""
     scene = Scene(tmp_path, "a", "2020-07-01T10:00:00Z", 1)
