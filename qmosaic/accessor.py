@@ -20,8 +20,9 @@ from qmosaic.collection.moments import Instant
 from qmosaic.display import Picture, quicklook, visualize
 from qmosaic.display.colours import Numbers
 from qmosaic.engine.kernels import Ties
-from qmosaic.engine.mosaic import Collection, Masked, quality_mosaic
+from qmosaic.engine.mosaic import quality_mosaic
 from qmosaic.engine.periods import Empty, mosaic_by_period
+from qmosaic.engine.request import Collection, Masked
 from qmosaic.sink.explanation import Explanation, explain
 from qmosaic.sink.layout import Sizes
 from qmosaic.sink.progress import Progress

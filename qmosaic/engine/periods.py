@@ -17,8 +17,10 @@ from qmosaic.collection.filters import choose_images
 from qmosaic.collection.masks import NO_IMAGE, Array
 from qmosaic.collection.model import bands_of, check_choice
 from qmosaic.collection.moments import in_utc
+from qmosaic.engine.dressing import PREFIX, time_span
 from qmosaic.engine.kernels import Ties, index_dtype
-from qmosaic.engine.mosaic import PREFIX, Collection, Masked, make_mosaic, time_span
+from qmosaic.engine.mosaic import make_mosaic
+from qmosaic.engine.request import Collection, Masked, Rules
 
 Empty = Literal["mask", "drop"]
 
@@ -119,14 +121,7 @@ def mosaic_by_period(
     0
     """
     check_choice("empty", empty, ("mask", "drop"))
-    rules: dict[str, Any] = {
-        "dim": dim,
-        "ties": ties,
-        "masked": masked,
-        "fill_value": fill_value,
-        "min_quality": min_quality,
-        "upper_bound": upper_bound,
-    }
+    rules = Rules(dim, ties, masked, fill_value, min_quality, upper_bound)
     if not isinstance(collection, xr.Dataset | xr.DataArray) or not collection.sizes.get(dim):
         return make_mosaic(collection, quality_band, rules)  # which says what is wrong
     collection = in_utc(collection)

@@ -13,8 +13,8 @@ import dask
 import xarray as xr
 from dask.base import tokenize
 
+from qmosaic.engine.dressing import PREFIX
 from qmosaic.engine.graph import Web
-from qmosaic.engine.mosaic import PREFIX
 from qmosaic.sink.journal import FORMAT
 
 SECTIONS = {

@@ -9,7 +9,7 @@ from typing import Any
 import xarray as xr
 from xarray.conventions import encode_cf_variable
 
-from qmosaic.engine.mosaic import KEPT_ENCODING
+from qmosaic.engine.dressing import KEPT_ENCODING
 from qmosaic.sink.storable import check_dtypes, check_names, settle_attributes, settle_objects
 from qmosaic.sink.writing import Plan, make_plan
 

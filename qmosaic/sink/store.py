@@ -28,8 +28,8 @@ from qmosaic.collection.declarations import declared_nodata
 from qmosaic.collection.geometry import true_to_grid
 from qmosaic.collection.model import check_choice
 from qmosaic.collection.moments import in_utc
+from qmosaic.engine.dressing import PREFIX
 from qmosaic.engine.graph import Jobs, Web, make_jobs, survey
-from qmosaic.engine.mosaic import PREFIX
 from qmosaic.sink.fencing import Fence, StoreInUseError
 from qmosaic.sink.identity import check_format, differences, identify
 from qmosaic.sink.journal import GROUP, DamagedJournalError, Journal
