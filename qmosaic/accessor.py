@@ -186,7 +186,7 @@ class _Methods(Generic[Collection]):
         palette: str | Sequence[str] | None = None,
         opacity: float = 1.0,
     ) -> xr.DataArray:
-        """Turn an image into colours, by Earth Engine's visualisation parameters."""
+        """Colour an image by Earth Engine's visualisation parameters."""
         return visualize(
             self._collection,
             bands=bands,
@@ -208,7 +208,7 @@ class _Methods(Generic[Collection]):
         credit: str = "",
         **vis_params: Any,
     ) -> Picture:
-        """Draw a picture of an image."""
+        """Draw a picture of an image, or of several side by side with one stretch for all."""
         return quicklook(self._collection, path, max_size=max_size, credit=credit, **vis_params)
 
 
@@ -237,7 +237,7 @@ class DatasetMethods(_Methods[xr.Dataset]):
     def filter_date(
         self, start: Instant, end: Instant | None = None, *, dim: Hashable = "time"
     ) -> xr.Dataset:
-        """Keep the images of a period."""
+        """Keep the images of a period: `start` belongs to it, `end` does not."""
         return filter_date(self._collection, start, end, dim=dim)
 
     @_documented_as(filter_bounds)

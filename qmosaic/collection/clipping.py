@@ -56,8 +56,8 @@ def clip(
     ----------
     image : xarray.Dataset or xarray.DataArray
         A map, with or without images along time; an image or a collection of `qmosaic.ee` too. All
-        bands on the map are clipped, and where the coordinates of a mosaic tell from which image a
-        band is, these too.
+        bands on the map are clipped, and so are the coordinates of a mosaic that tell from which
+        image a band is.
     geometry : bounding box, shapely geometry, GeoJSON, path of GeoJSON or GeoDataFrame
         The region; a box is (west, south, east, north) and may cross the antimeridian. Holes are
         outside, all parts of several are inside.
@@ -77,9 +77,8 @@ def clip(
     Returns
     -------
     xarray.Dataset or xarray.DataArray
-        What `image` is, with the dtypes, attributes and order of dimensions that it had. Nothing is
-        read of what is lazy, and blocks are masked one by one. A pixel outside is NaN, or the
-        band's nodata.
+        What `image` is, with the dtypes, attributes and order of dimensions that it had. No lazy
+        pixel is read; blocks are masked one by one. A pixel outside is NaN, or the band's nodata.
 
     Raises
     ------
@@ -98,6 +97,17 @@ def clip(
     -----
     Earth Engine's ``Image.clip``,
     https://developers.google.com/earth-engine/apidocs/ee-image-clip
+
+    Clip last: a mosaic rather than the collection of which it is made. `drop` cuts the map off its
+    chunk borders, so that a chunk of the result has pixels of several blocks.
+
+    - A clipped mosaic is written by tasks of up to 4 × 4 blocks that share nothing. The blocks on
+      their borders are made twice: less than 1.6 times the work on average.
+    - Of a clipped collection, up to 4 × 4 blocks of the mosaic become one task, too. Blocks near
+      the edges are made twice, and a costly score up to three times. Where that would be too much,
+      blocks share work as ordinary tasks of dask, which the arguments ``retries`` and ``on_error``
+      of `to_zarr` do not reach.
+    - With ``drop=False``, or where the region ends on chunk borders, clipping costs nothing.
 
     Examples
     --------

@@ -38,7 +38,7 @@ def filter_date(
     Returns
     -------
     xarray.Dataset
-        The same collection with fewer images, in the same order; nothing is read. Times with a
+        The same collection with fewer images, in the same order; no pixel is read. Times with a
         zone are UTC in it.
 
     Raises
@@ -52,6 +52,9 @@ def filter_date(
     -----
     Earth Engine's ``ImageCollection.filterDate``,
     https://developers.google.com/earth-engine/apidocs/ee-imagecollection-filterdate
+
+    The dask graph of a collection that was cut in time grows with images × blocks × bands. Where
+    that is too much, let `open_collection` open fewer files or items.
 
     Examples
     --------
@@ -148,7 +151,7 @@ def filter_bounds(
     -------
     xarray.Dataset
         The same collection with fewer images, in the same order, its chunks and dtypes kept;
-        nothing is read.
+        no pixel is read.
 
     Raises
     ------
@@ -164,6 +167,12 @@ def filter_bounds(
     -----
     Earth Engine's ``ImageCollection.filterBounds``, which does not clip either,
     https://developers.google.com/earth-engine/apidocs/ee-imagecollection-filterbounds
+
+    A footprint that crosses the antimeridian has to be split there, as the rule of GeoJSON says.
+    One that is not split is taken to go around the globe the other way.
+
+    With ``clip=True`` the map is cut before the mosaic is made, which costs more than to cut it
+    afterwards: see `clip`.
 
     Examples
     --------
@@ -254,7 +263,7 @@ def map_images(
     func : callable
         It gets the collection, once, and records work on it (as Earth Engine traces the function
         of its ``map`` once): what it writes as arithmetic on bands holds for each image. It
-        returns the collection with bands added, changed or left out.
+        returns the collection with bands added, changed or left out, over the same images.
     dim : hashable, default: "time"
         The dimension of the images.
 
@@ -274,6 +283,10 @@ def map_images(
     -----
     Earth Engine's ``ImageCollection.map``,
     https://developers.google.com/earth-engine/apidocs/ee-imagecollection-map
+
+    `func` gets a copy of the Dataset, but not of its arrays. Where they lie in memory as numpy
+    arrays, values that it changes in place (``images["red"].values[...] = 0``) are changed in the
+    input too. Write ``images["red"].where(...)`` instead.
 
     Examples
     --------

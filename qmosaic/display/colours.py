@@ -35,7 +35,7 @@ def visualize(
     palette: str | Sequence[str] | None = None,
     opacity: float = 1.0,
 ) -> xr.DataArray:
-    """Turn an image into colours, by Earth Engine's visualisation parameters.
+    """Colour an image by Earth Engine's visualisation parameters.
 
     Parameters
     ----------
@@ -46,9 +46,10 @@ def visualize(
         default the first three; if there are fewer, the first.
     min, max : float or sequence of float, optional
         What becomes black and what becomes full colour, for all bands or one a band, in the unit of
-        the bands; what lies beyond is cut. By default 0 and 1 for floats, the range of the
-        dtype for integers. Integers that declare ``scale_factor`` and ``add_offset`` among their
-        attributes are unpacked first; those of an image of `qmosaic.ee` are shown as stored.
+        the bands; values beyond are clipped. By default 0 and 1 for floats, the range of the dtype
+        for integers. Integers that declare ``scale_factor`` and ``add_offset`` among their
+        attributes are unpacked first, so ``max=0.3`` is a reflectance; those of an image of
+        `qmosaic.ee` are shown as stored.
     gain, bias : float or sequence of float, optional
         In place of `min` and `max`: the value shown is ``value * gain + bias``, 0 to 255.
     gamma : float or sequence of float, optional

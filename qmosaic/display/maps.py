@@ -28,8 +28,9 @@ SCREEN = 1024
 class Map:
     """An interactive map: images as layers that can be switched.
 
-    Its words are those of Earth Engine's and geemap's maps, in both spellings: ``add_layer`` and
-    ``addLayer``, ``set_center`` and ``setCenter``.
+    Its methods have the names of Earth Engine's and geemap's maps, in both spellings: ``add_layer``
+    and ``addLayer``, ``set_center`` and ``setCenter``, ``center_object`` and ``centerObject``. A
+    notebook shows a map where it is the last line of a cell.
 
     Parameters
     ----------
@@ -40,12 +41,24 @@ class Map:
     tiles : str or None, default: "OpenStreetMap"
         The base map, as ``folium.Map`` takes it; None for none.
     max_size : int, default: 1024
-        The most pixels along each side of an image that are looked at.
+        The most pixels along each side of an image that are computed and shown.
+
+    Attributes
+    ----------
+    layers : list of str
+        The names of the layers.
 
     Raises
     ------
     ModuleNotFoundError
         folium is not installed (extra ``map``).
+
+    Notes
+    -----
+    A layer is a picture of at most `max_size` pixels a side: zooming in does not fetch more. To see
+    details, add a part of the image: ``qmosaic.clip(image, region)``.
+
+    The map ends at 85° north and south, as web maps do. `quicklook` draws what lies beyond.
 
     Examples
     --------
@@ -134,12 +147,13 @@ class Map:
         shown: bool = True,
         opacity: float = 1.0,
     ) -> None:
-        """Add an image, or a collection, of which the last image is on top.
+        """Add an image, or a collection, whose last image is on top.
 
         Parameters
         ----------
         ee_object : xarray.Dataset, xarray.DataArray, or an image or collection of `qmosaic.ee`
-            Lazy ones are computed here, at the resolution of a screen.
+            Lazy ones are computed here, at the resolution of a screen: every k-th row and column,
+            at most `max_size` along each side.
         vis_params : mapping, optional
             ``{"bands": ["B4", "B3", "B2"], "min": 0, "max": 3000}``: see `visualize`.
         name : str, optional

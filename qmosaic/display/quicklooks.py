@@ -38,8 +38,8 @@ def quicklook(
     path : str or Path, optional
         A PNG to write.
     max_size : int, default: 1024
-        The most pixels along each side of an image that are looked at: every k-th row and
-        column. A larger image is never held whole. North is up, as far as coordinates tell.
+        The most pixels along each side of an image that are computed and shown: every k-th row
+        and column. A larger image is never held whole. North is up, as far as coordinates tell.
     credit : str, optional
         A line below the picture.
     **vis_params
@@ -49,8 +49,9 @@ def quicklook(
     Returns
     -------
     Picture
-        Shown by a notebook; ``.save(path)`` writes it, ``.png`` are its bytes. It has a scale bar
-        where the CRS is metric, for the middle of the image. Masked pixels are light grey.
+        A notebook shows it; ``.save(path)`` writes it, ``.png`` are its bytes. Where the CRS is
+        projected it has a scale bar, in metres or kilometres at the middle of the image. Masked
+        pixels are light grey.
 
     Raises
     ------

@@ -28,32 +28,40 @@ def quality_mosaic(
 ) -> Collection:
     """Take, for every pixel, all bands of the image with the highest quality.
 
+    The image that wins a pixel gives all its bands there, the quality band included: one pixel is
+    one image, unless ``masked="fill"`` is asked for.
+
     Parameters
     ----------
     collection : xarray.Dataset or xarray.DataArray
         Images along `dim`. In a Dataset every data variable with `dim` is a band, of any dtype,
-        dimension order and chunks; bands that have only `dim` (a date, a sun angle) are broadcast,
-        variables without it pass through. In a DataArray the bands lie along a dimension ``band``.
+        order of dimensions and chunks. Bands that have only `dim` (a date, a sun angle) are
+        broadcast; variables without it pass through. In a DataArray the bands lie along a
+        dimension ``band``. Arrays of numpy and dask; not of cupy, sparse or pint.
     quality_band : hashable
         The name of the band that orders the images; any unit, the highest value wins. A masked
-        value (NaN, or the declared nodata) is never a candidate.
+        value is never a candidate.
     dim : hashable, default: "time"
         The dimension along which the images lie.
     ties : {"first", "last"}, default: "first"
-        Which of several best images wins, in the order of the collection.
+        Which of several best images wins, in the order of the collection. Earth Engine has been
+        seen to take the last.
     masked : {"keep", "skip", "fill"}, default: "keep"
-        What becomes of a band that is masked in the winner: it stays masked; or only images with
-        all bands valid are candidates; or each band is taken from the best image in which
-        that band is valid, and a coordinate ``<band>_image`` says from which one (its
-        position along `dim`, -1 for none).
+        What becomes of a band that is masked in the winner.
+
+        - "keep": it stays masked.
+        - "skip": an image is a candidate only where all its bands are valid.
+        - "fill": each band is taken from the best image in which that band is valid. A coordinate
+          ``<band>_image`` says from which one: its position along `dim`, -1 for none.
     fill_value : scalar, optional
         What a pixel without candidate gets in an integer band that declares no nodata; 0 by
-        default. Other bands get NaN or their own nodata.
+        default. It is declared as the band's nodata, so it counts as masked then. Other bands get
+        NaN or their own nodata.
     min_quality : scalar, optional
         Only images with at least this quality are candidates. In the numbers of the band, as
-        `upper_bound`: those of packed integers are the packed ones.
+        `upper_bound`: of a band of packed integers a packed one.
     upper_bound : scalar, optional
-        The score that nothing can beat, such as 0 for a negated cloud probability: a block whose
+        The score that nothing can beat, such as 0 for a negated cloud probability. A block whose
         pixels all have it looks at no further image.
 
     Returns
@@ -61,8 +69,8 @@ def quality_mosaic(
     xarray.Dataset or xarray.DataArray
         The mosaic: what `collection` is, without `dim`. dtypes, attributes, coordinates and the
         chunks of the map are kept. Deferred if any band is backed by dask, else computed at once.
-        Its attributes ``qmosaic_...`` record the rules, the number of images, the first and last
-        time.
+        Where no image is a candidate, every band is masked. Attributes ``qmosaic_...`` record the
+        rules, the number of images, and the first and last time.
 
     Raises
     ------
@@ -71,22 +79,50 @@ def quality_mosaic(
     TypeError
         The quality is not numeric, or the collection is neither Dataset nor DataArray.
     ValueError
-        The collection has no images, or an argument, a declared nodata or the scale of the quality
-        cannot be right. While
-        computing: a score above `upper_bound` was met, or a chunk is of another shape or dtype than
-        its array promises (`qmosaic.engine.promises.UnexpectedChunkError`, which names it).
+        The collection has no images; or an argument, a declared nodata (two of them in one band of
+        integers, too) or the scale of the quality cannot be right. While computing: a score above
+        `upper_bound` was met.
+    UnexpectedChunkError
+        While computing: a chunk is of another shape or dtype than its array promises.
 
     Notes
     -----
     Earth Engine's ``ImageCollection.qualityMosaic``,
     https://developers.google.com/earth-engine/apidocs/ee-imagecollection-qualitymosaic
 
-    Integers are compared as integers, whatever packing they declare. Where the ``scale_factor``
-    among the attributes of the quality is negative, the lowest integer means the highest number and
-    wins; `min_quality` is then the highest integer that makes a candidate, and `upper_bound` the
-    lowest. What has been decoded (floats that declare no packing any more) is taken as it is;
-    floats with a negative scale among their attributes are refused: `.where()` makes such ones of
-    integers, and they are packed still.
+    **What counts as masked.** A float is masked where it is NaN; any band where it equals the
+    nodata that it declares: ``_FillValue``, ``nodata`` or ``missing_value`` among its attributes.
+    ``-inf`` and the lowest integer are scores like any other.
+
+    **Integers** are compared as integers, int64 and uint64 exactly, whatever packing they declare.
+    Where the ``scale_factor`` among the attributes of the quality is negative, the lowest integer
+    means the highest number and wins; `min_quality` is then the highest integer that makes a
+    candidate, and `upper_bound` the lowest. Decoded floats, which declare no packing any more, are
+    taken as they are. Floats with a negative scale among their attributes are refused:
+    ``.where()`` makes such floats of integers, and they are packed still.
+
+    **What is read.** The quality once; then, of each band, only the chunks of images that won a
+    pixel there. Time chunks of the quality are read whole: of a collection with all times in one
+    chunk nothing can be skipped. ``masked="fill"`` reads the winners' chunks of a band twice where
+    it has to look for substitutes. ``masked="skip"`` reads most of every band that can be masked:
+    it cannot know before. Each chunk costs time, whatever it holds: larger chunks help. Several
+    small chunks are read at once (up to 4 MiB in one request); with `upper_bound` they are not, so
+    that no chunk too many is read. On network file systems that are mounted as folders, chunks that
+    lie beside each other are asked for together, but no threads read ahead.
+
+    **Memory** does not grow with the number of images: a task holds the best scores so far, the
+    positions of their images, and a few chunks.
+
+    **What cannot be deferred.** A quality that needs all of the map (a mean over y and x), and
+    inputs that are rechunked or persisted, fall back to a reduction over time in ordinary tasks of
+    dask. The pixels are the same, but every chunk is read, and the scheduler sees a task for every
+    few chunks. The arguments ``retries`` and ``on_error`` of `to_zarr` and its count of bytes do
+    not reach such reads; so it is with ``masked="fill"`` or ``"skip"`` and a band that has only
+    time. `explain` says where blocks share work in this way.
+
+    **Chunks are checked** against the shape and dtype that their dask array promises, and so is
+    what is read from a source. What one function of yours hands to the next inside dask is not
+    seen.
 
     Examples
     --------
@@ -100,6 +136,13 @@ def quality_mosaic(
     >>> collection["quality"] = qm.scores.inverse(collection["cloud"])
     >>> qm.quality_mosaic(collection, "quality")["red"].compute().values
     array([[10, 21]], dtype=uint16)
+
+    Each band from the best image in which it is valid, and from which one:
+
+    >>> collection["red"] = collection["red"].assign_attrs(_FillValue=21)
+    >>> filled = qm.quality_mosaic(collection, "quality", masked="fill").compute()
+    >>> filled["red"].values, filled["red_image"].values
+    (array([[10, 11]], dtype=uint16), array([[0, 0]], dtype=int16))
     """
     rules = Rules(dim, ties, masked, fill_value, min_quality, upper_bound)
     return make_mosaic(collection, quality_band, rules)

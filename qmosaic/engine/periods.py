@@ -61,7 +61,7 @@ def mosaic_by_period(
     quality_band : hashable
         The name of the band that orders the images; the highest value wins.
     period : str or pandas offset, default: "MS"
-        How long a period is and where it begins, in the words of pandas: "MS" (months), "QS-DEC"
+        How long a period is and where it begins, as a frequency of pandas: "MS" (months), "QS-DEC"
         (seasons from December on), "YS" (years), "W" (weeks from Monday to Sunday), "10D" (ten days
         each, from midnight of the first image's day on).
     empty : {"mask", "drop"}, default: "mask"
@@ -76,31 +76,38 @@ def mosaic_by_period(
     Returns
     -------
     xarray.Dataset or xarray.DataArray
-        What `collection` is, with a mosaic in place of the images of each period; `dim` comes
-        first, and its coordinate is the start of each period. dtypes, attributes, coordinates and
-        the chunks of the map are kept. Deferred if any band is backed by dask, a block of a period
-        being made of the images of that period alone. Coordinates along `dim` say of each period
-        how many images it had (``qmosaic_images``) and when the first and the last were taken
-        (``qmosaic_time_first``, ``qmosaic_time_last``, NaT for none); the attributes of the same
-        names are those of all images. With ``masked="fill"`` the coordinates ``<band>_image``
-        are positions among all images.
+        What `collection` is, with a mosaic in place of the images of each period. `dim` comes
+        first; its coordinate is the start of each period, UTC. dtypes, attributes, coordinates and
+        the chunks of the map are kept. Deferred if any band is backed by dask: a block of a period
+        is made of the images of that period alone.
+
+        Coordinates along `dim` say of each period how many images it had (``qmosaic_images``) and
+        when the first and the last were taken (``qmosaic_time_first``, ``qmosaic_time_last``, NaT
+        for none). The attributes of the same names are those of all images. With ``masked="fill"``
+        the coordinates ``<band>_image`` are positions among all images.
 
     Raises
     ------
     KeyError
         There is no such band.
     TypeError
-        There are no times along `dim`, or what `quality_mosaic` says.
+        There are no times along `dim`; or as for `quality_mosaic`.
     ValueError
-        `period` is no period, one that has no start, or far too short; an image has no time; or
-        what `quality_mosaic` says.
+        `period` is no period, has no start, or is far too short; an image has no time; or as for
+        `quality_mosaic`.
 
     Notes
     -----
-    In Earth Engine's words: ``qualityMosaic`` mapped over a list of months. xarray's
-    ``collection.resample(time="MS").map(qmosaic.quality_mosaic, ...)`` gives the same pixels only
-    where no period is empty: else it turns integers into floats, and its attributes are those of
-    the first period.
+    Earth Engine has no such method: there one maps ``qualityMosaic`` over a list of months.
+    xarray's ``collection.resample(time="MS").map(qmosaic.quality_mosaic, ...)`` gives the same
+    pixels only where no period is empty: else it turns integers into floats, and its attributes are
+    those of the first period.
+
+    Cutting a collection in time costs the dask graph, the plan of what to read, an entry for each
+    image, block and band: it grows with images × blocks × bands. So it does after `filter_date`.
+
+    To append the mosaic of a month to a store of months, write
+    ``xarray.decode_cf(month).to_zarr(..., append_dim="time")``.
 
     Examples
     --------

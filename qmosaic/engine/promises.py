@@ -20,11 +20,15 @@ HOW_TO_SAY = (
 
 
 class UnexpectedChunkError(ValueError):
-    """A chunk is not of the shape or dtype that its array promises.
+    """A chunk is not of the shape or dtype that its dask array promises.
 
-    It is no `qmosaic.ChunkReadError`: reading it again would give the same, and where one chunk is
-    of another kind than was said, nothing that was computed with that can be relied on. So it is
-    neither repeated nor left out with ``on_error="skip"``.
+    The message says what came, what was promised, and how to make the two agree: let the function
+    return what its array promises, or declare what it returns (``dtype=``, ``chunks=``,
+    ``output_dtypes=``).
+
+    It is no `qmosaic.ChunkReadError`: reading again would give the same, and nothing that was
+    computed with such an array can be relied on. So it is neither repeated nor left out with
+    ``on_error="skip"``.
     """
 
 

@@ -31,16 +31,20 @@ FIRST_WAIT = 0.1
 class ChunkReadError(OSError):
     """A chunk of the collection could not be read.
 
+    `qmosaic.to_zarr` raises it when all repetitions (``retries=``) have failed. The message names
+    the time of the image, the band, the chunk and the store. With ``on_error="skip"`` the image
+    counts as masked in that block instead.
+
     Attributes
     ----------
     collection : str
-        Which collection the images are of.
+        A token of the collection that the images are of.
     positions : tuple of int
         The positions along time of the images that the chunk holds.
     region : dict
         Where on the map it lies: first and last pixel (exclusive) along each dimension.
     where : str
-        The image's time, the band, the chunk and the store, in words.
+        The time of the image, the band, the chunk and the store, as the message names them.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The simplest scores: a band turned round, two bands compared."""
+"""The simplest scores: a negated band, the normalized difference of two bands."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WIDER: dict[str, str] = {
 
 
 def inverse(band: xr.DataArray) -> xr.DataArray:
-    """Turn a band round, so that its lowest values rank highest: ``-band``, without wrapping.
+    """Negate a band, so that its lowest values rank highest: ``-band``, without wrapping round.
 
     An unsigned band has no negatives: ``-band`` would turn 1 into 255. Integers are widened
     to the next larger signed dtype before they are negated.
@@ -36,22 +36,22 @@ def inverse(band: xr.DataArray) -> xr.DataArray:
     Returns
     -------
     xarray.DataArray
-        ``-band`` in the same unit and shape, lazy where `band` is: uint8 and int8 become int16,
+        ``-band`` in the same unit and shape, lazy where `band` is. uint8 and int8 become int16,
         16 bits become int32, 32 bits become int64, bool becomes int8; floats and int64 keep their
-        dtype. A declared nodata is carried along (negated), so what was masked stays masked.
-        The lowest int64, whose negative does not exist, becomes the highest one, or stays where it
-        is the nodata.
-        Of packed integers (``scale_factor`` among the attributes) it is what ``-band`` means, in
-        steps of the packing and without the offset: the negated integers; the integers as they are
-        where the scale is negative.
+        dtype. A declared nodata is negated too, so what was masked stays masked. The lowest int64,
+        which has no negative, becomes the highest one, or stays as it is where it is the nodata.
+
+        Packed integers (``scale_factor`` among the attributes) are negated as they are stored,
+        without the offset. Where the scale is negative they stay as they are: the lowest integer
+        means the highest number already.
 
     Raises
     ------
     TypeError
         The band is not numeric, or uint64, which no signed integer can hold.
     ValueError
-        Its ``scale_factor`` is 0 or no number; or it has floats and a negative one, so that nothing
-        tells whether the packing is undone.
+        Its ``scale_factor`` is 0 or no number; or it holds floats and has a negative one, so that
+        nothing tells whether they are decoded.
 
     Notes
     -----
@@ -108,7 +108,7 @@ def _negative(values: Any, wide: np.dtype[Any]) -> Any:
 
 
 def normalized_difference(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
-    """Compare two bands: ``(a - b) / (a + b)``, the form of NDVI, NDWI, NBR and their kin.
+    """Compute ``(a - b) / (a + b)``, the form of NDVI, NDWI, NBR and the like.
 
     Parameters
     ----------
@@ -129,8 +129,8 @@ def normalized_difference(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
     TypeError
         A band is not numeric.
     ValueError
-        The bands are not on one grid; or one has floats that declare a packing, and nothing tells
-        whether it is undone.
+        The bands are not on one grid; or one holds floats that declare a packing, so that nothing
+        tells whether they are decoded.
 
     Notes
     -----

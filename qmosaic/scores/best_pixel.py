@@ -1,4 +1,4 @@
-"""The scores of best-available-pixel composites, and their sum.
+"""Scores of best-available-pixel composites, and several scores in one.
 
 Griffiths et al. (2013), https://doi.org/10.1109/JSTARS.2012.2228167; White et al. (2014),
 https://doi.org/10.1080/07038992.2014.945827; FORCE, Frantz (2019),
@@ -189,15 +189,15 @@ def weighted(
     collection : xarray.Dataset, optional
         The bands that a mapping names; also a mapping of names to scores.
     combine : {"sum", "product"}, default: "sum"
-        The weighted mean ``Σ w s / Σ w``, or the product ``Π s ** w``, in which one bad score
-        spoils all; the product is for scores from 0 on.
+        The weighted mean ``Σ w s / Σ w``, or the product ``Π s ** w``, which one score near 0
+        brings near 0. The product is for scores that are not negative.
 
     Returns
     -------
     xarray.DataArray
-        In the unit of the scores (0 to 1 for those), in the shape of all of them together; lazy
-        where they are; float32 where the largest of them are, for instance those of a map, else
-        float64. NaN where a score that counts is masked: such a pixel is no candidate.
+        In the unit of the scores (0 to 1 where they are), broadcast to the shape of all of them,
+        lazy where they are. float32 where those with the most dimensions are, else float64. NaN
+        where a score that counts is masked: such a pixel is no candidate.
 
     Raises
     ------

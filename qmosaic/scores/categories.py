@@ -24,9 +24,9 @@ def classes(
         Classes, for instance Sentinel-2's SCL (4 vegetation, 5 bare soil, 6 water, 7 unclassified,
         11 snow, 3 cloud shadow, 8 to 10 cloud and cirrus, 0 no data, 1 saturated); any shape.
     scores : mapping of class to score
-        Any unit and range, the highest wins; kept as float32, which holds integers up to 16777216.
+        Any unit and range, the highest wins. Kept as float32, which holds integers up to 16777216.
     other : float, default: NaN
-        The score of classes that are not listed; NaN: never a candidate.
+        The score of classes that are not listed. With NaN they are never candidates.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def bits(
     *,
     clear: float = 1.0,
 ) -> xr.DataArray:
-    """Give each bit flag a score; of all that apply the lowest counts.
+    """Give each bit flag a score; where several flags apply, the lowest score counts.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def bits(
     flags : mapping
         A bit (0 is the lowest) to the score of the pixels in which it is set; or the first and
         last bit of a field to a mapping of the field's value to its score. Any unit and range,
-        kept as float32. A score of NaN: never a candidate.
+        kept as float32. With NaN such pixels are never candidates.
     clear : float, default: 1.0
         The score of pixels to which none of the flags applies.
 

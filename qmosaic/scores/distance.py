@@ -28,7 +28,7 @@ def distance_to(
     valid: xr.DataArray | None = None,
     resolution: float | tuple[float, float] | None = None,
 ) -> xr.DataArray:
-    """Measure the distance to the nearest pixel of a mask, in the same image.
+    """Measure the distance in metres to the nearest pixel of a mask, in the same image.
 
     Parameters
     ----------
@@ -39,16 +39,16 @@ def distance_to(
         its neighbours a chunk has to look, so that distances are exact across chunk borders.
     valid : xarray.DataArray, optional
         True where the image has data. A pixel without data is no cloud, so its distance would be
-        as good as that of a clear one: with `valid` it is NaN, and the pixel no candidate.
+        as good as that of a clear one. With `valid` it is NaN, and the pixel no candidate.
     resolution : float or (float, float), optional
         The size of a pixel in metres (down, across); by default from the coordinates and the CRS.
 
     Returns
     -------
     xarray.DataArray
-        float32, metres between the centres of pixels, 0 in the mask, at most `max_distance`
-        (also in images without any True), NaN where not `valid`; in the shape of `mask` (and of
-        `valid`), in its chunks as far as those of `valid` are the same; lazy where it is.
+        float32, metres between the centres of pixels: 0 in the mask, at most `max_distance` (also
+        in images without any True), NaN where not `valid`. It has the shape of `mask` (and of
+        `valid`), its chunks as far as those of `valid` are the same, and is lazy where it is.
 
     Raises
     ------
@@ -62,9 +62,14 @@ def distance_to(
     Notes
     -----
     ``scipy.ndimage.distance_transform_edt``, an exact Euclidean distance, over each chunk and what
-    lies within `max_distance` around it. A task reads that itself, so the chunks of the mask
-    are read up to nine times (more, if they are smaller than `max_distance`), and the mosaic
-    still is one task a block. Choose chunks that are larger than `max_distance`.
+    lies within `max_distance` around it.
+
+    A task reads the neighbouring chunks of the mask itself, so that no chunk has to wait in memory
+    for its neighbours, and the mosaic still is one task a block. So a chunk of the mask is read up
+    to nine times (more, if chunks are smaller than `max_distance`). Chunks that are much larger
+    than `max_distance` keep that small. A mask that is persisted or rechunked falls back to dask's
+    ``map_overlap``; what such ordinary tasks hold, as those of a rechunked `valid`, is not in the
+    memory that `explain` predicts.
 
     Examples
     --------
