@@ -54,7 +54,18 @@ class Picture:
     png: bytes
 
     def save(self, path: str | Path) -> Path:
-        """Write the PNG, into folders that are made where they are missing."""
+        """Write the PNG, into folders that are made where they are missing.
+
+        Parameters
+        ----------
+        path : str or Path
+            Where to.
+
+        Returns
+        -------
+        Path
+            The file.
+        """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(self.png)

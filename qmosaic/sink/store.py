@@ -159,8 +159,9 @@ def to_zarr(
         another mosaic.
     StoreInUseError
         Another job is writing there; or has taken the store over, as this one had shown no sign
-        of life for a minute: nothing more is written then (`qmosaic.sink.fencing` says what is sure
-        on which store).
+        of life for a minute. In a folder, this job then writes and deletes nothing more. In S3,
+        Google Cloud and Azure through obstore, it replaces nothing that the other job has written.
+        In other stores, it may write one chunk more.
     RuntimeError
         Blocks or the metadata of a band are not there in the end, or the workers write elsewhere.
     ChunkReadError
