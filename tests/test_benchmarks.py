@@ -6,17 +6,18 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
 
-from benchmarks import oracle, report
+from benchmarks import oracle, report, survive
 from benchmarks import workloads as bench
 from benchmarks.__main__ import join
 from benchmarks.compare import ROOT
-from tests.support.readme import blocks, without_figures
+from tests.support.printed import without_figures
 
 WORKLOADS = ("cloudy", "footprints")
 WITHOUT_PEERS = ("qmosaic", "qmosaic-bound", "apply_ufunc", "eager", "limit")
@@ -168,9 +169,10 @@ def test_a_job_that_is_hurt_finishes(tmp_path: Path) -> None:
     assert story.count("killed with SIGKILL") == 2
     assert "of 64 blocks are there" in story
     assert "the same bytes" in story.splitlines()[-1]
-    # and as the README shows it, but for times, sizes and numbers
+    # and as the docstring shows it, but for times, sizes and numbers
     told = story.splitlines()
-    shown = next(b.text for b in blocks("text") if "killed with SIGKILL" in b.text).splitlines()
+    shown = textwrap.dedent(str(survive.__doc__).split("::\n")[1]).strip().splitlines()
+    assert len(shown) == 8
     for line, wanted in zip(told[-len(shown) :], shown, strict=True):
         assert without_figures(line).startswith(without_figures(wanted).rstrip("…"))
 

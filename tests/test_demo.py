@@ -115,6 +115,18 @@ def test_what_is_printed_was_counted(shown: tuple[Path, str]) -> None:
         assert part in shown[1]
 
 
+def test_what_is_printed(shown: tuple[Path, str]) -> None:
+    """Every line but the time and the folder: images, chunks that were read, bytes."""
+    lines = [line for line in shown[1].splitlines() if not line.startswith("time ")]
+    assert lines[:4] == [
+        "collection  140 Sentinel-2 images, 2015-08-01 to 2021-01-01",
+        "map         100 × 100 pixels of 10 m; bands B2, B3, B4, B8, SCL (uint16)",
+        "read        1876 of 2800 chunks, 924 never touched",
+        "            13.7 MB for two mosaics of a collection of 14.0 MB",
+    ]
+    assert [line.split()[0] for line in lines[4:]] == ["mosaics", "picture"]
+
+
 def test_building_reads_nothing_of_the_file() -> None:
     """Rule 9, on the real file: the counter stays at zero."""
     collection, reads = samples.sentinel2_romania()

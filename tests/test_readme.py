@@ -1,33 +1,93 @@
-"""The README is true: its blocks run as they stand, and what it prints is what is printed."""
+"""The README is true and short: its blocks and tables run as they stand, what it prints is what is
+printed, its figures are those of the commands that it names."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
+import shutil
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
 import pystac
 import pytest
 import xarray as xr
-from click.testing import CliRunner
 
 import qmosaic as qm
+from benchmarks import report
 from benchmarks.__main__ import parser
-from qmosaic import cli, ee
+from qmosaic import cli
 from qmosaic.sources import samples
+from tests.support.printed import without_figures
 from tests.support.rasters import make_item, write_tif
-from tests.support.readme import README, blocks
-from tests.support.scenes import sentinel2
+from tests.support.readme import README, blocks, code, table, text
 
-for package in ("netCDF4", "matplotlib", "folium", "distributed"):
+for package in ("netCDF4", "matplotlib", "folium", "distributed", "icechunk"):
     pytest.importorskip(package, reason=f"{package} is in the extra [test]")
 
+ROOT = README.parent
+WISHES = "I want …"
 CLOUDY = {3: 20, 7: 30, 8: 65, 9: 95, 10: 40, 11: 10}
 """A cloud probability in % for scene classes, which the real series has in place of one."""
+
+
+# -- the code ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], list[str], Path]:
+    """Run all blocks of Python in order, in one namespace and an empty folder, as a newcomer does.
+
+    Gives the names that they leave, what each of them printed, and the folder.
+    """
+    names: dict[str, Any] = {}
+    printed = []
+    folder = tmp_path_factory.mktemp("newcomer")
+    with contextlib.chdir(folder):
+        for block in blocks("python"):
+            said = io.StringIO()
+            with contextlib.redirect_stdout(said):
+                exec(compile("\n" * (block.line - 1) + block.text, str(README), "exec"), names)
+            printed.append(said.getvalue())
+    return names, printed, folder
+
+
+def test_what_the_code_prints(newcomer: tuple[dict[str, Any], list[str], Path]) -> None:
+    """Every block of Python is followed by what it prints, but for what the machine decides."""
+    parts = blocks("python", "text")
+    assert [part.language for part in parts] == ["python", "text"] * 2
+    for shown, printed in zip(parts[1::2], newcomer[1], strict=True):
+        pairs = zip(shown.text.splitlines(), printed.splitlines(), strict=True)
+        for wanted, line in pairs:
+            assert without_figures(line) == without_figures(wanted)
+            if not line.startswith(("memory", "workers")):
+                assert line == wanted
+
+
+def test_the_mosaic_of_the_code(newcomer: tuple[dict[str, Any], list[str], Path]) -> None:
+    """Rule 1 on real images: each pixel of each band is that of the greenest clear image."""
+    collection, _ = samples.sentinel2_romania()
+    summer = collection.sel(time=slice("2020-05-01", "2020-09-30")).load()
+    red, infrared = (summer[name].values.astype("float64") for name in ("B4", "B8"))
+    with np.errstate(invalid="ignore"):
+        ndvi = (infrared - red) / (infrared + red)
+    ndvi[~np.isin(summer["SCL"], [4, 5, 6]) | (red == 0) | (infrared == 0)] = -2
+    winner = ndvi.argmax(axis=0)
+    assert (ndvi.max(axis=0) > -2).all()
+    best = qm.open_mosaic(newcomer[2] / "best.zarr", mask_and_scale=False)
+    for name in ("B2", "B3", "B4", "B8", "SCL"):
+        assert best[name].dtype == "uint16"
+        wanted = np.take_along_axis(summer[name].values, winner[None], axis=0)[0]
+        np.testing.assert_array_equal(best[name].values, wanted)
+
+
+# -- the table of wishes -------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -43,33 +103,37 @@ def series() -> xr.Dataset:
 
 @pytest.fixture(scope="module")
 def files(series: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what the README reads, under its names."""
+    """A folder with what the table reads, under its names."""
     folder = tmp_path_factory.mktemp("readme")
+    (folder / "data").mkdir()
     series.chunk(time=1, y=50, x=50).to_zarr(folder / "s2.zarr", consolidated=False)
-    sentinel2().drop_vars("id").to_zarr(folder / "colorado.zarr", consolidated=False)
-    corner = (float(series["x"][0]) - 5, float(series["y"][0]) + 5)
-    place: dict[str, Any] = {"crs": "EPSG:3035", "corner": corner}
+    # without their encoding: that of the sample's file does not fit a part of it
+    for month, images in series.drop_encoding().groupby("time.month"):
+        images.to_netcdf(folder / "data" / f"{month:02}.nc")
+    left, top = float(series["x"][0]) - 5, float(series["y"][0]) + 5
+    place: dict[str, Any] = {"crs": "EPSG:3035", "corner": (left, top)}
     items = []
     for number in range(0, series.sizes["time"], 5):
         image = series.isel(time=number)
         day = str(image["time"].values)[:10]
-        named = {"B02": "B2", "B03": "B3", "B04": "B4", "B08": "B8", "SCL": "SCL"}
-        for name, band in named.items():
-            pixels = image[band].values
+        for name, band in {"B02": "B2", "B03": "B3", "B04": "B4", "B08": "B8"}.items():
             path = folder / "scenes" / f"S2_{day.replace('-', '')}_{name}.tif"
-            if name == "SCL":
-                write_tif(path, pixels[::2, ::2], resolution=20.0, **place)
-            else:
-                write_tif(path, pixels, **place)
-        paths = {
+            write_tif(path, image[band].values, **place)
+        assets = {
             name: write_tif(folder / "items" / f"{day}_{name}.tif", image[band].values, **place)
             for name, band in (("red", "B4"), ("green", "B3"), ("blue", "B2"))
         }
-        cloud = image["MSK_CLDPRB"].values
-        paths["cloud"] = write_tif(folder / "items" / f"{day}_cloud.tif", cloud, **place)
-        items.append(make_item(f"S2_{day}", paths, f"{day}T09:00:00Z", shape=(100, 100), **place))
+        items.append(make_item(f"S2_{day}", assets, f"{day}T09:00:00Z", shape=(100, 100), **place))
     collection = pystac.ItemCollection(items)
     (folder / "items.json").write_text(json.dumps(collection.to_dict()))
+    ring = [(left, top), (left + 500, top), (left + 500, top - 500), (left, top - 500)]
+    region = {
+        "type": "Feature",
+        "properties": {},
+        "geometry": {"type": "Polygon", "coordinates": [[*ring, ring[0]]]},
+        "crs": {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::3035"}},
+    }
+    (folder / "region.geojson").write_text(json.dumps(region))
     return folder
 
 
@@ -84,88 +148,97 @@ def cluster() -> Iterator[str]:
         yield made.scheduler_address
 
 
-def test_the_code_runs_as_it_stands(
-    files: Path, series: xr.Dataset, cluster: str, monkeypatch: pytest.MonkeyPatch
+def scored() -> dict[str, Any]:
+    """Give what the table takes as given: a collection with a quality, a mosaic, two scores."""
+    col = qm.open_collection("s2.zarr")
+    col = col.assign(quality=qm.scores.inverse(col["MSK_CLDPRB"]))
+    return {
+        "qm": qm,
+        "col": col,
+        "best": qm.quality_mosaic(col, "quality"),
+        "clouds": col["SCL"].isin([3, 8, 9, 10]),
+        "far": qm.scores.normalized_difference(col["B8"], col["B4"]),
+        "season": qm.scores.target_day_of_year(col, "07-15", sigma=30),
+    }
+
+
+KINDS = {
+    "qm.open_collection": lambda made: "time" in made.dims and len(made.data_vars) > 2,
+    "qm.filter_bounds": lambda made: made.sizes["time"] == 17,
+    "qm.scores": lambda made: isinstance(made, xr.DataArray) and "time" in made.dims,
+    "qm.quality_mosaic": lambda made: "time" not in made.dims and "B4" in made,
+    "qm.mosaic_by_period": lambda made: made.sizes["time"] == 5,
+    "col.qmosaic.quality_mosaic": lambda made: "time" not in made.dims and "B4" in made,
+    "qm.clip": lambda made: made.sizes["x"] == 50,
+    "qm.quicklook": lambda made: Path("best.png").stat().st_size > 10_000,
+    "m = qm.display.Map": lambda made: "leaflet" in Path("map.html").read_text(),
+    "from qmosaic import ee": lambda made: True,
+    "qm.to_zarr": lambda made: True,
+}
+"""What the code of a row gives, by the way that it begins."""
+
+
+def test_the_right_column_of_the_table(
+    files: Path, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All blocks of Python, in order, in one namespace; the mosaics are those of numpy."""
+    """Every row runs as it stands, in order, and gives what it is for."""
+    import distributed
+    import icechunk
+
     monkeypatch.chdir(files)
-    names: dict[str, Any] = {}
-    code = blocks("python")
-    assert len(code) > 4
-    for block in code:
-        text = block.text.replace("tcp://scheduler:8786", cluster)
-        exec(compile("\n" * (block.line - 1) + text, str(README), "exec"), names)
-    summer = series.sel(time=slice("2020-07-01", "2020-08-31"))["MSK_CLDPRB"].values
-    np.testing.assert_array_equal(names["best"]["MSK_CLDPRB"].values, summer.min(axis=0))
-    np.testing.assert_array_equal(names["worst"]["MSK_CLDPRB"].values, summer.max(axis=0))
-    whole = qm.open_mosaic("mosaic.zarr", mask_and_scale=False)
-    assert whole["B04"].dtype == "uint16"
-    assert np.isfinite(whole["quality"].values).any()
-    assert names["m"].layers[1] == "Best-pixel mosaic (by cloud score)"
-    assert Path("look.png").stat().st_size > 10_000
-    assert "best pixels" in Path("map.html").read_text()
-
-
-def code_in_table(head: str) -> list[str]:
-    """Give what stands in backticks in the rows of a table, where it is whole."""
-    text = README.read_text(encoding="utf-8")
-    table = text[text.index(head) :].split("\n\n")[0].splitlines()[2:]
-    found = [code for row in table for code in re.findall(r"`([^`(]+\([^`]+\))`", row)]
-    return [code for code in found if "..." not in code]
-
-
-def test_the_scores_of_the_table(series: xr.Dataset) -> None:
-    """Each row gives a score, as it stands."""
-    scl = series["SCL"]
-    angle = xr.zeros_like(scl, dtype="float32").drop_attrs()
-    names: dict[str, Any] = {name: getattr(qm.scores, name) for name in qm.scores.__all__}
-    names |= {"col": series.assign(far=angle, season=angle), "scl": scl, "qa": scl, "nan": np.nan}
-    names |= {"band": series["MSK_CLDPRB"], "mask": scl.isin([8, 9]), "zenith": angle}
-    names |= {"blue": series["B2"], "red": series["B4"]}
-    rows = code_in_table("| score | prefers |")
-    assert len(rows) == 10
-    for code in rows:
-        score = eval(code, dict(names))
-        assert isinstance(score, xr.DataArray), code
-        assert "time" in score.dims, code
-
-
-def test_the_choices_of_the_table(series: xr.Dataset) -> None:
-    """Rows that are whole calls give a mosaic."""
-    col = series.assign(quality=qm.scores.inverse(series["MSK_CLDPRB"]))
-    rows = code_in_table("| you want | write |")
-    assert len(rows) >= 2
-    for code in rows:
-        assert "B4" in eval(code, {"qm": qm, "col": col}).data_vars, code
-
-
-def test_what_the_demo_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every line but the time: images, chunks that were read and never touched, bytes."""
-    monkeypatch.chdir(tmp_path)
-    shown = next(block.text for block in blocks("text") if block.text.startswith("collection"))
-    printed = CliRunner().invoke(cli.main, ["demo"]).output
-    lines = zip(shown.splitlines(), printed.splitlines(), strict=True)
-    assert [a for a, b in lines if a != b and not a.startswith("time ")] == []
-
-
-def commands() -> list[str]:
-    """List what the README says to type: blocks of bash, and `python -m ...` in the text."""
-    text = README.read_text(encoding="utf-8")
-    inline = re.findall(r"`((?:python -m|pip install) [^`]+)`", text)
-    lines = [line for block in blocks("bash") for line in block.text.splitlines()]
-    parts = [part for line in lines for part in line.split("#")[0].split("&&")]
-    return [part.strip() for part in [*parts, *inline] if part.strip()]
+    place = icechunk.local_filesystem_storage(str(files / "repository"))
+    session = icechunk.Repository.create(place).writable_session("main")
+    names = scored() | {"distributed": distributed, "session": session}
+    rows = table(WISHES)
+    assert len(rows) > 15
+    seen = set()
+    for row in rows:
+        line = code(row["write"])[0].replace("tcp://scheduler:8786", cluster)
+        if line.startswith("client = "):
+            exec(line, names)
+            assert names["client"].submit(lambda: 1).result() == 1
+            continue
+        kind = next(kind for kind in KINDS if line.startswith(kind))
+        seen.add(kind)
+        names["made"] = None
+        if kind == "qm.to_zarr":  # each row begins anew
+            shutil.rmtree("best.zarr", ignore_errors=True)
+        exec(line if re.match(r"\w+ = |from |qm.to_zarr", line) else f"made = {line}", names)
+        assert KINDS[kind](names["made"]), line
+        if kind == "qm.to_zarr":
+            store = session.store if "session" in line else "best.zarr"
+            assert qm.open_mosaic(store).sizes == {"y": 100, "x": 100}
+    names["client"].close()
+    assert seen == set(KINDS)
 
 
 def declared(section: str) -> set[str]:
-    project = tomllib.loads((README.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    """Give the names in a table of pyproject.toml."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     found = project["project"] if section == "optional-dependencies" else project
     return set(found[section])
 
 
+def test_extras_of_the_table_exist() -> None:
+    """The column that says what to install for a row names extras of pyproject.toml."""
+    named = {extra for row in table(WISHES) for extra in code(row["extra"])}
+    assert {"stac", "geotiff", "netcdf", "scores", "plot", "map", "distributed"} < named
+    assert named <= declared("optional-dependencies")
+
+
+# -- commands, links, names ----------------------------------------------------------------------
+
+
+def commands() -> list[str]:
+    """List what the README says to type: blocks of bash, and commands in the text."""
+    inline = re.findall(r"`((?:python -m|pip install|sphinx-build) [^`]+)`", text())
+    lines = [line for block in blocks("bash") for line in block.text.splitlines()]
+    parts = [part for line in [*lines, *inline] for part in line.split("#")[0].split("&&")]
+    return [part.strip() for part in parts if part.strip()]
+
+
 def test_commands_exist() -> None:
-    """Extras and groups are those of pyproject.toml, verbs those of the two command lines."""
-    verbs = set(cli.main.commands)
+    """Extras and groups are those of pyproject.toml, subcommands those of the command lines."""
     for command in commands():
         words = command.replace('"', "").split()
         if words[:2] == ["pip", "install"]:
@@ -176,37 +249,112 @@ def test_commands_exist() -> None:
         elif words[:3] == ["python", "-m", "benchmarks"]:
             parser().parse_args(words[3:])
         elif words[0] == "qmosaic":
-            assert words[1] in verbs
+            assert words[1] in set(cli.main.commands)
+        elif words[0] == "sphinx-build":
+            assert "docs" in declared("dependency-groups")
+            assert command in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
         else:
             assert words == ["pytest"]
     assert any("[demo]" in command for command in commands())
 
 
-def test_extras_in_tables_exist() -> None:
-    """The column that says what to install for a source."""
-    text = README.read_text(encoding="utf-8")
-    rows = [row for row in text.splitlines() if row.startswith("| ")]
-    head = next(i for i, row in enumerate(rows) if 'pip install ".[...]"' in row)
-    for row in rows[head + 1 : head + 5]:
-        extras = re.findall(r"`(\w+)`", row.split("|")[-2])
-        assert extras
-        assert set(extras) <= declared("optional-dependencies")
-
-
 def test_no_distribution_is_named_that_is_not_there() -> None:
     """The package is installed from a checkout: no index has it."""
-    books = README.parent / "notebooks"
+    books = ROOT / "notebooks"
     for path in (README, *books.glob("*.md"), *books.glob("*.ipynb")):
-        text = path.read_text(encoding="utf-8").replace("\\", "")
-        assert 'pip install "qmosaic' not in text, path
+        page = path.read_text(encoding="utf-8").replace("\\", "")
+        assert 'pip install "qmosaic' not in page, path
 
 
 def test_names_exist() -> None:
-    """Whatever is written with ``qm.``, ``ee.`` or ``qmosaic.`` before it is there."""
-    text = README.read_text(encoding="utf-8")
-    for root, thing in (("qm", qm), ("ee", ee), ("qmosaic", qm)):
-        for dotted in set(re.findall(rf"(?<![\w./-]){root}((?:\.[A-Za-z_]\w*)+)", text)):
-            found: Any = thing
+    """Whatever is written with ``qm.`` or ``qmosaic.`` before it is there."""
+    for root in ("qm", "qmosaic"):
+        for dotted in set(re.findall(rf"(?<![\w./-]){root}((?:\.[A-Za-z_]\w*)+)", text())):
+            found: Any = qm
             for name in dotted[1:].split("."):
                 assert hasattr(found, name), f"{root}{dotted}"
                 found = getattr(found, name)
+
+
+# -- figures -------------------------------------------------------------------------------------
+
+ROUTES = {
+    "qmosaic": "qmosaic",
+    "argmax + take_along_axis": "apply_ufunc",
+    "stackstac": "stackstac",
+    "odc-algo": "odc-algo",
+    "rio-tiler": "rio-tiler",
+}
+
+
+@pytest.fixture(scope="module")
+def measured() -> report.Record:
+    """What `python -m benchmarks compare` has written into the repository."""
+    results: report.Record = json.loads((ROOT / "benchmarks" / "results.json").read_text())
+    return results
+
+
+def speed(routes: dict[str, report.Record], route: str) -> str:
+    """Write a cell of the table of times: the median, and the range of quotients."""
+    if route not in routes or not routes[route]["rounds"]:
+        return ""
+    seconds = f"{median(report.column(routes[route], 'wall')):.1f} s"
+    if route == report.SUBJECT:
+        return f"**{seconds}**"
+    found = report.ratios(routes[route], routes[report.SUBJECT], "wall")
+    assert found
+    return f"{seconds} ({found[0]:.1f}–{found[2]:.1f})"
+
+
+def test_the_table_of_times_is_that_of_the_benchmark(measured: report.Record) -> None:
+    """Every cell is in benchmarks/results.json; no route in the table had a wrong pixel."""
+    *rows, memory = table("workload")
+    assert len(rows) == 4
+    for row in rows:
+        workload = re.findall(r"\*(\w+)\*", row["workload"])[0]
+        routes = measured["workloads"][workload]["routes"]
+        for head, route in ROUTES.items():
+            assert row[head] == speed(routes, route), (workload, route)
+            if row[head]:
+                assert report.correct(routes[route])
+    assert "*cloudy*" in memory["workload"]
+    cloudy = measured["workloads"]["cloudy"]["routes"]
+    for head, route in ROUTES.items():
+        peak = f"{median(report.column(cloudy[route], 'peak')) / 1e6:.0f} MB"
+        assert memory[head].strip("*") == peak
+
+
+def test_figures_of_the_text_are_those_of_the_benchmark(measured: report.Record) -> None:
+    """Chunks read, memory with more images, and what falls short."""
+    page = " ".join(text().split())
+    cloudy = measured["workloads"]["cloudy"]
+    read = cloudy["routes"]["qmosaic"]["counts"]["chunks"]
+    assert f"{read} of {cloudy['stored_chunks']} stored chunks" in page
+    low, middle, high = report.flatness(measured)["qmosaic"]
+    assert f"{middle:.2f} times that with 60 ({low:.2f}–{high:.2f};" in page
+    found = {name: report.summarise(w) for name, w in measured["workloads"].items()}
+    for name in ("random", "footprints"):
+        assert f"{found[name]['limit']['ratio'][1]:.1f} times (*{name}*)" in page
+    leaner = [found[name]["memory"]["ratio"][1] for name in report.AIMS]
+    assert f"{min(leaner):.1f} to {max(leaner):.1f} times below" in page
+
+
+def test_the_number_of_random_collections() -> None:
+    """As many as the tests of the rules draw, at the least."""
+    told = re.search(r"([\d ]+) random collections", text())
+    assert told
+    rules = (ROOT / "tests" / "rules").glob("*.py")
+    drawn = [int(n) for path in rules for n in re.findall(r"max_examples=(\d+)", path.read_text())]
+    assert sum(drawn) == int(told[1].replace(" ", ""))
+
+
+# -- its length ----------------------------------------------------------------------------------
+
+
+def test_it_is_read_in_three_minutes() -> None:
+    """At most 150 lines and 1300 words; no line outside of tables is longer than 120 characters."""
+    lines = text().splitlines()
+    assert len(lines) <= 150
+    assert len(re.findall(r"[^\s|]+", text())) <= 1300
+    assert [line for line in lines if len(line) > 120 and not line.startswith("| ")] == []
+    assert max(map(len, lines)) <= 160

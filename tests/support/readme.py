@@ -1,4 +1,4 @@
-"""The blocks of code in README.md, and printed lines without what changes from run to run."""
+"""The blocks of code and the tables in README.md."""
 
 from __future__ import annotations
 
@@ -18,20 +18,30 @@ class Block:
     line: int
 
 
-def blocks(language: str) -> list[Block]:
-    """Give the blocks of a language, in order."""
-    text = README.read_text(encoding="utf-8")
-    found = re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.M | re.S)
+def text() -> str:
+    """Give the whole page."""
+    return README.read_text(encoding="utf-8")
+
+
+def blocks(*languages: str) -> list[Block]:
+    """Give the blocks of some languages, in order."""
+    page = text()
+    found = re.finditer(r"^```(\w+)\n(.*?)^```$", page, re.M | re.S)
     return [
-        Block(match[1], match[2], text[: match.start(2)].count("\n") + 1)
+        Block(match[1], match[2], page[: match.start(2)].count("\n") + 1)
         for match in found
-        if match[1] == language
+        if match[1] in languages
     ]
 
 
-def without_figures(line: str) -> str:
-    """Leave out what is another one each time: times, sizes, process ids, folders, digests."""
-    line = re.sub(r"'[^']*/", "'", line)
-    line = re.sub(r"sha256 [0-9a-f]+…", "sha256 #…", line)
-    line = re.sub(r"\d[\d.:,]*\s?[kMG]?B\b", "#B", line)
-    return re.sub(r"\d[\d.:]*", "#", line)
+def table(head: str) -> list[dict[str, str]]:
+    """Give the rows of the table whose first column is called so, by the names of its columns."""
+    page = text()
+    lines = page[page.index(f"\n| {head} |") + 1 :].split("\n\n")[0].splitlines()
+    names, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def code(cell: str) -> list[str]:
+    """Give what stands between backticks."""
+    return re.findall(r"`([^`]+)`", cell)
