@@ -20,7 +20,11 @@ HERE = Path(__file__).resolve().parent
 
 def parser() -> argparse.ArgumentParser:
     """Describe the commands."""
-    root = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    root = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="The same mosaic by qmosaic and by other routes, and figures of their own.",
+        epilog="What is compared, and what came of it: python -m pydoc benchmarks",
+    )
     commands = root.add_subparsers(dest="command", required=True)
     run = commands.add_parser("compare", help="run the routes side by side")
     run.add_argument("--workload", nargs="+", choices=list(workloads()), metavar="NAME")

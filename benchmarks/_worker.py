@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import oracle
+from benchmarks.job import Job
 from benchmarks.limit import plan_file
-from benchmarks.routes import ROUTES, Job, Route
+from benchmarks.routes import ROUTES, Route
 from benchmarks.workloads import workloads
 
 

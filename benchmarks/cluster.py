@@ -12,7 +12,8 @@ from pathlib import Path
 
 from benchmarks import oracle
 from benchmarks.compare import warm
-from benchmarks.routes import Job, qmosaic
+from benchmarks.job import Job
+from benchmarks.routes import qmosaic
 from benchmarks.workloads import ensure, workloads
 
 

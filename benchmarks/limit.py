@@ -12,12 +12,11 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from benchmarks.routes import Job
+from benchmarks.job import Job
 
 _prepared: dict[str, Any] = {}
 

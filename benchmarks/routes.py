@@ -11,12 +11,12 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks import limit
+from benchmarks.job import Job
 from benchmarks.oracle import QUALITY_NODATA, blocks
 from benchmarks.oracle import score as plain_score
 from benchmarks.workloads import CLOUD_NODATA, Workload
@@ -27,16 +27,6 @@ if TYPE_CHECKING:
 XARRAY = ("xarray", "xarray.backends.zarr", "dask.array", "pandas", "zarr")
 UNUSED_BY_BANDS = {"B02": 0, "B03": 0, "B04": 0, "B08": 0, "cloud": CLOUD_NODATA, "score": 0}
 """A value that no valid pixel has: routes that mark losers inside the band need one."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run: where to read, where to write and what the oracle has prepared."""
-
-    workload: Workload
-    store: Path
-    output: Path
-    oracle: Path
 
 
 @dataclass(frozen=True)

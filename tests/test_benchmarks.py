@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -13,11 +14,13 @@ import numpy as np
 import pytest
 import zarr
 
+import benchmarks
 from benchmarks import oracle, report, survive
 from benchmarks import workloads as bench
-from benchmarks.__main__ import join
+from benchmarks.__main__ import join, parser
 from benchmarks.compare import ROOT
 from tests.support.printed import without_figures
+from tests.test_house import imports_of, tables_in
 
 WORKLOADS = ("cloudy", "footprints")
 WITHOUT_PEERS = ("qmosaic", "qmosaic-bound", "apply_ufunc", "eager", "limit")
@@ -190,3 +193,48 @@ def test_figures_of_graph_and_latency(tmp_path: Path) -> None:
     assert "20000 blocks × 100 images × 4 bands" in said
     assert int(said.split(" bytes a block")[0].split()[-1]) < 2000
     assert command_line("latency", "--out", str(tmp_path)).count("60 requests") == 4
+
+
+def test_modules_import_downwards() -> None:
+    """The docstring of `benchmarks` lists its modules; each imports only modules below it, so that
+    none of them stands in a circle, not for type checking either."""
+    folder = ROOT / "benchmarks"
+    (listed,) = tables_in(str(benchmarks.__doc__))
+    assert set(listed) == {path.stem for path in folder.glob("*.py")} - {"__init__", "__main__"}
+    for floor, module in enumerate(listed):
+        imported = imports_of(folder / f"{module}.py")
+        for other in listed[: floor + 1]:
+            assert f"benchmarks.{other}" not in imported, f"{module} imports {other}"
+
+
+def test_each_figure_has_its_command() -> None:
+    """What the docstring of `benchmarks` names as a command is one, with those options."""
+    text = " ".join(str(benchmarks.__doc__).split())
+    named = re.findall(r"``(?:python -m benchmarks )?((?:compare|cluster|report) [^`]*)``", text)
+    assert len(named) >= 3
+    for command in named:
+        parts = command.replace(" NAME", " cloudy", 1).replace(" NAME", " qmosaic").split()
+        assert parser().parse_args(parts).command == parts[0]
+    commands = set(re.findall(r"``(?:python -m benchmarks )?([a-z]+)``", text)) - {"benchmarks"}
+    offered = {"compare", "report", "cluster", "survive", "graph", "latency", "stores"}
+    assert commands & offered == offered
+    assert "python -m pydoc benchmarks" in parser().format_help()
+
+
+def test_ratios_of_the_docstring_are_those_of_the_results() -> None:
+    """What is said to be reached is what ``report`` makes of the results beside it."""
+    stored = json.loads((ROOT / "benchmarks" / "results.json").read_text())
+    text = " ".join(str(benchmarks.__doc__).split())
+    found = {name: report.summarise(entry) for name, entry in stored["workloads"].items()}
+    told = re.findall(
+        r"\*(\w+)\*(?:, where nothing can be left out,)? ([\d.]+) (?:times )?\(", text
+    )
+    assert dict(told) == {n: f"{found[n]['speed']['ratio'][1]:.1f}" for n in report.AIMS}
+    for key in ("memory", "growth"):
+        ratios = [found[name][key]["ratio"][1] for name in report.AIMS]
+        assert f"{min(ratios):.1f} to {max(ratios):.1f} times less" in text
+    limits = {n: found[n]["limit"]["ratio"][1] for n in ("random", "footprints")}
+    said = "{random:.1f} times (*random*) to {footprints:.1f} times (*footprints*)"
+    assert said.format(**limits) in text
+    (flat,) = (v for route, v in report.flatness(stored).items() if route == report.SUBJECT)
+    assert "{1:.2f} times ({0:.2f}–{2:.2f})".format(*flat) in text
