@@ -288,9 +288,10 @@ class Map:
         return path
 
     def _repr_html_(self) -> str:
-        encoded = base64.b64encode(self.to_html().encode()).decode()
+        # the page itself, not an address that holds it: Chromium opens none of more than 2 MB
+        page = html_module.escape(self.to_html())
         return (
-            f'<iframe src="data:text/html;charset=utf-8;base64,{encoded}" '
+            f'<iframe srcdoc="{page}" '
             'style="width: 100%; height: 500px; border: 0" allowfullscreen></iframe>'
         )
 

@@ -69,6 +69,28 @@ def test_the_page_in_a_browser(tmp_path: Path) -> None:
         assert errors(page) == []
 
 
+def test_a_notebook_shows_a_map_of_any_size(tmp_path: Path) -> None:
+    """In a frame, as a notebook has it; pictures of some MB, too, for which the address of a frame
+    would be too long."""
+    noise = np.random.default_rng(0).random((900, 900))
+    image = plain((0, 0, 0), 900).assign(g=(("y", "x"), noise), b=(("y", "x"), noise[::-1]))
+    m = geemap.Map()
+    m.add_layer(image, {"min": 0, "max": 1}, "noise")
+    m.add_layer(plain((1, 0, 0)), {"min": 0, "max": 1}, "red")
+    shown = m._repr_html_()
+    assert len(shown) > 3_000_000
+    (tmp_path / "notebook.html").write_text(f"<!DOCTYPE html><p>{shown}", encoding="utf-8")
+    with browser(tmp_path / "profile") as page:
+        page.get((tmp_path / "notebook.html").as_uri())
+        time.sleep(1)
+        assert share(page, (1, 0, 0)) > 0.05
+        page.switch_to.frame(page.find_element("css selector", "iframe"))
+        switch(page, "red")
+        page.switch_to.default_content()
+        assert share(page, (1, 0, 0)) == 0
+        assert errors(page) == []
+
+
 def test_an_image_lies_where_it_belongs(tmp_path: Path) -> None:
     """Reprojected to the map: the middle of the screen shows the pixel at that place."""
     image = plain((0, 0, 0))
