@@ -251,8 +251,9 @@ def test_commands_exist() -> None:
         elif words[0] == "qmosaic":
             assert words[1] in set(cli.main.commands)
         elif words[0] == "sphinx-build":
-            assert "docs" in declared("dependency-groups")
-            assert command in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+            assert words[1:3] == ["-W", "notebooks"]
+            assert (ROOT / "notebooks" / "conf.py").is_file()
+            assert "-W notebooks" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
         else:
             assert words == ["pytest"]
     assert any("[demo]" in command for command in commands())
