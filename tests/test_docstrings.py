@@ -31,10 +31,10 @@ def public() -> Iterator[tuple[str, Any, str]]:
                 continue  # nobody calls them: the tests of errors show them
             yield place, thing, ""
             if inspect.isclass(thing):
-                for word, method in inspect.getmembers(thing, callable):
+                for own, method in inspect.getmembers(thing, callable):
                     ours = (getattr(method, "__module__", None) or "").startswith("qmosaic")
-                    if ours and not word.startswith("_"):
-                        yield f"{place}.{word}", method, inspect.getdoc(thing) or ""
+                    if ours and not own.startswith("_"):
+                        yield f"{place}.{own}", method, inspect.getdoc(thing) or ""
 
 
 def source_of_examples(text: str) -> str:
@@ -46,9 +46,9 @@ def source_of_examples(text: str) -> str:
 )
 def test_what_is_public_is_shown_at_work(name: str, thing: Any, around: str) -> None:
     """A function and a class in their own text, a method there or in that of its class."""
-    word = name.rsplit(".", 1)[1]
+    last = name.rsplit(".", 1)[1]
     own = source_of_examples(inspect.getdoc(thing) or "")
-    assert own or re.search(rf"\.{word}\b", source_of_examples(around)), name
+    assert own or re.search(rf"\.{last}\b", source_of_examples(around)), name
 
 
 def test_no_example_is_left_out() -> None:

@@ -48,7 +48,7 @@ bands and properties
     as a band is ``property:year``.
 an empty collection
     An error that says which filter left no image.
-what is not here
+methods that are not supported
     An error that says what to use.
 
 The modules; a room imports only rooms below it.
@@ -58,11 +58,11 @@ The modules; a room imports only rooms below it.
 ``images``      ``Image``
 ``selecting``   ``Filter``
 ``geometries``  ``Geometry``
-``catalog``     ids of collections, and where they are kept
+``catalog``     ids of collections, and where their images are kept
 ``pixels``      arithmetic on bands that keeps masks and does not wrap round
-``properties``  what is known of images beside their pixels; numbers and dates
+``properties``  properties of images; numbers, dates, lists and texts
 ``names``       bands and properties that have one name
-``unsupported`` what to use in place of what is not here
+``unsupported`` what to use in place of what is not supported
 =============== =============================================================================
 
 May import ``sources``, ``scores``, ``engine``, ``collection`` and ``optional``.
@@ -76,7 +76,7 @@ from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.images import Image
 from qmosaic.ee.properties import Date, Number
 from qmosaic.ee.selecting import Filter
-from qmosaic.ee.unsupported import missing_word
+from qmosaic.ee.unsupported import not_supported
 
 __all__ = [
     "Authenticate",
@@ -93,7 +93,7 @@ __all__ = [
 
 
 def Initialize(*_: Any, **__: Any) -> None:
-    """Do nothing: there is no server to begin with.
+    """Do nothing: there is no server to connect to.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def Initialize(*_: Any, **__: Any) -> None:
 
 
 def Authenticate(*_: Any, **__: Any) -> None:
-    """Do nothing: there is nobody to ask.
+    """Do nothing: there is no account to log in to.
 
     Examples
     --------
@@ -119,4 +119,4 @@ def __dir__() -> list[str]:
 def __getattr__(name: str) -> Any:
     if name.startswith("_"):
         raise AttributeError(name)
-    raise missing_word("ee", name)
+    raise not_supported("ee", name)

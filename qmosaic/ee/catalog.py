@@ -1,4 +1,4 @@
-"""Ids of collections, and where they are kept."""
+"""Ids of collections, and where their images are kept."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _loaded: set[str] = set()
 
 
 def register(asset_id: str, source: Any, **options: Any) -> None:
-    """Say where the collection of an id is kept.
+    """Register a collection: tell where the images of an id are kept.
 
     Parameters
     ----------
     asset_id : str
         For instance "COPERNICUS/S2_SR_HARMONIZED".
     source : xarray.Dataset, or what `qmosaic.open_collection` opens
-        It is opened when it is first used.
+        What has to be opened is opened when it is first used, and once.
     **options
         For `qmosaic.open_collection`.
 
@@ -70,10 +70,11 @@ def register(asset_id: str, source: Any, **options: Any) -> None:
 
 
 def load_catalog(path: str | Path) -> list[str]:
-    """Register what a TOML file lists; the file that QMOSAIC_CATALOG names is loaded by itself.
+    """Register the collections that a TOML file lists.
 
-    Each table has the id as name, ``source``, and options of `qmosaic.open_collection`; paths are
-    relative to the file::
+    The file that the environment variable ``QMOSAIC_CATALOG`` names is loaded without a call. Each
+    table has an id as its name, a key ``source``, and arguments of `qmosaic.open_collection`. Paths
+    are relative to the file::
 
         ["COPERNICUS/S2_SR_HARMONIZED"]
         source = "s2.zarr"
@@ -112,15 +113,21 @@ def load_catalog(path: str | Path) -> list[str]:
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"there is no catalogue {str(path)!r}. Check the path.") from error
+        raise FileNotFoundError(
+            f"there is no catalogue {str(path)!r}, so no collection can be registered. Check the "
+            "path (and the environment variable QMOSAIC_CATALOG)."
+        ) from error
     except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"the catalogue {str(path)!r} is no TOML ({error}).") from error
+        raise ValueError(
+            f"the catalogue {str(path)!r} is no TOML ({error}). Write a table for each collection: "
+            '["COPERNICUS/S2_SR_HARMONIZED"] and below it source = "s2.zarr".'
+        ) from error
     for asset_id, entry in content.items():
         if not isinstance(entry, Mapping) or "source" not in entry:
             raise ValueError(
-                f"the catalogue {str(path)!r} says of {asset_id!r} no source. Write "
-                f'["{asset_id}"] and below it source = "path or URL". (An id with dots or slashes '
-                "has to be quoted.)"
+                f"the catalogue {str(path)!r} has no source for {asset_id!r}, so nothing can be "
+                f'opened. Write ["{asset_id}"] and below it source = "path or URL". (An id '
+                "with dots or slashes has to be quoted.)"
             )
         options = _without_none({k: v for k, v in entry.items() if k != "source"})
         register(asset_id, _placed(entry["source"], file.parent), **options)
@@ -141,7 +148,7 @@ def _placed(source: Any, folder: Path) -> Any:
 
 
 def resolve(asset_id: str) -> xr.Dataset:
-    """Open the collection of an id; a path or URL will do too.
+    """Open the collection of an id, or of a path or URL.
 
     Raises
     ------

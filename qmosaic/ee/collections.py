@@ -24,13 +24,13 @@ from qmosaic.collection.model import bands_of
 from qmosaic.collection.moments import in_utc
 from qmosaic.ee.catalog import resolve
 from qmosaic.ee.geometries import Geometry
-from qmosaic.ee.images import Image, in_words
+from qmosaic.ee.images import Image, listed
 from qmosaic.ee.names import bands as bands_by_name
 from qmosaic.ee.names import beside_time, settled, variable_of
 from qmosaic.ee.pixels import mask_of, refill
 from qmosaic.ee.properties import List, Number, property_of
 from qmosaic.ee.selecting import Filter, instant
-from qmosaic.ee.unsupported import Words
+from qmosaic.ee.unsupported import Hinting
 from qmosaic.engine.mosaic import last_on_top, quality_mosaic
 from qmosaic.scores import inverse
 from qmosaic.sources.opening import open_collection
@@ -45,19 +45,19 @@ COMPARE = {
 }
 
 
-class ImageCollection(Words):
-    """Images along time.
+class ImageCollection(Hinting):
+    """A collection: images of the same bands on one grid, along time.
 
     Parameters
     ----------
     source : str, xarray.Dataset, list of Image, or what `qmosaic.open_collection` opens
-        An id that is registered (`ee.register`), a path or URL, a Dataset with a dimension
-        ``time``, single images.
+        An id that is registered (`qmosaic.ee.register`), a path or URL, a Dataset with a dimension
+        ``time``, or single images.
 
     Attributes
     ----------
     dataset : xarray.Dataset
-        What is behind it: bands along time, properties as coordinates along time.
+        The bands along time, the properties as coordinates along time.
 
     Examples
     --------
@@ -105,7 +105,7 @@ class ImageCollection(Words):
     [[1, 2], [5, 6], [9.0, 12.0], [3.0, 4.0], [3.0, 4.0], [3, 3]]
     """
 
-    _word = "ee.ImageCollection"
+    _name = "ee.ImageCollection"
 
     def __init__(self, source: Any) -> None:
         if isinstance(source, ImageCollection):
@@ -137,15 +137,15 @@ class ImageCollection(Words):
         return ImageCollection(list(images))
 
     def __repr__(self) -> str:
-        """Tell its id where it was opened by one, how many images, from when to when, its bands."""
+        """Give its id where it was opened by one, the number of images, their dates, the bands."""
         count = self.dataset.sizes["time"]
-        words = [f"{count} image{'' if count == 1 else 's'}"]
+        parts = [f"{count} image{'' if count == 1 else 's'}"]
         if "time" in self.dataset.coords and self.dataset["time"].dtype.kind == "M":
             times = self.dataset["time"].values
-            words.append(f"{str(times.min())[:10]} to {str(times.max())[:10]}")
-        words.append(in_words(self._bands()))
+            parts.append(f"{str(times.min())[:10]} to {str(times.max())[:10]}")
+        parts.append(listed(self._bands()))
         named = "" if self._id is None else f" {self._id!r}:"
-        return f"ee.ImageCollection{named or ' of'} {', '.join(words)}"
+        return f"ee.ImageCollection{named or ' of'} {', '.join(parts)}"
 
     def _repr_html_(self) -> str:
         return f"<p>{html.escape(repr(self))}</p>{self.dataset._repr_html_()}"
@@ -156,12 +156,12 @@ class ImageCollection(Words):
     # -- fewer images ----------------------------------------------------------------------------
 
     def filterDate(self, start: Any, end: Any = None) -> ImageCollection:
-        """Keep images from `start` on and before `end`; see `qmosaic.filter_date`."""
+        """Keep images from `start` on, before `end`; see `qmosaic.filter_date`."""
         last = None if end is None else instant(end)
         return ImageCollection(filter_date(self.dataset, instant(start), last))
 
     def filterBounds(self, geometry: Any) -> ImageCollection:
-        """Keep images that a region intersects; see `qmosaic.filter_bounds`.
+        """Keep images whose footprint a region intersects; see `qmosaic.filter_bounds`.
 
         Examples
         --------
@@ -176,20 +176,20 @@ class ImageCollection(Words):
         return ImageCollection(filter_bounds(self.dataset, Geometry(geometry).geometry))
 
     def filter(self, filter: Filter) -> ImageCollection:
-        """Keep images that a filter keeps."""
+        """Keep the images that meet a condition: ``filter(ee.Filter.lt("cloud_cover", 20))``."""
         if not isinstance(filter, Filter):
             raise TypeError(
                 f"ee.ImageCollection.filter() got a {type(filter).__name__}; it takes a filter "
                 "such as ee.Filter.lt('CLOUDY_PIXEL_PERCENTAGE', 20)."
             )
         keep = filter.keep(self.dataset)
-        verb = f"ee.ImageCollection.filter({filter.words})"
+        caller = f"ee.ImageCollection.filter({filter.words})"
         return ImageCollection(
-            keep_images(self.dataset, keep, "time", verb, "it keeps no image of this collection")
+            keep_images(self.dataset, keep, "time", caller, "it keeps no image of this collection")
         )
 
     def filterMetadata(self, name: str, operator: str, value: Any) -> ImageCollection:
-        """Keep images by a property: "equals", "less_than", "greater_than", ..."""
+        """Keep images by a property and an operator: "equals", "less_than", "greater_than", ..."""
         if operator not in COMPARE:
             raise ValueError(
                 f"ee.ImageCollection.filterMetadata() got the operator {operator!r}; it takes "
@@ -200,10 +200,13 @@ class ImageCollection(Words):
     def limit(
         self, maximum: int, property: str | None = None, ascending: bool = True
     ) -> ImageCollection:
-        """Keep the first images, by a property where one is given."""
+        """Keep the first images, in the order of a property if one is given."""
         ordered = self if property is None else self.sort(property, ascending)
         if isinstance(maximum, bool) or maximum != int(maximum) or maximum < 1:
-            raise ValueError(f"ee.ImageCollection.limit() got {maximum!r}; it keeps 1 or more.")
+            raise ValueError(
+                f"ee.ImageCollection.limit() got {maximum!r}, which is no number of images. "
+                "Write 1 or more."
+            )
         return ImageCollection(ordered.dataset.isel(time=slice(0, int(maximum))))
 
     def sort(self, property: str, ascending: bool = True) -> ImageCollection:
@@ -230,7 +233,12 @@ class ImageCollection(Words):
     # -- other bands, other images ---------------------------------------------------------------
 
     def map(self, algorithm: Callable[[Image], Any], dropNulls: Any = None) -> ImageCollection:
-        """Apply a function to every image: it is called once, as Earth Engine traces it once."""
+        """Apply a function to every image.
+
+        It is called once, with an image that stands for all of them, as Earth Engine traces it
+        once; see `qmosaic.map_images`. Values that it changes in place in numpy arrays behind an
+        image are changed in the collection too.
+        """
 
         def traced(images: xr.Dataset) -> Any:
             result = algorithm(Image(images))
@@ -257,7 +265,7 @@ class ImageCollection(Words):
         return ImageCollection(image.dataset.assign(others))
 
     def merge(self, collection2: Any) -> ImageCollection:
-        """Put the images of another collection behind these."""
+        """Append the images of another collection."""
         return ImageCollection(_joined([self.dataset, ImageCollection(collection2).dataset]))
 
     # -- one image of many -----------------------------------------------------------------------
@@ -268,8 +276,8 @@ class ImageCollection(Words):
         """Take, for every pixel, all bands of the image with the highest quality.
 
         As Earth Engine has been seen to do it: of equally good images the last one wins, and a band
-        that is masked in the winner comes from the next best. `qmosaic.quality_mosaic` has the
-        rules that can be chosen.
+        that is masked in the winner comes from the next best image. Other rules are arguments:
+        those of `qmosaic.quality_mosaic`.
         """
         band = variable_of(self.dataset, qualityBand)
         mosaic = quality_mosaic(self.dataset, band, ties=ties, masked=masked, **rules)
@@ -279,15 +287,15 @@ class ImageCollection(Words):
         return Image(mosaic.drop_vars([name for name in seen if name in mosaic.coords]))
 
     def mosaic(self) -> Image:
-        """Lay the images over each other, the last on top."""
+        """Put the images on top of each other, the last on top; masked pixels show those below."""
         return Image(last_on_top(self.dataset))
 
     def max(self) -> Image:
-        """Give the highest value of each band."""
+        """Give the highest valid value of each band, in its dtype."""
         return self._each(lambda ds, name: quality_mosaic(ds[[name]], name)[name])
 
     def min(self) -> Image:
-        """Give the lowest value of each band."""
+        """Give the lowest valid value of each band, in its dtype."""
 
         def lowest(dataset: xr.Dataset, name: Hashable) -> xr.DataArray:
             scored = dataset[[name]].assign({f"{name}_": inverse(dataset[name])})
@@ -296,7 +304,7 @@ class ImageCollection(Words):
         return self._each(lowest)
 
     def sum(self) -> Image:
-        """Add each band up, over the images in which it is valid: float64."""
+        """Give the sum of each band over the images in which it is valid: float64."""
         return self._each(
             lambda ds, name: _as_floats(ds[name]).sum("time", skipna=True, min_count=1)
         )
@@ -306,13 +314,13 @@ class ImageCollection(Words):
         return self._each(lambda ds, name: mask_of(ds[name]).astype("int32").sum("time"))
 
     def mean(self) -> Image:
-        """Give the mean of each band, of the images in which it is valid: float64."""
+        """Give the mean of each band over the images in which it is valid: float64."""
         return self._each(lambda ds, name: _as_floats(ds[name]).mean("time", skipna=True))
 
     def median(self) -> Image:
-        """Give the median of each band, of the images in which it is valid: float64.
+        """Give the median of each band over the images in which it is valid: float64.
 
-        All images of a block are held in memory.
+        All images of a block are held in memory at once.
         """
         return self._each(lambda ds, name: _median(_as_floats(ds[name])))
 
@@ -331,7 +339,7 @@ def _order(values: Array, ascending: bool) -> Array:
 
 
 def _stacked(images: list[Image]) -> xr.Dataset:
-    """Put single images behind each other; what is known of each is known along time."""
+    """Stack single images along time; their properties become coordinates along time."""
     return _joined([_along_time(image.dataset) for image in images])
 
 
@@ -348,7 +356,7 @@ def _along_time(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def _along(dataset: xr.Dataset, images: int) -> xr.Dataset:
-    """Let a band that is the same in all images (a constant) be one of each of them."""
+    """Repeat a band that is the same in all images (a constant) along time."""
     if "time" not in dataset.dims:
         return dataset
     still = {
@@ -360,12 +368,12 @@ def _along(dataset: xr.Dataset, images: int) -> xr.Dataset:
 
 
 def _joined(parts: list[xr.Dataset]) -> xr.Dataset:
-    """Put collections behind each other: bands masked by one value, properties of all."""
+    """Concatenate collections: bands get one nodata value, images the properties of all."""
     bands = [set(part.data_vars) for part in parts]
     for other in bands[1:]:
         if other != bands[0]:
             raise ValueError(
-                "ee.ImageCollection: images with other bands cannot be put together; some lack "
+                "ee.ImageCollection: images with different bands cannot be put together; some lack "
                 f"{', '.join(map(repr, sorted(map(str, bands[0] ^ other))))}. Select the bands "
                 "that all have first."
             )
@@ -393,7 +401,7 @@ def _joined(parts: list[xr.Dataset]) -> xr.Dataset:
 
 
 def _with_properties(part: xr.Dataset, parts: list[xr.Dataset]) -> xr.Dataset:
-    """Give images the properties that others have: none of theirs, NaN or an empty text."""
+    """Add the properties that only other images have, as NaN or an empty text."""
     missing = {}
     for other in parts:
         for name, c in other.coords.items():

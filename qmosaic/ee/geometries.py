@@ -1,31 +1,31 @@
-"""``ee.Geometry``: points, boxes and outlines."""
+"""``ee.Geometry``: points, boxes, lines and polygons."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from qmosaic.collection.geometry import LON_LAT, as_geometry, projected, short_crs
-from qmosaic.ee.unsupported import Words
+from qmosaic.ee.unsupported import Hinting
 from qmosaic.optional import needed
 
 RADIUS = 6_371_008.8
 """The mean radius of the earth in metres, for circles around points in degrees."""
 
 
-class Geometry(Words):
-    """A region.
+class Geometry(Hinting):
+    """A point, box, line or polygon.
 
     Parameters
     ----------
     geometry : GeoJSON, shapely geometry, box or Geometry
-        What `qmosaic.filter_bounds` understands.
+        What `qmosaic.filter_bounds` takes as a region.
     proj : any CRS, optional
-        What its coordinates are in; longitude and latitude by default.
+        The CRS of its coordinates; longitude and latitude (EPSG:4326) by default.
 
     Attributes
     ----------
     geometry : odc.geo.geom.Geometry
-        What is behind it.
+        The geometry and its CRS.
 
     Examples
     --------
@@ -49,7 +49,7 @@ ee.Geometry.MultiPoint within 0 to 1, 0 to 2 in EPSG:4326)
     ee.Geometry.Polygon within -0.0089932 to 0.0089932, -0.0089932 to 0.0089932 in EPSG:4326
     """
 
-    _word = "ee.Geometry"
+    _name = "ee.Geometry"
 
     def __init__(self, geometry: Any, proj: Any = None) -> None:
         given: Any = geometry.geometry if isinstance(geometry, Geometry) else geometry
@@ -68,7 +68,7 @@ ee.Geometry.MultiPoint within 0 to 1, 0 to 2 in EPSG:4326)
 
     @staticmethod
     def Point(*args: Any, coords: Any = None, proj: Any = None) -> Geometry:
-        """Make a point of longitude and latitude: two numbers, or a list of them."""
+        """Make a point: longitude and latitude, as two numbers or a list."""
         numbers, proj = _flat(args if coords is None else (coords,), proj, 2)
         return Geometry._of("Point", numbers, proj)
 
@@ -82,12 +82,12 @@ ee.Geometry.MultiPoint within 0 to 1, 0 to 2 in EPSG:4326)
 
     @staticmethod
     def BBox(west: float, south: float, east: float, north: float) -> Geometry:
-        """Make a box."""
+        """Make a box of longitudes and latitudes, in degrees."""
         return Geometry((west, south, east, north))
 
     @staticmethod
     def Polygon(*args: Any, coords: Any = None, proj: Any = None, geodesic: Any = None) -> Geometry:
-        """Make an outline: a list of points, or a list of rings; then a CRS."""
+        """Make a polygon: a list of points, or a list of rings; then a CRS."""
         given = list(args) if coords is None else [coords]
         if given and isinstance(given[0], list | tuple):
             rings = list(given[0])
@@ -106,7 +106,7 @@ ee.Geometry.MultiPoint within 0 to 1, 0 to 2 in EPSG:4326)
 
     @staticmethod
     def MultiPolygon(coords: Any, proj: Any = None, *_: Any) -> Geometry:
-        """Make several outlines."""
+        """Make a geometry of several polygons."""
         return Geometry._of("MultiPolygon", coords, proj)
 
     @staticmethod
@@ -116,11 +116,11 @@ ee.Geometry.MultiPoint within 0 to 1, 0 to 2 in EPSG:4326)
 
     @staticmethod
     def MultiPoint(coords: Any, proj: Any = None) -> Geometry:
-        """Make several points."""
+        """Make a geometry of several points."""
         return Geometry._of("MultiPoint", coords, proj)
 
     def buffer(self, distance: float, maxError: Any = None) -> Geometry:
-        """Widen it by some metres, on a plane that touches the earth at its middle."""
+        """Widen it by a distance in metres, on a plane that touches the earth at its middle."""
         (lon, lat), *_ = projected(self.geometry.centroid, LON_LAT).points
         plane = f"+proj=aeqd +lat_0={lat} +lon_0={lon} +R={RADIUS} +units=m"
         moved = projected(self.geometry, plane)
@@ -129,11 +129,11 @@ ee.Geometry.MultiPoint within 0 to 1, 0 to 2 in EPSG:4326)
         return Geometry(projected(wide, self.geometry.crs))
 
     def bounds(self) -> Geometry:
-        """Give the box around it."""
+        """Give its bounding box."""
         return Geometry(tuple(self.geometry.boundingbox.bbox), self.geometry.crs)
 
     def getInfo(self) -> dict[str, Any]:
-        """Give it as GeoJSON."""
+        """Give it as GeoJSON, a dict."""
         info: dict[str, Any] = self.geometry.json
         return info
 
@@ -148,7 +148,7 @@ def _flat(coords: tuple[Any, ...], proj: Any, count: int) -> tuple[list[float], 
         values, proj = values[:count], values[count]
     if len(values) != count or not all(isinstance(v, int | float) for v in values):
         raise ValueError(
-            f"ee.Geometry got {coords!r}; it takes {count} numbers, longitude before latitude: "
+            f"ee.Geometry got {coords!r}; it takes {count} numbers, longitude first. Write "
             + ("Point(-103.19, 40.14)." if count == 2 else "Rectangle(-104, 40, -103, 41).")
         )
     return values, proj

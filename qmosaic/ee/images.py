@@ -29,7 +29,7 @@ from qmosaic.ee.properties import (
     as_property,
     property_of,
 )
-from qmosaic.ee.unsupported import Words
+from qmosaic.ee.unsupported import Hinting
 from qmosaic.optional import needed
 from qmosaic.scores import normalized_difference
 from qmosaic.scores.expressions import by_chunk, is_number
@@ -40,52 +40,62 @@ def _plain(value: Any) -> Any:
     return value.getInfo() if isinstance(value, Number) else value
 
 
-def _shown(call: str, result: Any) -> str:
-    """Write an example for a word that is made like many others."""
+def _example(call: str, result: Any) -> str:
+    """Write the example of a method that is made like many others."""
     return (
         f"\n\nExamples\n--------\n>>> from qmosaic import ee\n"
         f">>> {call}.dataset['constant'].item()\n{result!r}\n"
     )
 
 
-def _binary(word: str, result: Any) -> Any:
-    """Make a method of two operands; `result` is that of 12 and 5."""
+def _named(method: Any, name: str, text: str, call: str, result: Any) -> Any:
+    method.__name__, method.__doc__ = name, text + _example(call, result)
+    return method
+
+
+def _binary(name: str, text: str, result: Any) -> Any:
+    """Make a method that combines an image with another one; `result` is that of 12 and 5."""
 
     def method(self: Image, image2: Any) -> Image:
-        return self._combined(word, image2)
+        return self._combined(name, image2)
 
-    text = f"{word}, band by band, with an image or a number."
-    method.__name__, method.__doc__ = word, text + _shown(f"ee.Image(12).{word}(5)", result)
-    return method
+    return _named(method, name, f"{text}.\n\n{PAIRED}", f"ee.Image(12).{name}(5)", result)
 
 
-def _unary(word: str, value: Any, result: Any) -> Any:
-    """Make a method of one; `result` is that of `value`."""
+def _unary(name: str, text: str, value: Any, result: Any) -> Any:
+    """Make a method that changes each value; `result` is that of `value`."""
 
     def method(self: Image) -> Image:
-        return self._changed(lambda band: pixels.change(word, band))
+        return self._changed(lambda band: pixels.change(name, band))
 
-    text = f"{word} of every pixel."
-    method.__name__, method.__doc__ = word, text + _shown(f"ee.Image({value}).{word}()", result)
-    return method
+    return _named(method, name, f"{text}: float.", f"ee.Image({value}).{name}()", result)
 
 
-def _cast(word: str, dtype: str, result: Any) -> Any:
+def _cast(name: str, dtype: str, result: Any) -> Any:
     """Make a method that changes the dtype; `result` is that of 300.5."""
 
     def method(self: Image) -> Image:
         return self._changed(lambda band: pixels.cast(band, dtype))
 
-    text = f"Bring all bands to {dtype}: fractions are cut off, what is out of range is its end."
-    method.__name__, method.__doc__ = word, text + _shown(f"ee.Image(300.5).{word}()", result)
-    return method
+    whole = f"Cast all bands to {dtype}; fractions and what is out of range are cut off.\n\n{CUT}"
+    text = f"Cast all bands to {dtype}." if "float" in dtype else whole
+    return _named(method, name, text, f"ee.Image(300.5).{name}()", result)
 
 
-class Image(Words):
-    """An image: bands on a map.
+PAIRED = """Band by band; an image of one band is combined with all bands of the other. A pixel is
+masked where it is masked in one of the two."""
 
-    Inside ``ImageCollection.map`` it stands for every image of the collection at once: what is
-    written as arithmetic on it holds for each of them.
+CUT = """Values beyond the range of the dtype become its lowest or highest. Of a band that can be
+masked, one value of the dtype stands for masked: the nodata that it has already where that fits,
+else the highest of an unsigned dtype, the lowest of a signed one. A pixel of that value cannot be
+told from a masked one."""
+
+
+class Image(Hinting):
+    """An image: bands on one grid, and properties.
+
+    In the function that ``ImageCollection.map`` calls, it stands for all images of the collection:
+    arithmetic on it is done for each of them.
 
     Parameters
     ----------
@@ -95,7 +105,7 @@ class Image(Words):
     Attributes
     ----------
     dataset : xarray.Dataset
-        What is behind it: bands as data variables, properties as coordinates.
+        The bands as data variables, the properties as coordinates.
 
     Examples
     --------
@@ -148,7 +158,7 @@ class Image(Words):
     'S2A'
     """
 
-    _word = "ee.Image"
+    _name = "ee.Image"
 
     def __init__(self, source: Any) -> None:
         if isinstance(source, list | tuple):
@@ -184,11 +194,11 @@ class Image(Words):
         return Image(list(images[0] if len(images) == 1 else images))
 
     def __repr__(self) -> str:
-        """Tell its id and date where it is a single image that has them, and its bands."""
+        """Give id and date of a single image that has them, and the bands."""
         named = [property_in(self.dataset, name) for name in ("id", "time")]
         known = [c.values[()] for c in named if c is not None and c.ndim == 0]
         texts = [str(v)[:19] if isinstance(v, np.datetime64) else repr(str(v)) for v in known]
-        return " ".join(["ee.Image", *texts, f"with {in_words(self._bands())}"])
+        return " ".join(["ee.Image", *texts, f"with {listed(self._bands())}"])
 
     def _repr_html_(self) -> str:
         return f"<p>{html.escape(repr(self))}</p>{self.dataset._repr_html_()}"
@@ -204,17 +214,17 @@ class Image(Words):
     def _with(self, bands: dict[Hashable, xr.DataArray], grid: Image | None = None) -> Image:
         """Give an image with other bands and the same properties.
 
-        A constant has no grid: it gets that of the image that it went with.
+        A constant has no grid: it gets that of the image that it was combined with.
         """
         placed = self if grid is None or self.dataset.sizes else grid
         return Image(with_bands(placed.dataset, bands))
 
-    def _met(self, other: Any) -> Image:
-        """Take what an image goes with as an image."""
+    def _as_image(self, other: Any) -> Image:
+        """Take what this image is combined with as an image."""
         return other.on(self) if isinstance(other, ClippedConstant) else Image(other)
 
-    def _beside(self, other: Image) -> tuple[Image, Image]:
-        """Bring two images onto the pixels that both have: one of them may have been clipped."""
+    def _aligned(self, other: Image) -> tuple[Image, Image]:
+        """Cut two images to the pixels that both have: one of them may have been clipped."""
         places = [d for d in self.dataset.dims if d != "time" and d in other.dataset.dims]
         same = all(
             d not in self.dataset.coords
@@ -227,8 +237,9 @@ class Image(Words):
         a, b = _overlapping(self.dataset, other.dataset, places)
         if any(a.sizes[d] == 0 for d in places):
             raise ValueError(
-                "the two images have no pixel in common: they lie elsewhere, or on other grids "
-                "(odc-geo's reproject brings one onto the other's)."
+                "the two images have no pixel in common, so they cannot be combined: they lie in "
+                "different places, or on different grids. Bring one onto the grid of the other: "
+                "image.dataset.odc.reproject(other.dataset.odc.geobox)."
             )
         return Image(a), Image(b)
 
@@ -237,7 +248,7 @@ class Image(Words):
         return List(self._names())
 
     def select(self, *selectors: Any, opt_names: Any = None) -> Image:
-        """Choose bands by name, number or regular expression, and rename them where names follow.
+        """Choose bands by name, number or regular expression; with new names, rename them.
 
         ``select("B4", "B3")``, ``select(["B4", "B3"], ["red", "green"])``, ``select(0)``.
         """
@@ -259,14 +270,14 @@ class Image(Words):
         if is_number(selector):
             if not -len(own) <= selector < len(own):
                 raise IndexError(
-                    f"ee.Image.select({selector}): there are {len(own)} bands, numbered from 0: "
-                    f"{', '.join(map(repr, own))}."
+                    f"ee.Image.select({selector}): the image has {len(own)} bands, "
+                    f"numbered from 0. Name or number one: {', '.join(map(repr, own))}."
                 )
             return [own[selector]]
         return matching(selector, own)
 
     def rename(self, *names: Any) -> Image:
-        """Give the bands other names, all of them."""
+        """Rename the bands: one name for each."""
         listed = list(names[0]) if len(names) == 1 and isinstance(names[0], list | tuple) else names
         own = self._bands()
         if len(listed) != len(own):
@@ -275,16 +286,19 @@ class Image(Words):
                 f"{', '.join(map(repr, own))}. Give one for each."
             )
         if len(set(listed)) != len(listed):
-            raise ValueError(f"ee.Image.rename() got a name twice: {', '.join(map(repr, listed))}.")
+            raise ValueError(
+                f"ee.Image.rename() got a name twice: {', '.join(map(repr, listed))}. Bands are "
+                "found by their names: give each another one."
+            )
         return self._with(dict(zip(listed, own.values(), strict=True)))
 
     def addBands(self, srcImg: Any, names: Any = None, overwrite: bool = False) -> Image:
         """Add the bands of another image.
 
-        A band whose name is taken is called ``name_1``; with `overwrite` it replaces the one that
-        has it. `names` are the bands to add, all by default.
+        A band whose name is taken is called ``name_1``; with `overwrite` it replaces the band of
+        that name. `names` are the bands to add, all by default.
         """
-        self, source = self._beside(self._met(srcImg))
+        self, source = self._aligned(self._as_image(srcImg))
         source = source if names is None else source.select(names)
         bands = self._bands()
         for name, band in source._bands().items():
@@ -293,63 +307,94 @@ class Image(Words):
 
     # -- arithmetic ------------------------------------------------------------------------------
 
-    def _combined(self, word: str, other: Any) -> Image:
-        """Combine band by band; an image of one band goes with all of the other's."""
+    def _combined(self, name: str, other: Any) -> Image:
+        """Combine band by band; an image of one band is combined with all of the other's."""
         if is_number(other):
             value = _plain(other)
-            return self._changed(lambda band: pixels.combine(word, band, value))
-        self, image = self._beside(self._met(other))
+            return self._changed(lambda band: pixels.combine(name, band, value))
+        self, image = self._aligned(self._as_image(other))
         own, theirs = self._bands(), image._bands()
         if len(own) != len(theirs) and 1 not in (len(own), len(theirs)):
             raise ValueError(
-                f"ee.Image.{word}() got images of {len(own)} and {len(theirs)} bands; they have as "
-                "many, or one of them has one band. Select the bands first."
+                f"ee.Image.{name}() got images of {len(own)} and {len(theirs)} bands, which do "
+                "not pair up: both have as many, or one has one band. Select the bands first."
             )
         count = max(len(own), len(theirs))
         names = own if len(own) == count else theirs
         pairs = zip(names, _as_many(own, count), _as_many(theirs, count), strict=True)
-        return self._with({name: pixels.combine(word, a, b) for name, a, b in pairs}, image)
+        return self._with({band: pixels.combine(name, a, b) for band, a, b in pairs}, image)
 
     def _changed(self, change: Callable[[xr.DataArray], xr.DataArray]) -> Image:
         return self._with({name: change(band) for name, band in self._bands().items()})
 
-    add = _binary("add", 17)
-    subtract = _binary("subtract", 7)
-    multiply = _binary("multiply", 60)
-    divide = _binary("divide", 2.4)
-    pow = _binary("pow", 248832.0)
-    mod = _binary("mod", 2.0)
-    min = _binary("min", 5)
-    max = _binary("max", 12)
-    eq = _binary("eq", 0)
-    neq = _binary("neq", 1)
-    lt = _binary("lt", 0)
-    lte = _binary("lte", 0)
-    gt = _binary("gt", 1)
-    gte = _binary("gte", 1)
-    And = _binary("And", 1)
-    Or = _binary("Or", 1)
-    bitwiseAnd = _binary("bitwiseAnd", 4)
-    bitwiseOr = _binary("bitwiseOr", 13)
-    bitwiseXor = _binary("bitwiseXor", 9)
-    leftShift = _binary("leftShift", 384)
-    rightShift = _binary("rightShift", 0)
-    sqrt = _unary("sqrt", 2.25, 1.5)
-    exp = _unary("exp", 0, 1.0)
-    log = _unary("log", 1, 0.0)
-    log10 = _unary("log10", 100, 2.0)
-    sin = _unary("sin", 0, 0.0)
-    cos = _unary("cos", 0, 1.0)
-    floor = _unary("floor", 2.5, 2.0)
-    ceil = _unary("ceil", 2.5, 3.0)
-    round = _unary("round", 2.6, 3.0)
+    add = _binary("add", "Add an image or a number", 17)
+    subtract = _binary("subtract", "Subtract an image or a number", 7)
+    multiply = _binary("multiply", "Multiply by an image or a number", 60)
+    divide = _binary("divide", "Divide by an image or a number; a division by 0 gives 0", 2.4)
+    pow = _binary("pow", "Raise to the power of an image or a number", 248832.0)
+    mod = _binary(
+        "mod",
+        "Give the remainder of the division by an image or a number, with the sign of the first",
+        2.0,
+    )
+    min = _binary(
+        "min", "Give the smaller of the values of two images, or of an image and a number", 5
+    )
+    max = _binary(
+        "max", "Give the larger of the values of two images, or of an image and a number", 12
+    )
+    eq = _binary(
+        "eq", "Give 1 where the value is equal to that of an image, or to a number, else 0", 0
+    )
+    neq = _binary(
+        "neq", "Give 1 where the value is not equal to that of an image, or to a number, else 0", 1
+    )
+    lt = _binary(
+        "lt", "Give 1 where the value is less than that of an image, or a number, else 0", 0
+    )
+    lte = _binary(
+        "lte",
+        "Give 1 where the value is less than or equal to that of an image, or a number, else 0",
+        0,
+    )
+    gt = _binary(
+        "gt", "Give 1 where the value is greater than that of an image, or a number, else 0", 1
+    )
+    gte = _binary(
+        "gte", "Give 1 where the value is at least that of an image, or a number, else 0", 1
+    )
+    And = _binary("And", "Give 1 where both values are not 0, else 0", 1)
+    Or = _binary("Or", "Give 1 where one of the values is not 0, else 0", 1)
+    bitwiseAnd = _binary("bitwiseAnd", "Give the bits that are set in both integers", 4)
+    bitwiseOr = _binary("bitwiseOr", "Give the bits that are set in one of the integers", 13)
+    bitwiseXor = _binary(
+        "bitwiseXor", "Give the bits that are set in exactly one of the integers", 9
+    )
+    leftShift = _binary(
+        "leftShift", "Shift the bits of integers to the left by an image or a number", 384
+    )
+    rightShift = _binary(
+        "rightShift", "Shift the bits of integers to the right by an image or a number", 0
+    )
+    sqrt = _unary("sqrt", "Give the square root", 2.25, 1.5)
+    exp = _unary("exp", "Give e to the power of each value", 0, 1.0)
+    log = _unary("log", "Give the natural logarithm", 1, 0.0)
+    log10 = _unary("log10", "Give the logarithm to base 10", 100, 2.0)
+    sin = _unary("sin", "Give the sine of an angle in radians", 0, 0.0)
+    cos = _unary("cos", "Give the cosine of an angle in radians", 0, 1.0)
+    floor = _unary("floor", "Round down to a whole number", 2.5, 2.0)
+    ceil = _unary("ceil", "Round up to a whole number", 2.5, 3.0)
+    round = _unary(
+        "round", "Round to the nearest whole number, of a half to the even one", 2.6, 3.0
+    )
 
     def normalizedDifference(self, bandNames: Any = None) -> Image:
-        """Compare two bands, ``(a - b) / (a + b)``, as band "nd"; masked where one is negative."""
+        """Compute ``(a - b) / (a + b)`` of two bands, as "nd"; masked where one is negative."""
         names = self._names()[:2] if bandNames is None else list(bandNames)
         if len(names) != 2:
             raise ValueError(
-                f"ee.Image.normalizedDifference() takes two bands, and got {len(names)}."
+                f"ee.Image.normalizedDifference() takes two bands, and got {len(names)}. Write "
+                "normalizedDifference(['B8', 'B4'])."
             )
         own = self._bands()
         a, b = (own[self._find(name)[0]] for name in names)
@@ -360,7 +405,7 @@ class Image(Words):
         return self._with({"nd": index})
 
     def Not(self) -> Image:
-        """Give 1 where a band is 0, and 0 elsewhere."""
+        """Give 1 where the value is 0, and 0 elsewhere."""
         return self._changed(lambda band: pixels.change("Not", band))
 
     def abs(self) -> Image:
@@ -370,44 +415,45 @@ class Image(Words):
     def where(self, test: Any, value: Any) -> Image:
         """Give each band the value of another image, or a number, where `test` is not 0.
 
-        Nothing is done where the image, the test or the value is masked,
+        Pixels keep their value where the image, the test or the value is masked,
         https://developers.google.com/earth-engine/apidocs/ee-image-where
         """
-        self, tests = self._beside(self._met(test))
-        self, values = self._beside(self._met(value))
-        tests, values = tests._beside(values)  # either may have been clipped
-        self, tests = self._beside(tests)
+        self, tests = self._aligned(self._as_image(test))
+        self, values = self._aligned(self._as_image(value))
+        tests, values = tests._aligned(values)  # either may have been clipped
+        self, tests = self._aligned(tests)
         own, conditions, others = (one._bands() for one in (self, tests, values))
         count = len(own)
         if len(conditions) not in (1, count) or len(others) not in (1, count):
             raise ValueError(
                 f"ee.Image.where() got a test of {len(conditions)} and a value of {len(others)} "
-                f"bands for {count}; they have one, or as many."
+                f"bands for an image of {count}: give one band, or as many. Select "
+                "the bands first."
             )
         made = zip(own.items(), _as_many(conditions, count), _as_many(others, count), strict=True)
         grid = tests if tests.dataset.sizes else values
         return self._with({name: pixels.where(band, t, v) for (name, band), t, v in made}, grid)
 
     def unitScale(self, low: float, high: float) -> Image:
-        """Bring `low` to 0 and `high` to 1."""
+        """Scale linearly, so that `low` becomes 0 and `high` becomes 1."""
         scaled: Image = self.subtract(low).divide(high - low)
         return scaled
 
     def clamp(self, low: float, high: float) -> Image:
-        """Cut values to a range."""
+        """Limit values to a range: below it they become `low`, above it `high`."""
         clamped: Image = self.max(low).min(high)
         return clamped
 
     # -- masks -----------------------------------------------------------------------------------
 
     def updateMask(self, mask: Any) -> Image:
-        """Mask pixels also where another image is 0 or masked."""
-        self, other = self._beside(self._met(mask))
+        """Mask pixels where another image is 0 or masked; what is masked stays masked."""
+        self, other = self._aligned(self._as_image(mask))
         own, masks = self._bands(), other._bands()
         if len(masks) not in (1, len(own)):
             raise ValueError(
-                f"ee.Image.updateMask() got a mask of {len(masks)} bands for {len(own)}; it has "
-                "one, or as many."
+                f"ee.Image.updateMask() got a mask of {len(masks)} bands for an image of "
+                f"{len(own)}: give one band, or as many. Select the bands first."
             )
         pairs = zip(own.items(), _as_many(masks, len(own)), strict=True)
         return self._with({name: pixels.update_mask(b, m) for (name, b), m in pairs}, other)
@@ -417,22 +463,22 @@ class Image(Words):
         return self.updateMask(self)
 
     def mask(self, mask: Any = None) -> Image:
-        """Give 1 where a band is valid and 0 where it is masked; with a mask, see updateMask."""
+        """Give 1 where a band is valid and 0 where it is masked; given a mask, see updateMask."""
         return self._changed(pixels.mask_of) if mask is None else self.updateMask(mask)
 
     def unmask(self, value: Any = 0, sameFootprint: Any = True) -> Image:
-        """Give masked pixels a value, or the pixels of another image, which may be masked too.
+        """Replace masked pixels by a number, or by the pixels of another image.
 
         https://developers.google.com/earth-engine/apidocs/ee-image-unmask
         """
         if is_number(value):
             return self._changed(lambda band: pixels.unmask(band, _plain(value)))
-        self, other = self._beside(self._met(value))
+        self, other = self._aligned(self._as_image(value))
         own, others = self._bands(), other._bands()
         if len(others) not in (1, len(own)):
             raise ValueError(
-                f"ee.Image.unmask() got an image of {len(others)} bands for {len(own)}; it has "
-                "one, or as many."
+                f"ee.Image.unmask() got an image of {len(others)} bands for an image of "
+                f"{len(own)}: give one band, or as many. Select the bands first."
             )
         pairs = zip(own.items(), _as_many(others, len(own)), strict=True)
         return self._with({n: pixels.unmask_with(b, o) for (n, b), o in pairs}, other)
@@ -440,7 +486,7 @@ class Image(Words):
     def clip(self, geometry: Any) -> Any:
         """Cut the image to a region, see `qmosaic.clip`.
 
-        A constant has no pixels to cut: its region waits for the image that it goes with.
+        A constant has no grid: it is cut on the grid of the image that it is combined with.
 
         Examples
         --------
@@ -463,17 +509,17 @@ class Image(Words):
     # -- properties ------------------------------------------------------------------------------
 
     def metadata(self, property: str, name: str | None = None) -> Image:
-        """Make a band of a property: one number an image; times are milliseconds since 1970."""
+        """Make a band of a property: one number an image; times in milliseconds since 1970."""
         values = as_number(property_of(self.dataset, property, "ee.Image.metadata()"))
         return self._with({property if name is None else name: values})
 
     def get(self, property: str) -> Any:
-        """Give a property of a single image."""
+        """Give a property of a single image: a number, a text or, of a time, milliseconds."""
         values = property_of(self.dataset, property, "ee.Image.get()")
         if values.ndim:
             raise ValueError(
-                f"ee.Image.get({property!r}): inside map() the image stands for all images, which "
-                f"have a property each. As a band it is img.metadata({property!r})."
+                f"ee.Image.get({property!r}): inside map() the image stands for all images, and "
+                f"each has its own value. Make a band of it: img.metadata({property!r})."
             )
         value = values.values[()]
         if values.dtype.kind == "M":
@@ -498,7 +544,7 @@ class Image(Words):
         return Image(with_properties(self.dataset, along))
 
     def copyProperties(self, source: Any, properties: Any = None, exclude: Any = None) -> Image:
-        """Take properties of another image; those of an image stay with it anyway."""
+        """Copy properties from another image; a property that this image has stays as it is."""
         there = Image(source).dataset
         names = [n for n in properties_of(there) if property_in(self.dataset, str(n)) is None]
         names = [n for n in names if n not in (exclude or ())]
@@ -509,12 +555,12 @@ class Image(Words):
         return Image(with_properties(self.dataset, found))
 
     def date(self) -> Date:
-        """Give when a single image was taken."""
+        """Give the date and time of a single image."""
         times = property_of(self.dataset, "system:time_start", "ee.Image.date()")
         if times.ndim:
             raise ValueError(
-                "ee.Image.date(): inside map() the image stands for all images, which have a date "
-                "each. As a band of milliseconds it is img.metadata('system:time_start')."
+                "ee.Image.date(): inside map() the image stands for all images, and each has its "
+                "own date. Make a band of it, in milliseconds: img.metadata('system:time_start')."
             )
         return Date(times.values[()])
 
@@ -522,7 +568,7 @@ class Image(Words):
         """Give the id of a single image."""
         return self.get("system:index")
 
-    # -- dtypes (last: two of these words are types of Python) --------------------------------
+    # -- dtypes (last: two of these names are types of Python) --------------------------------
 
     toByte = _cast("toByte", "uint8", 255)
     toUint8 = _cast("toUint8", "uint8", 255)
@@ -552,54 +598,56 @@ class Image(Words):
     int = _cast("int", "int32", 300)
 
 
-class ClippedConstant(Words):
-    """A constant that was clipped: it has no pixels before it goes with an image that has.
+class ClippedConstant(Hinting):
+    """A constant that was clipped: it has no pixels before it is combined with an image.
 
-    What is done to it meanwhile is done then: the region of ``ee.Image(1).clip(region).mask()``
-    is laid on the grid of the image that this masks.
+    Methods that are called before are recorded: ``ee.Image(1).clip(region).mask()`` is computed on
+    the grid of the image that it masks.
 
     Parameters
     ----------
     constant : Image
-        What it is inside the region.
+        The constant inside the region.
     on : callable
         Makes it an image on the grid of another.
     """
 
-    _word = "ee.Image"
-    _plain_words = ("bandNames", "get", "date", "id")
+    _name = "ee.Image"
+    _without_pixels = ("bandNames", "get", "date", "id")
 
     def __init__(self, constant: Image, on: Callable[[Image], Image]) -> None:
         self._constant = constant
         self._on = on
 
     def __repr__(self) -> str:
-        return f"{self._constant!r}, clipped: on the grid of the image that it goes with"
+        return f"{self._constant!r}, clipped: on the grid of the image that it is combined with"
 
     def on(self, image: Image) -> Image:
-        """Lay it on the grid of an image."""
+        """Make it an image on the grid of another."""
         if not image.dataset.sizes:
             raise ValueError(
-                "a clipped constant and a constant have no pixels, neither of them. Let one go "
-                "with an image first, for instance image.updateMask(ee.Image(1).clip(region))."
+                "a clipped constant was combined with a constant, and neither has pixels. Combine "
+                "one with an image first, for instance "
+                "image.updateMask(ee.Image(1).clip(region))."
             )
         return self._on(image)
 
     @property
     def dataset(self) -> xr.Dataset:
-        """Refuse: there is none yet."""
+        """Refuse: there are no pixels yet."""
         raise ValueError(
-            "a constant that was clipped has no pixels of its own: the grid is that of the image "
-            "that it goes with, for instance image.updateMask(ee.Image(1).clip(region))."
+            "a constant that was clipped has no pixels of its own: its grid is that of the image "
+            "that it is combined with. Combine it with one, for instance "
+            "image.updateMask(ee.Image(1).clip(region))."
         )
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name not in dir(Image):
             return super().__getattr__(name)
-        if name in self._plain_words:
+        if name in self._without_pixels:
             return getattr(self._constant, name)
 
-        def word(*args: Any, **options: Any) -> Any:
+        def recorded(*args: Any, **options: Any) -> Any:
             for one in (*args, *options.values()):
                 if isinstance(one, Image) and one.dataset.sizes:
                     return getattr(self.on(one), name)(*args, **options)
@@ -609,7 +657,7 @@ class ClippedConstant(Words):
                 lambda grid: getattr(self.on(grid), name)(*args, **options),
             )
 
-        return word
+        return recorded
 
 
 def _inside(image: Image, region: Any) -> Image:
@@ -634,7 +682,7 @@ def _centres_in(values: Array, ys: Array, xs: Array, *, outline: bytes) -> Array
 def _overlapping(
     a: xr.Dataset, b: xr.Dataset, dims: list[Hashable]
 ) -> tuple[xr.Dataset, xr.Dataset]:
-    """Cut two images to what both have, by slices where they can: chunks stay whole."""
+    """Cut two images to the pixels that both have, by slices where possible: chunks stay whole."""
     for dim in dims:
         if dim in a.coords and dim in b.coords:
             ours, theirs = a[dim].values, b[dim].values
@@ -644,26 +692,26 @@ def _overlapping(
 
 
 def _run(places: Any) -> Any:
-    """Give numbers that follow each other as a slice."""
+    """Give consecutive positions as a slice."""
     if len(places) and places[-1] - places[0] == len(places) - 1:
         return slice(int(places[0]), int(places[-1]) + 1)
     return places
 
 
-def in_words(bands: Mapping[Hashable, xr.DataArray]) -> str:
+def listed(bands: Mapping[Hashable, xr.DataArray]) -> str:
     """List bands and their dtypes."""
-    listed = ", ".join(f"{name} ({band.dtype})" for name, band in bands.items())
-    return f"band{'' if len(bands) == 1 else 's'} {listed or 'none'}"
+    names = ", ".join(f"{name} ({band.dtype})" for name, band in bands.items())
+    return f"band{'' if len(bands) == 1 else 's'} {names or 'none'}"
 
 
 def _as_many(bands: dict[Hashable, xr.DataArray], count: int) -> list[xr.DataArray]:
-    """Let one band go with all of another image's."""
+    """Repeat a single band, to be combined with each band of another image."""
     listed = list(bands.values())
     return listed * count if len(listed) == 1 else listed
 
 
 def _free(name: Hashable, taken: Any) -> Hashable:
-    """Find a name that is not taken: name, name_1, name_2 ..."""
+    """Find a name that is free: name, name_1, name_2 ..."""
     number, free = 0, name
     while free in taken:
         number += 1

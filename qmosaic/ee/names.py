@@ -2,9 +2,9 @@
 
 A band is a data variable of its name, a property a coordinate of its name. Where both have one
 name, the property is kept as ``property:NAME``. The names of dimensions, of the times of the images
-and of the variable that holds the CRS stay theirs: a band of that name is kept as ``band:NAME``, a
-property as ``property:NAME``. No band of Earth Engine has a colon in its name. As soon as nothing
-is in the way any more, they have their plain names again.
+and of the variable that holds the CRS are reserved: a band of that name is kept as ``band:NAME``, a
+property as ``property:NAME``. No band of Earth Engine has a colon in its name. As soon as a plain
+name is free again, the band or property gets it back.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ TIME = "time"
 
 
 def bands(dataset: xr.Dataset) -> dict[Hashable, xr.DataArray]:
-    """Give the bands by the names that Earth Engine's words know."""
+    """Give the bands by their names in Earth Engine."""
     return {_plain(name, BAND): band for name, band in dataset.data_vars.items()}
 
 
 def variable_of(dataset: xr.Dataset, band: Hashable) -> Hashable:
-    """Tell under which name a band is kept; of what is no band, the name as it is."""
+    """Give the name under which a band is kept; what is no band keeps its name."""
     kept = f"{BAND}{band}"
     return kept if band not in dataset.data_vars and kept in dataset.data_vars else band
 
@@ -40,12 +40,12 @@ def property_in(dataset: xr.Dataset, name: str) -> xr.DataArray | None:
 
 
 def properties(dataset: xr.Dataset) -> list[Hashable]:
-    """Name the properties: what there is one of for each image."""
+    """Name the properties: the coordinates with one value for each image."""
     return [_plain(name, PROPERTY) for name, c in dataset.coords.items() if c.dims in ((TIME,), ())]
 
 
 def with_bands(dataset: xr.Dataset, wanted: Mapping[Any, xr.DataArray]) -> xr.Dataset:
-    """Give a Dataset other bands; properties stay what they are."""
+    """Replace the bands of a Dataset; its properties stay as they are."""
     bare = settled(dataset.drop_vars(list(dataset.data_vars)))
     dims = set(bare.dims).union(*(band.dims for band in wanted.values()))
     kept = {
@@ -59,7 +59,7 @@ def with_bands(dataset: xr.Dataset, wanted: Mapping[Any, xr.DataArray]) -> xr.Da
 
 
 def with_properties(dataset: xr.Dataset, wanted: Mapping[Any, Any]) -> xr.Dataset:
-    """Give a Dataset more properties; bands stay what they are."""
+    """Add properties to a Dataset; its bands stay as they are."""
     kept: dict[Hashable, Any] = {}
     for name, value in wanted.items():
         if name == TIME:
@@ -73,12 +73,12 @@ def with_properties(dataset: xr.Dataset, wanted: Mapping[Any, Any]) -> xr.Datase
 
 
 def beside_time(dataset: xr.Dataset) -> xr.Dataset:
-    """Put a band called ``time`` aside, so that the images can lie along it."""
+    """Rename a band called ``time``, so that the images can lie along a dimension of that name."""
     return dataset.rename({TIME: f"{BAND}{TIME}"}) if TIME in dataset.data_vars else dataset
 
 
 def settled(dataset: xr.Dataset) -> xr.Dataset:
-    """Give bands and properties their plain names again where nothing else has them."""
+    """Give bands and properties their plain names back where these are free."""
     back: dict[Hashable, Hashable] = {}
     for prefix in (BAND, PROPERTY):
         for name in dataset.variables:

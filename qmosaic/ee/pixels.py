@@ -46,7 +46,7 @@ ARITHMETIC: dict[str, Callable[..., Any]] = {
     "min": np.minimum,
     "max": np.maximum,
 }
-"""What gives integers of integers; its range follows from those of its inputs."""
+"""Functions that give integers for integers; their range follows from those of the inputs."""
 
 WHOLE: dict[str, Callable[..., Any]] = {
     "bitwiseAnd": np.bitwise_and,
@@ -55,10 +55,11 @@ WHOLE: dict[str, Callable[..., Any]] = {
     "leftShift": np.left_shift,
     "rightShift": np.right_shift,
 }
-"""What takes integers alone."""
+"""Functions that take integers only."""
 
 REAL: dict[str, Callable[..., Any]] = {"divide": _divide, "pow": _power, "mod": np.fmod}
-"""What gives floats; a division by 0 gives 0. The remainder has the sign of the first value."""
+"""Functions that give floats. A division by 0 gives 0; a remainder has the sign of the first
+value."""
 
 COMPARING: dict[str, Callable[..., Any]] = {
     "eq": operator.eq,
@@ -70,7 +71,7 @@ COMPARING: dict[str, Callable[..., Any]] = {
     "And": np.logical_and,
     "Or": np.logical_or,
 }
-"""What gives 0 or 1."""
+"""Functions that give 0 or 1."""
 
 UNARY: dict[str, Callable[..., Any]] = {
     "sqrt": np.sqrt,
@@ -230,7 +231,7 @@ def change(name: str, band: xr.DataArray) -> xr.DataArray:
 
 
 def cast(band: xr.DataArray, dtype: Any) -> xr.DataArray:
-    """Bring a band into another dtype: fractions are cut off, what is out of range is its end."""
+    """Cast a band to another dtype; fractions and values out of its range are cut off."""
     dtype = np.dtype(dtype)
     nodata = declared_nodata(band)
     if dtype.kind == "f":
@@ -250,8 +251,8 @@ def _cut(values: Array, *, low: int, high: int) -> Array:
 def update_mask(band: xr.DataArray, mask: xr.DataArray) -> xr.DataArray:
     """Mask a band also where a mask is 0 or masked itself.
 
-    The dtype is kept; but an integer band that declares no nodata has no value to spare, and gets
-    the next larger dtype and one of its values.
+    The dtype is kept; but an integer band that declares no nodata has no value for "masked": it
+    gets the next larger dtype, and one of its values as nodata.
     """
     check_aligned([band, mask], "updateMask()")
     dtype, fill = band.dtype, declared_nodata(band)
@@ -265,9 +266,9 @@ def _first(values: Array, _mask: Array) -> Array:
 
 
 def refill(bands: Sequence[xr.DataArray]) -> list[xr.DataArray]:
-    """Let bands that are to be put together mask by one value, in one dtype.
+    """Give bands that are to be concatenated one dtype and one nodata value.
 
-    Where what masks one could be a value of another, all get the next larger dtype.
+    Where the nodata of one could be a value of another, all get the next larger dtype.
     """
     nodata = [declared_nodata(band) for band in bands]
     if all(value == nodata[0] for value in nodata) and len({b.dtype for b in bands}) == 1:
@@ -363,7 +364,7 @@ def _real(operands: Sequence[xr.DataArray]) -> np.dtype[Any]:
 
 
 def _range_of(band: xr.DataArray) -> Range:
-    """Say what an integer band can hold; a number is what it is."""
+    """Give the lowest and highest value of the dtype of a band; of a number, the number twice."""
     if band.ndim == 0 and isinstance(band.data, np.ndarray | np.generic):
         return int(band), int(band)
     limits = np.iinfo(band.dtype)

@@ -1,4 +1,4 @@
-"""What is known of images beside their pixels: coordinates along time; numbers and dates."""
+"""Properties of images, which are coordinates along time; numbers, dates, lists and texts."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ EPOCH = np.datetime64("1970-01-01", "ms")
 
 
 class Number(float):
-    """A number; ``getInfo()`` gives it as Python's.
+    """A number; ``getInfo()`` gives an int or a float.
 
     Examples
     --------
@@ -63,7 +63,7 @@ class Number(float):
     """
 
     def getInfo(self) -> int | float:
-        """Give an int where it is whole, else a float."""
+        """Give an int if it is whole, else a float."""
         return int(self) if self.is_integer() else float(self)
 
     def __repr__(self) -> str:
@@ -72,7 +72,7 @@ class Number(float):
     __str__ = __repr__
 
     def format(self, pattern: str = "%s") -> Text:
-        """Write it, ``"%.2f"``."""
+        """Format it, for instance ``"%.2f"``."""
         return Text(pattern % self.getInfo())
 
     def add(self, right: float) -> Number:
@@ -108,44 +108,44 @@ class Number(float):
         return Number(max(self, right))
 
     def floor(self) -> Number:
-        """Cut it down to a whole number."""
+        """Round it down to a whole number."""
         return Number(math.floor(self))
 
     def ceil(self) -> Number:
-        """Bring it up to a whole number."""
+        """Round it up to a whole number."""
         return Number(math.ceil(self))
 
     def round(self) -> Number:
-        """Bring it to the nearest whole number; of a half, to the one further from 0."""
+        """Round it to the nearest whole number; a half goes away from 0."""
         return Number(math.copysign(math.floor(abs(self) + 0.5), self))
 
     def eq(self, right: float) -> Number:
-        """Give 1 where it is equal, else 0."""
+        """Give 1 if it is equal to a number, else 0."""
         return Number(self == right)
 
     def neq(self, right: float) -> Number:
-        """Give 1 where it is not equal, else 0."""
+        """Give 1 if it is not equal to a number, else 0."""
         return Number(self != right)
 
     def lt(self, right: float) -> Number:
-        """Give 1 where it is less, else 0."""
+        """Give 1 if it is less than a number, else 0."""
         return Number(self < right)
 
     def lte(self, right: float) -> Number:
-        """Give 1 where it is less or equal, else 0."""
+        """Give 1 if it is less than or equal to a number, else 0."""
         return Number(self <= right)
 
     def gt(self, right: float) -> Number:
-        """Give 1 where it is more, else 0."""
+        """Give 1 if it is greater than a number, else 0."""
         return Number(self > right)
 
     def gte(self, right: float) -> Number:
-        """Give 1 where it is more or equal, else 0."""
+        """Give 1 if it is greater than or equal to a number, else 0."""
         return Number(self >= right)
 
 
 class Text(str):
-    """A text; ``getInfo()`` gives it as Python's."""
+    """A text; ``getInfo()`` gives a str."""
 
     __slots__ = ()
 
@@ -155,10 +155,10 @@ class Text(str):
 
 
 class List(list[Any]):
-    """A list; ``getInfo()`` gives it as Python's."""
+    """A list; ``getInfo()`` gives one of Python."""
 
     def getInfo(self) -> list[Any]:
-        """Give a list."""
+        """Give a list of Python."""
         return list(self)
 
     def size(self) -> Number:
@@ -174,11 +174,11 @@ class List(list[Any]):
         return element in self
 
     def cat(self, other: Any) -> List:
-        """Put another list behind it."""
+        """Append another list."""
         return List([*self, *other])
 
     def removeAll(self, elements: Any) -> List:
-        """Leave entries out."""
+        """Remove entries."""
         return List([one for one in self if one not in elements])
 
     def map(self, algorithm: Callable[[Any], Any]) -> List:
@@ -186,16 +186,16 @@ class List(list[Any]):
         return List([algorithm(one) for one in self])
 
     def reverse(self) -> List:  # type: ignore[override]
-        """Give the entries from the last to the first; as in Earth Engine, a list of its own."""
+        """Give the entries from the last to the first; as in Earth Engine, a new list."""
         return List(self[::-1])
 
     def sort(self) -> List:  # type: ignore[override]
-        """Give the entries in order; as in Earth Engine, a list of its own."""
+        """Give the entries in order; as in Earth Engine, a new list."""
         return List(sorted(self))
 
 
 class Date:
-    """An instant, UTC.
+    """A date and time, UTC.
 
     Parameters
     ----------
@@ -237,41 +237,44 @@ class Date:
         return Number(float((self.instant.astype("M8[ms]") - EPOCH).astype(int)))
 
     def format(self, pattern: str = "YYYY-MM-dd'T'HH:mm:ss") -> Text:
-        """Write it; of Earth Engine's patterns YYYY, yyyy, MM, dd, DDD, HH, mm, ss and 'text'."""
-        words = re.split(r"('[^']*'|[A-Za-z]+)", pattern)
-        return Text("".join(self._written(word, pattern) for word in words))
+        """Format it: YYYY, yyyy, MM, dd, DDD, HH, mm, ss, and text in single quotes."""
+        parts = re.split(r"('[^']*'|[A-Za-z]+)", pattern)
+        return Text("".join(self._formatted(part, pattern) for part in parts))
 
-    def _written(self, word: str, pattern: str) -> str:
-        if word.startswith("'"):
-            return word[1:-1]
-        if word.isalpha():
-            if word not in CODES:
+    def _formatted(self, part: str, pattern: str) -> str:
+        if part.startswith("'"):
+            return part[1:-1]
+        if part.isalpha():
+            if part not in CODES:
                 raise ValueError(
-                    f"ee.Date.format({pattern!r}): {word!r} is not known here; there are "
+                    f"ee.Date.format({pattern!r}): {part!r} is not supported; there are "
                     f"{', '.join(CODES)}, and text in single quotes."
                 )
-            return self._datetime().strftime(CODES[word])
-        return word
+            return self._datetime().strftime(CODES[part])
+        return part
 
     def get(self, unit: str) -> Number:
         """Give the year, month, day, hour, minute or second."""
         return Number(getattr(self._datetime(), _unit(unit, FIELDS)))
 
     def getRelative(self, unit: str, inUnit: str) -> Number:
-        """Give the day in the year, counted from 0."""
+        """Give the day of the year, counted from 0: ``getRelative("day", "year")``."""
         if (unit, inUnit) != ("day", "year"):
-            raise ValueError("ee.Date.getRelative() knows ('day', 'year') alone.")
+            raise ValueError(
+                f"ee.Date.getRelative({unit!r}, {inUnit!r}) is not supported; it takes "
+                "('day', 'year'). For other parts of a date there is get(unit)."
+            )
         return Number(self._datetime().timetuple().tm_yday - 1)
 
     def difference(self, start: Any, unit: str) -> Number:
-        """Tell how many weeks, days, hours, minutes or seconds it is after another date."""
+        """Count the weeks, days, hours, minutes or seconds since another date."""
         apart = self.instant.astype("M8[ms]") - Date(start).instant.astype("M8[ms]")
         return Number(apart / np.timedelta64(1, "ms") / SECONDS[_unit(unit, SECONDS)] / 1000)
 
     def advance(self, delta: float, unit: str) -> Date:
-        """Go on by some years, months, weeks, days, hours, minutes or seconds.
+        """Add years, months, weeks, days, hours, minutes or seconds.
 
-        Of months, a day that the month does not have becomes its last.
+        A day that the resulting month does not have becomes its last day.
         """
         unit = _unit(unit, {"year": 0, "month": 0, **SECONDS})
         if unit not in ("year", "month"):
@@ -289,7 +292,7 @@ class Date:
         return Date(day.astype("M8[ms]") + (start - start.astype("M8[D]").astype("M8[ms]")))
 
     def getInfo(self) -> dict[str, Any]:
-        """Give it as Earth Engine does."""
+        """Give a dict, as Earth Engine does."""
         return {"type": "Date", "value": self.millis().getInfo()}
 
     def _datetime(self) -> datetime.datetime:
@@ -298,7 +301,7 @@ class Date:
 
 
 def _padded(date: Any) -> Any:
-    """Write a month and a day with two digits each: Earth Engine takes 2020-2-5."""
+    """Pad month and day to two digits: Earth Engine takes 2020-2-5."""
     found = re.match(r"(\d{4})-(\d{1,2})-(\d{1,2})(?!\d)", date) if isinstance(date, str) else None
     return f"{found[1]}-{found[2]:0>2}-{found[3]:0>2}{date[found.end() :]}" if found else date
 
@@ -310,8 +313,8 @@ def _unit(given: str, known: Any) -> str:
     return unit
 
 
-def property_of(dataset: xr.Dataset, name: str, word: str) -> xr.DataArray:
-    """Find a property: the one of that name, or the one that is known by it.
+def property_of(dataset: xr.Dataset, name: str, caller: str) -> xr.DataArray:
+    """Find a property, by its own name or by that of Earth Engine.
 
     Raises
     ------
@@ -328,14 +331,14 @@ def property_of(dataset: xr.Dataset, name: str, word: str) -> xr.DataArray:
         return xr.DataArray(np.arange(dataset.sizes["time"]).astype(str), dims="time", name=name)
     there = properties(dataset)
     raise KeyError(
-        f"{word}: the images have no property {name!r}; properties are coordinates along time: "
+        f"{caller}: the images have no property {name!r}; properties are coordinates along time: "
         f"{', '.join(map(repr, there)) or 'none'}. Add one with "
         "collection.dataset.assign_coords({name: ('time', [...])}), and wrap that."
     )
 
 
-def as_property(name: str, value: Any, word: str) -> Any:
-    """Take what a property is set to: a number, a text, a date; the time of an image is a time.
+def as_property(name: str, value: Any, caller: str) -> Any:
+    """Check the value that a property is set to: a number, a text, a date.
 
     Raises
     ------
@@ -346,7 +349,7 @@ def as_property(name: str, value: Any, word: str) -> Any:
         return Date(value).instant.astype("M8[ns]")
     if not isinstance(value, str | int | float | bool | np.generic):
         raise TypeError(
-            f"{word} got a {type(value).__name__}; it takes a number, a text or an ee.Date, the "
+            f"{caller} got a {type(value).__name__}; it takes a number, a text or an ee.Date, the "
             "same for all images inside map(). To give each image its own, write "
             "collection.dataset.assign_coords({name: ('time', [...])}), and wrap it."
         )
@@ -354,7 +357,7 @@ def as_property(name: str, value: Any, word: str) -> Any:
 
 
 def comparable(values: xr.DataArray, other: Any) -> tuple[Any, Any]:
-    """Bring the values of a property and what they are compared with into one form."""
+    """Bring the values of a property and a value to one dtype, to be compared."""
     array = values.values
     if array.dtype.kind == "M":
         number = isinstance(other, int | float)
@@ -369,6 +372,7 @@ def as_number(values: xr.DataArray) -> xr.DataArray:
         return values.copy(data=(values.values.astype("M8[ms]") - EPOCH).astype("int64"))
     if values.dtype.kind not in "biuf":
         raise TypeError(
-            f"the property {values.name!r} is not a number ({values.dtype}), so it makes no band."
+            f"the property {values.name!r} is of dtype {values.dtype}, not a number, so it makes "
+            "no band. Choose images by it instead: ee.Filter.eq(name, value)."
         )
     return values

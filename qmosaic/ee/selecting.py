@@ -1,4 +1,4 @@
-"""``ee.Filter``: which images are kept."""
+"""``ee.Filter``: which images of a collection are kept."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from qmosaic.collection.geometry import intersecting
 from qmosaic.collection.masks import Array
 from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.properties import Date, comparable, property_of
-from qmosaic.ee.unsupported import Words
+from qmosaic.ee.unsupported import Hinting
 
 Keep = Callable[[xr.Dataset], Array]
 
 
-def _comparing(word: str, function: Callable[..., Any]) -> Any:
+def _comparing(method_name: str, relation: str, function: Callable[..., Any]) -> Any:
     """Make a filter that compares a property with a value."""
 
     def method(name: str, value: Any) -> Filter:
-        return _by_property(word, name, value, function)
+        return _by_property(method_name, name, value, function)
 
-    text = f"Keep images whose property is {word} a value; see the examples of `Filter`."
-    method.__name__, method.__doc__ = word, text
+    text = f"Keep images whose property is {relation} a value; see the examples of `Filter`."
+    method.__name__, method.__doc__ = method_name, text
     return staticmethod(method)
 
 
-def _by_property(word: str, name: str, value: Any, function: Callable[..., Any]) -> Filter:
+def _by_property(method: str, name: str, value: Any, function: Callable[..., Any]) -> Filter:
     def keep(dataset: xr.Dataset) -> Array:
-        own, other = comparable(property_of(dataset, name, f"ee.Filter.{word}"), value)
+        own, other = comparable(property_of(dataset, name, f"ee.Filter.{method}"), value)
         return np.broadcast_to(np.asarray(function(own, other), bool), np.shape(own))
 
-    return Filter(keep, f"{word}({name!r}, {value!r})")
+    return Filter(keep, f"{method}({name!r}, {value!r})")
 
 
-class Filter(Words):
-    """Tells which images of a collection are kept.
+class Filter(Hinting):
+    """A condition that tells which images of a collection are kept.
 
     Attributes
     ----------
     keep : callable
-        Gives a bool for each image of a Dataset.
+        Takes the Dataset of a collection, gives a bool for each of its images.
     words : str
-        The filter in words, for errors.
+        How the filter was written, for errors: ``lt('cloud_cover', 20)``.
 
     Examples
     --------
@@ -69,7 +69,7 @@ class Filter(Words):
     >>> kept(ee.Filter.inList("n", [1, 4])), kept(ee.Filter.rangeContains("n", 2, 3))
     ([1, 4], [2, 3])
 
-    By the date; the last two go round the year's end:
+    By the date; the last two go over the end of the year:
 
     >>> kept(ee.Filter.date("2020-01-01", "2020-08-01"))
     [2, 3]
@@ -88,7 +88,7 @@ class Filter(Words):
     ee.Filter.bounds(ee.Geometry.Point(-103.19, 40.14) in EPSG:4326)
     """
 
-    _word = "ee.Filter"
+    _name = "ee.Filter"
 
     def __init__(self, keep: Keep, words: str) -> None:
         self.keep = keep
@@ -106,16 +106,16 @@ class Filter(Words):
 
     @staticmethod
     def bounds(geometry: Any) -> Filter:
-        """Keep images whose footprint intersects."""
+        """Keep images whose footprint a region intersects; see `qmosaic.filter_bounds`."""
         region = Geometry(geometry).geometry
         return Filter(lambda ds: intersecting(ds, region, "time"), f"bounds({geometry!r:.60})")
 
-    eq = _comparing("eq", operator.eq)
-    neq = _comparing("neq", operator.ne)
-    lt = _comparing("lt", operator.lt)
-    lte = _comparing("lte", operator.le)
-    gt = _comparing("gt", operator.gt)
-    gte = _comparing("gte", operator.ge)
+    eq = _comparing("eq", "equal to", operator.eq)
+    neq = _comparing("neq", "not equal to", operator.ne)
+    lt = _comparing("lt", "less than", operator.lt)
+    lte = _comparing("lte", "less than or equal to", operator.le)
+    gt = _comparing("gt", "greater than", operator.gt)
+    gte = _comparing("gte", "greater than or equal to", operator.ge)
 
     @staticmethod
     def inList(name: str, values: Any) -> Filter:
@@ -131,20 +131,19 @@ class Filter(Words):
     def calendarRange(start: int, end: int | None = None, field: str = "day_of_year") -> Filter:
         """Keep images of some years, months or days of the year, both ends included.
 
-        A range whose end is before its start goes round the year's end.
+        A range whose end is before its start goes over the end of the year.
         """
         fields = {"day_of_year": "dayofyear", "month": "month", "year": "year", "hour": "hour"}
         if field not in fields:
             raise ValueError(
-                f"ee.Filter.calendarRange() got the field {field!r}; it takes "
+                f"ee.Filter.calendarRange() got the field {field!r}, which is not known; it takes "
                 f"{', '.join(map(repr, fields))}."
             )
         return _cyclic(f"calendarRange({start}, {end}, {field!r})", start, end, fields[field])
 
     @staticmethod
     def dayOfYear(start: int, end: int) -> Filter:
-        """Keep images from one day of the year to another, both included; round the year's end."""
-
+        """Keep images from one day of the year to another, both included; see calendarRange."""
         return _cyclic(f"dayOfYear({start}, {end})", start, end, "dayofyear")
 
     @staticmethod
@@ -163,7 +162,7 @@ class Filter(Words):
 
 
 def _cyclic(words: str, start: int, end: int | None, part: str) -> Filter:
-    """Make a filter of a part of the date, round its end where the range goes round."""
+    """Make a filter of a part of the date; a range whose end is before its start wraps round."""
     last = start if end is None else end
 
     def keep(dataset: xr.Dataset) -> Array:
@@ -174,15 +173,18 @@ def _cyclic(words: str, start: int, end: int | None, part: str) -> Filter:
     return Filter(keep, words)
 
 
-def _joined(word: str, filters: tuple[Any, ...], function: Any) -> Filter:
+def _joined(method: str, filters: tuple[Any, ...], function: Any) -> Filter:
     listed = (
         list(filters[0]) if len(filters) == 1 and not isinstance(filters[0], Filter) else filters
     )
     if not listed or not all(isinstance(f, Filter) for f in listed):
-        raise TypeError(f"ee.Filter.{word}() takes filters, and got {filters!r:.60}.")
+        raise TypeError(
+            f"ee.Filter.{method}() takes filters, and got {filters!r:.60}. Write, for instance, "
+            f"ee.Filter.{method}(ee.Filter.gt('n', 1), ee.Filter.lt('n', 4))."
+        )
     return Filter(
         lambda ds: function.reduce([f.keep(ds) for f in listed]),
-        f"{word}({', '.join(f.words for f in listed)})",
+        f"{method}({', '.join(f.words for f in listed)})",
     )
 
 

@@ -1,4 +1,4 @@
-"""What to use in place of the words of Earth Engine that are not here."""
+"""What to use in place of the names of Earth Engine that are not supported."""
 
 from __future__ import annotations
 
@@ -66,8 +66,18 @@ INSTEAD = {
 }
 
 
-def missing_word(owner: str, name: str, known: list[str] | None = None) -> AttributeError:
-    """Make the error for a word that is not here; it says what to use."""
+def not_supported(owner: str, name: str, known: list[str] | None = None) -> AttributeError:
+    """Make the error for a name that is not supported; it says what to use.
+
+    Parameters
+    ----------
+    owner : str
+        What it was asked of: ``ee``, ``ee.Image``.
+    name : str
+        The method, class or function that is not there.
+    known : list of str, optional
+        The names that are there; one of them may have been meant.
+    """
     close = difflib.get_close_matches(name, known or [], n=1, cutoff=0.75)
     if name in INSTEAD:
         hint = f"Use {INSTEAD[name]}."
@@ -78,23 +88,23 @@ def missing_word(owner: str, name: str, known: list[str] | None = None) -> Attri
     return AttributeError(f"{owner}.{name} is not supported by qmosaic.ee. {hint}")
 
 
-class _Meta(type):
-    """The same for words of the class itself, ``ee.Filter.notNull``."""
+class _HintingType(type):
+    """The same for methods that are called on the class itself, ``ee.Filter.notNull``."""
 
-    _word: str
+    _name: str
 
     def __getattr__(cls, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        raise missing_word(cls._word, name, [n for n in dir(cls) if not n.startswith("_")])
+        raise not_supported(cls._name, name, [n for n in dir(cls) if not n.startswith("_")])
 
 
-class Words(metaclass=_Meta):
-    """A base whose words that are not here say what to use."""
+class Hinting(metaclass=_HintingType):
+    """A base class: methods that are not supported raise an error that says what to use."""
 
-    _word = "ee"
+    _name = "ee"
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        raise missing_word(self._word, name, [n for n in dir(type(self)) if not n.startswith("_")])
+        raise not_supported(self._name, name, [n for n in dir(type(self)) if not n.startswith("_")])

@@ -52,10 +52,10 @@ def masked(band_: xr.DataArray) -> list[Any]:
 @settings(max_examples=120, deadline=None)
 @given(
     data=st.data(),
-    word=st.sampled_from(sorted(PYTHON)),
+    name=st.sampled_from(sorted(PYTHON)),
     types=st.tuples(*[st.sampled_from(SMALL)] * 2),
 )
-def test_integers_are_those_of_python(data: Any, word: str, types: Any) -> None:
+def test_integers_are_those_of_python(data: Any, name: str, types: Any) -> None:
     """Whatever the dtypes and values: no result wraps round, and a masked input masks it."""
     operands = []
     for dtype in types:
@@ -65,14 +65,14 @@ def test_integers_are_those_of_python(data: Any, word: str, types: Any) -> None:
         values = data.draw(st.lists(numbers, min_size=3, max_size=3))
         operands.append(band(values, dtype, nodata))
     wanted = [
-        None if None in pair else int(PYTHON[word](*pair))
+        None if None in pair else int(PYTHON[name](*pair))
         for pair in zip(*map(masked, operands), strict=True)
     ]
-    got = pixels.combine(word, *operands)
+    got = pixels.combine(name, *operands)
     assert masked(got) == wanted
     assert got.dtype.kind in "iu"
     lazy = [o.copy(data=da.from_array(o.values, chunks=2)) for o in operands]
-    assert masked(pixels.combine(word, *lazy).compute()) == wanted
+    assert masked(pixels.combine(name, *lazy).compute()) == wanted
 
 
 @pytest.mark.parametrize(
