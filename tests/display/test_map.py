@@ -76,7 +76,7 @@ def test_a_notebook_shows_a_map_of_any_size(tmp_path: Path) -> None:
     image = plain((0, 0, 0), 900).assign(g=(("y", "x"), noise), b=(("y", "x"), noise[::-1]))
     m = geemap.Map()
     m.add_layer(image, {"min": 0, "max": 1}, "noise")
-    m.add_layer(plain((1, 0, 0)), {"min": 0, "max": 1}, "red")
+    m.add_layer(plain((1, 0, 0), 900), {"min": 0, "max": 1}, "red")
     shown = m._repr_html_()
     assert len(shown) > 3_000_000
     (tmp_path / "notebook.html").write_text(f"<!DOCTYPE html><p>{shown}", encoding="utf-8")
