@@ -1,8 +1,10 @@
-"""The notebooks run, show what they say, and keep no outputs."""
+"""The guides run, show what they say, and keep no outputs."""
 
 from __future__ import annotations
 
 import base64
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +12,95 @@ import pytest
 
 nbformat = pytest.importorskip("nbformat", reason="it is in the extra [test]")
 nbclient = pytest.importorskip("nbclient", reason="it is in the extra [test]")
-for package in ("matplotlib", "folium", "netCDF4"):
-    pytest.importorskip(package, reason=f"{package} is in the extras [demo] and [map]")
+for package in ("matplotlib", "folium", "netCDF4", "scipy", "spyndex"):
+    pytest.importorskip(package, reason=f"{package} is in the extras [demo], [map] and [scores]")
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NAMES = sorted(path.name for path in FOLDER.glob("*.ipynb"))
 
 
-def test_there_are_two() -> None:
-    """The first mosaic, and Earth Engine's words."""
-    assert NAMES == ["1_first_mosaic.ipynb", "2_from_earth_engine.ipynb"]
+@dataclass(frozen=True)
+class Promise:
+    """What a notebook has to show, and what has to be true in its kernel at the end.
+
+    Attributes
+    ----------
+    pictures : int
+        How many it draws.
+    shows : tuple of str
+        Patterns of what it prints or displays.
+    holds : str
+        Code that runs in its kernel, after the last cell; it asserts by plain numpy, on values
+        that the notebook has made.
+    maps : bool
+        Whether it shows a map.
+    """
+
+    pictures: int
+    shows: tuple[str, ...]
+    holds: str
+    maps: bool = False
+
+
+FIRST = """
+quality = np.asarray(scored["quality"])
+nowhere = np.isnan(quality).all(0)
+index = np.where(np.isnan(quality), -np.inf, quality).argmax(0)
+for name in ("B2", "B3", "B4", "B8"):
+    expected = np.take_along_axis(np.asarray(col[name]), index[None], 0)[0]
+    expected[nowhere] = 0
+    np.testing.assert_array_equal(written[name], expected)
+assert np.isin(np.asarray(worst["SCL"]), [8, 9, 10]).mean() > 0.99
+assert np.asarray(months["B4"])[2].max() == 0 and months["qmosaic_images"][2] == 0  # May
+"""
+
+SECOND = """
+raw = qm.open_collection("plains.zarr").sel(time=slice("2020-07-01", "2020-08-31")).load()
+cloud = raw["MSK_CLDPRB"].values
+last = len(cloud) - 1 - cloud[::-1].argmin(0)  # of equals the last
+for name in ("B2", "B3", "B4"):
+    expected = np.take_along_axis(raw[name].values, last[None], 0)[0]
+    np.testing.assert_array_equal(best.dataset[name], expected)
+assert ee.ImageCollection("COPERNICUS/S2_SR_HARMONIZED").first().bandNames() == [
+    "B2", "B3", "B4", "MSK_CLDPRB",
+]
+"""
+
+FOURTH = """
+product = np.asarray(far) * np.asarray(season)[:, None, None] ** 0.5 * np.asarray(clear_air)
+index = np.where(np.isnan(product), -np.inf, product).argmax(0)
+expected = np.take_along_axis(np.asarray(col["B4"]), index[None], 0)[0]
+assert (np.asarray(mosaics["All together"]["B4"]) == expected).mean() > 0.999  # float32
+bright = {title: float((mosaic["B2"] > 1000).mean()) for title, mosaic in mosaics.items()}
+assert bright["Greenest"] < bright["All together"] < bright["Cloud distance"] < bright["Season"]
+assert read["is_clear, upper_bound=0"] < read["is_clear"] / 5
+assert read["far_from_clouds"] > read["the band SCL"]
+"""
+
+PROMISES = {
+    "1_first_mosaic.ipynb": Promise(
+        pictures=5,
+        shows=(r"uint16 from 140 images", r"'Sep', 'Oct'", r"\('band', 'x'\)", r"0, 255"),
+        holds=FIRST,
+        maps=True,
+    ),
+    "2_from_earth_engine.ipynb": Promise(
+        pictures=3,
+        shows=(r"^True$", r"uint8 → int16", r"left none of 17", r"reduceRegion is not supported"),
+        holds=SECOND,
+        maps=True,
+    ),
+    "4_scores.ipynb": Promise(
+        pictures=9,
+        shows=(r"even the clearest has 14%", r"0 255 156.*0 +-1 -100", r"declare a packing"),
+        holds=FOURTH,
+    ),
+}
+
+
+def test_each_has_its_promise() -> None:
+    """A notebook that nobody expects anything of could show anything."""
+    assert list(PROMISES) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -30,19 +111,41 @@ def test_no_outputs_are_kept(name: str) -> None:
         assert cell.get("execution_count") is None
 
 
+@pytest.mark.parametrize("page", ["README.md", *NAMES])
+def test_links_lead_somewhere(page: str) -> None:
+    """From one guide to another, also after one is renamed."""
+    text = (FOLDER / page).read_text(encoding="utf-8")
+    for link in re.findall(r"\]\((?!https?://)([^)#]+)", text):
+        assert (FOLDER / link).exists(), link
+
+
+def test_the_list_is_complete() -> None:
+    """Who opens the folder finds all of them in its README."""
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert [name for name in re.findall(r"\((\d_\w+\.ipynb)\)", text)] == NAMES
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_it_runs(name: str, tmp_path: Path) -> None:
-    """From top to bottom in a fresh kernel and an empty folder; pictures and the map are there."""
+    """From top to bottom in a fresh kernel and an empty folder; what it promises is there, and
+    nothing complains."""
+    promise = PROMISES[name]
     book = nbformat.read(FOLDER / name, 4)
+    written = len(book.cells)
+    book.cells.append(nbformat.v4.new_code_cell(promise.holds))
     nbclient.NotebookClient(
         book, timeout=120, resources={"metadata": {"path": str(tmp_path)}}
     ).execute()
-    outputs: list[Any] = [o for c in book.cells for o in c.get("outputs", [])]
+    outputs: list[Any] = [o for c in book.cells[:written] for o in c.get("outputs", [])]
+    assert not [o for o in outputs if o["output_type"] == "stream" and o["name"] == "stderr"]
+
     shown = [o["data"] for o in outputs if "data" in o]
     pictures = [base64.b64decode(d["image/png"]) for d in shown if "image/png" in d]
-    assert pictures
+    assert len(pictures) == promise.pictures
     assert all(len(picture) > 5_000 for picture in pictures)
-    assert any("<iframe" in d.get("text/html", "") for d in shown)
-    assert not [o for o in outputs if o["output_type"] == "stream" and o["name"] == "stderr"]
-    if name.startswith("2"):
-        assert any(d.get("text/plain") == "True" for d in shown)  # as in xarray
+    assert promise.maps == any("<iframe" in d.get("text/html", "") for d in shown)
+
+    texts = [d["text/plain"] for d in shown if "text/plain" in d]
+    texts += [o["text"] for o in outputs if o["output_type"] == "stream"]
+    for pattern in promise.shows:
+        assert any(re.search(pattern, text) for text in texts), pattern
