@@ -2,21 +2,24 @@
 
 A room imports only rooms below it.
 
-================= =====================================================
-``opening``       the door: `open_collection`
-``from_stac``     STAC items
-``from_geotiff``  GeoTIFFs
-``from_arrays``   Zarr stores and NetCDF files
-``odc_driver``    how odc reads a file
-``warping``       images onto a grid, the same for every chunking
-``stac_items``    what STAC items say, put right where it is damaged
-``stac_packing``  what STAC items say of the meaning of integers
-``geotiff_files`` what headers and names of GeoTIFFs say
-``assembly``      what the readers share: bands, nodata, joining images
-``sentinel_2``    what its processing baselines did to integers
-``packing``       what integers mean, and one meaning for all images
-``samples``       sample data
-================= =====================================================
+=============== ===========================================================
+``opening``     the door: `open_collection` looks what a source is
+``stac``        STAC items
+``geotiff``     GeoTIFFs
+``from_arrays`` Zarr stores and NetCDF files
+``joining``     images of several files become one collection
+``finishing``   the last checks: bands are chosen, it is a collection
+``warping``     images onto another grid, the same for every chunking
+``headers``     how the headers of many files are read
+``grids``       sizes of chunks on a grid; when two grids count as one
+``nodata``      the nodata that bands declare, and whether it can be right
+``request``     what a user asks of a reader, checked
+``harmonizing`` images that are packed differently come to mean the same
+``sentinel_2``  what its processing baselines did to integers
+``packing``     what integers mean: scale and offset
+``telling``     warnings that point at the user's own line
+``samples``     sample data
+=============== ===========================================================
 
 May import ``collection`` and ``optional``.
 """

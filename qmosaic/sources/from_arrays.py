@@ -22,18 +22,16 @@ from zarr.storage import ObjectStore, StorePath
 from qmosaic.collection.declarations import nodata_values
 from qmosaic.collection.model import bands_of
 from qmosaic.optional import needed
-from qmosaic.sources.assembly import (
-    DIM,
-    TILE,
-    Request,
-    finish,
+from qmosaic.sources.finishing import finish, settled
+from qmosaic.sources.grids import TILE
+from qmosaic.sources.joining import (
     in_one_packing,
-    is_text,
     join_images,
     merge_parts,
-    settled,
     with_given_packing,
 )
+from qmosaic.sources.nodata import is_text
+from qmosaic.sources.request import DIM, Request
 
 
 def open_zarr(

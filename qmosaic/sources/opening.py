@@ -13,13 +13,11 @@ from zarr.abc.store import Store
 
 from qmosaic.collection.model import check_choice
 from qmosaic.optional import needed
-from qmosaic.sources.assembly import Missing, Nodata, make_request
 from qmosaic.sources.from_arrays import open_netcdf, open_zarr
-from qmosaic.sources.from_geotiff import open_geotiffs
-from qmosaic.sources.from_stac import open_stac
-from qmosaic.sources.geotiff_files import Time
+from qmosaic.sources.geotiff import Time, open_geotiffs
 from qmosaic.sources.packing import Given, Harmonize
-from qmosaic.sources.stac_items import Allow
+from qmosaic.sources.request import Missing, Nodata, make_request
+from qmosaic.sources.stac import Allow, open_stac
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox

@@ -23,9 +23,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import qmosaic as qm
-from qmosaic.sources.packing import Packing, add_steps, agree, brought_to
+from qmosaic.sources.harmonizing import add_steps, agree, brought_to
+from qmosaic.sources.packing import Packing
 from qmosaic.sources.sentinel_2 import packing_of_original
-from qmosaic.sources.stac_packing import packing_said
+from qmosaic.sources.stac.item_packing import packing_said
 from tests.support.rasters import CORNER, make_item, write_tif
 
 SIDE = 32
