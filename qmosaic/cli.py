@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any
 
 import click
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 import qmosaic as qm
-from qmosaic.collection.masks import Array
-from qmosaic.display.drawing import Panel, require_matplotlib, side_by_side
+from qmosaic.display import Panel, side_by_side
 from qmosaic.sources import samples
+
+Array = npt.NDArray[Any]
 
 CLEAR = (4, 5, 6)
 """Scene classes without cloud, shadow, snow or doubt: vegetation, bare soil, water."""
@@ -68,7 +71,7 @@ def in_one_line(command: Callable[..., None]) -> Callable[..., None]:
 @in_one_line
 def demo(out: Path, overwrite: bool) -> None:
     """Make the best and the worst mosaic of a real Sentinel-2 series, and a picture of them."""
-    require_matplotlib()
+    _check_matplotlib()
     collection, reads = samples.sentinel2_romania()
     stores = {"best": out / "best.zarr", "worst": out / "worst.zarr"}
     _refuse_existing([*stores.values(), out / "mosaic.png"], overwrite)
@@ -83,6 +86,15 @@ def demo(out: Path, overwrite: bool) -> None:
     date = cloudy_date(collection)
     _draw(collection, stores, date, out / "mosaic.png")
     _report(collection, read, read_bytes, seconds, out)
+
+
+def _check_matplotlib() -> None:
+    """Refuse before anything is written where the picture could not be drawn."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise click.ClickException(
+            "the picture of the demo is drawn with matplotlib, which is not installed. Write: "
+            'pip install "qmosaic[demo]"'
+        )
 
 
 def best_pixels(collection: xr.Dataset) -> xr.Dataset:

@@ -125,6 +125,17 @@ def test_nothing_but_departments_imports_from_the_top() -> None:
         assert not {f"qmosaic.{name}" for name in names} & imports_of(PACKAGE / file), file
 
 
+def test_the_command_line_stands_on_public_names() -> None:
+    """It does what its users can do: it imports the package, and names that the departments list
+    in their `__all__`."""
+    for name in imports_of(PACKAGE / "cli.py"):
+        if name.startswith("qmosaic."):
+            _, department, *rest = name.split(".")
+            assert (PACKAGE / department).is_dir(), name
+            offered = importlib.import_module(f"qmosaic.{department}").__all__
+            assert ".".join(rest) in ("", *offered), name
+
+
 @pytest.mark.parametrize("module", [m for m in MODULES if not m.startswith("engine/graph/")])
 def test_private_interfaces_stay_in_graph(module: str) -> None:
     """No private module of dask or xarray outside the room that is made for it."""

@@ -2,18 +2,20 @@
 
 1. `quicklook` draws one image, or several side by side, and writes a PNG.
 2. `Map` shows images in a notebook as layers that can be switched, or writes a page.
-3. `visualize` gives the colours as a lazy array, for what you draw yourself.
+3. `visualize` gives the colours as a lazy array, for what you draw yourself; `side_by_side` puts
+   such pictures, each of them a `Panel`, beside each other under titles.
 
-All take Earth Engine's visualisation parameters: ``bands``, ``min``, ``max``, ``gain``, ``bias``,
-``gamma``, ``palette`` and ``opacity``. Masked pixels are transparent. `quicklook` and `Map` compute
-no more pixels than a screen shows (1024 along each side), and never hold a large image whole.
+The first three take Earth Engine's visualisation parameters: ``bands``, ``min``, ``max``, ``gain``,
+``bias``, ``gamma``, ``palette`` and ``opacity``. Masked pixels are transparent. `quicklook` and
+`Map` compute no more pixels than a screen shows (1024 along each side), and never hold a large
+image whole.
 
 >>> import numpy as np, xarray as xr, qmosaic as qm
 >>> image = xr.Dataset({"red": (("y", "x"), np.arange(12.0).reshape(3, 4))})
 >>> qm.quicklook(image, bands=["red"], min=0, max=11)
 Picture of 518 × 392 pixels; a notebook shows it, .save('picture.png') writes it
 
-`quicklook` needs ``pip install "qmosaic[plot]"``, `Map` needs ``pip install "qmosaic[map]"``.
+Pictures need ``pip install "qmosaic[plot]"``, `Map` needs ``pip install "qmosaic[map]"``.
 
 The modules; a room imports only rooms below it.
 
@@ -30,11 +32,11 @@ May import ``scores``, ``engine``, ``collection`` and ``optional``.
 """
 
 from qmosaic.display.colours import visualize
-from qmosaic.display.drawing import Picture
+from qmosaic.display.drawing import Panel, Picture, side_by_side
 from qmosaic.display.maps import Map
 from qmosaic.display.quicklooks import quicklook
 
-__all__ = ["Map", "Picture", "quicklook", "visualize"]
+__all__ = ["Map", "Panel", "Picture", "quicklook", "side_by_side", "visualize"]
 
 
 def __dir__() -> list[str]:

@@ -90,7 +90,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Panel:
-    """One of the pictures that are shown together.
+    """One of the pictures that `side_by_side` draws beside each other.
 
     Attributes
     ----------
@@ -102,6 +102,12 @@ class Panel:
         How wide a pixel is on the ground; without it there is no scale bar.
     aspect : float
         How much higher than wide a pixel is.
+
+    Examples
+    --------
+    >>> import numpy as np, qmosaic as qm
+    >>> qm.display.Panel(np.zeros((30, 60, 3)), "Night", metres=10.0).shape
+    (30.0, 60)
     """
 
     pixels: Array
@@ -124,7 +130,9 @@ GAP = 0.06
 
 
 def side_by_side(panels: list[Panel], credit: str = "", columns: int = 4) -> Picture:
-    """Draw panels beside each other, with titles, scale bars and a line of credit.
+    """Draw arrays of colours beside each other, with titles, scale bars and a line of credit.
+
+    `quicklook` does this for images; this is for colours that you made yourself.
 
     Parameters
     ----------
@@ -138,9 +146,30 @@ def side_by_side(panels: list[Panel], credit: str = "", columns: int = 4) -> Pic
     Returns
     -------
     Picture
-        Panels are 504 pixels wide, or as wide as the widest image where that is more.
+        Panels are 504 pixels wide, or as wide as the widest image where that is more. Where all
+        panels have one size on the ground, the first alone has a scale bar.
+
+    Raises
+    ------
+    ValueError
+        There is no panel.
+    ModuleNotFoundError
+        matplotlib is not installed (extra ``plot``).
+
+    Examples
+    --------
+    >>> import numpy as np, qmosaic as qm
+    >>> night = qm.display.Panel(np.zeros((30, 60, 3)), "Night", metres=10.0)
+    >>> day = qm.display.Panel(np.ones((30, 60, 3)), "Day", "the same place", metres=10.0)
+    >>> qm.display.side_by_side([night, day], credit="Nobody's data")
+    Picture of 1029 × 376 pixels; a notebook shows it, .save('picture.png') writes it
     """
     require_matplotlib()
+    if not panels:
+        raise ValueError(
+            "side_by_side() got no panel, so there is nothing to draw; give one at least, "
+            "side_by_side([Panel(colours)])."
+        )
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

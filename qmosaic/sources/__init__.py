@@ -24,10 +24,12 @@ A room imports only rooms below it.
 May import ``collection`` and ``optional``.
 """
 
+from qmosaic.sources import samples
 from qmosaic.sources.opening import open_collection
 
 __all__ = [
     "open_collection",
+    "samples",
 ]
 
 
