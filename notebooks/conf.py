@@ -87,6 +87,16 @@ def shorten(app: Any, what: str, name: str, thing: Any, options: Any, lines: lis
         lines[:] = [summary, "", f"See `qmosaic.{thing.__name__}`.", ""]
 
 
+def look_in_the_package(app: Any, env: Any, node: Any, content: Any) -> Any:
+    """Find ``quality_mosaic`` from a docstring of `qmosaic.scores`, too."""
+    if node["reftype"] != "obj" or not node["reftarget"].isidentifier():
+        return None
+    name = f"qmosaic.{node['reftarget']}"
+    python = env.domains.python_domain
+    return python.resolve_xref(env, node["refdoc"], app.builder, "obj", name, node, content)
+
+
 def setup(app: Any) -> None:
-    """Connect what is above with Sphinx; before numpydoc, which wants all parameters."""
-    app.connect("autodoc-process-docstring", shorten, priority=100)
+    """Connect what is above with Sphinx."""
+    app.connect("autodoc-process-docstring", shorten, priority=100)  # before numpydoc
+    app.connect("missing-reference", look_in_the_package)
