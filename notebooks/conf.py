@@ -61,6 +61,7 @@ html_title = "qmosaic"
 html_show_sourcelink = False
 html_copy_source = False
 html_domain_indices = False  # of modules: the names are what one looks for
+html_context = {"default_mode": "auto"}  # light or dark, as the reader's system is
 html_static_path = ["site.css"]
 html_css_files = ["site.css"]
 html_sidebars = {
