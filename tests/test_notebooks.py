@@ -14,6 +14,8 @@ nbformat = pytest.importorskip("nbformat", reason="it is in the extra [test]")
 nbclient = pytest.importorskip("nbclient", reason="it is in the extra [test]")
 for package in ("matplotlib", "folium", "netCDF4", "scipy", "spyndex"):
     pytest.importorskip(package, reason=f"{package} is in the extras [demo], [map] and [scores]")
+for package in ("odc.stac", "rioxarray", "distributed", "icechunk", "obstore"):
+    pytest.importorskip(package, reason=f"{package} is in the extra [test]")
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NAMES = sorted(path.name for path in FOLDER.glob("*.ipynb"))
@@ -66,6 +68,21 @@ assert ee.ImageCollection("COPERNICUS/S2_SR_HARMONIZED").first().bandNames() == 
 ]
 """
 
+THIRD = """
+for opened in (qm.open_collection("months/*.nc"), qm.open_collection("plains.zarr")):
+    np.testing.assert_array_equal(opened["B4"], plains["B4"])
+folder = qm.open_collection("scenes", pattern=names, resampling="nearest", missing="mask")
+np.testing.assert_array_equal(folder["B4"], plains["B4"][::4])
+assert (folder["B8"][1] == 0).all() and (folder["B8"][2] == plains["B8"][8]).all()
+
+cloud = np.asarray(col["cloud"]).astype("int16")  # 255: no image
+cloud[cloud == 255] = 999
+there = cloud.min(0) < 999
+np.testing.assert_array_equal(np.asarray(best["number"])[there], cloud.argmin(0)[there])
+assert not np.asarray(best["red"])[~there].any()
+assert there.mean() > 0.8
+"""
+
 FOURTH = """
 product = np.asarray(far) * np.asarray(season)[:, None, None] ** 0.5 * np.asarray(clear_air)
 index = np.where(np.isnan(product), -np.inf, product).argmax(0)
@@ -75,6 +92,21 @@ bright = {title: float((mosaic["B2"] > 1000).mean()) for title, mosaic in mosaic
 assert bright["Greenest"] < bright["All together"] < bright["Cloud distance"] < bright["Season"]
 assert read["is_clear, upper_bound=0"] < read["is_clear"] / 5
 assert read["far_from_clouds"] > read["the band SCL"]
+"""
+
+FIFTH = """
+import numpy as np
+
+cloud = np.asarray(plains["MSK_CLDPRB"])
+for mosaic in (whole, qm.open_mosaic("sharded.zarr", mask_and_scale=False)):
+    for name in ("B2", "B3", "B4", "B8"):
+        expected = np.take_along_axis(np.asarray(plains[name]), cloud.argmin(0)[None], 0)[0]
+        np.testing.assert_array_equal(mosaic[name], expected)
+cloud[0, 256:384, 384:512] = 255  # the chunk that was cut short
+skipped = qm.open_mosaic("gaps.zarr", mask_and_scale=False)["B4"]
+expected = np.take_along_axis(np.asarray(plains["B4"]), cloud.argmin(0)[None], 0)[0]
+np.testing.assert_array_equal(skipped, expected)
+assert (np.asarray(part["B4"]) == 0).mean() == 13 / 25
 """
 
 PROMISES = {
@@ -90,10 +122,39 @@ PROMISES = {
         holds=SECOND,
         maps=True,
     ),
+    "3_collections.ipynb": Promise(
+        pictures=3,
+        shows=(
+            r"is on another grid.*resampling='nearest'",
+            r"band 'B8' is missing in the image 'S2_20200718'",
+            r"band 'cloud' declares nodata = 0",
+            r"scene-01 +satellite-b",
+            r"'/etc/passwd', which allow= does not let be opened",
+            r"as opened +uint16 \[4706 4706\]\nharmonize='earth_engine' +uint16 \[3706 3706\]",
+            r"^\(0.0001, -0.1\)$",
+        ),
+        holds=THIRD,
+    ),
     "4_scores.ipynb": Promise(
         pictures=9,
         shows=(r"even the clearest has 14%", r"0 255 156.*0 +-1 -100", r"declare a packing"),
         holds=FOURTH,
+    ),
+    "5_jobs.ipynb": Promise(
+        pictures=1,
+        shows=(
+            r"25 / 25 blocks",
+            r"12 of 25 blocks are there",
+            r"resumed=12",
+            r"^True$",  # the same bytes
+            r"holds another mosaic.*qmosaic_ties was 'first', is 'last'",
+            r"another job is writing 'shared.zarr'",
+            r"chunk \(0, 2, 3\) of .* could not be read: ",
+            r"1 images skipped",
+            r"blocks +9,",
+            r"before the commit: nothing there\nafter it: B2",
+        ),
+        holds=FIFTH,
     ),
 }
 
