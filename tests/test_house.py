@@ -201,6 +201,30 @@ def test_methods_of_arrays() -> None:
     assert all(f"{name}()" in repr(dataset) for name in on_collections())
 
 
+def test_tests_follow_the_departments() -> None:
+    """Every folder of tests is a department, beside the rules and what tests share."""
+    root = Path(__file__).parent
+    folders = {path.parent.name for path in root.glob("*/*.py")}
+    assert {"rules", "support"} <= folders <= {*DEPARTMENTS, "rules", "support"}
+    assert {*DEPARTMENTS} - folders <= {"cli", "accessor", "optional"}  # single files
+    for file in root.glob("*/**/*.py"):
+        if file.parent.name != "support":
+            assert file.parent.parent == root, file
+            assert file.name.startswith("test_") or file.name == "__init__.py", file
+
+
+def test_rules_are_on_their_map() -> None:
+    """The docstring of tests/rules names a file for each rule, and every file."""
+    folder = Path(__file__).parent / "rules"
+    text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
+    rows = re.findall(r"^(\d*) .* `(\w+)`$", text, re.M)
+    assert {file for _, file in rows} == {path.stem for path in folder.glob("test_*.py")}
+    assert {rule for rule, _ in rows} - {""} == {str(n) for n in range(1, 12)}
+    for rule, file in rows:
+        stated = ast.get_docstring(ast.parse((folder / f"{file}.py").read_text())) or ""
+        assert re.search(rf"\b{rule}\b", stated), f"{file} does not state rule {rule}"
+
+
 def test_kernels_know_only_numpy() -> None:
     """numpy in, numpy out."""
     outside = {name.split(".")[0] for name in imports_of(PACKAGE / "engine/kernels.py")}

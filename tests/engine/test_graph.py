@@ -84,19 +84,6 @@ def test_building_reads_nothing_and_calls_no_kernel(monkeypatch: pytest.MonkeyPa
             qm.quality_mosaic(as_dataset({"quality": data, "red": source}), "quality")
 
 
-@pytest.mark.parametrize("masked", ["keep", "skip", "fill"])
-def test_the_same_mosaic_has_the_same_keys(tmp_path: Path, masked: str) -> None:
-    """Names are deterministic; another rule gives others."""
-    collection, _ = in_store(random_stack(), tmp_path / "in.zarr")
-
-    def keys(**rules: Any) -> set[Any]:
-        return set(dict(qm.quality_mosaic(collection, "quality", **rules).__dask_graph__()))
-
-    assert keys(masked=masked) == keys(masked=masked)
-    assert keys(masked=masked) != keys(masked=masked, ties="last")
-    assert keys(masked=masked) != keys(masked=masked, min_quality=2)
-
-
 @pytest.mark.parametrize("images", [4, 40])
 def test_tasks_per_block_do_not_depend_on_the_number_of_images(tmp_path: Path, images: int) -> None:
     """At most 1 + number of bands tasks an output block, and one recipe a band in all."""
@@ -530,18 +517,6 @@ def test_query_planning_graphs_are_plain_dicts(tmp_path: Path) -> None:
     same(qm.quality_mosaic(collection, "quality"), values)
 
 
-def test_a_month_each_by_resample(tmp_path: Path) -> None:
-    """A mosaic a month: resample(...).map(...) as xarray's users write it."""
-    values = random_stack(images=12)
-    collection = fused(values, tmp_path)
-    collection["time"] = np.array(
-        ["2020-07-01"] * 5 + ["2020-08-03"] * 7, dtype="datetime64[ns]"
-    ) + np.arange(12).astype("timedelta64[D]").astype("timedelta64[ns]")
-    months = collection.resample(time="MS").map(qm.quality_mosaic, quality_band="quality")
-    for month, part in ((0, slice(0, 5)), (1, slice(5, 12))):
-        same(months.isel(time=month), {n: v[part] for n, v in values.items()})
-
-
 # -- other people's loaders -----------------------------------------------------------------------
 
 
@@ -623,29 +598,6 @@ def test_odc_stac(tmp_path: Path) -> None:
     assert (mosaic["red"].values[:20, :20] > 0).any()
     assert set(want) == set(values)
     assert "spatial_ref" in mosaic.coords
-
-
-def test_a_band_dimension_as_stackstac_has_it(tmp_path: Path) -> None:
-    """A DataArray (time, band, y, x) comes back as (band, y, x), its labels kept."""
-    values = {n: v.astype("float64") for n, v in random_stack().items()}
-    stacked_bands = np.stack(list(values.values()), axis=1)
-    lazy = da.from_array(CountingArray(stacked_bands), chunks=(1, 1, 8, 8))
-    array = xr.DataArray(
-        lazy,
-        {"band": list(values), "common": ("band", ["q", "r", "n"])},
-        ("time", "band", "y", "x"),
-        name="s2",
-        attrs={"crs": "epsg:32633"},
-    )
-    mosaic = qm.quality_mosaic(array, "quality")
-    assert isinstance(mosaic, xr.DataArray)
-    assert mosaic.dims == ("band", "y", "x")
-    assert list(mosaic["common"].values) == ["q", "r", "n"]
-    assert mosaic.attrs["crs"] == "epsg:32633"
-    assert mosaic.name == "s2"
-    for name, want in expected(values).items():
-        np.testing.assert_array_equal(mosaic.sel(band=name).values, want)
-    xr.testing.assert_identical(array.qmosaic.quality_mosaic("quality"), mosaic)
 
 
 # -- latency --------------------------------------------------------------------------------------
@@ -782,15 +734,6 @@ def test_a_mosaic_of_surroundings_is_deferred(tmp_path: Path) -> None:
 
 
 # -- schedulers -----------------------------------------------------------------------------------
-
-
-def test_every_scheduler_gives_the_same(tmp_path: Path) -> None:
-    """Rule 11: synchronous, threads, processes."""
-    values = random_stack()
-    mosaic = qm.quality_mosaic(fused(values, tmp_path), "quality")
-    for scheduler in ("synchronous", "threads", "processes"):
-        with dask.config.set(scheduler=scheduler):
-            same(mosaic, values)
 
 
 @pytest.mark.filterwarnings("ignore:.*:ResourceWarning")

@@ -64,24 +64,6 @@ def test_dtype_and_nodata_round_trip(tmp_path: Path, zarr_format: int) -> None:
     assert np.isnan(decoded["red"].values[raw["red"].values == 7]).all()
 
 
-def test_crs_and_coordinates_survive(collection: xr.Dataset, tmp_path: Path) -> None:
-    """spatial_ref, x and y, a static elevation, attributes."""
-    crs = xr.DataArray(0, attrs={"crs_wkt": 'PROJCS["x"]', "GeoTransform": "0 10 0 0 0 -10"})
-    x = 10.0 * (np.arange(24) + 0.5)
-    rich = collection.assign_coords(spatial_ref=crs, y=-x, x=x)
-    rich["red"].encoding["grid_mapping"] = "spatial_ref"  # as decode_coords="all" leaves it
-    rich["nir"].attrs["grid_mapping"] = "spatial_ref"
-    rich["elevation"] = (("y", "x"), np.ones((24, 24), "float32"))
-    qm.to_zarr(qm.quality_mosaic(rich, "quality"), tmp_path / "out.zarr")
-    back = xr.open_zarr(tmp_path / "out.zarr", consolidated=False, decode_coords="all")
-    assert back["spatial_ref"].attrs == crs.attrs
-    for band in ("red", "nir"):
-        assert back[band].encoding["grid_mapping"] == "spatial_ref"
-    np.testing.assert_array_equal(back["y"], -x)
-    assert (back["elevation"] == 1).all()
-    assert back.attrs["qmosaic_quality_band"] == "quality"
-
-
 def test_options_reach_zarr(collection: xr.Dataset, tmp_path: Path) -> None:
     """Groups, chunks and shards that were asked for; blocks follow them."""
     mosaic = qm.quality_mosaic(collection, "quality")
@@ -282,6 +264,7 @@ def test_the_input_is_not_overwritten(tmp_path: Path, inside: str) -> None:
 BAD_ARGUMENTS: dict[str, dict[str, Any]] = {
     "a codec that is none": {"encoding": {"red": {"compressors": "zip"}}},
     "an encoding that is none": {"encoding": {"red": {"nonsense": 1}}},
+    "an encoding of a band that is not there": {"encoding": {"rad": {"chunks": (4, 4)}}},
     "a dtype that is none": {"encoding": {"red": {"dtype": "q9"}}},
     "a coordinate's encoding": {"encoding": {"x": {"nonsense": 1}}},
     "a nodata that does not fit": {"encoding": {"red": {"_FillValue": "none"}}},
@@ -319,12 +302,13 @@ def test_names_of_other_files_are_refused(tmp_path: Path, ending: str) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("mode", ["a", "r+", "resume!", None])
+@pytest.mark.parametrize("mode", ["a", "r", "r+", "W", "resume!", "", None])
 def test_unknown_modes_are_refused(tmp_path: Path, mode: Any) -> None:
-    """Before anything is written."""
-    with pytest.raises(ValueError, match="mode="):
+    """Before anything is written; the message has the mode that came and those that there are."""
+    with pytest.raises(ValueError, match=r"mode=.*w-") as raised:
         qm.to_zarr(unreadable(), tmp_path / "out.zarr", mode=mode)
-    assert not (tmp_path / "out.zarr").exists()
+    assert repr(mode) in str(raised.value)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("option", ["compute", "append_dim", "region"])

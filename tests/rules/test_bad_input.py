@@ -1,0 +1,186 @@
+"""Bad input gets an error that says what came, why it cannot work and what to write instead, before
+anything is computed. (What cannot be written to a store: `tests/sink`.)"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+
+import qmosaic as qm
+
+DIMS = ("time", "y", "x")
+
+
+def blocks(dtype: Any = "uint8", shape: tuple[int, ...] = (2, 3, 4)) -> Any:
+    """Make a lazy array whose blocks cannot be computed."""
+
+    def fail(block: Any) -> Any:
+        raise AssertionError("a block was computed before the checks had passed")
+
+    zeros = da.zeros(shape, chunks=1, dtype="uint8")
+    return da.map_blocks(fail, zeros, dtype=dtype, meta=np.empty((0,) * len(shape), dtype))
+
+
+def collection(**bands: Any) -> xr.Dataset:
+    """Make a collection of a red band and a quality, with other bands in their place or beside."""
+    return xr.Dataset({"red": (DIMS, blocks("uint16")), "q": (DIMS, blocks()), **bands})
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_computed() -> Iterator[None]:
+    """Fail where a scheduler is called."""
+
+    def scheduler(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("something was computed before the checks had passed")
+
+    with dask.config.set(scheduler=scheduler):
+        yield
+
+
+def text_of(error: type[Exception], c: Any, **rules: Any) -> str:
+    """Give the message of the error that a call raises."""
+    with pytest.raises(error) as raised:
+        qm.quality_mosaic(c, "q", **rules)
+    return str(raised.value)
+
+
+# -- the collection --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "rules", "error", "parts"),
+    [
+        (lambda c: c, {"quality_band": "quality"}, KeyError, ["'quality'", "'red'", "'q'", "assign"]),
+        (lambda c: c, {"quality_band": "rad"}, KeyError, ["Did you mean 'red'"]),
+        (lambda c: c.assign(dem=(DIMS[1:], np.ones((3, 4)))), {"quality_band": "dem"}, KeyError, ["'dem'", "not a band"]),
+        (lambda c: c.rename(time="t"), {}, ValueError, ["no dimension 'time'", "'t'", "dim="]),
+        (lambda c: c, {"dim": "date"}, ValueError, ["no dimension 'date'", "'time'", "dim="]),
+        (lambda c: c.isel(time=slice(0, 0)), {}, ValueError, ["zero images", "filter"]),
+        (lambda c: xr.Dataset({"q": (DIMS, np.empty((0, 3, 4)))}), {}, ValueError, ["zero images", "filter"]),
+        (lambda c: c.assign(b20=(("time", "y20", "x20"), blocks())), {}, ValueError, ["'b20'", "'y20'", "'x20'", "same grid", "drop_vars"]),
+        (lambda c: c.assign(a=(DIMS, blocks("f4")), a_image=("x", np.ones(4))), {"masked": "fill"}, ValueError, ["'a_image'", "'a'", "rename"]),
+        (lambda c: {"red": 1}, {}, TypeError, ["dict", "xarray.Dataset", "open_zarr"]),
+        (lambda c: c["red"], {}, ValueError, ["no 'band'", "Dataset"]),
+        (lambda c: c["red"].rename(y="band"), {}, ValueError, ["no labels", "assign_coords"]),
+        (lambda c: c["red"].rename(y="band").assign_coords(band=list("aab")), {}, ValueError, ["not unique", "assign_coords"]),
+        (lambda c: c["red"].rename(y="band").assign_coords(band=list("abc")), {}, KeyError, ["'q'", "'a'", "'b'", "'c'"]),
+    ],
+)  # fmt: skip
+def test_a_collection_that_cannot_be(
+    make: Any, rules: dict[str, Any], error: type[Exception], parts: list[str]
+) -> None:
+    """What came, what is there, what to write."""
+    with pytest.raises(error) as raised:
+        qm.quality_mosaic(make(collection()), **{"quality_band": "q"} | rules)
+    text = str(raised.value)
+    for part in parts:
+        assert part in text, text
+
+
+def test_chunks_of_unknown_size() -> None:
+    """Blocks of unknown size cannot be laid on each other."""
+    band = da.ones((4, 4, 4), chunks=2)
+    bad = xr.Dataset({"q": xr.Variable(DIMS, band[band[:, 0, 0] > 0])})
+    assert "unknown size" in (text := text_of(ValueError, bad))
+    assert "compute_chunk_sizes" in text
+
+
+@pytest.mark.parametrize(
+    "dtype", ["complex64", "complex128", "U4", "S4", "datetime64[ns]", "timedelta64[ns]", "O"]
+)
+def test_a_quality_that_has_no_order(dtype: str) -> None:
+    """Strings, dates and complex numbers do not order images; the message has the dtype."""
+    text = text_of(TypeError, collection(q=(DIMS, blocks(dtype))))
+    for part in ("'q'", str(np.dtype(dtype)), "order", "assign"):
+        assert part in text
+
+
+@pytest.mark.parametrize("name", ["_FillValue", "nodata", "missing_value"])
+@pytest.mark.parametrize("nodata", [-1, 70000, 0.5, np.nan, np.inf, "none"])
+@pytest.mark.parametrize("band", ["red", "q"])
+def test_a_nodata_that_does_not_fit_its_dtype(band: str, nodata: Any, name: str) -> None:
+    """-1 in a uint16 band masks nothing: the message has the band, the number, the attribute and
+    the dtype."""
+    c = collection()
+    c[band].attrs[name] = nodata
+    text = text_of(ValueError, c)
+    for part in (f"'{band}'", str(nodata), f"'{name}'", str(c[band].dtype)):
+        assert part in text
+
+
+# -- the arguments ---------------------------------------------------------------------------------
+
+CHOICES = {"ties": ["first", "last"], "masked": ["keep", "skip", "fill"]}
+
+
+@pytest.mark.parametrize(
+    ("argument", "came", "meant"),
+    [
+        ("ties", "lats", "last"),
+        ("ties", "frist", "first"),
+        ("masked", "kep", "keep"),
+        ("masked", "fil", "fill"),
+        ("masked", "skipp", "skip"),
+    ],
+)
+def test_a_rule_that_is_misspelt(argument: str, came: str, meant: str) -> None:
+    """The message has what came, the choices, and the one that was meant."""
+    text = text_of(ValueError, collection(), **{argument: came})
+    assert f"{argument}={came!r}" in text
+    assert ", ".join(map(repr, CHOICES[argument])) in text
+    assert f"mean {argument}={meant!r}" in text
+
+
+@pytest.mark.parametrize("came", [None, 1, "", ["first"]])
+@pytest.mark.parametrize("argument", CHOICES)
+def test_a_rule_that_is_none(argument: str, came: Any) -> None:
+    """Whatever comes, the answer is an error that has it."""
+    assert repr(came) in text_of(ValueError, collection(), **{argument: came})
+
+
+@pytest.mark.parametrize("fill_value", [-1, 256, 0.5, np.nan, "none"])
+def test_a_fill_value_that_does_not_fit(fill_value: Any) -> None:
+    """256 does not fit a uint8 band: nothing is promoted, nothing wraps round."""
+    c = collection(q=(DIMS, blocks("float32")), a=(DIMS, blocks()))
+    text = text_of(ValueError, c, fill_value=fill_value)
+    for part in (f"fill_value={fill_value!r}", "'a'" if fill_value == 256 else "'red'", "integer"):
+        assert part in text
+
+
+@pytest.mark.parametrize("name", ["min_quality", "upper_bound"])
+@pytest.mark.parametrize("value", [np.nan, np.float32(np.nan), "high", [1, 2], 1j])
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_a_threshold_that_is_no_number(name: str, value: Any, dtype: str) -> None:
+    """One real number, or none. Nothing compares with NaN: it would mask every pixel or stop
+    nothing."""
+    text = text_of(ValueError, collection(q=(DIMS, blocks(dtype))), **{name: value})
+    for part in (f"{name}={value!r}", dtype, "single number"):
+        assert part in text
+
+
+def test_a_threshold_that_nothing_can_reach() -> None:
+    """Above what the dtype holds, no image would be a candidate; a bound there stops nothing."""
+    text = text_of(ValueError, collection(), min_quality=256)
+    for part in ("min_quality=256", "uint8", "no image would be a candidate", "lower"):
+        assert part in text
+    assert qm.quality_mosaic(collection(), "q", upper_bound=256)["red"].shape == (3, 4)
+
+
+def test_a_best_score_that_is_nodata() -> None:
+    """A score that inherits the nodata of its band would let the best images be masked."""
+    c = collection(q=(DIMS, blocks("int16"), {"_FillValue": 0}))
+    text = text_of(ValueError, c, upper_bound=0)
+    for part in ("upper_bound=0 is also the nodata", "'q'", "remove it"):
+        assert part in text
+
+
+def test_the_method_raises_the_same() -> None:
+    """ds.qmosaic.quality_mosaic calls the function, its errors included."""
+    with pytest.raises(ValueError, match="lats"):
+        collection().qmosaic.quality_mosaic("q", ties="lats")

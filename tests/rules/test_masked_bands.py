@@ -1,0 +1,92 @@
+"""Rule 6: a band that is masked in the winner. `masked="keep"` (default) leaves it masked, so that
+one pixel is one image; `masked="skip"` makes an image a candidate only where all its bands are
+valid; `masked="fill"` takes each band from the best image in which that band is valid, and records
+for each band which image that is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import qmosaic as qm
+from tests.support.small import BACKENDS, NAN, row, row_of
+
+
+def holes(backend: str) -> xr.Dataset:
+    """Make images with holes; the second is the best, then the first, and the third is whole but
+    for pixel 2."""
+    return row_of(
+        backend,
+        {"a": {"_FillValue": 0}},
+        q=np.int8([[7, 7, 7], [9, 9, 9], [5, 5, 5]]),
+        a=np.uint8([[2, 2, 2], [0, 1, 0], [3, 3, 3]]),
+        b=np.float64([[NAN, NAN, NAN], [0.1, NAN, 0.1], [0.3, 0.3, NAN]]),
+        whole=np.uint8([[1] * 3, [2] * 3, [3] * 3]),
+    )
+
+
+@BACKENDS
+def test_keep(backend: str) -> None:
+    """The winner's holes stay, so that one pixel is one image; it is the default."""
+    for m in (qm.quality_mosaic(holes(backend), "q"), holes(backend).qmosaic.quality_mosaic("q")):
+        assert row(m, "q") == [9, 9, 9]
+        assert row(m, "whole") == [2, 2, 2]
+        assert row(m, "a") == [0, 1, 0]
+        np.testing.assert_array_equal(row(m, "b"), [0.1, NAN, 0.1])
+        assert m.attrs["qmosaic_masked"] == "keep"
+
+
+@BACKENDS
+def test_skip(backend: str) -> None:
+    """Only an image whose bands are all valid is a candidate; else the pixel is masked."""
+    m = qm.quality_mosaic(holes(backend), "q", masked="skip", fill_value=99)
+    assert row(m, "q") == [5, 5, 99]
+    assert row(m, "whole") == [3, 3, 99]
+    assert row(m, "a") == [3, 3, 0]
+    np.testing.assert_array_equal(row(m, "b"), [0.3, 0.3, NAN])
+    assert m.attrs["qmosaic_masked"] == "skip"
+
+
+@BACKENDS
+def test_skip_looks_at_bands_that_have_only_time(backend: str) -> None:
+    """A date that is missing is a hole like any other."""
+    date = np.array(["NaT", "2020-07-02"], "datetime64[ns]")
+    c = row_of(backend, q=np.int8([[9, 9], [7, 7]]), date=date)
+    m = qm.quality_mosaic(c, "q", masked="skip")
+    assert row(m, "q") == [7, 7]
+    np.testing.assert_array_equal(m["date"].values.ravel(), date[[1, 1]])
+
+
+@BACKENDS
+def test_fill(backend: str) -> None:
+    """Each band is of the best image in which it is valid, and says of which."""
+    m = qm.quality_mosaic(holes(backend), "q", masked="fill")
+    assert row(m, "q") == [9, 9, 9]
+    assert row(m, "whole") == [2, 2, 2]
+    assert row(m, "a") == [2, 1, 2]
+    np.testing.assert_array_equal(row(m, "b"), [0.1, 0.3, 0.1])
+    assert {n for n in map(str, m.coords) if n.endswith("_image")} == {"a_image", "b_image"}
+    assert row(m, "a_image") == [0, 1, 0]
+    assert row(m, "b_image") == [1, 2, 1]
+    assert m["a_image"].dtype.kind == m["b_image"].dtype.kind == "i"
+
+
+@BACKENDS
+@pytest.mark.parametrize("kind", ["float", "nodata"])
+def test_fill_records_the_image_of_a_quality_that_can_be_masked(backend: str, kind: str) -> None:
+    """A quality with NaN or nodata is a band that can be masked, and says of which image it is."""
+    q = np.float32([[NAN, 4], [NAN, 5]]) if kind == "float" else np.int8([[0, 4], [0, 5]])
+    c = row_of(backend, {} if kind == "float" else {"q": {"nodata": 0}}, q=q)
+    assert row(qm.quality_mosaic(c, "q", masked="fill"), "q_image") == [-1, 1]
+
+
+@BACKENDS
+def test_the_threshold_holds_for_fill_and_skip(backend: str) -> None:
+    """Rules 4 and 6: an image below min_quality fills no hole."""
+    fill = qm.quality_mosaic(holes(backend), "q", masked="fill", min_quality=6)
+    assert row(fill, "a") == [2, 1, 2]
+    np.testing.assert_array_equal(row(fill, "b"), [0.1, NAN, 0.1])
+    assert row(fill, "b_image") == [1, -1, 1]
+    skip = qm.quality_mosaic(holes(backend), "q", masked="skip", min_quality=6)
+    assert row(skip, "whole") == [0, 0, 0]
