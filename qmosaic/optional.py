@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+CALLED = {"odc.geo": "odc-geo", "odc.stac": "odc-stac", "PIL": "pillow"}
+"""What packages are called where they are installed from, if not as their modules."""
+
 
 def needed(module: str, extra: str, purpose: str) -> Any:
     """Import a module of an optional dependency.
@@ -19,8 +22,10 @@ def needed(module: str, extra: str, purpose: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is not None and not module.startswith(error.name.split(".")[0]):
             raise
+        names = (name for start, name in CALLED.items() if f"{module}.".startswith(f"{start}."))
+        package = next(names, module.split(".")[0])
         raise ModuleNotFoundError(
-            f"{purpose} need the package {module.split('.')[0]!r}, which is not installed. "
+            f"{purpose} need the package {package!r}, which is not installed. "
             f'Write: pip install "qmosaic[{extra}]"',
             name=error.name,
         ) from error

@@ -83,8 +83,8 @@ def distance_to(
         _check_bools(valid, "data", "valid=scl != 0")
     farthest = check_positive(max_distance, "max_distance", "distance_to()")
     down, across = map_axes(mask, "distance_to()")
-    sizes = metres_per_pixel(mask, resolution, "distance_to()")
     needed("scipy", "scores", "distances")
+    sizes = metres_per_pixel(mask, resolution, "distance_to()")
     axes = mask.dims.index(down), mask.dims.index(across)
     measure = functools.partial(_distances, axes=axes, sizes=sizes, farthest=farthest)
     data = mask.data

@@ -223,7 +223,7 @@ def open_collection(
         "crs": crs,
         "resolution": resolution,
         "bbox": bbox,
-        "geobox": _grid_of(geobox),
+        "geobox": geobox,
         "resampling": resampling,
         "time": time,
         "pattern": pattern,
@@ -233,6 +233,8 @@ def open_collection(
     }
     found, place = _look(source, format)
     own = _own_arguments(found, given)
+    if "geobox" in own:
+        own["geobox"] = _grid_of(geobox, found)
     readers: dict[Format, Callable[..., xr.Dataset]] = {
         "zarr": open_zarr,
         "netcdf": open_netcdf,
@@ -255,17 +257,18 @@ def _own_arguments(found: Format, given: Mapping[str, Any]) -> dict[str, Any]:
     return used
 
 
-def _grid_of(given: Any) -> Any:
+def _grid_of(given: Any, found: Format) -> Any:
     """Take a grid from an object of xarray that lies on one."""
+    boxes = needed("odc.geo.geobox", found, "grids")  # the extra is called as the format
     if isinstance(given, xr.Dataset | xr.DataArray):
-        needed("odc.geo.xr", "geo", "grids")  # registers .odc
+        needed("odc.geo.xr", found, "grids")  # registers .odc
         if given.odc.geobox is None:
             raise ValueError(
                 "geobox= got an object of xarray without a CRS or regular coordinates, so it lies "
                 "on no grid. Write given.odc.assign_crs(...), or make an odc.geo.geobox.GeoBox."
             )
         return given.odc.geobox
-    if given is not None and not isinstance(given, needed("odc.geo.geobox", "geo", "grids").GeoBox):
+    if not isinstance(given, boxes.GeoBox):
         raise TypeError(
             f"geobox={given!r:.80} ({type(given).__name__}) is no grid. Give a GeoBox of "
             "odc.geo.geobox, or an object of xarray that lies on one."
