@@ -1,17 +1,15 @@
-"""Makers of quality bands, against values worked out by hand."""
+"""The inverse of a band and normalized differences: nothing wraps round, masked stays masked."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
 
 import qmosaic as qm
-from tests.support.sources import expected, in_store, random_stack
+from tests.support.small import BACKENDS, row, row_of
 
 
 @pytest.mark.parametrize(
@@ -67,20 +65,30 @@ def test_inverse_carries_nodata(where: str) -> None:
     assert getattr(band, where)["_FillValue"] == 255
 
 
-@pytest.mark.parametrize("bad", ["uint64", "complex64", "datetime64[ns]", "str"])
-def test_inverse_refuses(bad: Any) -> None:
-    """What has no negative is refused by name."""
-    with pytest.raises(TypeError, match="inverse\\(\\) got a"):
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ("uint64", r"uint64 band: no signed integer .*astype\('int64'\)"),
+        ("complex64", "complex64"),
+        ("datetime64[ns]", "datetime64"),
+        ("str", "<U"),
+    ],
+)
+def test_inverse_refuses(bad: Any, message: str) -> None:
+    """What has no negative is refused by name; no integer is wider than uint64, and the error says
+    which dtype to choose."""
+    with pytest.raises(TypeError, match=rf"inverse\(\) got a.*{message}"):
         qm.scores.inverse(xr.DataArray(np.zeros(2).astype(bad)))
 
 
-def test_normalized_difference_by_hand() -> None:
-    """(300 - 100) / 400 = 0.5; 0 / 0 is NaN; sums do not wrap in uint16."""
-    nir = xr.DataArray(np.array([300, 0, 60000, 0], "uint16"))
-    red = xr.DataArray(np.array([100, 0, 60000, 7], "uint16"))
-    got = qm.scores.normalized_difference(nir, red)
+@pytest.mark.parametrize("lazy", [False, True])
+def test_normalized_difference_by_hand(lazy: bool) -> None:
+    """(300 - 100) / 400 = 0.5; 0 / 0 is NaN; neither sums nor differences wrap round in uint16."""
+    nir = xr.DataArray(np.array([300, 0, 60000, 0, 100], "uint16"), dims="x")
+    red = xr.DataArray(np.array([100, 0, 60000, 7, 300], "uint16"), dims="x")
+    got = qm.scores.normalized_difference(*((b.chunk(x=2) if lazy else b) for b in (nir, red)))
     assert got.dtype == "float32"
-    np.testing.assert_array_equal(got.values, np.array([0.5, np.nan, 0, -1], "float32"))
+    np.testing.assert_array_equal(got.values, np.array([0.5, np.nan, 0, -1, -0.5], "float32"))
 
 
 def test_normalized_difference_of_opposites_is_no_candidate() -> None:
@@ -103,25 +111,15 @@ def test_normalized_difference_refuses() -> None:
         qm.scores.normalized_difference(xr.DataArray(["a"]), xr.DataArray([1]))
 
 
-def test_scores_are_lazy() -> None:
-    """Scores of dask-backed bands are dask-backed, in the same chunks."""
-    band = xr.DataArray(da.ones((4, 6), chunks=(1, 3), dtype="uint8"), dims=("time", "x"))
-    for score in (qm.scores.inverse(band), qm.scores.normalized_difference(band, band)):
-        assert isinstance(score.data, da.Array)
-        assert score.chunks == band.chunks
-
-
-@pytest.mark.parametrize("side", [8, 16])
-def test_a_score_of_one_number_an_image_keeps_a_block_one_task(tmp_path: Path, side: int) -> None:
-    """However few blocks the map has: a season or a date beside the score of pixels is no data of
-    the map."""
-    values = random_stack(images=6, side=side)
-    stored, _ = in_store(values, tmp_path / "in.zarr", (1, 8, 8))
-    season = qm.scores.target_date(stored, "2020-07-15", sigma=20)
-    quality = qm.scores.weighted([(stored["quality"].astype("float64"), 1.0), (season, 0.5)])
-    mosaic = qm.quality_mosaic(stored.assign(quality=quality), "quality")
-    assert "reads only what won" in str(qm.explain(mosaic))
-    # steps of 1 in one score, less than 1 in the other: a tie in the first is decided by the second
-    both = (values["quality"] + 0.5 * season.values[:, None, None]) / 1.5
-    wanted = expected({"red": values["red"], "quality": both})["red"]
-    np.testing.assert_array_equal(mosaic["red"].values, wanted)
+@BACKENDS
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "int8", "int64", "bool"])
+def test_the_inverse_takes_the_clearest_pixel(backend: str, dtype: str) -> None:
+    """-uint8 gives 0 -> 0, 1 -> 255, and -int8 keeps -128: neither wins where it must not."""
+    ends = (0, 1) if dtype == "bool" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    clouds = np.array([[1, ends[1]], [0, 1], [1, ends[0]], [ends[1], ends[1]]], dtype)
+    c = row_of(backend, cloud=clouds, t=np.uint8([[1, 1], [2, 2], [3, 3], [4, 4]]))
+    c = c.assign(quality=qm.scores.inverse(c["cloud"]))
+    m = qm.quality_mosaic(c, "quality")
+    assert row(m, "cloud") == [0, ends[0]]
+    assert row(m, "t") == [2, 3]
+    assert row(qm.quality_mosaic(c, "cloud"), "cloud") == [ends[1]] * 2
