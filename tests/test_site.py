@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -100,6 +101,19 @@ def test_the_overview_lists_what_the_pages_have() -> None:
 
 def _is_method(name: str) -> bool:
     return inspect.isclass(resolved(name.rsplit(".", 1)[0]))
+
+
+def test_the_start_page_has_a_card_for_every_guide() -> None:
+    """A guide that no page leads to is not read; a card says what it is called, and why one would
+    open it."""
+    folder = ROOT / "notebooks"
+    text = (folder / "index.md").read_text(encoding="utf-8")
+    cards = re.findall(r"\{grid-item-card\} (.+)\n:link: (\w+)\n:link-type: doc\n\n(.+)\n", text)
+    guides = []
+    for path in sorted(folder.glob("*.ipynb")):
+        first = json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"]
+        guides.append((first[0].removeprefix("# ").strip(), path.stem))
+    assert [(title, link) for title, link, _ in cards] == guides
 
 
 def test_what_the_site_needs_has_its_reason() -> None:

@@ -92,7 +92,7 @@ class Picture:
 class Panel:
     """One of the pictures that `side_by_side` draws beside each other.
 
-    Attributes
+    Parameters
     ----------
     pixels : numpy.ndarray
         Red, green, blue and perhaps opacity, (y, x, 3 or 4), uint8 or 0 to 1.
