@@ -94,7 +94,7 @@ told from a masked one."""
 class Image(Hinting):
     """An image: bands on one grid, and properties.
 
-    In the function that ``ImageCollection.map`` calls, it stands for all images of the collection:
+    In the function that `ImageCollection.map` calls, it stands for all images of the collection:
     arithmetic on it is done for each of them.
 
     Parameters
