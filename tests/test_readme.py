@@ -267,6 +267,25 @@ def test_no_distribution_is_named_that_is_not_there() -> None:
         assert 'pip install "qmosaic' not in page, path
 
 
+def test_links_lead_to_files() -> None:
+    """Every link and picture is a file of the repository; every number in brackets is a link."""
+    links = dict(re.findall(r"^(\[\w+\]): (.+)$", text(), re.M))
+    assert set(re.findall(r"\[\d\](?!:)", text())) == set(links)
+    links |= {found: found for found in re.findall(r"\]\(([^)]+)\)", text())}
+    assert len(links) > 6
+    for link in links.values():
+        assert (ROOT / link).is_file(), link
+
+
+def test_every_guide_is_linked() -> None:
+    """Each notebook is in the column of guides, by its number."""
+    cells = {row["guide"] for row in table(WISHES)}
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        number = path.name[0]
+        assert f"[{number}]" in cells
+        assert f"\n[{number}]: notebooks/{path.name}\n" in text()
+
+
 def test_names_exist() -> None:
     """Whatever is written with ``qm.`` or ``qmosaic.`` before it is there."""
     for root in ("qm", "qmosaic"):
