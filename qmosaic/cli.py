@@ -43,8 +43,8 @@ def main() -> None:
 
 
 def in_one_line(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command say what stands in its way in one line, and end with 1; with 130 after an
-    interruption, as programs do."""
+    """Let a command print an error in one line, and end with 1; with 130 after an interruption, as
+    programs do."""
 
     @functools.wraps(command)
     def run(*args: Any, **options: Any) -> None:
@@ -198,7 +198,7 @@ def _rgb(image: xr.Dataset) -> Array:
 
 
 def _report(collection: xr.Dataset, read: int, read_bytes: int, seconds: float, out: Path) -> None:
-    """Say what was done; reads are counted where the file is read."""
+    """Print what was done; reads are counted where the file is read."""
     images, height, width = (collection.sizes[d] for d in ("time", "y", "x"))
     first, last = (str(t)[:10] for t in collection["time"].values[[0, -1]])
     chunks = sum(int(np.prod(collection[b].data.numblocks)) for b in BANDS)

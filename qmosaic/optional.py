@@ -5,17 +5,35 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-CALLED = {"odc.geo": "odc-geo", "odc.stac": "odc-stac", "PIL": "pillow"}
+CALLED = {
+    "PIL": "pillow",
+    "branca": "folium",
+    "odc.geo": "odc-geo",
+    "odc.stac": "odc-stac",
+    "xstatic": "xstatic-leaflet",
+}
 """What packages are called where they are installed from, if not as their modules."""
 
 
 def needed(module: str, extra: str, purpose: str) -> Any:
     """Import a module of an optional dependency.
 
+    A function that needs several of them asks first for one that its own extra brings, so that one
+    installation is enough.
+
+    Parameters
+    ----------
+    module : str
+        The module, ``odc.geo.geom``.
+    extra : str
+        The extra in pyproject.toml with everything that the purpose needs.
+    purpose : str
+        What it is needed for, in the plural: "distances".
+
     Raises
     ------
     ModuleNotFoundError
-        It is not installed; the message says what for, and how to install it.
+        It is not installed; the message says what it is needed for, and how to install it.
     """
     try:
         return importlib.import_module(module)

@@ -8,6 +8,7 @@ import importlib.util
 import itertools
 import json
 import re
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 import xarray as xr
 
 import qmosaic as qm
-from qmosaic import optional
+from qmosaic import display, ee, optional
 from qmosaic.sources import samples
 
 ROOT = Path(qm.__file__).parents[1]
@@ -91,3 +92,108 @@ def test_the_sample_series_names_what_it_needs(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(importlib.metadata, "files", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match=r'pip install "qmosaic\[demo\]"'):
         samples.sentinel2_romania()
+
+
+# -- with one extra installed -------------------------------------------------------------------
+
+MODULES = {
+    "folium": ["folium", "branca"],
+    "matplotlib": ["matplotlib", "PIL"],
+    "netcdf4": ["netCDF4"],
+    "nrt": ["nrt"],
+    "odc-geo": ["odc.geo", "shapely", "pyproj"],
+    "odc-stac": ["odc.stac"],
+    "pillow": ["PIL"],
+    "pystac": ["pystac"],
+    "rasterio": ["rasterio"],
+    "rioxarray": ["rioxarray", "rasterio"],
+    "scipy": ["scipy"],
+    "spyndex": ["spyndex"],
+    "xstatic-leaflet": ["xstatic"],
+}
+"""The modules that a package of an extra brings, with those of its own dependencies."""
+
+
+def modules_of(extra: str) -> set[str]:
+    """Name the modules that an extra of pyproject.toml brings."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    found: set[str] = set()
+    for requirement in extras[extra]:
+        if others := re.match(r"qmosaic\[(.*)\]", requirement):
+            found = found.union(*map(modules_of, others[1].split(",")))
+        else:
+            found |= set(MODULES[re.split(r"[=<>\[]", requirement)[0].lower()])
+    return found
+
+
+def hide(monkeypatch: pytest.MonkeyPatch, keep: set[str]) -> None:
+    """Let all optional packages be missing, but for some modules."""
+    for package in ("matplotlib", "folium", "odc.geo.xr", "rasterio", "scipy", "spyndex"):
+        # loaded first: libraries look at their import which of the others are there
+        pytest.importorskip(package, reason=f"{package} is in the extras [scores] and [map]")
+    hidden = {name for names in MODULES.values() for name in names} - keep
+    for name in hidden:
+        loaded = [m for m in sys.modules if m == name or m.startswith(f"{name}.")]
+        for module in (name, *loaded):
+            monkeypatch.setitem(sys.modules, module, None)
+
+
+def image() -> xr.Dataset:
+    places = {"latitude": [40.3, 40.2, 40.1], "longitude": [-103.4, -103.3, -103.2]}
+    return xr.Dataset({"red": (("latitude", "longitude"), np.ones((3, 3)))}, places)
+
+
+def cloud() -> xr.DataArray:
+    """A mask whose CRS tells the size of its pixels."""
+    places = {"y": [30.0, 20.0, 10.0], "x": [10.0, 20.0, 30.0]}
+    mask = xr.DataArray(np.eye(3, dtype=bool), places, ("y", "x"))
+    crs = 'PROJCRS["local",BASEGEOGCRS["WGS 84",DATUM["World Geodetic System 1984",'
+    crs += 'ELLIPSOID["WGS 84",6378137,298.257223563]]],CONVERSION["UTM zone 33N",'
+    crs += 'METHOD["Transverse Mercator",ID["EPSG",9807]]],CS[Cartesian,2],'
+    crs += 'AXIS["(E)",east],AXIS["(N)",north],LENGTHUNIT["metre",1]]'
+    return mask.assign_coords(spatial_ref=xr.Variable((), 0, {"crs_wkt": crs}))
+
+
+def drawn() -> Any:
+    m = display.Map()
+    m.add_layer(image(), {"min": 0, "max": 1, "palette": ["black", "red"]})
+    return m.to_html()
+
+
+USES: dict[str, tuple[Callable[[], Any], str]] = {
+    "distance_to": (lambda: qm.scores.distance_to(cloud(), max_distance=30), "scores"),
+    "index": (
+        lambda: qm.scores.index(image(), "NDVI", bands={"N": "red", "R": "red"}),
+        "scores",
+    ),
+    "clip": (lambda: qm.clip(image(), (-103.35, 40.15, -103.1, 40.4)), "geo"),
+    "filter_bounds": (
+        lambda: qm.filter_bounds(image().expand_dims("time"), (-104, 40, -103, 41)),
+        "geo",
+    ),
+    "ee.Geometry": (lambda: ee.Geometry.Point(-103.3, 40.2).buffer(10), "geo"),
+    "ee.Image.clip": (
+        lambda: ee.Image(image()).updateMask(ee.Image(1).clip((-104, 40, -103, 41))).dataset.load(),
+        "geo",
+    ),
+    "visualize": (lambda: qm.visualize(image(), palette=["black", "red"]), "plot"),
+    "quicklook": (lambda: qm.quicklook(image(), palette=["black", "red"]), "plot"),
+    "Map": (drawn, "map"),
+}
+
+
+@pytest.mark.parametrize("name", USES)
+def test_with_one_extra_the_call_succeeds(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With nothing but the extra that the message names, the call does what it is there for."""
+    call, extra = USES[name]
+    if not (ROOT / "pyproject.toml").exists():
+        pytest.skip("the package is installed without its sources: there is no pyproject.toml")
+    with monkeypatch.context() as nothing:
+        hide(nothing, keep=set())
+        with pytest.raises(ModuleNotFoundError, match=rf'need the package .*"qmosaic\[{extra}\]"'):
+            call()
+    with monkeypatch.context() as installed:
+        hide(installed, keep=modules_of(extra))
+        call()

@@ -144,7 +144,7 @@ def clip(
 def clip_to(
     image: xr.Dataset,
     region: Geometry,
-    verb: str,
+    caller: str,
     *,
     drop: bool = True,
     all_touched: bool = False,
@@ -156,7 +156,7 @@ def clip_to(
     outline = everywhere(projected(region, extent.crs)) & extent
     if outline.is_empty:
         raise ValueError(
-            f"{verb} keeps the pixels in the region, and the region does not meet the grid of "
+            f"{caller} keeps the pixels in the region, and the region does not meet the grid of "
             f"the map{whereabouts(image)}."
         )
     places = _Places.of(image, down, across, outline, all_touched)
@@ -164,7 +164,7 @@ def clip_to(
     if not (len(rows) and len(columns) and places.any_inside(outline, rows, columns)):
         left, bottom, right, top = outline.boundingbox.bbox
         raise ValueError(
-            f"{verb} keeps the pixels whose centre lies in the region, and there is none in "
+            f"{caller} keeps the pixels whose centre lies in the region, and there is none in "
             f"({left:g}, {bottom:g}) to ({right:g}, {top:g}) ({short_crs(outline.crs)}). Give a "
             "larger region (a point or a line has to be buffered), take all pixels that it "
             "touches, qmosaic.clip(..., all_touched=True), or do not clip."
@@ -176,7 +176,7 @@ def clip_to(
     )
     if not clear:
         mask = _Mask(outline.geom.wkb, places.cut(box) if drop else places, down, across)
-        cut = _masked(cut, mask, fill_value, verb)
+        cut = _masked(cut, mask, fill_value, caller)
     return true_to_grid(cut)
 
 
@@ -323,11 +323,11 @@ def _halves(span: slice) -> list[slice]:
 # -- masking bands -------------------------------------------------------------------------------
 
 
-def _masked(image: xr.Dataset, mask: _Mask, fill_value: Any, verb: str) -> xr.Dataset:
+def _masked(image: xr.Dataset, mask: _Mask, fill_value: Any, caller: str) -> xr.Dataset:
     """Mask all bands of a map outside, and what tells from which image a band is."""
     on_map = {mask.down, mask.across}
     bands = [n for n, v in image.data_vars.items() if on_map <= set(v.dims)]
-    _check_fills(image, bands, fill_value, verb)
+    _check_fills(image, bands, fill_value, caller)
     changed: dict[Hashable, xr.DataArray] = {}
     for name in bands:
         fill = masked_value(image[name], fill_value)
@@ -355,7 +355,9 @@ def _lacks_value(band: xr.DataArray) -> bool:
     return band.dtype.kind in "biu" and declared_nodata(band) is None
 
 
-def _check_fills(image: xr.Dataset, bands: Sequence[Hashable], fill_value: Any, verb: str) -> None:
+def _check_fills(
+    image: xr.Dataset, bands: Sequence[Hashable], fill_value: Any, caller: str
+) -> None:
     """Refuse all bands at once that have no value for what is masked, or cannot hold it."""
     lacking = [n for n in bands if _lacks_value(image[n])]
     if not lacking:
@@ -370,7 +372,7 @@ def _check_fills(image: xr.Dataset, bands: Sequence[Hashable], fill_value: Any, 
             example = f"image[{numbers[0]!r}].attrs['_FillValue'] = ..."
             declare = f"Or declare the nodata that they have, {example}; or "
         raise ValueError(
-            f"{verb} has to mask pixels outside the region, and these bands have no value for "
+            f"{caller} has to mask pixels outside the region, and these bands have no value for "
             f"that, as they declare no nodata: {_listed(kinds)}. Write qmosaic.clip(image, "
             f"geometry, fill_value=0): they get that value there{bools} and declare it as their "
             f"nodata, so it has to be one that means nothing else. {declare}"

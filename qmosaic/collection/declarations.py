@@ -1,4 +1,4 @@
-"""What a band declares of its numbers: which one is nodata, and what packed integers mean."""
+"""What a band declares about its values: its nodata, and the packing of its integers."""
 
 from __future__ import annotations
 
@@ -76,11 +76,11 @@ def _check_one(band: xr.DataArray) -> None:
     """Refuse several integers that are masked: one would be, the others would win pixels."""
     held = {v: name for v, name in nodata_values(band).items() if fits(v, band.dtype)}
     if len(held) > 1:
-        told = " and ".join(f"{name} = {value:.17g}" for value, name in held.items())
+        listed = " and ".join(f"{name} = {value:.17g}" for value, name in held.items())
         raise ValueError(
-            f"band {band.name!r} declares {told}: of several values only one can be masked in a "
+            f"band {band.name!r} declares {listed}: of several values only one can be masked in a "
             "band of integers. Decode it, which masks all of them: xarray.decode_cf(collection); "
-            f"or keep the one that holds, del ds[{band.name!r}].attrs[...]."
+            f"or remove the one that is wrong, del ds[{band.name!r}].attrs[...]."
         )
 
 
@@ -88,8 +88,8 @@ def nodata_values(band: xr.DataArray) -> dict[float, str]:
     """Give all numbers that the attributes of a band declare as nodata, and the names of these."""
     found: dict[float, str] = {}
     for name in NODATA_NAMES:
-        if (said := band.attrs.get(name)) is not None:
-            for value in np.ravel(said):
+        if (declared := band.attrs.get(name)) is not None:
+            for value in np.ravel(declared):
                 with contextlib.suppress(TypeError, ValueError):
                     found.setdefault(float(value), name)
     return found
@@ -145,20 +145,20 @@ def declared_packing(band: xr.DataArray) -> tuple[float, float]:
     return _declared_number(band, "scale_factor", 1.0), _declared_number(band, "add_offset", 0.0)
 
 
-def check_decoded(band: xr.DataArray, verb: str, *, order_only: bool = False) -> None:
-    """Refuse floats that declare a packing: nothing tells whether it is undone already.
+def check_decoded(band: xr.DataArray, caller: str, *, order_only: bool = False) -> None:
+    """Refuse floats that declare a packing: nothing tells whether they are decoded.
 
-    ``.where()`` makes floats of packed integers and leaves the attributes, with which they are
-    packed still; arithmetic that undoes a packing may leave them, too.
+    ``.where()`` makes floats of packed integers and keeps the attributes: such floats are packed
+    still. Arithmetic that decodes may keep the attributes, too.
 
     Parameters
     ----------
     band : xarray.DataArray
         Any band; integers mean what they declare.
-    verb : str
-        What needs to know, for the error.
+    caller : str
+        The function that asks, for the error.
     order_only : bool
-        Whether nothing but the order counts, which a negative scale alone turns round.
+        Whether only the order of values counts, which only a negative scale reverses.
 
     Raises
     ------
@@ -167,18 +167,18 @@ def check_decoded(band: xr.DataArray, verb: str, *, order_only: bool = False) ->
     """
     if band.dtype.kind != "f":
         return
-    said = {}
+    found = {}
     for name, usual in (("scale_factor", 1.0), ("add_offset", 0.0)):
         with contextlib.suppress(ValueError):  # no number: not about packing
-            said[name] = _declared_number(band, name, usual)
-    scale, offset = said.get("scale_factor", 1.0), said.get("add_offset", 0.0)
+            found[name] = _declared_number(band, name, usual)
+    scale, offset = found.get("scale_factor", 1.0), found.get("add_offset", 0.0)
     if scale > 0 if order_only else (scale, offset) == (1.0, 0.0):
         return
-    declared = [name for name in said if name in band.attrs]
+    declared = [name for name in found if name in band.attrs]
     raise ValueError(
-        f"{verb} got {band.dtype} numbers that declare a packing: band {band.name!r} has "
-        f"{' and '.join(f'{name} = {said[name]:.9g}' for name in declared)}, and nothing tells "
-        "whether that is undone already. If they are packed still (.where() makes floats of "
+        f"{caller} got {band.dtype} numbers that declare a packing: band {band.name!r} has "
+        f"{' and '.join(f'{name} = {found[name]:.9g}' for name in declared)}, and nothing tells "
+        "whether they are decoded. If they are packed still (.where() makes floats of "
         "packed integers), write xarray.decode_cf(collection), before .where() or after it; if "
         "they are decoded, take out what is no longer true: "
         f"{'; '.join(f'del collection[{band.name!r}].attrs[{name!r}]' for name in declared)}."
@@ -186,14 +186,14 @@ def check_decoded(band: xr.DataArray, verb: str, *, order_only: bool = False) ->
 
 
 def _declared_number(band: xr.DataArray, name: str, usual: float) -> float:
-    said = band.attrs.get(name, usual)
+    declared = band.attrs.get(name, usual)
     try:
-        (number,) = (float(n) for n in np.ravel(said))
+        (number,) = (float(n) for n in np.ravel(declared))
     except (TypeError, ValueError):
         number = np.nan
     if not np.isfinite(number) or (name == "scale_factor" and number == 0):
         raise ValueError(
-            f"band {band.name!r} declares {name} = {said!r}, with which its integers mean "
+            f"band {band.name!r} declares {name} = {declared!r}, so its integers mean "
             f"nothing: it has to be a finite number"
             f"{', and not 0' if name == 'scale_factor' else ''}. Correct it "
             f"(ds[{band.name!r}].attrs[{name!r}] = ...), or remove it if they are not packed."

@@ -1,4 +1,4 @@
-"""Verbs that make a collection of a collection: fewer images, fewer bands, other bands."""
+"""Functions that choose the images and bands of a collection, or change its bands."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def filter_date(
     >>> qm.filter_date(collection, "2020-08").sizes["time"]
     1
     """
-    collection = _understood(collection, dim, "filter_date()")
+    collection = _checked(collection, dim, "filter_date()")
     keep = in_period(collection, start, end, dim=dim)
     period = f"from {start!r}" + ("" if end is None else f" to {end!r} (which is not in it)")
     if end is None:
@@ -103,15 +103,17 @@ def in_period(
 
 
 def _times(collection: xr.Dataset, dim: Hashable) -> Any:
-    collection = _understood(collection, dim, "filter_date()")
+    collection = _checked(collection, dim, "filter_date()")
     times = collection[dim].values if dim in collection.coords else None
     if times is None or times.dtype.kind != "M":
         has = "no coordinate" if times is None else f"a coordinate of dtype {times.dtype}"
-        cure = f"collection.assign_coords({dim}=pandas.to_datetime([...]))"
+        instead = f"collection.assign_coords({dim}=pandas.to_datetime([...]))"
         if isinstance(collection.indexes.get(dim), xr.CFTimeIndex):
-            has = "times of another calendar than ours (cftime)"
-            cure = f"collection.sel({dim}=slice(start, end)), which knows them"
-        raise TypeError(f"filter_date() needs times along {dim!r}, which has {has}. Write {cure}.")
+            has = "times of another calendar (cftime)"
+            instead = f"collection.sel({dim}=slice(start, end)), which takes such times"
+        raise TypeError(
+            f"filter_date() needs times along {dim!r}, which has {has}. Write {instead}."
+        )
     return times
 
 
@@ -188,7 +190,7 @@ def filter_bounds(
     >>> qm.filter_bounds(collection, (-103.25, 40.15, -103.0, 40.4)).sizes["time"]
     1
     """
-    collection = _understood(collection, dim, "filter_bounds()")
+    collection = _checked(collection, dim, "filter_bounds()")
     region = as_geometry(geometry, crs)
     box = tuple(round(number, 4) for number in region.boundingbox.bbox)
     has = FOOTPRINT in collection.coords
@@ -204,19 +206,20 @@ def filter_bounds(
 
 
 def keep_images(
-    collection: xr.Dataset, keep: Any, dim: Hashable, verb: str, found: str
+    collection: xr.Dataset, keep: Any, dim: Hashable, caller: str, found: str
 ) -> xr.Dataset:
-    """Keep some images; a run of neighbours by a slice, which costs a graph nothing."""
+    """Keep some images; consecutive ones by a slice, which costs the dask graph nothing."""
     places = np.flatnonzero(keep)
     if len(places) == 0:
         raise ValueError(
-            f"{verb} left none of {len(keep)} images: {found}. A mosaic needs one at least."
+            f"{caller} left none of {len(keep)} images: {found}. A mosaic needs one at "
+            "least: write a wider condition."
         )
     return choose_images(collection, places, dim)
 
 
 def choose_images(collection: Images, places: Array, dim: Hashable = "time") -> Images:
-    """Give some images, in the order of their places; a run of neighbours by a slice."""
+    """Give some images, in the order of their positions; consecutive ones by a slice."""
     together = len(places) > 0 and bool((np.diff(places) == 1).all())
     return collection.isel({dim: _span(places) if together else places})
 
@@ -225,25 +228,25 @@ def _span(places: Array) -> slice:
     return slice(int(places[0]), int(places[-1]) + 1)
 
 
-def _understood(collection: Any, dim: Hashable, verb: str) -> xr.Dataset:
+def _checked(collection: Any, dim: Hashable, caller: str) -> xr.Dataset:
     """Check that it is a collection, and bring its times to UTC."""
     if not isinstance(collection, xr.Dataset):
         raise TypeError(
-            f"{verb} got a {type(collection).__name__}; a collection is an xarray.Dataset with a "
+            f"{caller} got a {type(collection).__name__}; a collection is an xarray.Dataset with a "
             f"dimension {dim!r}. Write qmosaic.open_collection(...), or "
-            f"array.to_dataset('band') for an array with bands.{_of_one_image(verb)}"
+            f"array.to_dataset('band') for an array with bands.{_of_one_image(caller)}"
         )
     if dim not in collection.dims:
         raise ValueError(
-            f"{verb}: the collection has no dimension {dim!r}; its dimensions are "
+            f"{caller}: the collection has no dimension {dim!r}; its dimensions are "
             f"{', '.join(map(repr, collection.dims)) or 'none'}. Name yours with dim=..."
-            f"{_of_one_image(verb)}"
+            f"{_of_one_image(caller)}"
         )
     return in_utc(collection)
 
 
-def _of_one_image(verb: str) -> str:
-    if verb != "filter_bounds()":
+def _of_one_image(caller: str) -> str:
+    if caller != "filter_bounds()":
         return ""
     return " A mosaic or a single image is cut to a region by qmosaic.clip(image, geometry)."
 
@@ -297,7 +300,7 @@ def map_images(
     >>> list(qm.map_images(collection, add_quality))
     ['cloud', 'quality']
     """
-    collection = _understood(collection, dim, "map_images()")
+    collection = _checked(collection, dim, "map_images()")
     if not callable(func):
         raise TypeError(
             f"map_images() got func={func!r} ({type(func).__name__}); it needs a function that "
@@ -328,10 +331,14 @@ def map_images(
     ):
         raise ValueError(
             f"map_images(): {name} changed the coordinate {dim!r} of the images, so they are not "
-            "the same images any more. Assign other times before or after."
+            "the same images any more. Assign other times before or after map_images()."
         )
     if not bands_of(result, dim):
-        raise ValueError(f"map_images(): what {name} returned has no band along {dim!r}.")
+        raise ValueError(
+            f"map_images(): what {name} returned has no band along {dim!r}, so nothing could be "
+            "chosen from. It has to return the collection with its bands: write return "
+            "images.assign(...)."
+        )
     return result
 
 
@@ -379,11 +386,11 @@ def select(
     >>> list(qm.select(collection, ["B.", "SCL"]))
     ['B2', 'B3', 'SCL']
     """
-    collection = _understood(collection, dim, "select()")
+    collection = _checked(collection, dim, "select()")
     if not isinstance(bands, str | re.Pattern | Iterable):
         raise TypeError(
             f"select() got {bands!r} ({type(bands).__name__}); it needs names of bands, or regular "
-            "expressions."
+            "expressions. Write, for instance, ['B4', 'B3'] or 'B.*'."
         )
     asked = [bands] if isinstance(bands, str | re.Pattern) else list(bands)
     if not asked:

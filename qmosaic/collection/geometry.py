@@ -28,7 +28,7 @@ SEGMENTS = 20
 
 
 def as_geometry(geometry: Any, crs: Any = None) -> Geometry:
-    """Understand what a user gives as a region.
+    """Take what a user gives as a region.
 
     Parameters
     ----------
@@ -79,7 +79,9 @@ def _is_path(text: str) -> bool:
 
 def _read_geojson(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file {str(path)!r} to take a region from.")
+        raise FileNotFoundError(
+            f"there is no file {str(path)!r}, so there is no region. Check the path."
+        )
     try:
         found = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:  # no text, or no JSON
@@ -105,7 +107,7 @@ def _crs_of_geojson(geometry: Mapping[str, Any]) -> Any:
 
 
 def as_crs(given: Any) -> CRS:
-    """Understand a CRS.
+    """Take what a user gives as a CRS.
 
     Raises
     ------
@@ -207,8 +209,8 @@ def _check_degrees(outline: Geometry, given: Any) -> None:
     if geographic and (bottom < -90 or top > 90 or left < -360 or right > 360):
         raise ValueError(
             f"{_short(given)} was taken as longitude and latitude, but reaches from "
-            f"({left:g}, {bottom:g}) to ({right:g}, {top:g}). Say what its coordinates are in, for "
-            "instance crs='EPSG:32633'."
+            f"({left:g}, {bottom:g}) to ({right:g}, {top:g}). Give the CRS of its coordinates, "
+            "for instance crs='EPSG:32633'."
         )
 
 
@@ -226,7 +228,7 @@ PAIRS = (("y", "x"), ("latitude", "longitude"), ("lat", "lon"))
 """What the dimensions of a map are called."""
 
 
-def map_axes(band: xr.DataArray, verb: str) -> tuple[Hashable, Hashable]:
+def map_axes(band: xr.DataArray, caller: str) -> tuple[Hashable, Hashable]:
     """Name the dimensions of the map of a band, down and across: with or without coordinates."""
     for pair in PAIRS:
         if set(pair) <= set(band.dims):
@@ -234,8 +236,8 @@ def map_axes(band: xr.DataArray, verb: str) -> tuple[Hashable, Hashable]:
     if len(band.dims) >= 2:
         return band.dims[-2], band.dims[-1]
     raise ValueError(
-        f"{verb} got a band with dimensions {', '.join(map(repr, band.dims)) or 'none'}, which is "
-        "no map. It needs y and x."
+        f"{caller} got a band with dimensions {', '.join(map(repr, band.dims)) or 'none'}, which "
+        "is no map. It needs two dimensions, such as y and x: choose one image, or expand_dims()."
     )
 
 
@@ -245,7 +247,7 @@ def map_dims(collection: xr.Dataset) -> tuple[Hashable, Hashable]:
     Raises
     ------
     ValueError
-        They have other names than y/x, latitude/longitude and their kin, or no coordinates.
+        They have other names than y/x, latitude/longitude or lat/lon, or no coordinates.
     """
     grids = needed("odc.geo.xr", "geo", "regions and footprints")
     dims = grids.spatial_dims(collection)
@@ -304,7 +306,7 @@ def extent_of(collection: xr.Dataset) -> Geometry:
     return cast("Geometry", geom.box(left, bottom, right, top, crs))
 
 
-# -- what a grid mapping says of the place of pixels ----------------------------------------------
+# -- what a grid mapping says about where pixels lie ----------------------------------------------
 
 TRANSFORM = "GeoTransform"
 """The attribute of a grid mapping in which GDAL, rioxarray and odc write where pixels lie."""
@@ -318,20 +320,20 @@ WITHIN = (0.5, 0.0)
 
 
 def true_to_grid(data: Data, *, thinned: bool = False) -> Data:
-    """Bring what is said of the place of pixels in line with the coordinates of the map.
+    """Correct the attributes that tell where pixels lie, so that they agree with the coordinates.
 
-    Slicing changes coordinates and leaves attributes as they were, and GDAL and rioxarray believe
-    the attribute ``GeoTransform`` of a grid mapping more than coordinates. One that is right stays
-    letter by letter; one that is not is made anew where the pixels are evenly spaced, north up and
-    east right, and else is left out, so that coordinates are looked at. So are the attributes
+    Slicing changes coordinates and leaves attributes as they were, and GDAL and rioxarray prefer
+    the attribute ``GeoTransform`` of a grid mapping to coordinates. One that is right stays
+    letter by letter. One that is not is made anew where the pixels are evenly spaced, north up and
+    east right, and else is left out, so that coordinates are used. So are the attributes
     ``transform`` of xarray's and stackstac's rasters, and stackstac's ``spec``.
 
     Parameters
     ----------
     data : xarray.Dataset or xarray.DataArray
-        A map; without coordinates of its pixels nothing can be told, and nothing is changed.
+        A map; without coordinates of its pixels nothing is changed.
     thinned : bool, default: False
-        Whether pixels are known to have become larger: what cannot be told is wrong then.
+        Whether pixels have become larger: an attribute that cannot be checked is wrong then.
     """
     variables = data.variables if isinstance(data, xr.Dataset) else data.coords.variables
     mappings = {n: v for n, v in variables.items() if v.ndim == 0 and TRANSFORM in v.attrs}
@@ -452,7 +454,7 @@ def _gdal_order(affine: Sequence[float]) -> list[float]:
 
 
 def whereabouts(collection: xr.Dataset) -> str:
-    """Say where a collection lies, to be seen beside a region that it does not meet."""
+    """Say where a collection lies, for errors about a region that it does not meet."""
     try:
         west, south, east, north = projected(extent_of(collection), LON_LAT).boundingbox.bbox
     except ValueError:  # no grid or no CRS; the footprints are enough

@@ -12,7 +12,7 @@ from qmosaic.collection.geometry import crs_of, map_axes, map_dims, short_crs
 from qmosaic.optional import needed
 
 
-def metres_per_pixel(band: xr.DataArray, resolution: Any, verb: str) -> tuple[float, float]:
+def metres_per_pixel(band: xr.DataArray, resolution: Any, caller: str) -> tuple[float, float]:
     """Give the height and width of a pixel in metres.
 
     Parameters
@@ -21,8 +21,8 @@ def metres_per_pixel(band: xr.DataArray, resolution: Any, verb: str) -> tuple[fl
         A band with coordinates and a CRS.
     resolution : float or (float, float), optional
         The size in metres, down and across, where it is known already.
-    verb : str
-        Who asks, for errors.
+    caller : str
+        The function that asks, for errors.
 
     Raises
     ------
@@ -33,60 +33,64 @@ def metres_per_pixel(band: xr.DataArray, resolution: Any, verb: str) -> tuple[fl
         sizes = np.abs(np.atleast_1d(np.asarray(resolution, float)))
         if sizes.size > 2 or not (np.isfinite(sizes).all() and (sizes > 0).all()):
             raise ValueError(
-                f"{verb} got resolution={resolution!r}; it has to be the size of a pixel in "
+                f"{caller} got resolution={resolution!r}; it has to be the size of a pixel in "
                 "metres, a number above 0 or two of them (down, across)."
             )
         return float(sizes[0]), float(sizes[-1])
-    down, across = map_axes(band, verb)
+    down, across = map_axes(band, caller)
     if down not in band.coords or across not in band.coords:
         raise ValueError(
-            f"{verb} cannot tell how large a pixel is: the band has no coordinates {down!r} and "
-            f"{across!r}. Say resolution=10 (metres)."
+            f"{caller} cannot tell how large a pixel is: the band has no coordinates {down!r} and "
+            f"{across!r}. Write resolution=10 (metres)."
         )
-    metres = _metres_per_unit(band, verb)
-    return _step(band, down, verb) * metres, _step(band, across, verb) * metres
+    metres = _metres_per_unit(band, caller)
+    return _step(band, down, caller) * metres, _step(band, across, caller) * metres
 
 
-def _metres_per_unit(band: xr.DataArray, verb: str) -> float:
+def _metres_per_unit(band: xr.DataArray, caller: str) -> float:
     collection = band.to_dataset(name="band to be measured")  # which no coordinate is called
     map_dims(collection)
     try:
         crs = crs_of(collection)
     except ValueError as error:
         raise ValueError(
-            f"{verb} cannot tell how large a pixel is: {error} Or say resolution=10 (metres)."
+            f"{caller} cannot tell how large a pixel is: {error} Or write resolution=10 (metres)."
         ) from error
     if crs.geographic:
         raise ValueError(
-            f"{verb} needs metres, and the band is in degrees ({short_crs(crs)}), whose pixels "
+            f"{caller} needs metres, and the band is in degrees ({short_crs(crs)}), whose pixels "
             "differ in size. Bring it onto a projected CRS (odc.geo's reproject, or "
-            "open_collection(..., crs=...)), or say resolution=(down, across) in metres."
+            "open_collection(..., crs=...)), or write resolution=(down, across) in metres."
         )
     return float(crs.proj.axis_info[0].unit_conversion_factor)
 
 
-def _step(band: xr.DataArray, dim: Hashable, verb: str) -> float:
+def _step(band: xr.DataArray, dim: Hashable, caller: str) -> float:
     centres = band[dim].values.astype(float)
     if len(centres) < 2:
         raise ValueError(
-            f"{verb} cannot tell how large a pixel is: there is one along {dim!r} only. Say "
+            f"{caller} cannot tell how large a pixel is: there is one along {dim!r} only. Write "
             "resolution=10 (metres)."
         )
     steps = np.diff(centres)
     if not np.allclose(steps, steps[0], rtol=1e-3):
         raise ValueError(
-            f"{verb} needs evenly spaced pixels, and those along {dim!r} are {steps.min():g} to "
-            f"{steps.max():g} apart. Resample to a regular grid, or say resolution=."
+            f"{caller} needs evenly spaced pixels, and those along {dim!r} are {steps.min():g} to "
+            f"{steps.max():g} apart. Resample to a regular grid, or write "
+            "resolution=(down, across) in metres."
         )
     return abs(float(steps[0]))
 
 
-def pixel_steps(band: xr.DataArray, verb: str) -> tuple[float, float]:
+def pixel_steps(band: xr.DataArray, caller: str) -> tuple[float, float]:
     """Give the height and width of a pixel in the unit of the coordinates."""
-    down, across = map_axes(band, verb)
+    down, across = map_axes(band, caller)
     if down not in band.coords or across not in band.coords:
-        raise ValueError(f"{verb} got a band without coordinates {down!r} and {across!r}.")
-    return _step(band, down, verb), _step(band, across, verb)
+        raise ValueError(
+            f"{caller} got a band without coordinates {down!r} and {across!r}, so nothing tells "
+            f"how large its pixels are. Write band.assign_coords({down}=..., {across}=...)."
+        )
+    return _step(band, down, caller), _step(band, across, caller)
 
 
 def ground_width(band: xr.DataArray, crs: Any) -> float:

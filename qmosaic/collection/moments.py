@@ -30,7 +30,7 @@ Data = TypeVar("Data", bound=xr.Dataset | xr.DataArray)
 def in_utc(data: Data) -> Data:
     """Bring times that tell a zone to UTC, as datetime64; everything else is left as it is.
 
-    numpy's times know no zone, so xarray holds such times as objects of pandas or of Python,
+    numpy's times have no zone, so xarray holds such times as objects of pandas or of Python,
     which can be neither compared with other times nor stored.
 
     Parameters
@@ -77,7 +77,7 @@ def _is_missing(value: Any) -> bool:
 
 
 def moment(given: Instant, name: str) -> np.datetime64:
-    """Understand an instant, in the precision in which it was given, as UTC.
+    """Parse an instant, in the precision in which it was given, as UTC.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def moment(given: Instant, name: str) -> np.datetime64:
 
 
 def _parsed(text: str) -> np.datetime64:
-    """Understand ISO 8601 alone: in other forms day and month can be taken for each other."""
+    """Parse ISO 8601 only: in other forms day and month can be mistaken for each other."""
     basic = _BASIC.fullmatch(text.strip())
     of_year = _OF_YEAR.fullmatch(text.strip())
     if of_year is not None:

@@ -97,8 +97,8 @@ def visualize(
         )
     if palette is not None and gamma is not None:
         raise ValueError(
-            "visualize() got palette= and gamma=; the palette says already which colour a value "
-            "gets. Leave one of them out."
+            "visualize() got palette= and gamma=; the palette gives each value its "
+            "colour already. Leave one of them out."
         )
     lows, highs, gains, biases = (
         _each(given, name, names)
@@ -119,7 +119,7 @@ def visualize(
     return _by_chunk(colour, arrays)
 
 
-def check_parameters(parameters: Any, verb: str) -> dict[str, Any]:
+def check_parameters(parameters: Any, caller: str) -> dict[str, Any]:
     """Refuse visualisation parameters that are none.
 
     Raises
@@ -131,13 +131,13 @@ def check_parameters(parameters: Any, verb: str) -> dict[str, Any]:
         return {}
     if not isinstance(parameters, Mapping):
         raise TypeError(
-            f"{verb} got vis_params={parameters!r:.60} ({type(parameters).__name__}); they are a "
+            f"{caller} got vis_params={parameters!r:.60} ({type(parameters).__name__}); they are a "
             "mapping such as {'bands': ['B4', 'B3', 'B2'], 'min': 0, 'max': 3000}."
         )
     for name in parameters:
         if name not in PARAMETERS:
             raise TypeError(
-                f"{verb} got the visualisation parameter {name!r}; there are "
+                f"{caller} got the visualisation parameter {name!r}; there are "
                 f"{', '.join(map(repr, PARAMETERS))}."
             )
     return dict(parameters)
@@ -197,8 +197,8 @@ def _line(
     if gain is not None or bias is not None:
         if low is not None or high is not None:
             raise ValueError(
-                "visualize() got gain= or bias= beside min= or max=, which say the same in another "
-                "way. Leave one pair out."
+                "visualize() got gain= or bias= beside min= or max=; both describe the stretch. "
+                "Leave one pair out."
             )
         return (1.0 if gain is None else gain) / 255, (0.0 if bias is None else bias) / 255
     lowest, highest = _range_of(band)
@@ -206,7 +206,7 @@ def _line(
     if not low < high:
         raise ValueError(
             f"visualize() got min={low:g} and max={high:g} for band {band.name!r}; min has to be "
-            "below max. To turn colours round, turn the palette round."
+            "below max. To reverse the colours, reverse the palette: palette=[...][::-1]."
         )
     return 1 / (high - low), -low / (high - low)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import struct
 from dataclasses import dataclass
@@ -12,23 +11,21 @@ from typing import Any
 import numpy as np
 
 from qmosaic.collection.masks import Array
+from qmosaic.optional import needed
 
 INK, PALE, PAPER = "#1d2b33", "#5b6b73", "#ffffff"
 FRAME, MASKED = "#9aa7ad", "#e3e8ea"
 
 
 def require_matplotlib() -> None:
-    """Say what to install where pictures cannot be drawn.
+    """Check that pictures can be drawn, before anything is computed for one.
 
     Raises
     ------
     ModuleNotFoundError
         matplotlib is not installed.
     """
-    if importlib.util.find_spec("matplotlib") is None:
-        raise ModuleNotFoundError(
-            'pictures need matplotlib, which is not installed. Write: pip install "qmosaic[plot]"'
-        )
+    needed("matplotlib", "plot", "pictures")
 
 
 @dataclass(frozen=True, repr=False)

@@ -21,6 +21,9 @@ from qmosaic.engine.mosaic import last_on_top
 from qmosaic.optional import needed
 
 PURPOSE = "maps"
+MODULES = ("folium", "xstatic.pkg.leaflet", "odc.geo.xr", "rasterio")
+"""What a map needs, all of it asked for before the first layer is computed."""
+
 SCREEN = 1024
 """The most pixels along each side of a layer: more is not to be seen on a screen."""
 
@@ -51,7 +54,7 @@ class Map:
     Raises
     ------
     ModuleNotFoundError
-        folium is not installed (extra ``map``).
+        folium, Leaflet, odc-geo or rasterio is not installed (extra ``map``).
 
     Notes
     -----
@@ -97,7 +100,7 @@ class Map:
         tiles: str | None = "OpenStreetMap",
         max_size: int = SCREEN,
     ) -> None:
-        folium = needed("folium", "map", PURPOSE)
+        folium, *_ = (needed(module, "map", PURPOSE) for module in MODULES)
         self._map = folium.Map(tiles=None, control_scale=True)
         if tiles is not None:
             folium.TileLayer(tiles, name=tiles).add_to(self._map)
@@ -118,7 +121,7 @@ class Map:
         return f"Map of {count}: {names}; a notebook shows it, .save('map.html') writes it"
 
     def set_center(self, lon: float, lat: float, zoom: int | None = None) -> None:
-        """Look at a place.
+        """Center the map at a place.
 
         Parameters
         ----------
@@ -134,7 +137,7 @@ class Map:
         """
         if not (-360 <= lon <= 360 and -90 <= lat <= 90):
             raise ValueError(
-                f"the map cannot look at longitude {lon!r}, latitude {lat!r}. set_center() takes "
+                f"longitude {lon!r}, latitude {lat!r} is no place on the globe. set_center() takes "
                 "the longitude first, Map(center=...) the latitude; both are in degrees."
             )
         self._centre, self._zoom = (float(lat), float(lon)), _zoom(zoom)
@@ -197,12 +200,12 @@ class Map:
         return free
 
     def center_object(self, ee_object: Any, zoom: int | None = None) -> None:
-        """Look at the middle of an image or collection.
+        """Center the map at the middle of an image or a collection.
 
         Parameters
         ----------
         ee_object : xarray.Dataset, xarray.DataArray, or an image or collection of `qmosaic.ee`
-            What is looked at; nothing of it is computed.
+            What is shown in the middle; nothing of it is computed.
         zoom : int, optional
             Zoom level, 0 to about 18.
 
@@ -308,16 +311,16 @@ def _zoom(given: Any) -> int | None:
     raise ValueError(f"zoom={given!r} is no zoom level; it is a whole number of 0 to 24.")
 
 
-def _with_crs(image: xr.Dataset, verb: str) -> xr.Dataset:
+def _with_crs(image: xr.Dataset, caller: str) -> xr.Dataset:
     try:
         crs_of(image)
     except ValueError as error:
-        raise ValueError(f"{verb} cannot put the image on a map: {error}") from error
+        raise ValueError(f"{caller} cannot put the image on a map: {error}") from error
     return image
 
 
 def _token(number: int) -> str:
-    """Stand for the name of a layer while the page is made of templates."""
+    """Make a placeholder for the name of a layer, which the page's templates cannot change."""
     return f"qmosaic-layer-{number}-name"
 
 

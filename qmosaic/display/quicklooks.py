@@ -14,11 +14,11 @@ from qmosaic.collection.declarations import declared_nodata, declared_packing
 from qmosaic.collection.geometry import crs_of, map_axes
 from qmosaic.collection.grid import ground_width, pixel_steps
 from qmosaic.display.colours import check_parameters, visualize
-from qmosaic.display.drawing import Panel, Picture, side_by_side
+from qmosaic.display.drawing import Panel, Picture, require_matplotlib, side_by_side
 from qmosaic.display.thinning import bands_on_map, north_up, only, shown, thin
 
 CUT = (2.0, 98.0)
-"""Percentiles of the values between which a picture is stretched, where nothing is said."""
+"""Percentiles of the values between which a picture is stretched, where no stretch is given."""
 
 
 def quicklook(
@@ -71,9 +71,12 @@ def quicklook(
     >>> qm.quicklook({"first": image, "second": image * 2}, palette=["black", "red"])
     Picture of 1029 × 435 pixels; a notebook shows it, .save('picture.png') writes it
     """
+    require_matplotlib()
     parameters = check_parameters(vis_params, "quicklook()")
     if path is not None and Path(path).suffix.lower() != ".png":
-        raise ValueError(f"quicklook() writes PNG, not {str(path)!r}; write 'look.png'.")
+        raise ValueError(
+            f"quicklook() got the path {str(path)!r}; it writes PNG files alone. Write 'look.png'."
+        )
     wanted = {
         title: _wanted(shown(one, "quicklook()"), parameters.get("bands"))
         for title, one in _titled(image).items()

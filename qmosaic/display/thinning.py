@@ -11,7 +11,7 @@ import xarray as xr
 from qmosaic.collection.geometry import map_axes, true_to_grid
 
 
-def shown(image: Any, verb: str) -> xr.Dataset:
+def shown(image: Any, caller: str) -> xr.Dataset:
     """Take what can be shown: a Dataset, a band, or what has one in its ``dataset``.
 
     The numbers of an image of `qmosaic.ee` are those that are stored, as in its arithmetic and in
@@ -31,7 +31,7 @@ def shown(image: Any, verb: str) -> xr.Dataset:
         image = image.to_dataset(name=image.name if image.name is not None else "band")
     if not isinstance(image, xr.Dataset):
         raise TypeError(
-            f"{verb} got a {type(image).__name__}; it shows an image, an xarray.Dataset or "
+            f"{caller} got a {type(image).__name__}; it shows an image, an xarray.Dataset or "
             "DataArray: a mosaic, or collection.isel(time=0)."
         )
     return true_to_grid(image)
@@ -45,7 +45,7 @@ def _as_stored(image: xr.Dataset) -> xr.Dataset:
     return image
 
 
-def bands_on_map(image: xr.Dataset, verb: str) -> list[Hashable]:
+def bands_on_map(image: xr.Dataset, caller: str) -> list[Hashable]:
     """Name the bands that lie on a map and hold numbers.
 
     Raises
@@ -56,14 +56,14 @@ def bands_on_map(image: xr.Dataset, verb: str) -> list[Hashable]:
     bands = [n for n, v in image.data_vars.items() if v.ndim >= 2 and v.dtype.kind in "biuf"]
     if not bands:
         raise ValueError(
-            f"{verb} got an image without any band of numbers on a map; its variables are "
+            f"{caller} got an image without any band of numbers on a map; its variables are "
             f"{', '.join(map(repr, image.data_vars)) or 'none'}."
         )
     for name in bands:
         if image[name].ndim > 2:
-            extra = [d for d in image[name].dims if d not in map_axes(image[name], verb)]
+            extra = [d for d in image[name].dims if d not in map_axes(image[name], caller)]
             raise ValueError(
-                f"{verb} got band {name!r} with dimensions {', '.join(map(repr, extra))} beside "
+                f"{caller} got band {name!r} with dimensions {', '.join(map(repr, extra))} beside "
                 f"those of the map: that is not one image. Choose one, image.isel({extra[0]}=0), "
                 "or make a mosaic first."
             )
@@ -84,10 +84,10 @@ def only(image: xr.Dataset, bands: Any) -> xr.Dataset:
     return image[names] if all(name in image.data_vars for name in names) else image
 
 
-def north_up(image: xr.Dataset, verb: str) -> xr.Dataset:
+def north_up(image: xr.Dataset, caller: str) -> xr.Dataset:
     """Turn an image so that north is up and east is right, as far as its coordinates tell."""
     band = next(v for v in image.data_vars.values() if v.ndim >= 2)
-    for axis, rising in zip(map_axes(band, verb), (False, True), strict=True):
+    for axis, rising in zip(map_axes(band, caller), (False, True), strict=True):
         if axis in image.coords and image.sizes[axis] > 1 and image[axis].dtype.kind in "iuf":
             if (float(image[axis][-1]) > float(image[axis][0])) != rising:
                 image = image.isel({axis: slice(None, None, -1)})

@@ -6,7 +6,7 @@ its input is lazy; one that you write yourself will do as well.
 
 ========================= ==================================================
 ``inverse``               low values rank highest
-``normalized_difference`` two bands compared
+``normalized_difference`` the normalized difference of two bands, such as NDVI
 ``index``                 spectral indices by name
 ``classes``               a score for each scene class
 ``bits``                  a score for each bit flag
@@ -52,8 +52,8 @@ The modules; a room imports only rooms below it.
 ``distance``    metres to the nearest cloud or shadow
 ``dates``       near a date, near a day of the year
 ``categories``  scene classes, bit flags
-``basic``       a band turned round, two bands compared
-``reflectance`` what stored numbers are as reflectance
+``basic``       a negated band, the normalized difference of two
+``reflectance`` scale and offset from integers to reflectance
 ``expressions`` what all scores share: checks, unpacking, one chunk at a time
 =============== ============================================================================
 

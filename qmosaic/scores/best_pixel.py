@@ -274,7 +274,7 @@ def _weight(name: Hashable, weight: Any) -> float:
     if not np.isfinite(number) or number < 0:
         raise ValueError(
             f"weighted() got the weight {weight!r} for {name!r}; a weight is a number from 0 on. "
-            "To prefer low values turn the score round first: inverse(), or 1 - score."
+            "To prefer low values, negate the score: inverse(score), or 1 - score."
         )
     return number
 

@@ -139,11 +139,11 @@ def bits(
     return _coded(band, _lowest, fields=fields, clear=clear, nodata=declared_nodata(band))
 
 
-def _check_table(table: Any, verb: str, example: str) -> None:
+def _check_table(table: Any, caller: str, example: str) -> None:
     if not isinstance(table, Mapping) or not table:
         got = "no entry" if isinstance(table, Mapping) else f"a {type(table).__name__}"
         raise ValueError(
-            f"{verb} got {got}; it needs a mapping of codes to scores. Write, for instance, "
+            f"{caller} got {got}; it needs a mapping of codes to scores. Write, for instance, "
             f"{example}."
         )
 

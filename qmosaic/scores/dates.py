@@ -138,10 +138,10 @@ def _in_year(years: Any, day: int | str) -> Any:
     return start + (int(day) - 1)
 
 
-def _times(times: Any, verb: str) -> xr.DataArray:
+def _times(times: Any, caller: str) -> xr.DataArray:
     if not isinstance(times, xr.Dataset | xr.DataArray):
         raise TypeError(
-            f"{verb} got a {type(times).__name__}; give a collection or its coordinate, "
+            f"{caller} got a {type(times).__name__}; give a collection or its coordinate, "
             "collection['time']."
         )
     times = in_utc(times)
@@ -150,7 +150,7 @@ def _times(times: Any, verb: str) -> xr.DataArray:
         found = times["time"]
     if found is None or found.dtype.kind != "M":
         raise TypeError(
-            f"{verb} needs times, and there is no coordinate 'time' of datetime64. Write "
+            f"{caller} needs times, and there is no coordinate 'time' of datetime64. Write "
             "collection.assign_coords(time=pandas.to_datetime([...]))."
         )
     dims = set(found.dims)

@@ -35,8 +35,8 @@ def distance_to(
     mask : xarray.DataArray
         True where there is a cloud or shadow; y, x and any further dimensions, such as time.
     max_distance : float
-        Metres up to which distances are told apart: larger ones are this. It says how far into
-        its neighbours a chunk has to look, so that distances are exact across chunk borders.
+        The largest distance in metres that is measured: what is farther away gets this value. It is
+        how far around a chunk pixels are read, so that distances are exact across chunk borders.
     valid : xarray.DataArray, optional
         True where the image has data. A pixel without data is no cloud, so its distance would be
         as good as that of a clear one. With `valid` it is NaN, and the pixel no candidate.
@@ -57,7 +57,7 @@ def distance_to(
     ValueError
         The size of pixels cannot be told, or `max_distance` is not above 0.
     ModuleNotFoundError
-        ``scipy`` is not installed (extra ``scores``).
+        scipy or odc-geo is not installed (extra ``scores``).
 
     Notes
     -----
@@ -83,7 +83,7 @@ def distance_to(
         _check_bools(valid, "data", "valid=scl != 0")
     farthest = check_positive(max_distance, "max_distance", "distance_to()")
     down, across = map_axes(mask, "distance_to()")
-    needed("scipy", "scores", "distances")
+    needed("scipy", "scores", "distances")  # the extra brings odc-geo, too
     sizes = metres_per_pixel(mask, resolution, "distance_to()")
     axes = mask.dims.index(down), mask.dims.index(across)
     measure = functools.partial(_distances, axes=axes, sizes=sizes, farthest=farthest)

@@ -21,15 +21,15 @@ def score_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def bare(band: xr.DataArray) -> xr.DataArray:
-    """Leave a band its coordinates and its CRS, and nothing else that was true of its values."""
+    """Keep the coordinates and the CRS of a band; drop the attributes that describe its values."""
     plain = band.copy(deep=False)
     plain.attrs = {k: v for k, v in band.attrs.items() if k == "grid_mapping"}
     plain.encoding = {k: v for k, v in band.encoding.items() if k == "grid_mapping"}
     return plain.rename(None)
 
 
-def as_collection(collection: Any, verb: str) -> Any:
-    """Take bands by name; also an array with a dimension of bands, as stackstac makes it."""
+def as_collection(collection: Any, caller: str) -> Any:
+    """Give a mapping of band names to bands; also of an array with a dimension ``band``."""
     if isinstance(collection, xr.DataArray) and "band" in collection.dims:
         array = collection.drop_vars(
             [n for n, c in collection.coords.items() if "band" in c.dims and n != "band"]
@@ -38,21 +38,21 @@ def as_collection(collection: Any, verb: str) -> Any:
     if isinstance(collection, xr.Dataset | Mapping):
         return collection
     raise TypeError(
-        f"{verb} got a {type(collection).__name__}; it needs a collection, an xarray.Dataset with "
-        "the bands that are named."
+        f"{caller} got a {type(collection).__name__}; it needs a collection, an xarray.Dataset "
+        "with the bands that are named."
     )
 
 
-def check_numeric(band: Any, verb: str) -> None:
+def check_numeric(band: Any, caller: str) -> None:
     """Refuse what is no band of numbers."""
     if not isinstance(band, xr.DataArray):
         raise TypeError(
-            f"{verb} got a {type(band).__name__}; a score is made of bands, xarray.DataArrays. "
+            f"{caller} got a {type(band).__name__}; a score is made of bands, xarray.DataArrays. "
             "Write collection['name of the band']."
         )
     if band.dtype.kind not in NUMERIC:
         raise TypeError(
-            f"{verb} got a band of dtype {band.dtype}, which has no numbers to make a score of. "
+            f"{caller} got a band of dtype {band.dtype}, which has no numbers to make a score of. "
             "Pass an integer, float or bool band."
         )
 
@@ -62,19 +62,19 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
-def check_positive(value: Any, name: str, verb: str) -> float:
+def check_positive(value: Any, name: str, caller: str) -> float:
     """Refuse a width, distance or angle that is not above 0."""
     number = _number(value)
     if not (np.isfinite(number) and number > 0):
-        raise ValueError(f"{verb} got {name}={value!r}; it has to be a finite number above 0.")
+        raise ValueError(f"{caller} got {name}={value!r}; it has to be a finite number above 0.")
     return number
 
 
-def check_finite(value: Any, name: str, verb: str) -> float:
+def check_finite(value: Any, name: str, caller: str) -> float:
     """Refuse what is no number."""
     number = _number(value)
     if not np.isfinite(number):
-        raise ValueError(f"{verb} got {name}={value!r}; it has to be a finite number.")
+        raise ValueError(f"{caller} got {name}={value!r}; it has to be a finite number.")
     return number
 
 
@@ -87,30 +87,30 @@ def _number(value: Any) -> float:
         return float("nan")
 
 
-def check_score(value: Any, name: str, verb: str) -> float:
+def check_score(value: Any, name: str, caller: str) -> float:
     """Refuse a score that is no number; NaN is one: never a candidate."""
     try:
         number = float(value)
     except (TypeError, ValueError):
         raise ValueError(
-            f"{verb} got {name}={value!r}; a score is a number, or NaN where such pixels are never "
-            "to win."
+            f"{caller} got {name}={value!r}; a score is a number, or NaN where such pixels are "
+            "never to win."
         ) from None
     return number
 
 
 def of_band(
-    band: xr.DataArray, func: Callable[..., Any], verb: str, **arguments: Any
+    band: xr.DataArray, func: Callable[..., Any], caller: str, **arguments: Any
 ) -> xr.DataArray:
     """Apply a function of float arrays to one band: masked pixels are NaN, before and after."""
-    check_numeric(band, verb)
-    return of_bands([band], func, verb, **arguments)
+    check_numeric(band, caller)
+    return of_bands([band], func, caller, **arguments)
 
 
 def of_bands(
     bands: list[xr.DataArray],
     func: Callable[..., Any],
-    verb: str,
+    caller: str,
     *,
     scaling: Sequence[tuple[float, float]] | None = None,
     **arguments: Any,
@@ -120,11 +120,11 @@ def of_bands(
     Integers become ``band * scale + offset``: by `scaling`, else by what they declare.
     """
     for band in bands:
-        check_numeric(band, verb)
+        check_numeric(band, caller)
         if scaling is None:
-            check_decoded(band, verb)
-    check_aligned(bands, verb)
-    # what has one number an image (a date's score) does not widen what has one a pixel
+            check_decoded(band, caller)
+    check_aligned(bands, caller)
+    # a score with one number an image (of its date) does not widen those with one a pixel
     widest = max(band.ndim for band in bands)
     dtype = np.result_type(*(score_dtype(band.dtype) for band in bands if band.ndim == widest))
     score = by_chunk(
@@ -163,12 +163,12 @@ def by_chunk(
 
 
 def _in_same_chunks(bands: list[xr.DataArray]) -> list[xr.DataArray]:
-    """Cut lazy bands alike; those that are leave the graph as it is."""
+    """Give lazy bands the same chunks; where they have them, the graph stays as it is."""
     known: dict[Hashable, Any] = {}
     for band in bands:
         for dim, sizes in band.variable.chunksizes.items():
             if known.setdefault(dim, sizes) != sizes:
-                # coordinates may be lazy too, and cut in another way
+                # coordinates may be lazy too, and in other chunks
                 cut: Any = xr.unify_chunks(*(one.reset_coords(drop=True) for one in bands))
                 return [b.copy(data=c.data) for b, c in zip(bands, cut, strict=True)]
     return bands
@@ -188,7 +188,7 @@ def _chunk_by_chunk(*arrays: Any, kernel: Callable[..., Any], dtype: Any) -> Any
 
 
 def _chunked_as(array: Any, lazy: list[Any]) -> Any:
-    """Cut what lies in memory (one number an image, as a rule) as the lazy bands are cut."""
+    """Chunk what lies in memory (one number an image, as a rule) as the lazy bands are."""
     chunks: list[Any] = []
     for axis in range(-array.ndim, 0):
         size = array.shape[axis]
@@ -221,7 +221,7 @@ def _masked(
     return score
 
 
-def check_aligned(bands: list[xr.DataArray], verb: str) -> None:
+def check_aligned(bands: list[xr.DataArray], caller: str) -> None:
     """Refuse bands whose images or pixels are not the same: xarray would drop what differs."""
     first = bands[0]
     for band in bands[1:]:
@@ -233,7 +233,7 @@ def check_aligned(bands: list[xr.DataArray], verb: str) -> None:
             )
             if not same:
                 raise ValueError(
-                    f"{verb} got bands that differ along {dim!r} ({first.sizes[dim]} and "
+                    f"{caller} got bands that differ along {dim!r} ({first.sizes[dim]} and "
                     f"{band.sizes[dim]} entries, or other coordinates), so a pixel of one is no "
                     "pixel of the other. Take them from one collection, or bring them onto one "
                     "grid first."

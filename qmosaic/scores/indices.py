@@ -62,7 +62,7 @@ OWN_CONSTANTS: dict[str, dict[str, float]] = {"SAVI": {"L": 0.5}}
 
 
 USUAL = "NDVI EVI EVI2 SAVI GNDVI NDREI NDWI MNDWI NDMI NDSI NBR NBR2 BSI kNDVI".split()
-"""The ones that are meant first where a name is misspelt."""
+"""The indices that are suggested first where a name is misspelt."""
 
 OTHER_NAMES = {"bsi": "BI"}
 """Names that people use and spyndex does not."""
@@ -208,12 +208,12 @@ def _platform(given: str) -> str:
 
 
 def _by_letter(bands: Mapping[str, str]) -> dict[str, str]:
-    """Understand which band a name stands for: by spyndex's letters, or by common names."""
+    """Give the names of bands by spyndex's letters; common names are letters too."""
     letters = {names[0]: letter for letter, names in COMMON.items()} | {k: k for k in COMMON}
     for key in bands:
         if key not in letters:
             raise KeyError(
-                f"bands= has {key!r}, which is the symbol of no band; they are "
+                f"bands= has the key {key!r}, which stands for no band. Write one of "
                 f"{', '.join(f'{k} ({v[0]})' for k, v in COMMON.items())}."
             )
     return {letters[key]: name for key, name in bands.items()}
@@ -232,7 +232,7 @@ def _entry(name: str) -> Any:
         hint = f" Did you mean {', '.join(repr(by_lower[c]) for c in close)}?" if close else ""
         raise KeyError(
             f"there is no spectral index {name!r} among the {len(list(catalogue))} of spyndex's "
-            f"catalogue.{hint}"
+            f"catalogue, spyndex.indices.{hint}"
         )
     return catalogue[found]
 

@@ -1,4 +1,4 @@
-"""How the integers of products become reflectance."""
+"""Scale and offset that turn the integers of products into reflectance."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ SCALING: dict[str, tuple[float, float]] = {
 
 
 def reflectance_of(
-    band: xr.DataArray, usual: Any, scale: float | None, offset: float | None, verb: str
+    band: xr.DataArray, usual: Any, scale: float | None, offset: float | None, caller: str
 ) -> Any:
-    """Tell scale and offset of a band: the user's, else its own, else the usual ones.
+    """Give scale and offset of a band: the given ones, else its own, else the usual ones.
 
-    Floats are reflectance already, unless the user says otherwise; those that declare a packing
-    are refused without a word of the user.
+    Floats are taken to be reflectance unless scale or offset is given; floats that declare a
+    packing are refused unless both are.
     """
     if scale is None or offset is None:
-        check_decoded(band, verb)
+        check_decoded(band, caller)
     own: Any = declared_packing(band)
     if band.dtype.kind in "iu" and own == (1.0, 0.0):
         own = usual
@@ -41,8 +41,8 @@ def reflectance_of(
         return own
     known = own or (1.0, 0.0)
     return (
-        known[0] if scale is None else check_positive(scale, "scale", verb),
-        known[1] if offset is None else check_finite(offset, "offset", verb),
+        known[0] if scale is None else check_positive(scale, "scale", caller),
+        known[1] if offset is None else check_finite(offset, "offset", caller),
     )
 
 
@@ -58,9 +58,9 @@ def platform_named(text: str) -> str | None:
 
 
 def platforms_of(collection: xr.Dataset) -> list[str]:
-    """Tell the platforms by the coordinate that STAC items bring; none if one is not known."""
+    """List the platforms that the coordinate ``platform`` names; none if one is not known."""
     if "platform" not in collection.coords:
         return []
     texts: Iterable[Any] = np.ravel(collection["platform"].values)
-    names = {platform_named(word) for text in texts for word in str(text).split()}
+    names = {platform_named(part) for text in texts for part in str(text).split()}
     return [] if None in names else sorted(name for name in names if name is not None)

@@ -1,4 +1,4 @@
-"""filter_date, filter_bounds, map_images, select: semantics.md's neighbouring verbs."""
+"""filter_date, filter_bounds, map_images, select: choosing images and bands of a collection."""
 
 from __future__ import annotations
 
@@ -376,7 +376,7 @@ def test_select_errors() -> None:
 
 
 def test_verbs_on_the_accessor() -> None:
-    """Each verb is a method too."""
+    """Each function is a method too."""
     collection = forbidden()
     chain = (
         collection.qmosaic.filter_date("2020-07-02", "2020-07-05")

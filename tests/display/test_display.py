@@ -330,7 +330,7 @@ def test_what_is_masked_is_not_white() -> None:
     assert empty[middle].max() < 0.95
     with pytest.raises(ValueError, match="there is nothing to show"):
         qm.quicklook(image(a=np.zeros((9, 9))).isel(x=slice(0)))
-    with pytest.raises(ValueError, match=r"writes PNG, not 'look\.jpg'"):
+    with pytest.raises(ValueError, match=r"'look\.jpg'; it writes PNG"):
         qm.quicklook(RGB, "look.jpg")
 
 
