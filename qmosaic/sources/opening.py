@@ -73,102 +73,102 @@ def open_collection(
 ) -> xr.Dataset:
     r"""Open images as a collection: a Dataset with a dimension ``time``, read lazily.
 
+    Opening reads headers and metadata, no pixels. Pixels are read later, chunk by chunk, when
+    something needs them: of each band of a mosaic only the chunks of images that won, over HTTP
+    too. xarray, ``odc.stac`` and rioxarray do the reading.
+
     Parameters
     ----------
     source : str, Path, store, pystac object, mapping or sequence
         One of
 
         - a Zarr store (format 2 or 3, consolidated or not): a path, a URL, a store of zarr,
-          obstore or Icechunk, a group;
+          obstore or Icechunk, a group (extra ``s3`` for URLs);
         - a NetCDF file, or several with other times or other bands: a path, a list, a folder, a
-          pattern such as ``"data/*.nc"``;
+          pattern such as ``"data/*.nc"`` (extra ``netcdf``);
         - STAC items: the path or URL of an ItemCollection, a pystac ItemCollection or Catalog, a
           search of pystac-client, a list of items, GeoJSON (extra ``stac``);
-        - GeoTIFFs (and JPEG 2000, VRT), one file an image or one file an image and band: a
+        - GeoTIFFs (and JPEG 2000, VRT), one file for each image or for each image and band: a
           folder, a list of paths or URLs, a pattern (extra ``geotiff``).
     bands : str or sequence of str, optional
-        The bands to open, in this order; by default all. For STAC also other names that items
-        have for them, the common ones (``"red"``) for instance; of an asset with several bands its
-        name stands for all, and ``"image.2"`` for the second.
+        The bands to open, in this order; all by default. For STAC also other names that items
+        have for them, such as the common names (``"red"``). The name of an asset with several
+        bands stands for all of them, ``"image.2"`` for the second.
     chunks : mapping, optional
-        Sizes of chunks by dimension. By default those of the source: the chunks of a store, for
-        GeoTIFFs whole tiles up to 2048 pixels, for STAC 2048 pixels; one image a chunk.
+        Sizes of chunks in pixels, by dimension. By default the chunks of the store or NetCDF file;
+        for GeoTIFFs whole tiles of the files, together up to 2048 × 2048 pixels; for STAC
+        2048 × 2048 pixels. Images from GeoTIFFs and STAC are a chunk each along ``time``.
     nodata : number or mapping of band to number or None, optional
-        What is masked, in place of what bands declare; ``"*"`` stands for all other bands. None in
-        a mapping: every value of that band is data; where an image does not cover the grid, an
-        integer band then gets the highest value of its dtype (the lowest, if signed) and declares
-        that.
+        The nodata value, in place of the one that the source declares: one for all bands, or by
+        band, with ``"*"`` for all bands that are not named. None in a mapping means that every
+        value of the band is data.
     missing : {"raise", "mask"}, default: "raise"
-        What happens where some images lack a band: an error, or it is masked there.
+        What happens where some images lack a band: an error, or the band is masked there.
     packing : mapping of band to mapping, or callable, optional
         What integers mean (``integer * scale + offset``), in place of what the source says:
-        ``{"B04": {"scale": 0.0001, "offset": -0.1}}``; None for a band whose integers are what
-        they mean, ``"*"`` for all other bands, scale or offset alone to keep the other. Where
-        images differ, a function that is called with each STAC item, or the path of each file, and
-        gives such a mapping, or None.
+        ``{"B04": {"scale": 0.0001, "offset": -0.1}}``. ``"*"`` stands for all bands that are not
+        named; None for a band means that its integers are the values themselves; scale or offset
+        alone keeps the other as the source says it. Where images differ: a function that is called
+        with each STAC item, or with the path of each file, and returns such a mapping or None.
     harmonize : {"lossless", "wider", "earth_engine"}, default: "lossless"
-        The packing that all images are brought to, where they differ by an offset. "lossless": the
-        lowest offset there is (Sentinel-2 before baseline 04.00 gets 1000 more), an error while
-        reading where an integer has no place in the dtype; "wider": the same, in integers of twice
-        the size; "earth_engine": offset 0, as in Earth Engine's harmonized collections; what falls
-        below the lowest valid integer becomes that. Nodata stays nodata in each.
+        How images whose packings differ by an offset are brought to one packing. "lossless": to
+        the lowest offset among them (integers of Sentinel-2 before processing baseline 04.00 get
+        1000 more); an integer that does not fit the dtype then is an error while reading. "wider":
+        the same, in integers of twice the size. "earth_engine": to offset 0, as in Earth Engine's
+        harmonized collections; integers below the lowest valid one are set to it. Nodata stays
+        nodata in each.
     format : {"zarr", "netcdf", "stac", "geotiff"}, optional
-        What the source is; by default told by its type, suffix or content.
+        What the source is; by default recognised by its type, suffix or content.
     groupby : {"item", "solar_day"}, default: "item"
-        STAC: one image an item, or one a day (local solar time; of overlapping items the first in
-        time is on top, and its time, in UTC, is that of the image).
+        STAC: whether an item is an image, or all items of a day (in local solar time) are one.
+        Where items of a day overlap, the earliest is on top; its time (UTC) is that of the image.
     crs : any CRS, optional
-        STAC: the CRS of the grid; by default that of the items, if they have one.
+        STAC: the CRS of the grid; by default that of the items, if they share one.
     resolution : float or (float, float), optional
-        STAC: the pixel size (down, across), in the unit of `crs`; by default that of the
-        items' finest band.
+        STAC: the pixel size, or (down, across), in the unit of `crs`; by default that of the band
+        with the smallest pixels.
     bbox : (west, south, east, north), optional
-        STAC: what to open, in degrees; items that do not touch it are left out.
+        STAC: the box to open, in degrees; items that do not touch it are left out.
     geobox : odc.geo GeoBox, or Dataset or DataArray on a grid, optional
-        STAC and GeoTIFF: the whole grid; for GeoTIFFs by default that of the first
-        image, of its finest band.
+        STAC and GeoTIFF: the whole grid. For GeoTIFFs by default that of the first image, of its
+        band with the smallest pixels.
     resampling : str or mapping of band to str, optional
-        STAC and GeoTIFF: "nearest", "bilinear", "cubic", "average" ...; in a mapping ``"*"`` stands
-        for all other bands. Nearest by default; GeoTIFFs on different grids are refused without it.
-        Pixels are where PROJ says, to a millionth of a pixel, and do not depend on chunks.
+        STAC and GeoTIFF: how images are brought onto the grid: "nearest", "bilinear", "cubic",
+        "average" and other methods of GDAL; in a mapping ``"*"`` stands for all bands that are not
+        named. For STAC "nearest" by default; GeoTIFFs on different grids are refused without it.
     time : str or callable, optional
-        GeoTIFF: the name of the tag that tells when an image was taken, or a function of a file's
-        path (a text). By default the tag ``ACQUISITIONDATETIME``, else the first date in the name,
-        else TIFF's own DateTime.
+        GeoTIFF: the name of the tag with the time of an image, or a function that is called with
+        the path of a file (a str) and returns the time. By default the tag
+        ``ACQUISITIONDATETIME``, else the first date in the file's name, else TIFF's own DateTime.
     pattern : str, optional
-        GeoTIFF: a regular expression that is searched in the path of each file (below the folder
-        that they share), with groups named ``time`` (ISO 8601: a date or a day of the year such as
-        2020183, perhaps with a clock), ``band`` (one file an image and band) and
-        ``id`` (what tells images of one time apart, and what the files of one image have in
-        common; by default the rest of the name).
+        GeoTIFF: a regular expression that is searched for in the path of each file (below the
+        folder that all share). Its groups: ``time`` (an ISO 8601 date, perhaps with a time of day,
+        or a day of the year such as 2020183), ``band`` (for one file an image and band), and
+        ``id``, what the files of one image have in common and other images of that time have not;
+        by default the rest of the name.
     allow : str, sequence of str or callable, optional
-        STAC: which files may be opened, where items come from someone whom you do not trust: the
-        beginnings of their addresses (``["https://example.org/data/", "/data/"]``), or a function
-        that is given an address, as the item has it, and tells whether it may. By default all,
-        files of this machine included. What an allowed file refers to itself (a VRT, a redirect)
-        is not looked at.
+        STAC: which files may be opened, for items of someone whom you do not trust: the beginnings
+        of their addresses (``["https://example.org/data/", "/data/"]``), or a function that is
+        called with the address that an item has, and tells whether it may. By default all, files
+        of this machine included.
     group : str, optional
         Zarr and NetCDF: the group in the store or file.
     storage_options : mapping, optional
         Zarr: for URLs, what `fsspec` needs.
     **options
-        Passed on to the reader: ``xarray.open_dataset``, ``odc.stac.load`` or
-        ``rioxarray.open_rasterio``.
+        Passed on to the reader: ``xarray.open_dataset`` (``mask_and_scale=True`` decodes to floats
+        with NaN), ``odc.stac.load`` or ``rioxarray.open_rasterio``.
 
     Returns
     -------
     xarray.Dataset
-        The collection: bands along ``time`` (datetime64, UTC; times of another calendar than ours,
-        of 360 days for instance, stay what xarray makes of them, cftime, and
-        ``collection.convert_calendar("standard", align_on="date")`` makes datetime64 of those that
-        ours has) and the map, backed by dask. Integers stay integers; nodata is declared in the
-        attribute ``_FillValue``, what they mean in ``scale_factor`` and ``add_offset``
-        (``xarray.decode_cf(collection)`` decodes them). Images from STAC and GeoTIFFs are in the
-        order of their times (then of their ids or names: what ties go by) and have coordinates
-        along time: ``id``, ``footprint`` (WKT, longitude and latitude), from STAC also ``platform``
-        and ``cloud_cover`` (%), unless a band is called so. Several NetCDF files are in the order
-        of their times, equal times in that of the list (of their names, for a folder or pattern).
-        Images of a store or a single file stay as they are.
+        The collection, backed by dask: a variable for each band, along ``time`` (datetime64, UTC)
+        and the two dimensions of the grid. dtypes are those of the source; integers stay integers.
+        A band's nodata is declared in its attribute ``_FillValue``, what its integers mean in
+        ``scale_factor`` and ``add_offset`` (``xarray.decode_cf(collection)`` decodes them). From
+        STAC and GeoTIFFs there are coordinates along ``time``: ``id``, ``footprint`` (WKT,
+        longitude and latitude), from STAC also ``platform`` and ``cloud_cover`` (%), unless a band
+        is called so.
 
     Raises
     ------
@@ -177,8 +177,8 @@ def open_collection(
     KeyError
         There is no such band.
     ValueError
-        It is no collection, images do not fit together, bands are missing in some, or times
-        are, or images cannot be brought to one packing; the message says which and what to write.
+        It is no collection; images differ in their grids, dtypes, nodata or scales; bands or times
+        are missing in some of them. The message names the images and says what to write.
     TypeError
         Nothing can read such a source, or an argument belongs to another format.
     ModuleNotFoundError
@@ -187,14 +187,59 @@ def open_collection(
     Warns
     -----
     UserWarning
-        A band that looks like a quality declares a nodata that is a legal score: Earth Search's
-        ``cloud`` says 0, which is also "0 % cloud", so that the clearest pixels would be masked.
+        A band that looks like a quality declares a nodata value that is a legal score: Earth
+        Search's band ``cloud`` declares 0, which is also "0 % cloud", so that the clearest pixels
+        are masked. ``nodata={"cloud": None}`` makes data of them.
     UserWarning
         What Earth Search says of the packing of some items is known to be wrong at times; nothing
         tells the packing of Sentinel-2 items from before and after 25 January 2022.
     UserWarning
-        A STAC item says something of its grid that cannot be: ``proj:code`` "EPSG:None" beside a
-        right ``proj:wkt2``. The next field that is right holds, else the header of the file.
+        A field of a STAC item about its grid cannot be right (``proj:code`` "EPSG:None"). The next
+        field that is right is taken, else the header of the file.
+    UserWarning
+        A GeoTIFF has a mask or an alpha band, which is not read; images lie outside of `geobox`.
+
+    Notes
+    -----
+    Order. Images from STAC and GeoTIFFs are in the order of their times, then of their ids or
+    names; several NetCDF files in the order of their times, equal times in that of the list (for a
+    folder or pattern: of the names). Images of a store or of a single file stay as they are. Ties
+    between equally good pixels go by this order.
+
+    Times of a calendar other than the usual one (years of 360 days, for instance) stay what xarray
+    makes of them, cftime. ``collection.convert_calendar("standard", align_on="date")`` makes
+    datetime64 of those days that the usual calendar has.
+
+    Chunks are read whole. With one image a chunk a mosaic skips what cannot win; with all times in
+    one chunk nothing can be skipped. Of STAC items and GeoTIFFs, more than 100 000 chunks for an
+    image are refused.
+
+    Grids. Images that are brought onto another grid have the same pixels for every choice of
+    chunks, each taken from where PROJ says, to a millionth of a pixel. That takes several times as
+    long as GDAL's approximation. Exceptions are files with ground control points and, where STAC
+    items do not tell their grid, the edges of images.
+
+    Nodata. Where a band of integers declares none, or None was given, and images do not cover the
+    grid, the highest value of an unsigned dtype (the lowest of a signed one) stands for "no image"
+    and is declared; a pixel with that very value counts as masked. A band of integers that declares
+    several nodata values is refused; ``mask_and_scale=True`` masks all of them.
+
+    Packing. Images that differ in scale are refused, not rescaled. Where no STAC item says how a
+    band is packed, all are taken to be packed alike. Collections that were opened one by one may be
+    packed differently: ``xarray.concat(..., combine_attrs="no_conflicts")`` refuses to join such
+    ones.
+
+    GeoTIFFs without a CRS are refused. For files on the web set the environment variable
+    ``GDAL_DISABLE_READDIR_ON_OPEN=EMPTY_DIR`` where they are read (on a cluster: on the workers);
+    else GDAL looks for files beside each of them.
+
+    STAC items. dtype, nodata and grid that an item does not tell are read from the headers of its
+    files. What an allowed file refers to itself (a VRT, a redirect) is not checked by `allow`, nor
+    are links between catalogs. A footprint that crosses the antimeridian in one piece, against the
+    rule of GeoJSON, is taken to go around the globe the other way.
+
+    Zarr stores on a plain web server, which cannot list what it has, need consolidated metadata:
+    ``consolidated=True``.
 
     Examples
     --------
