@@ -113,12 +113,13 @@ def quality_mosaic(
     **Memory** does not grow with the number of images: a task holds the best scores so far, the
     positions of their images, and a few chunks.
 
-    **What cannot be deferred.** A quality that needs all of the map (a mean over y and x), and
-    inputs that are rechunked or persisted, fall back to a reduction over time in ordinary tasks of
-    dask. The pixels are the same, but every chunk is read, and the scheduler sees a task for every
-    few chunks. The arguments ``retries`` and ``on_error`` of `to_zarr` and its count of bytes do
-    not reach such reads; so it is with ``masked="fill"`` or ``"skip"`` and a band that has only
-    time. `explain` says where blocks share work in this way.
+    **What can be deferred.** Zarr, ``odc.stac.load``, rioxarray, ``xarray.concat`` of single
+    images, and arithmetic on any of these. A quality that needs all of the map (a mean over y and
+    x), and inputs that are rechunked, persisted or Futures of a cluster, fall back to a reduction
+    over time in ordinary tasks of dask. The pixels are the same, but every chunk is read, and the
+    scheduler sees a task for every few chunks. The arguments ``retries`` and ``on_error`` of
+    `to_zarr` and its count of bytes do not reach such reads; so it is with ``masked="fill"`` or
+    ``"skip"`` and a band that has only time. `explain` says where blocks share work in this way.
 
     **Chunks are checked** against the shape and dtype that their dask array promises, and so is
     what is read from a source. What one function of yours hands to the next inside dask is not
