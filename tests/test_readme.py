@@ -268,13 +268,16 @@ def test_no_distribution_is_named_that_is_not_there() -> None:
 
 
 def test_links_lead_to_files() -> None:
-    """Every link and picture is a file of the repository; every number in brackets is a link."""
+    """Every link and picture is a file of the repository, as are paths in the text; every number
+    in brackets is a link."""
     links = dict(re.findall(r"^(\[\w+\]): (.+)$", text(), re.M))
     assert set(re.findall(r"\[\d\](?!:)", text())) == set(links)
     links |= {found: found for found in re.findall(r"\]\(([^)]+)\)", text())}
     assert len(links) > 6
     for link in links.values():
         assert (ROOT / link).is_file(), link
+    for path in re.findall(r"`(tests/[^`]+)`", text()):
+        assert (ROOT / path).exists(), path
 
 
 def test_every_guide_is_linked() -> None:
