@@ -74,5 +74,5 @@ def check_dimensions_of_chunks(
         if dim not in dims and dim not in others:
             raise ValueError(
                 f"chunks= has {dim!r}, which is no dimension of the collection; there are "
-                f"{', '.join(map(repr, dims))}."
+                f"{', '.join(map(repr, dims))}. Name one of these in chunks=, or leave {dim!r} out."
             )

@@ -71,7 +71,7 @@ def join_images(
     request : Request
         What to do with missing bands.
     describe : callable
-        The grid of a part, in words.
+        Describes the grid of a part.
     otherwise : str
         What to write where images cannot be brought to one packing.
     """

@@ -156,7 +156,10 @@ def _check_given(given: Any, where: str) -> None:
 def _check_names(given: Mapping[Any, Any], bands: Sequence[Hashable], what: str) -> None:
     for name in given:
         if name != "*" and name not in bands:
-            raise KeyError(f"{what} no band {name!r}; there are {', '.join(map(repr, bands))}.")
+            raise KeyError(
+                f"{what} no band {name!r}; there are {', '.join(map(repr, bands))}. Correct the "
+                "name in packing=."
+            )
 
 
 def _replaced(said: Packing | None, given: Mapping[str, float] | None) -> Packing:

@@ -79,7 +79,8 @@ def make_request(
     for dim, size in (chunks or {}).items():
         if isinstance(size, int) and size < 1 and size != -1:
             raise ValueError(
-                f"chunks= has {dim!r}: {size!r}; a chunk has one pixel at least (-1: all of them)."
+                f"chunks= has {dim!r}: {size!r}; a chunk has one pixel at least. Give a number of "
+                "pixels above 0, or -1 for all of them."
             )
     names = None if bands is None else (bands,) if isinstance(bands, str) else tuple(bands)
     if names is not None:
@@ -100,7 +101,7 @@ def check_unique(names: Sequence[Hashable], where: str) -> None:
     if twice:
         raise ValueError(
             f"{where} the band {twice[0]!r} {names.count(twice[0])} times; the name of a band has "
-            "to be unique, or one would hide the other."
+            "to be unique, or one would hide the other. Rename one of them, or leave it out."
         )
 
 
@@ -109,9 +110,10 @@ def check_known(asked: Iterable[Hashable] | None, known: Sequence[Hashable], wha
     for name in asked or ():
         if name not in known:
             close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
+            hint = f"Did you mean {close[0]!r}?" if close else "Give one of these."
             raise KeyError(
-                f"{what} no band {name!r}; there are {', '.join(map(repr, known)) or 'none'}.{hint}"
+                f"{what} no band {name!r}; there are {', '.join(map(repr, known)) or 'none'}. "
+                f"{hint}"
             )
 
 
@@ -119,17 +121,17 @@ def check_options(
     options: Mapping[str, Any],
     known: Iterable[str],
     reader: str,
-    other_words: Mapping[str, str] | None = None,
+    instead: Mapping[str, str] | None = None,
 ) -> None:
     """Refuse options that a reader does not know; GDAL's are in capitals."""
     known = list(known)
     for name in options:
-        if other_words and name in other_words:
-            raise TypeError(f"open_collection() knows no {name}=. Write {other_words[name]}.")
+        if instead and name in instead:
+            raise TypeError(f"open_collection() knows no {name}=. Write {instead[name]}.")
         if name not in known and not name.isupper():
             close = difflib.get_close_matches(name, [*known, *COMMON_OPTIONS], n=1)
-            hint = f" Did you mean {close[0]}=?" if close else ""
-            raise TypeError(f"neither open_collection() nor {reader} knows {name}=.{hint}")
+            hint = f"Did you mean {close[0]}=?" if close else "Leave it out."
+            raise TypeError(f"neither open_collection() nor {reader} knows {name}=. {hint}")
 
 
 COMMON_OPTIONS = (
@@ -163,5 +165,5 @@ def check_resampling(resampling: Any, bands: Sequence[str]) -> None:
     for method in by_band.values():
         if method not in methods:
             raise ValueError(
-                f"resampling={method!r} is not known; it takes {', '.join(map(repr, methods))}."
+                f"resampling={method!r} is not known. Write one of {', '.join(map(repr, methods))}."
             )

@@ -784,7 +784,7 @@ def test_files_askew_need_a_grid(tmp_path: Path) -> None:
         nodata=0,
     ) as file:
         file.write(np.ones((1, 16, 16), "uint8"))
-    with pytest.raises(ValueError, match=r"lies askew.*geobox="):
+    with pytest.raises(ValueError, match=r"is rotated.*geobox="):
         qm.open_collection(path)
 
 

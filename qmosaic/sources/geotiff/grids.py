@@ -23,8 +23,8 @@ def check_grids(
     """Refuse files on other grids, unless it is said how they are brought onto one."""
     if not grid.axis_aligned:
         raise ValueError(
-            f"{first.path!r} lies askew to its CRS, so its rows and columns have no y and x of "
-            "their own. Give a grid that does not, geobox=..., and say how the files are brought "
+            f"{first.path!r} is rotated against its CRS, so its rows and columns have no y and x "
+            "of their own. Give a grid that is not, geobox=..., and say how the files are brought "
             "onto it, resampling='nearest'."
         )
     for file in files:

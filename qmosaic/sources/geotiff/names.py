@@ -68,12 +68,15 @@ def compile_pattern(pattern: str | None) -> re.Pattern[str] | None:
     if not isinstance(pattern, str):
         raise TypeError(
             f"pattern= got a {type(pattern).__name__}; it has to be the text of a regular "
-            "expression."
+            r"expression. Write, for instance, pattern=r'_(?P<time>\d{8})_(?P<band>B\w+)\.tif'."
         )
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"pattern={pattern!r} is no regular expression ({error}).") from error
+        raise ValueError(
+            f"pattern={pattern!r} is no regular expression ({error}). Correct it; Python's module "
+            r"re describes them, for instance pattern=r'_(?P<time>\d{8})_(?P<band>B\w+)\.tif'."
+        ) from error
     if not set(compiled.groupindex) & {"time", "band", "id"}:
         raise ValueError(
             f"pattern={pattern!r} has no group named time, band or id, so it tells nothing. Write, "

@@ -43,7 +43,8 @@ def time_of(place: Place, tags: Mapping[str, str], time: Time) -> Any:
         if time not in tags:
             raise ValueError(
                 f"the file {place.path!r} has no tag {time!r}; its tags are "
-                f"{', '.join(sorted(tags)) or 'none'}."
+                f"{', '.join(sorted(tags)) or 'none'}. Name one of them that tells the time, or "
+                "write time=lambda path: ... with a function that gives it."
             )
         return _moment(tags[time], f"the tag {time!r} of {place.path!r} says")
     if place.time:

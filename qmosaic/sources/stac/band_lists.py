@@ -42,7 +42,7 @@ def with_lists(item: pystac.Item) -> pystac.Item:
         del copy.assets[key].extra_fields[name]
         warn(
             f"the asset {key!r} of the item {item.id!r} has {name} = {value!r:.80}, which is no "
-            "list of bands; it is left out.",
+            "list of bands; it is not used. Correct the item if the field matters.",
         )
     for key in nameless:
         bands = copy.assets[key].extra_fields.get("eo:bands", [])

@@ -141,7 +141,7 @@ class _Reader(RioReader):
 
 def _holding(cfg: Any, own: str) -> Any:
     """Give the dtype to read in: what items say, unless that are integers that do not hold what
-    the file has. GDAL would cut values off at their ends without a word."""
+    the file has. GDAL would cut values off at their ends silently."""
     said = np.dtype(cfg.dtype or own)
     if said.kind not in "iu" or np.can_cast(own, said):
         return cfg.dtype

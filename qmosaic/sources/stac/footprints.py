@@ -19,7 +19,8 @@ def touching(items: Sequence[pystac.Item], bbox: Sequence[float]) -> list[pystac
     if not kept:
         raise ValueError(
             f"bbox={tuple(bbox)} (west, south, east, north; degrees) left none of {len(items)} "
-            "items: none of them touches it."
+            "items: none of them touches it. Check the order of its numbers, or give a larger one; "
+            f"{items[0].id!r}, for instance, has the bbox {items[0].bbox}."
         )
     return kept
 

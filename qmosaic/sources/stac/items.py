@@ -56,7 +56,10 @@ def _read(href: str) -> Any:
     try:
         content = json.loads(text)
     except ValueError as error:
-        raise ValueError(f"{href!r} is no JSON ({error}), so it holds no STAC items.") from error
+        raise ValueError(
+            f"{href!r} is no JSON ({error}), so it holds no STAC items. Check the path or URL, or "
+            "say with format=... what it is."
+        ) from error
     if isinstance(content, list):
         return [item for entry in content for item in _from_json(entry, href)]
     if content.get("type") in ("FeatureCollection", "Feature"):
@@ -101,7 +104,7 @@ def _item(feature: Mapping[str, Any]) -> Any:
     except (pystac.STACError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"the feature {feature.get('id')!r} is no STAC item ({error}). An item needs an id, a "
-            "datetime (or start_datetime and end_datetime) and assets."
+            "datetime (or start_datetime and end_datetime) and assets: correct it, or leave it out."
         ) from error
     return item
 

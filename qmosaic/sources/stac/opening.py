@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 ALLOWED = ("fail_on_error", "fuse_func", "use_overviews")
 """What `odc.stac.load` can do beside what the arguments of `open_collection` say."""
 
-OTHER_WORDS = {
+INSTEAD = {
     "like": "geobox=",
     "geopolygon": "bbox=, and filter_bounds(collection, geometry, clip=True) afterwards",
     "lon": "bbox=(west, south, east, north)",
@@ -47,7 +47,7 @@ OTHER_WORDS = {
     "align": "geobox=",
     "preserve_original_order": "nothing: the order is that of time, then id",
 }
-"""What words of odc-stac are called here."""
+"""What to write here in place of arguments of odc-stac."""
 
 
 def open_stac(
@@ -87,7 +87,7 @@ def open_stac(
     stac_cfg, patch_url, **options
         For ``odc.stac.load``.
     """
-    check_options(options, ALLOWED, "odc.stac.load as it is used here", OTHER_WORDS)
+    check_options(options, ALLOWED, "odc.stac.load as it is used here", INSTEAD)
     check_allow(allow)
     items = list(map(with_lists, map(with_addresses, in_order(items_of(source)))))
     if bbox is not None:

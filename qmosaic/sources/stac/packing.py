@@ -56,7 +56,7 @@ def settle_packing(
     request: Request,
     headers: Headers,
 ) -> dict[str, list[Packing | None]]:
-    """Settle what the integers of bands mean in each item: the user's word counts first; where
+    """Settle what the integers of bands mean in each item: what the user says counts first; where
     only some items say it, the files of the others are asked."""
     settle = [request.packing.of(i, f"the item {i.id!r}", list(said)) for i in items]
     packed = {n: [settle[s.place](n, s.packing) for s in own] for n, own in said.items()}

@@ -203,7 +203,7 @@ def _as_box(value: Any) -> tuple[float, ...] | None:
 
 
 def _shape_in(box: Sequence[float], transform: Sequence[float]) -> tuple[int, ...] | None:
-    """Count the pixels of a box; None where it does not hold whole pixels, or they lie askew."""
+    """Count the pixels of a box; None where it does not hold whole pixels, or they are rotated."""
     a, b, _, d, e, _ = transform
     if b or d:
         return None

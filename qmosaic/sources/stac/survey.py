@@ -30,7 +30,7 @@ class Survey:
     configs : mapping
         What is configured for the collections of the items.
     headers : Headers
-        The files' own word.
+        What the files say.
     allow : optional
         Which addresses may be opened.
     """
