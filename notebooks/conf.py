@@ -61,7 +61,7 @@ html_title = "qmosaic"
 html_show_sourcelink = False
 html_copy_source = False
 html_domain_indices = False  # of modules: the names are what one looks for
-html_context = {"default_mode": "auto"}  # light or dark, as the reader's system is
+html_context = {"default_mode": "light"}  # what notebooks show (arrays, maps) is made for it
 html_static_path = ["site.css"]
 html_css_files = ["site.css"]
 html_sidebars = {
@@ -72,7 +72,7 @@ html_sidebars = {
 }
 html_theme_options = {
     "navbar_align": "left",
-    "navbar_end": ["theme-switcher"],
+    "navbar_end": [],
     "footer_start": [],
     "footer_end": [],
     "secondary_sidebar_items": ["page-toc"],
