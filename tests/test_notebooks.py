@@ -106,7 +106,8 @@ cloud[0, 256:384, 384:512] = 255  # the chunk that was cut short
 skipped = qm.open_mosaic("gaps.zarr", mask_and_scale=False)["B4"]
 expected = np.take_along_axis(np.asarray(plains["B4"]), cloud.argmin(0)[None], 0)[0]
 np.testing.assert_array_equal(skipped, expected)
-assert (np.asarray(part["B4"]) == 0).mean() == 13 / 25
+assert 12 <= steps[-1].resumed <= steps[-1].done == 25  # what was under way may have ended
+assert (np.asarray(part["B4"]) > 0).mean() >= 12 / 25
 """
 
 PROMISES = {
@@ -144,8 +145,8 @@ PROMISES = {
         pictures=1,
         shows=(
             r"25 / 25 blocks",
-            r"12 of 25 blocks are there",
-            r"resumed=12",
+            r"was interrupted; \d+ of 25 blocks are there",
+            r"is not whole: \d+ of 25 blocks are there",
             r"^True$",  # the same bytes
             r"holds another mosaic.*qmosaic_ties was 'first', is 'last'",
             r"another job is writing 'shared.zarr'",
