@@ -31,6 +31,7 @@ nb_execution_mode = "force"
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300  # seconds for one cell
+nb_merge_streams = True  # what one cell prints is one output
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 
