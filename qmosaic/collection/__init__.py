@@ -8,7 +8,9 @@ A room imports only rooms below it.
 ``model``        its images, its bands, and the checks
 ``declarations`` what a band declares: its nodata, its packing
 ``grid``         the size of pixels
-``geometry``     regions, footprints, extents
+``transforms``   transforms that attributes declare, kept true
+``location``     where a collection lies: axes, CRS, extent
+``geometry``     regions as people give them, in any CRS
 ``moments``      times as people write them
 ``masks``        what is masked, on numpy arrays
 ================ =============================================

@@ -12,18 +12,11 @@ import numpy as np
 import xarray as xr
 
 from qmosaic.collection.declarations import NODATA_NAMES, declared_nodata, masked_value
-from qmosaic.collection.geometry import (
-    as_geometry,
-    everywhere,
-    extent_of,
-    map_dims,
-    projected,
-    short_crs,
-    true_to_grid,
-    whereabouts,
-)
+from qmosaic.collection.geometry import as_geometry, everywhere, projected, short_crs
+from qmosaic.collection.location import extent_of, map_dims, whereabouts
 from qmosaic.collection.masks import NO_IMAGE, Array, fits, has_nan
 from qmosaic.collection.moments import in_utc
+from qmosaic.collection.transforms import true_to_grid
 from qmosaic.optional import needed
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import numpy as np
 import xarray as xr
 
 from qmosaic.collection.clipping import clip_to
-from qmosaic.collection.geometry import FOOTPRINT, as_geometry, intersecting, whereabouts
+from qmosaic.collection.geometry import as_geometry
+from qmosaic.collection.location import FOOTPRINT, intersecting, whereabouts
 from qmosaic.collection.masks import Array
 from qmosaic.collection.model import bands_of
 from qmosaic.collection.moments import Instant, in_utc, moment

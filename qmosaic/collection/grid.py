@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection.geometry import crs_of, map_axes, map_dims, short_crs
+from qmosaic.collection.geometry import short_crs
+from qmosaic.collection.location import crs_of, map_axes, map_dims
 from qmosaic.optional import needed
 
 

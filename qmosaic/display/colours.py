@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from qmosaic.collection.declarations import declared_nodata, declared_packing
-from qmosaic.collection.geometry import map_axes
+from qmosaic.collection.location import map_axes
 from qmosaic.collection.masks import Array
 from qmosaic.display.thinning import bands_on_map, listed, shown
 from qmosaic.optional import needed

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection.geometry import LON_LAT, crs_of, extent_of, map_axes, projected
+from qmosaic.collection.geometry import LON_LAT, projected
+from qmosaic.collection.location import crs_of, extent_of, map_axes
 from qmosaic.display.colours import check_parameters, visualize
 from qmosaic.display.mercator import Bounds, on_web_map
 from qmosaic.display.thinning import bands_on_map, north_up, only, shown, thin

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection.geometry import map_axes
+from qmosaic.collection.location import map_axes
 from qmosaic.collection.masks import Array
 from qmosaic.optional import needed
 

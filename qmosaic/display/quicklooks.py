@@ -11,8 +11,8 @@ import numpy as np
 import xarray as xr
 
 from qmosaic.collection.declarations import declared_nodata, declared_packing
-from qmosaic.collection.geometry import crs_of, map_axes
 from qmosaic.collection.grid import ground_width, pixel_steps
+from qmosaic.collection.location import crs_of, map_axes
 from qmosaic.display.colours import check_parameters, visualize
 from qmosaic.display.drawing import Panel, Picture, require_matplotlib, side_by_side
 from qmosaic.display.thinning import bands_on_map, north_up, only, shown, thin

@@ -8,7 +8,8 @@ from typing import Any
 
 import xarray as xr
 
-from qmosaic.collection.geometry import map_axes, true_to_grid
+from qmosaic.collection.location import map_axes
+from qmosaic.collection.transforms import true_to_grid
 
 
 def shown(image: Any, caller: str) -> xr.Dataset:

@@ -18,7 +18,7 @@ from qmosaic.collection.filters import (
     keep_images,
     map_images,
 )
-from qmosaic.collection.geometry import GRID_MAPPING, with_crs_coordinate
+from qmosaic.collection.location import GRID_MAPPING, with_crs_coordinate
 from qmosaic.collection.masks import Array
 from qmosaic.collection.model import bands_of
 from qmosaic.collection.moments import in_utc

@@ -11,7 +11,8 @@ import xarray as xr
 
 from qmosaic.collection.clipping import clip_to
 from qmosaic.collection.filters import matching
-from qmosaic.collection.geometry import crs_of, everywhere, map_dims, projected, with_crs_coordinate
+from qmosaic.collection.geometry import everywhere, projected
+from qmosaic.collection.location import crs_of, map_dims, with_crs_coordinate
 from qmosaic.collection.masks import Array
 from qmosaic.collection.moments import in_utc
 from qmosaic.ee import pixels

@@ -14,7 +14,7 @@ from typing import Any
 
 import xarray as xr
 
-from qmosaic.collection.geometry import GRID_MAPPING
+from qmosaic.collection.location import GRID_MAPPING
 
 BAND, PROPERTY = "band:", "property:"
 TIME = "time"

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from qmosaic.collection.filters import in_period
-from qmosaic.collection.geometry import intersecting
+from qmosaic.collection.location import intersecting
 from qmosaic.collection.masks import Array
 from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.properties import Date, comparable, property_of

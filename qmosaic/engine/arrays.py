@@ -6,7 +6,7 @@ from collections.abc import Hashable
 
 import xarray as xr
 
-from qmosaic.collection.geometry import true_to_grid
+from qmosaic.collection.transforms import true_to_grid
 
 
 def bands_apart(array: xr.DataArray, dim: Hashable) -> xr.Dataset:

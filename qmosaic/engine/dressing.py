@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from qmosaic.collection.declarations import NODATA_NAMES
-from qmosaic.collection.geometry import true_to_grid
+from qmosaic.collection.transforms import true_to_grid
 from qmosaic.engine.request import Request
 
 PREFIX = "qmosaic_"

@@ -10,8 +10,8 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection.geometry import map_axes
 from qmosaic.collection.grid import metres_per_pixel
+from qmosaic.collection.location import map_axes
 from qmosaic.engine.graph import map_surroundings
 from qmosaic.optional import needed
 from qmosaic.scores.expressions import bare, check_aligned, check_positive

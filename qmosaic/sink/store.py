@@ -25,9 +25,9 @@ from zarr.core.sync import sync
 from zarr.storage import MemoryStore
 
 from qmosaic.collection.declarations import declared_nodata
-from qmosaic.collection.geometry import true_to_grid
 from qmosaic.collection.model import check_choice
 from qmosaic.collection.moments import in_utc
+from qmosaic.collection.transforms import true_to_grid
 from qmosaic.engine.dressing import PREFIX
 from qmosaic.engine.graph import Jobs, Web, make_jobs, survey
 from qmosaic.sink.fencing import Fence, StoreInUseError

@@ -18,7 +18,7 @@ from odc.geo.geobox import GeoBox
 from odc.geo.geom import Geometry
 
 import qmosaic as qm
-from qmosaic.collection.geometry import extent_of
+from qmosaic.collection.location import extent_of
 from tests.support.sources import Forbidden, expected, in_store, random_stack
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import qmosaic as qm
-from qmosaic.collection.geometry import crs_of
+from qmosaic.collection.location import crs_of
 from tests.support.small import NAN
 from tests.support.sources import CountingArray
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection.geometry import FOOTPRINT, footprints
+from qmosaic.collection.location import FOOTPRINT, footprints
 from qmosaic.optional import needed
 from qmosaic.sources.geotiff.files import File, Image, outline_of
 from qmosaic.sources.headers import listing_nothing

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qmosaic.collection.geometry import FOOTPRINT, footprints
+from qmosaic.collection.location import FOOTPRINT, footprints
 from qmosaic.optional import needed
 from qmosaic.sources.request import DIM
 from qmosaic.sources.stac.footprints import outline_of
