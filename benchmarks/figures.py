@@ -20,7 +20,7 @@ import zarr
 from zarr.storage import LocalStore
 
 import qmosaic as qm
-from qmosaic.sink import store
+from qmosaic.sink import running, settling
 from qmosaic.sink.writing import Outcome
 
 
@@ -50,8 +50,11 @@ def graph(out: Path, images: int = 100, rows: int = 200, columns: int = 100) -> 
         return [Outcome(key[1], 0, 0, []) for key in keys]
 
     # Nothing is computed here, so what looks for written blocks is left out.
-    unchecked = {"_check_visible": lambda *args: None, "_complete": lambda *args: None}
-    with dask.config.set(scheduler=scheduler), mock.patch.multiple(store, **unchecked):
+    with (
+        dask.config.set(scheduler=scheduler),
+        mock.patch.object(running, "_check_visible"),
+        mock.patch.object(settling, "_complete"),
+    ):
         qm.to_zarr(mosaic, out / "large-out.zarr", mode="w", progress=False)
     seconds = time.perf_counter() - start
     blocks = rows * columns

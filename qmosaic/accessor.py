@@ -24,9 +24,9 @@ from qmosaic.engine.mosaic import quality_mosaic
 from qmosaic.engine.periods import Empty, mosaic_by_period
 from qmosaic.engine.request import Collection, Masked
 from qmosaic.sink.explanation import Explanation, explain
-from qmosaic.sink.layout import Sizes
 from qmosaic.sink.progress import Progress
-from qmosaic.sink.store import Mode, to_zarr
+from qmosaic.sink.saving import to_zarr
+from qmosaic.sink.steps import Mode, Sizes
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 

@@ -1,17 +1,30 @@
 """From a deferred mosaic to a store: laid out, computed block by block, resumable.
 
-A room imports only rooms below it.
+A room imports only rooms below it. `saving` calls the six steps from `checking` to `settling`, one
+after the other; they do not know each other, but what `steps` says that one hands to the next.
 
 =============== ===========================================================
 ``explanation`` what a mosaic will cost
-``store``       the order of the steps, and the opening of what was written
-``layout``      how a mosaic lies in its store
+``opening``     the opening of what was written
+``saving``      a mosaic to a store: the order of the steps
+``checking``    first, what a user gives is checked
+``layout``      then how the mosaic lies in its store,
+``planning``    what is to be done, job by job,
+``beginning``   the journal is opened, or nothing is touched;
+``running``     the jobs are run,
+``settling``    and the store says that the mosaic is complete
+``tasks``       jobs as tasks of dask
+``template``    the store without its pixels
+``steps``       what one step hands to the next
 ``storable``    what a store can hold: names, attributes, texts
-``target``      where a mosaic is written to, and what would be lost there
+``losses``      refusing what would lose something
 ``identity``    what makes a mosaic the mosaic that it is
-``running``     feeding a scheduler in batches
+``feeding``     feeding a scheduler in batches
+``scheduler``   the active scheduler and its workers
 ``watching``    what a person who waits has to hear: workers, no progress
-``writing``     what a job writes, and how a mosaic is cut into jobs
+``writing``     what a job writes
+``cutting``     how a mosaic is cut into jobs
+``place``       where a mosaic is: a group in a store
 ``progress``    what a person, a log or a program is told meanwhile
 ``tables``      small tables for notebooks
 ``journal``     what a store knows about its own making
@@ -25,8 +38,9 @@ May import ``engine`` and ``collection``.
 from qmosaic.sink.explanation import explain
 from qmosaic.sink.fencing import StoreInUseError
 from qmosaic.sink.journal import DamagedJournalError
+from qmosaic.sink.opening import IncompleteMosaicError, open_mosaic
 from qmosaic.sink.progress import Progress
-from qmosaic.sink.store import IncompleteMosaicError, open_mosaic, to_zarr
+from qmosaic.sink.saving import to_zarr
 from qmosaic.sink.watching import UnfitWorkerError
 
 __all__ = [

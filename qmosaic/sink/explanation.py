@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import xarray as xr
 
 from qmosaic.engine.graph import Jobs, Reads, make_jobs, survey
+from qmosaic.sink.checking import as_dataset
+from qmosaic.sink.cutting import Plan, make_plan
 from qmosaic.sink.layout import lay_out
-from qmosaic.sink.running import capacity
-from qmosaic.sink.store import as_dataset
+from qmosaic.sink.scheduler import capacity
 from qmosaic.sink.tables import as_table
-from qmosaic.sink.writing import Plan
 
 INDEX_BYTES = 4
 """Bytes a pixel for the winners' positions: 2 up to 32 767 images, and a copy while a band is
@@ -178,7 +178,7 @@ def explain(
     """
     dataset = as_dataset(mosaic, "explain")
     layout = lay_out(dataset, {}, chunks, shards, 3)
-    plan = layout.plan
+    plan = make_plan(layout.encoded, layout.units)
     if not layout.encoding:
         raise ValueError(
             "explain() got a mosaic in memory: nothing of it is left to be computed. Make it of a "

@@ -1,42 +1,16 @@
-"""How a mosaic lies in its store: chunks, shards, packing; and the jobs that fit them."""
+"""The second step: how a mosaic lies in its store, its chunks, shards and packing."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import xarray as xr
 from xarray.conventions import encode_cf_variable
 
 from qmosaic.engine.dressing import KEPT_ENCODING
+from qmosaic.sink.steps import Encoding, Layout, Sizes
 from qmosaic.sink.storable import check_dtypes, check_names, settle_attributes, settle_objects
-from qmosaic.sink.writing import Plan, make_plan
-
-Sizes = Mapping[Hashable, int]
-Encoding = dict[Hashable, dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """A mosaic as it is to be stored.
-
-    Attributes
-    ----------
-    dataset : xarray.Dataset
-        What is stored.
-    encoded : xarray.Dataset
-        Its lazy variables, in the values that are stored.
-    encoding : dict
-        How each variable is stored.
-    plan : Plan
-        The jobs.
-    """
-
-    dataset: xr.Dataset
-    encoded: xr.Dataset
-    encoding: Encoding
-    plan: Plan
 
 
 def lay_out(
@@ -71,8 +45,7 @@ def lay_out(
             continue
         units[name] = _choose_sizes(name, variable, asked, chunks or {}, shards or {}, zarr_format)
         full[name] = _packing(variable) | asked
-    encoded = _encode(dataset, full)
-    return Layout(dataset, encoded, full, make_plan(encoded, units))
+    return Layout(dataset, _encode(dataset, full), full, units)
 
 
 def _check_encoding(dataset: xr.Dataset, encoding: Mapping[Hashable, Mapping[str, Any]]) -> None:

@@ -7,14 +7,13 @@ writes; another one takes over and writes its whole mosaic; then the first goes 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import itertools
 import pickle
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -32,11 +31,9 @@ from zarr.storage import LocalStore, MemoryStore, ObjectStore
 
 import qmosaic as qm
 from qmosaic.sink import locking
-from qmosaic.sink import store as sink
-from qmosaic.sink.fencing import Fence, document_of, fence_for, folders, locks, objects
+from qmosaic.sink.fencing import document_of, folders, locks, objects
 from qmosaic.sink.locking import Lock
-
-LOCKS = "_qmosaic/lock"
+from tests.support.preparing import LOCKS, claimed, prepared
 
 RAMP = np.arange(1, 17).reshape(4, 4)
 
@@ -259,7 +256,7 @@ def test_no_holder_is_no_permission(
     ended and let go of the store."""
     store = stores[kind]()
     with claimed(store, "killed") as fence:
-        jobs = prepared(mosaic_of(2), store, fence)
+        jobs, _ = prepared(mosaic_of(2), store, fence)
         overdue(lambda: write(1, store, "w"))
         want = content(store)
         assert locks(store, LOCKS) == {}
@@ -267,29 +264,6 @@ def test_no_holder_is_no_permission(
         with pytest.raises(qm.StoreInUseError, match="its lock is gone"):
             dask.get(graph, keys)
     assert content(store) == want
-
-
-@contextlib.contextmanager
-def claimed(store: Store, job: str, number: int = 1, **holder: Any) -> Iterator[Fence]:
-    """Have the lock of a job."""
-    fence = replace(fence_for(store, LOCKS, "here", job), number=number)
-    assert fence.claim(document_of({"job": job} | holder))
-    yield fence
-    fence.leave()
-
-
-def prepared(mosaic: xr.Dataset, store: Store, fence: Fence) -> Any:
-    """Prepare a writing up to the point where tasks go to a scheduler."""
-    place = sink.open_place(store, None, None)
-    layout = {"encoding": {}, "chunks": None, "shards": None}
-    writing = replace(sink._prepare(mosaic, place, layout), fence=fence)
-    todo = sink._open_for_writing(writing, "w")
-    assert todo is not None
-    target = sink._target_of(writing, fence)
-    ((jobs, _),) = sink._make_jobs(
-        writing, target, todo, {"retries": 0, "on_error": "raise"}, "test"
-    )
-    return jobs
 
 
 @pytest.mark.parametrize("kind", ["folder", "objects", "other"])

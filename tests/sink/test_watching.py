@@ -11,7 +11,7 @@ import pytest
 from dask.utils import key_split
 
 import qmosaic as qm
-from qmosaic.sink import running, watching
+from qmosaic.sink import feeding, scheduler, watching
 from qmosaic.sink.watching import UnfitWorkerError, Watch, check_versions, own_versions, probe
 from tests.sink.test_faults import local_cluster, process, wait_for
 from tests.support.job import mosaic_of
@@ -158,7 +158,7 @@ def test_workers_that_come_later_are_asked() -> None:
     said: list[str] = []
     given_up: list[bool] = []
     client = FakeClient(a=own)
-    crew = running._Crew(client, Watch(said.append), said.append, lambda: given_up.append(True))
+    crew = feeding._Crew(client, Watch(said.append), said.append, lambda: given_up.append(True))
     crew.look()
     client.answers |= {"b": own | {"numpy": "1.0"}, "c": OSError("the connection is lost")}
     crew.look()
@@ -196,9 +196,9 @@ def test_a_worker_that_does_not_answer_is_asked_again(monkeypatch: pytest.Monkey
     client = FakeClient(a=own_versions() | {"qmosaic": None})
     answers = iter([{"a": OSError("the connection is lost")}, client.answers])
     monkeypatch.setattr(FakeClient, "run", lambda *args, **options: next(answers))
-    monkeypatch.setattr(running, "_client", lambda: client)
+    monkeypatch.setattr(scheduler, "active_client", lambda: client)
     with pytest.raises(UnfitWorkerError, match="worker a"):
-        running.check_workers(lambda text: None)
+        scheduler.check_workers(lambda text: None)
 
 
 def test_a_cluster_that_has_no_worker_yet(

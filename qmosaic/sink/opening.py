@@ -1,0 +1,109 @@
+"""Opening a mosaic that was written, and refusing one that is not whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import xarray as xr
+
+from qmosaic.sink.identity import check_format
+from qmosaic.sink.journal import GROUP, Journal
+from qmosaic.sink.place import Place, open_place
+
+
+class IncompleteMosaicError(RuntimeError):
+    """A mosaic has not been written to its end."""
+
+
+def open_mosaic(
+    store: Any,
+    *,
+    group: str | None = None,
+    allow_incomplete: bool = False,
+    storage_options: dict[str, Any] | None = None,
+    **options: Any,
+) -> xr.Dataset:
+    """Open a mosaic that `to_zarr` has written, and refuse one that is not whole.
+
+    Parameters
+    ----------
+    store : str, Path or zarr store
+        Where it is.
+    group : str, optional
+        Its group in the store.
+    allow_incomplete : bool, default: False
+        Open a mosaic of which blocks are missing too; they are masked or 0.
+    storage_options : dict, optional
+        For a URL, what `fsspec` needs.
+    **options
+        Passed on to ``xarray.open_zarr``: ``chunks``, ``mask_and_scale`` ...
+
+    Returns
+    -------
+    xarray.Dataset
+        The mosaic, lazily, with its CRS as coordinate. As xarray decodes it: integers with nodata
+        become floats with NaN; ``mask_and_scale=False`` leaves them integers.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no store.
+    IncompleteMosaicError
+        Blocks are missing.
+    ValueError
+        The store was written by something else, or its journal is damaged.
+
+    Notes
+    -----
+    Without qmosaic the state of a store is the attribute ``state`` of its group ``_qmosaic``:
+    "writing" or "complete".
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, qmosaic as qm, zarr
+    >>> store = zarr.storage.MemoryStore()
+    >>> qm.to_zarr(xr.Dataset({"red": ("x", np.ones(4))}), store)
+    >>> qm.open_mosaic(store)["red"].values
+    array([1., 1., 1., 1.])
+    >>> zarr.open_group(store)["_qmosaic"].attrs["state"]
+    'complete'
+    """
+    place = open_place(store, group, storage_options)
+    found = place.format_there()
+    if found is None:
+        raise FileNotFoundError(
+            f"there is no mosaic at {place.name!r}"
+            + (f" in group {place.path!r}" if place.path else "")
+            + ": no Zarr group is there. Check the path."
+        )
+    journal = place.journal(found)
+    state = _read_state(journal, place, allow_incomplete)
+    if state is None and not allow_incomplete:
+        raise ValueError(
+            f"the store {place.name!r} has no group {GROUP!r}: it was not written by "
+            "qmosaic.to_zarr, so nothing tells whether it is "
+            "whole. Open it with xarray.open_zarr, or write it with qmosaic.to_zarr."
+        )
+    if state is not None and state["state"] != "complete" and not allow_incomplete:
+        raise IncompleteMosaicError(
+            f"the mosaic in {place.name!r} is not whole: {len(journal.done())} of "
+            f"{state['blocks']} blocks are there. Go on with qmosaic.to_zarr(mosaic, store, "
+            "mode='resume'), or open what is there with allow_incomplete=True."
+        )
+    options = {"consolidated": False, "decode_coords": "all", **options}
+    opened: xr.Dataset = xr.open_zarr(place.store, group=place.path or None, **options)
+    order = [] if state is None else [n for n in state["plan"].get("order", ()) if n in opened]
+    return opened[[*order, *(n for n in opened.data_vars if n not in order)]]
+
+
+def _read_state(journal: Journal, place: Place, allow_incomplete: bool) -> dict[str, Any] | None:
+    """Read what a store says of itself; where it need not be whole, it need not say that either."""
+    try:
+        state = journal.read()
+        if state is not None:
+            check_format(state, place.name)
+    except ValueError:
+        if not (allow_incomplete and journal.is_node()):  # or no reader of Zarr opens the store
+            raise
+        return None
+    return state

@@ -1,0 +1,25 @@
+"""The third step: what is to be done, job by job, and what makes the mosaic the one that it is."""
+
+from __future__ import annotations
+
+from qmosaic.engine.graph import Web
+from qmosaic.sink.cutting import make_plan
+from qmosaic.sink.identity import identify
+from qmosaic.sink.losses import check_sources
+from qmosaic.sink.steps import Layout, Request, Work
+
+
+def plan(request: Request, layout: Layout) -> Work:
+    """Cut a mosaic into jobs, and look up what it is made from.
+
+    Raises
+    ------
+    ValueError
+        It is made from what it would be written over.
+    """
+    jobs = make_plan(layout.encoded, layout.units)
+    variables = layout.dataset.variables
+    web = Web(variables)
+    check_sources(request.place, web, variables)  # before identifying reads what is in memory
+    identity = identify(layout.dataset, layout.encoding, request.zarr_format, request.inputs, web)
+    return Work(request, layout, jobs, identity, web)
