@@ -143,29 +143,37 @@ def explain(
     chunks: Mapping[Hashable, int] | None = None,
     shards: Mapping[Hashable, int] | None = None,
 ) -> Explanation:
-    """Say what writing a mosaic takes: images, tasks, what is read, memory. Nothing is computed.
+    """Predict what writing a mosaic takes: images, tasks, bytes, memory. Nothing is computed.
 
     Parameters
     ----------
     mosaic : xarray.Dataset or xarray.DataArray
         A lazy mosaic.
     chunks, shards : mapping of hashable to int, optional
-        As `to_zarr` is to be told.
+        The sizes that `to_zarr` will be given.
 
     Returns
     -------
     Explanation
-        Sizes in bytes, decoded. The peak is an upper estimate: what a task holds of the chunks
-        that it reads (twice, for decoding and arithmetic), the running best with its index and
-        masks, the chunk or shard that is written (twice, for encoding), and the tasks that travel
-        with a block.
+        Print it for a table; its attributes are numbers. Sizes are in bytes, decoded.
 
     Raises
     ------
     TypeError
         It is neither Dataset nor DataArray.
     ValueError
-        It is not lazy or no mosaic, or `chunks` or `shards` cannot be right.
+        It is in memory, or was not made by `quality_mosaic`; or `chunks` or `shards` cannot be
+        right.
+
+    Notes
+    -----
+    `Explanation.peak_bytes` is an upper estimate of what a worker thread holds: the chunks that it
+    reads (twice, for decoding and arithmetic), the best pixels so far with their index and masks,
+    the chunk or shard that is written (twice, for encoding), and the tasks that travel with a
+    block. Workers that have 1.5 times that for each thread, on top of the bare process, finish
+    without spilling, pausing or restarts.
+
+    What ordinary tasks of dask hold, where a mask or a `valid` was rechunked, is not seen.
 
     Examples
     --------

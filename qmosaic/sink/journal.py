@@ -39,7 +39,12 @@ FORMAT = 2
 
 
 class DamagedJournalError(ValueError):
-    """What a store says about its making cannot be understood."""
+    """The group ``_qmosaic``, in which a store keeps the state of its mosaic, cannot be read.
+
+    So nothing tells whether the mosaic is complete, or which of its blocks are there. The error
+    says what is wrong. Write the mosaic again with ``mode="w"``; or, to look at what is there,
+    remove that group and use `xarray.open_zarr`.
+    """
 
 
 @dataclass(frozen=True)

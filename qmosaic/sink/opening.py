@@ -12,7 +12,11 @@ from qmosaic.sink.place import Place, open_place
 
 
 class IncompleteMosaicError(RuntimeError):
-    """A mosaic has not been written to its end."""
+    """A mosaic of which blocks are missing was opened.
+
+    Its writing was interrupted, or is going on. Continue it with ``to_zarr(..., mode="resume")``,
+    or open what is there with ``open_mosaic(..., allow_incomplete=True)``.
+    """
 
 
 def open_mosaic(
@@ -28,11 +32,12 @@ def open_mosaic(
     Parameters
     ----------
     store : str, Path or zarr store
-        Where it is.
+        Where the mosaic is: a path, a URL, a store object of zarr or Icechunk.
     group : str, optional
         Its group in the store.
     allow_incomplete : bool, default: False
-        Open a mosaic of which blocks are missing too; they are masked or 0.
+        Whether to open a mosaic of which blocks are missing; these are masked, or 0 in bands
+        without nodata.
     storage_options : dict, optional
         For a URL, what `fsspec` needs.
     **options
@@ -41,22 +46,28 @@ def open_mosaic(
     Returns
     -------
     xarray.Dataset
-        The mosaic, lazily, with its CRS as coordinate. As xarray decodes it: integers with nodata
-        become floats with NaN; ``mask_and_scale=False`` leaves them integers.
+        The mosaic, lazily, with its CRS as a coordinate. xarray decodes it: integers with nodata
+        become floats with NaN; pass ``mask_and_scale=False`` to keep the integers that are stored.
 
     Raises
     ------
     FileNotFoundError
-        There is no store.
+        There is no Zarr group.
     IncompleteMosaicError
-        Blocks are missing.
+        Blocks are missing: a ``RuntimeError`` that says how many.
     ValueError
-        The store was written by something else, or its journal is damaged.
+        The store was written by something else.
+    DamagedJournalError
+        The group ``_qmosaic`` in the store cannot be read; a ``ValueError``.
 
     Notes
     -----
-    Without qmosaic the state of a store is the attribute ``state`` of its group ``_qmosaic``:
-    "writing" or "complete".
+    Without qmosaic, read the attribute ``state`` of the group ``_qmosaic`` in the store: "writing"
+    or "complete". The mosaic itself is plain Zarr: ``xarray.open_zarr(store, consolidated=False)``
+    opens it, too, whole or not.
+
+    That a mosaic is complete is what its writer has noted. Chunks that were deleted later are not
+    noticed; like all missing chunks of Zarr, they are read as nodata or 0.
 
     Examples
     --------

@@ -27,21 +27,23 @@ logger = logging.getLogger("qmosaic")
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the writing of a mosaic is.
+    """How far the writing of a mosaic is: what ``to_zarr(..., progress=function)`` passes on.
+
+    The numbers are the same on threads and on a cluster. Printing it gives one line.
 
     Attributes
     ----------
     done, total : int
-        Blocks that are in the store, and blocks in all.
+        Number of blocks that are in the store, and of all blocks.
     resumed : int
-        How many of the done ones an earlier run has left.
+        How many of the finished blocks are from an earlier run.
     bytes_read, bytes_written : int
-        Decoded size of the source chunks that were read and of the blocks that were written, by
-        this run. What is read by ordinary dask tasks, where blocks share costly work, is not seen.
+        Decoded size of the source chunks that this run has read, and of the blocks that it has
+        written. What ordinary tasks of dask read, where blocks share costly work, is not counted.
     seconds : float
-        How long this run has taken so far.
+        Seconds since this run began.
     skipped : int
-        How many images were left out of a block because a chunk could not be read.
+        How often an image was left out of a block because a chunk could not be read.
 
     Examples
     --------
@@ -60,12 +62,12 @@ class Progress:
 
     @property
     def rate(self) -> float:
-        """Blocks a second."""
+        """Blocks per second, of this run."""
         return (self.done - self.resumed) / self.seconds if self.seconds else 0.0
 
     @property
     def seconds_left(self) -> float:
-        """How long it will take at the rate so far; infinite before the first block."""
+        """Seconds that are left at the rate so far; infinite before the first block."""
         return (self.total - self.done) / self.rate if self.rate else float("inf")
 
     def _repr_html_(self) -> str:

@@ -43,49 +43,51 @@ def to_zarr(
 ) -> None:
     """Compute a mosaic and write it to a Zarr store, block by block, on the active scheduler.
 
+    Made for jobs of hours: memory stays small, and a job that was interrupted can be continued.
+
     Parameters
     ----------
     mosaic : xarray.Dataset or xarray.DataArray
-        The mosaic. Where the blocks of a dimension are of different sizes, which Zarr cannot
-        store, the largest is taken for all.
+        The mosaic. Its blocks become the chunks of the store; where the blocks of a dimension
+        differ in size, which Zarr cannot store, the largest size is taken for all.
     store : str, Path or zarr store
-        Where to write: a path, a URL, a store object. The store of an Icechunk session takes part
-        in its transaction: nothing is visible before you commit the session.
+        Where to write: a path, a URL, a store object of zarr or Icechunk.
     mode : {"w-", "w", "resume"}, default: "w-"
-        Refuse a store that exists, or replace it, or go on with what an interrupted run of the
-        same mosaic has left there (and start where there is nothing). What is replaced is the
-        group, with all that lies in it; that is refused where there are other files than Zarr's,
-        and where the mosaic is made from them or it cannot be told from what it is made.
+        What to do if the store exists. "w-" is an error. "w" replaces the group with all that lies
+        in it; that is refused where there are files other than Zarr's, where the mosaic is made
+        from what would be deleted, and where it cannot be told what the mosaic is made from.
+        "resume" continues what an interrupted run of the same mosaic has left there, or starts
+        where there is nothing.
     chunks, shards : mapping of hashable to int, optional
-        For some dimensions, the size in pixels of the chunks of the store and of its shards; the
-        blocks of the mosaic are the chunks where nothing is said. A task always writes whole
-        shards, or whole chunks where there are none.
+        For some dimensions, the size in pixels of the chunks and of the shards of the store. A task
+        always writes whole shards, or whole chunks where there are none.
     retries : int, default: 3
-        How often a chunk of the collection that fails is read again, after 0.1, 0.2, 0.4 ... s.
+        How often a chunk of the collection that cannot be read is tried again, after 0.1, 0.2,
+        0.4 ... s.
     on_error : {"raise", "skip"}, default: "raise"
-        What to do about one that fails for good: stop with an error that names it, or let the
-        image count as masked in that block, and list it in the attribute ``qmosaic_skipped``.
+        What to do about a chunk that still cannot be read: stop with an error that names it, or
+        count the image as masked in that block, and list the chunk in the attribute
+        ``qmosaic_skipped`` of the mosaic.
     progress : bool or callable, optional
-        True for a bar, False for nothing, or a function that gets a `qmosaic.Progress` after every
-        block. By default a bar on a terminal, and elsewhere lines in the log ``qmosaic``
+        True for a bar, False for nothing, or a function that is called with a `qmosaic.Progress`
+        after every block. By default a bar on a terminal; elsewhere lines in the log ``qmosaic``
         (`logging`, level INFO), one every 30 s.
     inputs : str, optional
-        A name for the inputs, for ``mode="resume"``. By default they are told apart by where they
-        lie and what they say of themselves (never by keys or signatures); where a function of
-        yours reads them, by that function and its arguments.
+        A name for the inputs and the functions that make the mosaic, for ``mode="resume"``. By
+        default inputs are compared by where they lie and by their metadata (never by keys or
+        signatures), and functions of yours by their code and arguments. Give a name where the
+        addresses of inputs change from run to run, as signed URLs do.
     group : str, optional
         The group of the store.
     encoding : mapping, optional
         For some variables, how they are stored, as ``xarray.Dataset.to_zarr`` takes it: dtype,
         scale_factor, compressors, chunks, shards ...
     zarr_format : {3, 2}, optional
-        The format of the store; by default 3, or that of the store that is gone on with.
+        The format of the store; by default 3, or that of the store that is continued.
     consolidated : bool, optional
-        Whether to consolidate the metadata in the end; by default in format 2 only. Format 3 has
-        none in its specification: what zarr-python writes there (and warns of) other libraries pass
-        over, and whatever changes the store later has to renew it. `xarray.open_zarr` looks for it
-        in any format and warns where it is missing: write ``xarray.open_zarr(store,
-        consolidated=False)``, open the mosaic with `open_mosaic`, or ask for it here.
+        Whether to consolidate the metadata in the end; by default in format 2 only, as the
+        specification of format 3 has no consolidated metadata. `open_mosaic` does not need them;
+        `xarray.open_zarr` warns where they are missing: pass it ``consolidated=False``.
     storage_options : dict, optional
         For a URL, what `fsspec` needs.
     **others
@@ -100,32 +102,97 @@ def to_zarr(
         is or holds what the mosaic is made from, or may be; or, with ``mode="resume"``, it holds
         another mosaic.
     StoreInUseError
-        Another job is writing there; or has taken the store over, as this one had shown no sign
-        of life for a minute. In a folder, this job then writes and deletes nothing more. In S3,
-        Google Cloud and Azure through obstore, it replaces nothing that the other job has written.
-        In other stores, it may write one chunk more.
+        Another job is writing there; or another job has taken the store over, as this one had shown
+        no sign of life for a minute (see Notes).
     RuntimeError
-        Blocks or the metadata of a band are not there in the end, or the workers write elsewhere.
+        Blocks or the metadata of a band are missing in the end, or the workers write elsewhere.
     ChunkReadError
         A chunk of the collection cannot be read; the error names image, band, chunk and store.
     UnexpectedChunkError
-        A chunk is of another shape or dtype than its array promises: a ``ValueError`` that names
-        image, band and chunk. It is neither read again nor left out.
+        A chunk has another shape or dtype than its dask array promises: a ``ValueError`` that names
+        image, band and chunk. Such a chunk is neither read again nor left out.
     OSError
         The store cannot be written, for instance because the disk is full.
     UnfitWorkerError
         Workers of a cluster lack qmosaic, or have another version of it: a ``RuntimeError`` that
         names them, before anything is written.
     DamagedJournalError
-        What the store knows of its own making cannot be read: a ``ValueError`` that says what is
-        wrong and what to do.
+        The group ``_qmosaic`` in the store cannot be read: a ``ValueError`` that says what is wrong
+        and what to do.
     KeyboardInterrupt
-        After Ctrl-C, with how to go on. Reads that hang are not waited for.
+        After Ctrl-C, with how to continue. Reads that hang are not waited for.
 
     Notes
     -----
-    After any of these, and after an interruption, ``mode="resume"`` goes on: blocks that are
-    complete are not computed again, and the result is byte for byte that of a single run.
+    *Tasks.* A task makes one block: it finds the best images there, takes all bands, and writes
+    whole chunks. At most 256 blocks (or 8 for each thread) are known to the scheduler at a time, so
+    graphs stay small. `explain` predicts the memory of a worker. Where blocks share costly work
+    (`explain` tells: a collection that was rechunked or persisted, an overlap,
+    ``masked="fill"`` or ``"skip"`` with a band that has only time), chunks are read by ordinary
+    tasks of dask, which `retries` and `on_error` do not reach, and whose bytes are not counted.
+    Where the mosaic or its collection was cut off the chunk borders, up to 4 × 4 blocks become one
+    task, and blocks on the borders of two tasks are made twice: clip the mosaic, not the
+    collection, and with ``drop=False`` or edges on chunk borders.
+
+    *Continuing.* After any error, a killed process, a lost machine, a full disk or Ctrl-C,
+    ``mode="resume"`` goes on, in the same process too. Blocks that are complete are not computed
+    again, and the result is byte for byte that of a single run, its bands in the same order.
+    Another mosaic (other inputs, arguments, grid or computation) is refused, with what differs.
+    What is *not* noticed: chunks of the inputs that were rewritten in place without new metadata,
+    a function in a module of yours that was edited meanwhile, and chunks of the mosaic that were
+    deleted after they were written. Do not continue after such a change. After a power cut on the
+    machine that holds the disk, blocks that count as complete may be lost, if the file system had
+    not written them out yet.
+
+    *State.* It lies in the group ``_qmosaic`` of the store, which other readers do not look into;
+    its attribute ``state`` is "writing" or "complete".
+
+    *One job at a time.* A second job on the same store is refused, with the host and the process of
+    the first. The lock of a job that has ended ends too: at once on the same machine, else 60 s
+    after its last sign of life, by the clocks of both machines. Where these differ by a minute or
+    more, do not start a second job. A job that was stopped for longer (a laptop that sleeps) and
+    whose store another one has taken over ends with `StoreInUseError`. What it may still do then
+    depends on the store. In a folder: nothing. In S3, Google Cloud and Azure through obstore it
+    replaces nothing that the other job has written; only if it was stopped at the very moment of
+    deleting an old mosaic, it may delete objects when it wakes up. In other stores, such as those
+    of fsspec (``s3://`` with s3fs, ``file://``), it may write one chunk more.
+
+    *Replacing.* With ``mode="w"``, what the mosaic is made from is looked up in its graph, however
+    it was opened and changed. A path that a function of yours takes from the environment (a
+    variable, a configuration file) cannot be seen there.
+
+    *Chunks that cannot be read* are tried again (`retries`), then named in the error or skipped
+    (`on_error`). Chunks of sources and of the mosaic are checked against the shape and dtype that
+    their dask arrays promise; what one function hands to the next inside dask is not.
+
+    *Ctrl-C* ends the job within seconds, even where a source hangs. A source that hangs inside
+    the threads of a library (a Zarr store on a dead mount) can keep Python itself from ending. On a
+    cluster, tasks that hang keep their threads until ``client.restart()``.
+
+    *Workers* of a cluster are asked for their versions before anything is written. One without
+    qmosaic, or with another version, is an error; other versions of dask, distributed, zarr, numpy,
+    xarray or Python are warnings. The log ``qmosaic`` also tells when there is no worker, when a
+    worker was lost, and when no block was finished for ten minutes. All workers have to see the
+    store: a folder that they share, or an object store. Dask's nanny sets
+    ``MALLOC_TRIM_THRESHOLD_``, with which the C library gives memory back after every chunk, and
+    jobs take longer. To leave it out, write this before the cluster is made::
+
+        import dask
+        dask.config.set({"distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1}})
+
+    *Transactions.* With the ``session.store`` of an Icechunk session as `store`, all workers write
+    into the session, and nothing is visible before you commit it. An interrupted job leaves nothing
+    there, so there is no ``mode="resume"``. Icechunk's storage in memory cannot be shared with
+    workers; use a folder or an object store.
+
+    *Object stores.* `zarr.storage.ObjectStore` of obstore takes S3, Google Cloud and Azure, and
+    locks a store in one step; with ``pip install "qmosaic[s3]"``. A URL such as ``s3://...`` goes
+    through fsspec, which needs s3fs and cannot lock in one step. In object stores, chunks that are
+    all nodata are stored too.
+
+    *What is stored.* The dtypes of the mosaic, with nodata declared in ``_FillValue``. A missing
+    text is stored as an empty one. To append a month to a store of months, use xarray:
+    ``xarray.decode_cf(month).to_zarr(..., append_dim="time")``.
 
     Examples
     --------
@@ -135,6 +202,15 @@ def to_zarr(
     >>> qm.to_zarr(mosaic, store)
     >>> qm.open_mosaic(store)["red"].dtype
     dtype('uint16')
+
+    Continue after an interruption; here everything is there already:
+
+    >>> qm.to_zarr(mosaic, store, mode="resume")
+
+    Larger chunks in the store, in shards:
+
+    >>> sizes = {"chunks": {"y": 2, "x": 2}, "shards": {"y": 4, "x": 4}}
+    >>> qm.to_zarr(mosaic.chunk(y=2), zarr.storage.MemoryStore(), progress=False, **sizes)
     """
     with _interruptible_before():
         request = check(

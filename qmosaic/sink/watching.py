@@ -131,7 +131,11 @@ def looking(look: Callable[[], Any]) -> Iterator[None]:
 
 
 class UnfitWorkerError(RuntimeError):
-    """Workers cannot run the tasks of this version of qmosaic."""
+    """Workers of a cluster lack qmosaic or another package, or have another version of qmosaic.
+
+    The error names the workers and what they lack. Install there what is installed here, or start
+    the workers in the environment of this process.
+    """
 
 
 def probe(client: Any, workers: Iterable[str]) -> dict[str, Any]:

@@ -22,7 +22,14 @@ ATTEMPTS = 20
 
 
 class StoreInUseError(RuntimeError):
-    """Another job is writing the store."""
+    """Another job is writing the store, or has taken it over.
+
+    Only one job at a time may write a store. A second one is refused, with the host and process of
+    the first. A job that shows no sign of life for a minute loses the store to the next one that
+    wants it; when it wakes up, it ends with this error. Wait for the other job, or continue with
+    ``to_zarr(..., mode="resume")`` once nobody writes the store; see the notes of
+    `qmosaic.to_zarr`.
+    """
 
 
 @dataclass(frozen=True)
