@@ -26,6 +26,7 @@ after the other; they do not know each other, but what `steps` says that one han
 ``cutting``     how a mosaic is cut into jobs
 ``place``       where a mosaic is: a group in a store
 ``progress``    what a person, a log or a program is told meanwhile
+``tracebacks``  errors that name all there is to know, without the way they came
 ``tables``      small tables for notebooks
 ``journal``     what a store knows about its own making
 ``locking``     who writes a store

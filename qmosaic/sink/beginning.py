@@ -28,6 +28,9 @@ from qmosaic.sink.template import (
 )
 from qmosaic.sink.writing import Outcome, Target, Transaction, arrays_of, explaining_full_disks
 
+NOTHING_YET = "nothing was computed yet"
+"""What an interruption says that comes before the first block."""
+
 
 def check_what_is_there(work: Work) -> None:
     """Refuse what cannot be written to its place, before anything there is touched.
@@ -67,11 +70,26 @@ def open_journal(work: Work) -> Iterator[Opened]:
         Another job is writing there, or has taken the store over.
     """
     if work.place.session is not None:
-        yield _begin_in_session(work)
+        with _interrupted_before():
+            opened = _begin_in_session(work)
+        yield opened
         return
-    with explaining_full_disks(work.place.name), work.journal().lock() as lock:
-        with _explaining_takeovers(lock.fence):
-            yield begin(work, lock.fence, lambda outcome: lock.check())
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(explaining_full_disks(work.place.name))
+        with _interrupted_before():
+            lock = stack.enter_context(work.journal().lock())
+            stack.enter_context(_explaining_takeovers(lock.fence))
+            opened = begin(work, lock.fence, lambda outcome: lock.check())
+        yield opened
+
+
+@contextlib.contextmanager
+def _interrupted_before() -> Iterator[None]:
+    """Say that no block was begun yet, where an interruption comes within the block."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(NOTHING_YET) from None
 
 
 @contextlib.contextmanager

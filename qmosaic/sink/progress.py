@@ -19,6 +19,12 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", TqdmWarning)
     from tqdm.auto import tqdm
 
+BAR = "{percentage:3.0f}%|{bar}| "
+"""How a bar begins, for tqdm; figures follow."""
+
+BAR_COLUMNS = 4 + 12 + 1
+"""What a bar takes on a terminal, if it is short; tqdm gives it all that figures leave."""
+
 LOG_EVERY = 30.0
 """Seconds between two lines in the log."""
 
@@ -100,6 +106,34 @@ def _size(number: float) -> str:
     return f"{tqdm.format_sizeof(number, 'B', 1000)}"
 
 
+def figures(progress: Progress, columns: int | None) -> str:
+    """Say how far a writing is in one line; what matters least is left out where there is no room.
+
+    Parameters
+    ----------
+    progress : Progress
+        How far it is.
+    columns : int, optional
+        The most characters; None for all figures.
+    """
+    left = "?" if progress.rate == 0 else _duration(progress.seconds_left)
+    by_weight = [
+        f"{progress.done}/{progress.total} blocks",
+        f"{left} left",
+        f"{progress.skipped} images skipped" if progress.skipped else "",
+        f"{progress.rate:.1f} blocks/s",
+        f"{_size(progress.bytes_written)} written",
+        f"{_size(progress.bytes_read)} read",
+    ]
+    told = ""
+    for figure in filter(None, by_weight):
+        longer = f"{told}, {figure}" if told else figure
+        if told and columns is not None and len(longer) > columns:
+            break
+        told = longer
+    return told
+
+
 class Display(Protocol):
     """Something that is told of progress."""
 
@@ -130,12 +164,11 @@ class _Bar:
     """A bar of tqdm, in a terminal or a notebook."""
 
     def __init__(self, total: int, resumed: int) -> None:
-        self._bar = tqdm(total=total, initial=resumed, unit="block", file=sys.stderr)
+        self._bar = tqdm(total=total, initial=resumed, file=sys.stderr, dynamic_ncols=True)
 
     def show(self, progress: Progress) -> None:
-        read, written = _size(progress.bytes_read), _size(progress.bytes_written)
-        skipped = f", {progress.skipped} images skipped" if progress.skipped else ""
-        self._bar.set_postfix_str(f"{read} read, {written} written{skipped}", refresh=False)
+        columns = self._bar.format_dict["ncols"]  # None in a notebook, and where nobody knows
+        self._bar.bar_format = BAR + figures(progress, columns and columns - BAR_COLUMNS)
         self._bar.update(progress.done - self._bar.n)
 
     def say(self, text: str, level: int) -> None:

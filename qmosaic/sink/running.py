@@ -6,12 +6,15 @@ import logging
 import uuid
 from collections.abc import Sequence
 
+from qmosaic.engine.promises import UnexpectedChunkError
+from qmosaic.engine.reading import ChunkReadError
 from qmosaic.sink.feeding import run_jobs
 from qmosaic.sink.fencing import StoreInUseError
 from qmosaic.sink.place import Place
 from qmosaic.sink.progress import Meter, display_for
 from qmosaic.sink.steps import Opened, Work
 from qmosaic.sink.tasks import make_tasks
+from qmosaic.sink.tracebacks import without_insides
 from qmosaic.sink.writing import Outcome, Target, Transaction, stopped
 
 
@@ -34,6 +37,8 @@ def run(opened: Opened) -> list[str]:
         return []
     try:
         return sorted(_run(opened, opened.target, opened.todo))
+    except (ChunkReadError, UnexpectedChunkError) as error:
+        raise without_insides(error) from error.__cause__
     except StoreInUseError as error:
         if opened.fence is not None and opened.fence.holds():
             raise _not_shared(work.place) from error  # what a worker sees there is another store
@@ -54,7 +59,6 @@ def _run(opened: Opened, target: Target | Transaction, todo: Sequence[int]) -> s
     work = opened.work
     total = work.plan.jobs
     name = uuid.uuid4().hex
-    tasks = make_tasks(work, target, todo, name)
     resumed = total - len(todo)
     meter = Meter(display_for(work.request.progress, total, resumed), total, resumed)
     skipped: set[str] = set()
@@ -70,7 +74,7 @@ def _run(opened: Opened, target: Target | Transaction, todo: Sequence[int]) -> s
 
     finished = False
     try:
-        for jobs, numbers in tasks:
+        for jobs, numbers in make_tasks(work, target, todo, name):
             run_jobs(jobs, numbers, report, lambda: stopped.add(name), meter.say)
         finished = True
     except KeyboardInterrupt as interruption:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import xarray as xr
 
-from qmosaic.sink.beginning import check_what_is_there, open_journal
+from qmosaic.sink.beginning import NOTHING_YET, check_what_is_there, open_journal
 from qmosaic.sink.checking import check
 from qmosaic.sink.layout import lay_out
 from qmosaic.sink.planning import plan
@@ -266,6 +266,13 @@ def _interruptible(work: Work) -> Iterator[None]:
 def _how_to_go_on(work: Work, interruption: KeyboardInterrupt) -> str:
     """Say what is left of an interrupted writing."""
     place = work.place
+    if NOTHING_YET in interruption.args:
+        session = " in a new session" if place.session is not None else ""
+        mode = "resume" if work.request.mode == "w-" and not session else work.request.mode
+        return (
+            f"writing {place.name!r} was interrupted before the first block: {NOTHING_YET}. Call "
+            f"to_zarr(..., mode={mode!r}) again{session}."
+        )
     done = f"; {interruption.args[0]}" if interruption.args else ""
     more = "".join(f" {sentence}" for sentence in interruption.args[1:])
     if place.session is not None:

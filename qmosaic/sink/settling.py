@@ -27,9 +27,12 @@ def settle(opened: Opened, skipped: list[str]) -> None:
         settle_group(opened.work, opened.store, skipped)
         opened.work.place.session.merge(opened.fork)
         return
-    if opened.todo is not None:
-        _complete(opened)
-    _consolidate(opened)
+    try:
+        if opened.todo is not None:
+            _complete(opened)
+        _consolidate(opened)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"all {opened.work.plan.jobs} blocks are there") from None
 
 
 def _complete(opened: Opened) -> None:
