@@ -2,22 +2,22 @@
 
 A room imports only rooms below it.
 
-============ =============================================================
-``periods``  a mosaic for each period
-``mosaic``   the door for xarray: check, make the bands, dress the result
-``arrays``   collections in one DataArray, with a dimension of bands
-``dressing`` coordinates, attributes and encodings of a mosaic
-``making``   the bands of a mosaic: decide, decide anew, take
-``request``  what is asked for: the arguments, checked and settled
-``lazy``     decide and take, deferred
-``eager``    decide and take, at once
-``graph``    decide and take as layers of a dask graph; deferred chunks
-``blocks``   decide and take for one block of the map
-``reading``  how a task reads: again, counted, named where it fails
-``promises`` what a chunk has to be: its shape and dtype
-``kernels``  the rules on numpy arrays: who wins, and what is taken
-``threads``  threads that nobody has to wait for
-============ =============================================================
+============== =============================================================
+``periods``    a mosaic for each period
+``mosaic``     `quality_mosaic`: arguments, bands, attributes
+``arrays``     collections in one DataArray, with a dimension of bands
+``attributes`` coordinates, attributes and encodings of a mosaic
+``making``     the bands of a mosaic: decide, decide anew, take
+``request``    the arguments, checked and settled
+``lazy``       decide and take, deferred
+``eager``      decide and take, at once
+``graph``      decide and take as layers of a dask graph; deferred chunks
+``blocks``     decide and take for one block of the map
+``reading``    how a task reads: repetitions, counts, errors that name chunks
+``promises``   what a chunk has to be: its shape and dtype
+``kernels``    the rules on numpy arrays: which image wins, what is taken
+``threads``    threads that nobody has to wait for
+============== =============================================================
 
 May import ``collection``.
 """

@@ -66,7 +66,7 @@ class Eager:
 
 
 def _values_of(band: xr.DataArray) -> Array:
-    """Read a band; one that is opened without dask may give something else than it said."""
+    """Read a band; one that is opened without dask may give another shape or dtype."""
     values: Array = band.values
     dtype = band.dtype if isinstance(band.dtype, np.dtype) else values.dtype  # pandas has its own
     try:

@@ -1,7 +1,7 @@
-"""The rules on numpy arrays: who wins, and what is taken.
+"""The rules on numpy arrays: which image wins, and what is taken.
 
-Numpy in, numpy out; nothing here knows of dask or xarray. Lazy and eager mosaics run these same few
-functions, so that the order, the ties and the masks are stated once.
+numpy in, numpy out; nothing here depends on dask or xarray. Lazy and eager mosaics run these same
+few functions, so that the order, the ties and the masks are stated once.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Order:
     def sequence(self, images: int) -> range:
         """Give the positions of the images in the order in which they challenge.
 
-        A challenger has to be strictly better, so whoever comes first keeps a tie: the last
+        A challenger has to be strictly better, so the image that comes first keeps a tie: the last
         image of a tie wins where the images are walked from the end.
         """
         return range(images) if self.ties == "first" else range(images - 1, -1, -1)
@@ -94,7 +94,7 @@ class Contest:
         order, scratch = self.order, self._scratch
         better: Array = self._beats(score, self.best, out=self._better)
         if self._vacant:
-            # The worst score beats nothing, yet it wins where nobody has been a candidate.
+            # The worst score beats nothing, yet it wins where no image has been a candidate.
             if np.equal(score, self.worst, out=scratch).any():
                 better |= scratch & (self.index == NO_IMAGE)
         if order.nodata is not None and better.any():

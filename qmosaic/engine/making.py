@@ -1,4 +1,4 @@
-"""The bands of a mosaic: who wins, where a band is masked in the winner, what is taken."""
+"""The bands of a mosaic: which image wins, substitutes for masked pixels, what is taken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The door for xarray: check what is asked for, make the bands, dress the result."""
+"""`quality_mosaic` for xarray: check the arguments, make the bands, add their attributes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import xarray as xr
 
 from qmosaic.collection.model import bands_of
 from qmosaic.engine.arrays import bands_apart, bands_together
-from qmosaic.engine.dressing import dress
+from qmosaic.engine.attributes import with_attributes
 from qmosaic.engine.kernels import Ties
 from qmosaic.engine.making import make_bands
 from qmosaic.engine.request import Collection, Masked, Rules, make_request
@@ -161,8 +161,8 @@ def make_mosaic(
     rules : Rules
         Its other arguments.
     among_empty : bool, default: False
-        Whether it stands among mosaics of no image at all, so that every band has to say what
-        stands for masked.
+        Whether some of the mosaics beside it have no image at all, so that every band has to
+        declare what stands for masked.
     """
     rules.check()
     if isinstance(collection, xr.DataArray):
@@ -170,11 +170,11 @@ def make_mosaic(
         mosaic = make_mosaic(apart, quality_band, rules, among_empty=among_empty)
         return bands_together(mosaic, collection, rules.dim)
     request = make_request(collection, quality_band, rules, among_empty)
-    return dress(make_bands(request), request)
+    return with_attributes(make_bands(request), request)
 
 
 def last_on_top(collection: xr.Dataset, dim: Hashable = "time") -> xr.Dataset:
-    """Lay images over each other, the last on top; where a band is masked one sees further down.
+    """Put images on top of each other, the last on top; masked pixels show those below.
 
     Earth Engine's ``ImageCollection.mosaic``,
     https://developers.google.com/earth-engine/apidocs/ee-imagecollection-mosaic

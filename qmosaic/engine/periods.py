@@ -17,7 +17,7 @@ from qmosaic.collection.filters import choose_images
 from qmosaic.collection.masks import NO_IMAGE, Array
 from qmosaic.collection.model import bands_of, check_choice
 from qmosaic.collection.moments import in_utc
-from qmosaic.engine.dressing import PREFIX, time_span
+from qmosaic.engine.attributes import PREFIX, time_span
 from qmosaic.engine.kernels import Ties, index_dtype
 from qmosaic.engine.mosaic import make_mosaic
 from qmosaic.engine.request import Collection, Masked, Rules
@@ -165,12 +165,12 @@ def _times(collection: xr.Dataset | xr.DataArray, dim: Hashable) -> pd.DatetimeI
     if not isinstance(index, pd.DatetimeIndex):
         has = "no coordinate" if index is None else f"a coordinate of dtype {index.dtype}"
         if isinstance(index, xr.CFTimeIndex):
-            has = "times of another calendar than ours (cftime)"
+            has = "times of another calendar (cftime)"
         raise TypeError(
             f"mosaic_by_period() needs times along {dim!r}, which has {has}. Write "
             f"collection.assign_coords({dim}=pandas.to_datetime([...])), or "
             f"collection.convert_calendar('standard', dim={dim!r}, align_on='date') for times of "
-            "another calendar; days that ours does not have, 30 February, are left out."
+            "another calendar; days that the usual one does not have, 30 February, are left out."
         )
     missing = np.flatnonzero(index.isna())
     if len(missing):
@@ -227,7 +227,7 @@ class _Periods:
         return _Periods(self.name, self.starts[full], [self.places[n] for n in full])
 
     def coordinates(self, dim: Hashable, times: pd.DatetimeIndex) -> dict[Hashable, Any]:
-        """Say of each period when it begins, and what its images were."""
+        """Give the start of each period, and the number and the times of its images."""
         spans = np.full((2, len(self.starts)), "NaT", "datetime64[ns]")
         for number, places in enumerate(self.places):
             if len(places):
@@ -249,14 +249,14 @@ def _offset(period: Any) -> Any:
             raise ValueError("it has no length")
     except (ValueError, TypeError) as error:
         raise ValueError(
-            f"period={period!r} is no period of time ({error}). Write it in the words of pandas: "
+            f"period={period!r} is no period of time ({error}). Write it as pandas does: "
             "'MS' (months), 'QS-DEC' (seasons), 'YS' (years), 'W' (weeks), '10D' (ten days)."
         ) from error
     return offset
 
 
 def _check_number(times: pd.DatetimeIndex, offset: Any, period: Any) -> None:
-    """Refuse periods so short that laying them out would take for ever."""
+    """Refuse periods that are far too short: too many of them."""
     first, last = times.min(), times.max()
     number = (last - first) / ((first + offset) - first)
     if number > MOST:
@@ -274,7 +274,7 @@ def _by_calendar(
     business = not isinstance(offset, NAMED_BY_THEIR_END[:4])
     if offset.n > 1 or business:
         raise ValueError(
-            f"period={period!r} is reckoned by its end, and a mosaic is labelled by the start of "
+            f"period={period!r} is named by its end, and a mosaic is labelled by the start of "
             "its period. Write one that has a start: '2MS' for two months, '14D' for two weeks, "
             "'QS' for quarters, 'YS' for years."
         )

@@ -1,7 +1,7 @@
-"""What a chunk was said to be, and what came: shape and dtype, before a pixel of it is used.
+"""Shape and dtype that a chunk was promised to have: checked before a pixel of it is used.
 
 numpy would make room for a chunk of another shape by broadcasting it, and for one of another dtype
-by casting it: a mosaic without a word, of other pixels.
+by casting it: a mosaic of other pixels, and no error.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 
 from qmosaic.collection.masks import Array, has_nan
 
-HOW_TO_SAY = (
-    "Let the function give what its array says, or say there what it gives: map_blocks(..., "
+HOW_TO_DECLARE = (
+    "Let the function return what its array promises, or declare what it returns: map_blocks(..., "
     "dtype=..., chunks=...), xr.apply_ufunc(..., output_dtypes=[...]), or the dtype and shape of "
     "what da.from_array(...) is given."
 )
@@ -61,18 +61,20 @@ def as_promised(
     """
     if type(values) is np.ndarray and values.shape == shape and values.dtype == dtype:
         return values
-    promised = f"an array of {_words(dtype, shape)} was promised"
+    promised = f"an array of {_described(dtype, shape)} was promised"
     if not hasattr(values, "__array__"):
-        raise UnexpectedChunkError(f"a {type(values).__name__} came, and {promised}. {HOW_TO_SAY}")
+        raise UnexpectedChunkError(
+            f"a {type(values).__name__} came, and {promised}. {HOW_TO_DECLARE}"
+        )
     array = _unmasked(values, nodata) if isinstance(values, np.ma.MaskedArray) else values
     array = np.asarray(array)
     if array.shape != tuple(shape) or not _holds(dtype, array.dtype):
-        came = _words(array.dtype, array.shape)
-        raise UnexpectedChunkError(f"an array of {came} came, and {promised}. {HOW_TO_SAY}")
+        came = _described(array.dtype, array.shape)
+        raise UnexpectedChunkError(f"an array of {came} came, and {promised}. {HOW_TO_DECLARE}")
     return array.astype(dtype, copy=False)
 
 
-def _words(dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
+def _described(dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
     return f"dtype {dtype} and shape {tuple(int(n) for n in shape)}"
 
 

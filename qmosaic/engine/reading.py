@@ -1,4 +1,4 @@
-"""How a task reads its sources: again where that fails, counted, and named where it fails for good.
+"""How a task reads its sources: it repeats what fails, counts, and names what fails for good.
 
 A task of the sink says with `reading_as` how it wants its sources read; whatever runs inside it
 (see `qmosaic.engine.graph.BlockReader`) asks for that with `current`.
@@ -67,7 +67,7 @@ class ChunkReadError(OSError):
 
 @dataclass(frozen=True)
 class Origin:
-    """What a band is, for those who read about it in an error.
+    """What a band is, for errors that name it.
 
     Attributes
     ----------
@@ -110,7 +110,7 @@ UNNAMED = Origin()
 
 @dataclass
 class Reading:
-    """What a task says about its reading, and what it learns of it.
+    """How a task reads, and what it counts meanwhile.
 
     Attributes
     ----------
@@ -143,7 +143,7 @@ class Reading:
         }
 
     def leave_out(self, error: ChunkReadError) -> bool:
-        """Let images count as masked where they cannot be read; False where they do already."""
+        """Count images as masked where they cannot be read; False where they are already."""
         found = (error.positions, error.region)
         if found in self.excluded[error.collection]:
             return False
@@ -181,13 +181,13 @@ _current: ContextVar[Reading | None] = ContextVar("qmosaic_reading", default=Non
 
 
 def current() -> Reading:
-    """Give what the running task says about reading; without a word, errors come as they are."""
+    """Give how the running task reads; by default, errors are raised as they are."""
     return _current.get() or Reading()
 
 
 @contextlib.contextmanager
 def reading_as(reading: Reading) -> Iterator[Reading]:
-    """Say how sources are to be read, within the block."""
+    """Set how sources are read, within the block."""
     token = _current.set(reading)
     try:
         yield reading
@@ -201,7 +201,7 @@ def unreadable(
     """Make the error for a chunk that could not be read."""
     positions = tuple(positions)
     where = origin.describe(positions, chunk)
-    # libraries on top of GDAL say little, and more in what they raise from
+    # libraries on top of GDAL tell little, and more in the cause of an error
     reason = f"{error}" + (f" ({error.__cause__})" if error.__cause__ else "")
     listed = ", ".join(str(p) for p in positions)
     return ChunkReadError(

@@ -64,7 +64,7 @@ class Request:
     order : Order
         How images are ranked: bounds and nodata in the dtype of the quality.
     among_empty : bool
-        Whether the mosaic stands among mosaics of no image at all, so that every band has to say
+        Whether some of the mosaics beside it have no image at all, so that every band has to say
         what stands for masked.
     """
 

@@ -80,7 +80,7 @@ class Threads(Executor):
             if future.set_running_or_notify_cancel():
                 try:
                     future.set_result(function(*args, **kwargs))
-                except BaseException as error:  # it belongs to whoever asked
+                except BaseException as error:  # it is raised where the result is used
                     future.set_exception(error)
             del work, future, function, args, kwargs  # or they would live until the next one comes
             self._idle.release()

@@ -13,7 +13,7 @@ import dask
 import xarray as xr
 from dask.base import tokenize
 
-from qmosaic.engine.dressing import PREFIX
+from qmosaic.engine.attributes import PREFIX
 from qmosaic.engine.graph import Web
 from qmosaic.sink.journal import FORMAT
 

@@ -8,7 +8,7 @@ from typing import Any
 import xarray as xr
 from xarray.conventions import encode_cf_variable
 
-from qmosaic.engine.dressing import KEPT_ENCODING
+from qmosaic.engine.attributes import KEPT_ENCODING
 from qmosaic.sink.steps import Encoding, Layout, Sizes
 from qmosaic.sink.storable import check_dtypes, check_names, settle_attributes, settle_objects
 

@@ -243,7 +243,7 @@ def check_told(place: Place, web: Web, names: Iterable[Hashable]) -> None:
     target = place.location()
     for name in names:
         behind = web.behind(name)
-        reader = ", ".join(behind.untold)
+        reader = ", ".join(behind.opaque)
         for folder, given in behind.around.items():
             if target is not None and folder.holds(target):
                 reader = f"{given}, given {str(folder)!r},"

@@ -9,7 +9,7 @@ import dask.array as da
 import zarr
 from zarr.storage import MemoryStore
 
-from qmosaic.engine.dressing import PREFIX
+from qmosaic.engine.attributes import PREFIX
 from qmosaic.sink.steps import Work
 from qmosaic.sink.storable import blank_texts
 

@@ -118,13 +118,14 @@ def whole_images(values: dict[str, np.ndarray], tmp_path: Path) -> xr.Dataset:
     return in_store(values, tmp_path / "in.zarr", (1, 24, 24))[0].chunk(y=8, x=8)
 
 
-TREE = [rechunked, persisted, in_memory, overlapped, whole_images]
+DEPENDENCIES = [rechunked, persisted, in_memory, overlapped, whole_images]
 
 
 @pytest.mark.parametrize("ties", ["first", "last"])
-@pytest.mark.parametrize("source", TREE)
+@pytest.mark.parametrize("source", DEPENDENCIES)
 def test_sources_that_stay_dependencies(source: Any, ties: str, tmp_path: Path) -> None:
-    """What blocks share, or what lies in memory, goes by the tree; the pixels are the same."""
+    """What blocks share, or what lies in memory, falls back to a reduction over time: the same
+    pixels."""
     values = random_stack()
     collection = source(values, tmp_path)
     mosaic = qm.quality_mosaic(collection, "quality", ties=ties)
@@ -138,9 +139,9 @@ def test_sources_that_stay_dependencies(source: Any, ties: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("masked", ["skip", "fill"])
-@pytest.mark.parametrize("source", TREE + DEFERRED)
+@pytest.mark.parametrize("source", DEPENDENCIES + DEFERRED)
 def test_mask_rules_on_every_source(source: Any, masked: str, tmp_path: Path) -> None:
-    """The mask rules give the same on both ways as on arrays in memory."""
+    """The mask rules give the same for deferred inputs and dependencies as for arrays in memory."""
     values = random_stack()
     values["nir"][values["nir"] > 0.5] = np.nan
     values["red"][values["red"] < 9000] = 0

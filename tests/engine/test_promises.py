@@ -1,5 +1,5 @@
 """A chunk of another shape or dtype than its array promises is an error that names it, on every
-way that a band can take; what means the same is taken."""
+input that a band can be; what means the same is taken."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_the_error_travels() -> None:
     assert str(error) == "band 'red' ..."
 
 
-# -- every way ------------------------------------------------------------------------------------
+# -- every input ----------------------------------------------------------------------------------
 
 
 class Scored:
@@ -168,7 +168,7 @@ def good() -> da.Array:
     return da.from_array(CountingArray(VALUES), chunks=(1, 4, 4))
 
 
-def tree(array: da.Array) -> da.Array:
+def beside_shared(array: da.Array) -> da.Array:
     """Put a rechunk beside an array, after which blocks share work; its chunks stay the same."""
     shared = da.from_array(CountingArray(VALUES * 0), chunks=(1, 3, 8)).rechunk((1, 4, 4))
     return da.blockwise(_first, "tyx", array, "tyx", shared, "tyx", dtype=array.dtype)
@@ -178,36 +178,38 @@ def _first(array: Any, other: Any) -> Any:
     return array
 
 
-WAYS: dict[str, Callable[[Change], xr.Dataset]] = {
+INPUTS: dict[str, Callable[[Change], xr.Dataset]] = {
     "quality": lambda f: collection_of(changed(f), good()),
     "band": lambda f: collection_of(good(), changed(f)),
-    "quality as dependency": lambda f: collection_of(tree(changed(f)), good()),
-    "band as dependency": lambda f: collection_of(good(), tree(changed(f))),
+    "quality as dependency": lambda f: collection_of(beside_shared(changed(f)), good()),
+    "band as dependency": lambda f: collection_of(good(), beside_shared(changed(f))),
     "persisted": lambda f: collection_of(changed(f).persist(scheduler="synchronous"), good()),
 }
 
 
 @pytest.mark.parametrize("change", ["one row", "no time", "no image", "two images", "float64"])
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("door", ["compute", "to_zarr"])
-def test_chunks_are_checked_on_every_way(way: str, change: str, door: str) -> None:
+@pytest.mark.parametrize("kind", INPUTS)
+@pytest.mark.parametrize("by", ["compute", "to_zarr"])
+def test_chunks_are_checked_for_every_input(kind: str, change: str, by: str) -> None:
     """Deferred, as dependencies, persisted; computed and written: image, band and chunk are
     named."""
-    mosaic = qm.quality_mosaic(WAYS[way](WRONG[change]), "quality")
-    band = "red" if way.startswith("band") else "quality"
+    mosaic = qm.quality_mosaic(INPUTS[kind](WRONG[change]), "quality")
+    band = "red" if kind.startswith("band") else "quality"
     named = rf"band '{band}' of image 2020-07-03.*, chunk \(2, [01], [01]\).*map_blocks"
     with (
         dask.config.set(scheduler="synchronous"),
         pytest.raises(UnexpectedChunkError, match=named),
     ):
-        mosaic.compute() if door == "compute" else qm.to_zarr(mosaic, zarr.storage.MemoryStore())
+        mosaic.compute() if by == "compute" else qm.to_zarr(mosaic, zarr.storage.MemoryStore())
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", INPUTS)
 @pytest.mark.parametrize("change", ["another byte order", "less bytes", "masked, nothing of it"])
-def test_chunks_that_mean_the_same_on_every_way(way: str, change: str) -> None:
+def test_chunks_that_mean_the_same_for_every_input(kind: str, change: str) -> None:
     """They give the mosaic that the right ones give, in the dtype that was promised."""
-    mosaic = qm.quality_mosaic(WAYS[way](SAME[change]), "quality").compute(scheduler="synchronous")
+    mosaic = qm.quality_mosaic(INPUTS[kind](SAME[change]), "quality").compute(
+        scheduler="synchronous"
+    )
     for name in ("quality", "red"):
         assert mosaic[name].dtype == "int32"
         np.testing.assert_array_equal(mosaic[name].values, VALUES[-1])
@@ -218,7 +220,7 @@ def test_chunks_that_mean_the_same_on_every_way(way: str, change: str) -> None:
 def test_bands_that_have_to_be_valid_are_checked(masked: str, dependency: bool) -> None:
     """The mask rules read bands beside the quality."""
     band = changed(WRONG["one row"])
-    collection = collection_of(good(), tree(band) if dependency else band)
+    collection = collection_of(good(), beside_shared(band) if dependency else band)
     collection["red"].attrs["_FillValue"] = -1
     mosaic = qm.quality_mosaic(collection, "quality", masked=masked)
     with pytest.raises(UnexpectedChunkError, match="band 'red' of image 2020-07-03"):
@@ -245,7 +247,7 @@ def test_surroundings_are_checked(dependency: bool) -> None:
     """Chunks whose neighbours are looked at are checked before they are joined."""
     array = changed(WRONG["one row"])
     made = map_surroundings(
-        tree(array) if dependency else array, np.negative, {1: 1, 2: 1}, "int32"
+        beside_shared(array) if dependency else array, np.negative, {1: 1, 2: 1}, "int32"
     )
     with pytest.raises(UnexpectedChunkError, match=r"\(1, 1, 4\)"):
         qm.quality_mosaic(collection_of(made, good()), "quality").compute()

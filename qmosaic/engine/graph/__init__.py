@@ -11,8 +11,8 @@ inputs of a block travel as a recipe (`DeferredChunks`) that the task runs itsel
   the parts that one block alone needs; each part travels with the tasks of its block.
 - Where blocks of the map share costly work (a rechunk, an overlap), or where chunks lie in memory
   already (persisted, Futures), running a recipe would repeat the work or fail. Such inputs stay
-  ordinary dependencies: a tree over time, a few chunks to a task. `defer` decides which way it is;
-  the pixels are the same.
+  ordinary dependencies: a reduction over time in a few steps, a few chunks to a task. `defer`
+  decides which of the two it is; the pixels are the same.
 - What looks at neighbouring chunks (a distance to clouds) reads them itself, `map_surroundings`:
   the chunks are read several times, and none has to wait for its neighbours.
 

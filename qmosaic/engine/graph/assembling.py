@@ -31,7 +31,7 @@ def source_layers(deferred: Iterable[Deferred | None]) -> dict[str, Any]:
 
 
 def promise_layer(stack: Stack) -> tuple[TaskRef, dict[str, Any]]:
-    """Put what a band says of its chunks into the graph, once for all tasks that check them.
+    """Put what a band promises of its chunks into the graph, once for all tasks that check them.
 
     Returns
     -------

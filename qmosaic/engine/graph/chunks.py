@@ -85,7 +85,7 @@ class Stack:
 
 @dataclass
 class Promise:
-    """What a band says of its chunks before any of them is made; a task checks them against it.
+    """What a band promises of its chunks before any is made; a task checks them against it.
 
     Attributes
     ----------
@@ -144,7 +144,7 @@ class Promise:
         }
 
     def place(self, block: tuple[int, ...], chunk: int) -> str:
-        """Number a chunk, in words."""
+        """Name a chunk by its numbers, for errors."""
         return str(self.key(block, chunk)[1:])  # type: ignore[index]
 
     def accept(self, values: Any, block: tuple[int, ...], chunk: int) -> Array:
@@ -170,7 +170,7 @@ class Promise:
 
 
 def promise_of(stack: Stack) -> Promise:
-    """Give what a band says of its chunks."""
+    """Give what a band promises of its chunks."""
     return Promise(
         stack.array.name,
         stack.axis,

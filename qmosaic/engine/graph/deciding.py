@@ -179,7 +179,7 @@ def decide(
     if all(d is not None for d in deferred):
         graph = _decide_deferred(name, quality, demands, order, start, deferred)
     else:
-        graph = _decide_tree(name, quality, demands, order)
+        graph = _decide_by_reduction(name, quality, demands, order)
     return Decision(
         graph, name, quality.map_dims, quality.map_chunks, quality.array.dtype, quality.images
     )
@@ -291,10 +291,10 @@ def _place(block: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(place)
 
 
-def _decide_tree(
+def _decide_by_reduction(
     name: str, quality: Stack, demands: Sequence[Stack], order: Order
 ) -> HighLevelGraph:
-    """Decide by a tree over time: a few chunks to a task, then a few outcomes to a task."""
+    """Decide by a reduction over time: a few chunks to a task, then a few outcomes to a task."""
     demands = [_time_chunks_of(quality, demand) for demand in demands]
     stacks = (quality, *demands)
     axes = tuple(_axes_from(stack, quality) for stack in stacks)

@@ -89,7 +89,7 @@ def locate_path(path: str | os.PathLike[str]) -> Location:
         It is neither.
     """
     text = os.fspath(path)
-    if text.startswith("/vsi"):  # GDAL's words: /vsicurl/https://..., /vsizip/archive.zip/a.tif
+    if text.startswith("/vsi"):  # GDAL's names: /vsicurl/https://..., /vsizip/archive.zip/a.tif
         kind, _, rest = text[1:].partition("/")
         buckets = {"vsis3": "s3://", "vsigs": "gs://", "vsiaz": "az://"}
         return locate_path(buckets.get(kind, "" if "://" in rest else "/") + rest)

@@ -58,14 +58,14 @@ class Behind:
     ----------
     sources : dict of Location to bool
         Where it is read from, and whether that is one array or file (and not a whole store).
-    untold : dict of str to None
-        What may read something that nobody can see: functions, classes, values on a cluster.
+    opaque : dict of str to None
+        What may read something that cannot be seen: functions, classes, values on a cluster.
     around : dict of Location to str
-        Folders and stores that such functions are given: what they read in there is not known.
+        Folders and stores that such functions get: what they read in there is not known.
     """
 
     sources: dict[Location, bool] = field(default_factory=dict)
-    untold: dict[str, None] = field(default_factory=dict)
+    opaque: dict[str, None] = field(default_factory=dict)
     around: dict[Location, str] = field(default_factory=dict)
 
 
@@ -129,7 +129,7 @@ class Web:
         return node
 
     def _inputs(self, node: Node) -> list[Node]:
-        """Name what a node directly rests on, in an order that the graph tells."""
+        """Name what a node directly depends on, in the order of the graph."""
         if node not in self._below:
             self._below[node] = self._find_inputs(node)
         return self._below[node]
@@ -208,20 +208,20 @@ class Web:
         for node in self._reach(self._roots[name]):
             held = self._look(node)
             found.sources.update(held.sources)
-            if held.untold:
+            if held.opaque:
                 whole = (place for place, is_array in held.sources.items() if not is_array)
-                found.around.update(dict.fromkeys(whole, ", ".join(held.untold)))
-                found.untold.update({} if self._is_told(node) else held.untold)
+                found.around.update(dict.fromkeys(whole, ", ".join(held.opaque)))
+                found.opaque.update({} if self._is_traced(node) else held.opaque)
         return found
 
-    def _is_told(self, node: Node) -> bool:
-        """Whether something is known of what a node, or what it rests on, reads."""
+    def _is_traced(self, node: Node) -> bool:
+        """Whether a source is known that a node, or what it depends on, reads."""
         return any(self._look(n).sources for n in self._reach(node))
 
     def _look(self, node: Node) -> Behind:
         if node not in self._held:
             if node[0] == "task" and node[1] in self._futures:
-                held = Behind(untold={"values that lie on a cluster (persist)": None})
+                held = Behind(opaque={"values that lie on a cluster (persist)": None})
             else:
                 held = look_inside(self._content(node))
             self._held[node] = held
@@ -341,7 +341,7 @@ def look_inside(thing: Any) -> Behind:
             found.sources[place] = not isinstance(value, zarr.Group | Store)
             continue
         if may_read(value):
-            found.untold[_in_words(value)] = None
+            found.opaque[_described(value)] = None
         todo += insides(value)
     return found
 
@@ -359,7 +359,7 @@ def _note_place(found: Behind, text: Any) -> None:
         found.sources.setdefault(place[0], False)
 
 
-def _in_words(thing: Any) -> str:
+def _described(thing: Any) -> str:
     if isinstance(thing, types.FunctionType | types.BuiltinFunctionType):
         return f"the function {thing.__qualname__} of {thing.__module__}"
     return f"an object of the class {type(thing).__qualname__} of {type(thing).__module__}"
@@ -377,9 +377,9 @@ def _digest(*texts: str) -> str:
 
 
 class Spelling:
-    """Writes down what objects are, in words that are the same in every process.
+    """Writes down what objects are, as text that is the same in every process.
 
-    A source is spelled by where it lies and by what it says of itself, never by its pickle: that
+    A source is spelled by where it lies and by its own metadata, never by its pickle: that
     of an object store differs from process to process, and has the keys in it.
     """
 

@@ -54,7 +54,7 @@ def in_turn(
     most : int
         For how many chunks there may be something read, where the source may keep waiting.
     count : callable
-        Is told of everything that is read ahead.
+        Is called with everything that is read ahead.
     """
     if len(walk.targets) > 1 and walk.may_wait():
         yield from _with_threads(walk, make, most, count)
@@ -80,7 +80,7 @@ def _with_threads(
     try:
         for number in range(chunks):
             for n in range(number + len(started), min(number + most, chunks)):
-                # what the task says about its reading holds in other threads too
+                # how the task reads holds in other threads too
                 run, keys = copy_context().run, walk.claim(n)
                 started.append(pool.submit(run, _quietly, walk.fetch, n, keys, count))
             started.popleft().result()
@@ -89,7 +89,7 @@ def _with_threads(
             del array
             walk.drop(number)
     finally:
-        # one that hangs would hold up whoever ends this, by an interruption for instance
+        # one that hangs would hold up an interruption
         pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -109,7 +109,7 @@ def in_flight(chunk_bytes: int) -> int:
 
 
 Count = Callable[[Any], None]
-"""What is told of everything that is read."""
+"""What is called with everything that is read."""
 
 
 def _no_count(values: Any) -> None:

@@ -1,4 +1,4 @@
-"""From bands to a mosaic: coordinates, attributes and encodings are put back."""
+"""From bands to a mosaic: coordinates, attributes and encodings are added."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from qmosaic.engine.request import Request
 PREFIX = "qmosaic_"
 """What the attributes that record a mosaic's making begin with."""
 
-# What says how values are packed on disk; chunks, shards, codecs and file names fit the source
+# How values are packed on disk; chunks, shards, codecs and file names fit the source
 # alone.
 KEPT_ENCODING = (
     "dtype",
@@ -30,8 +30,8 @@ KEPT_ENCODING = (
 )
 
 
-def dress(made: Mapping[Hashable, xr.DataArray], request: Request) -> xr.Dataset:
-    """Make a dataset of bands, with all that the collection says beside its pixels.
+def with_attributes(made: Mapping[Hashable, xr.DataArray], request: Request) -> xr.Dataset:
+    """Make a Dataset of bands, with coordinates, attributes and encodings of the collection.
 
     Parameters
     ----------
@@ -107,10 +107,10 @@ def time_span(collection: xr.Dataset | xr.DataArray, dim: Hashable) -> dict[str,
     known = times[~times.isna()]
     if not len(known):
         return {}
-    return {"time_first": _in_words(known.min()), "time_last": _in_words(known.max())}
+    return {"time_first": _as_text(known.min()), "time_last": _as_text(known.max())}
 
 
-def _in_words(moment: Any) -> str:
+def _as_text(moment: Any) -> str:
     if isinstance(moment, datetime.datetime) or hasattr(moment, "isoformat"):
         return str(moment.isoformat())
     return str(moment)
