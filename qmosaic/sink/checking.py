@@ -49,9 +49,15 @@ def check(
     check_choice("mode", mode, ("w-", "w", "resume"))
     check_choice("on_error", on_error, ("raise", "skip"))
     if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
-        raise ValueError(f"retries={retries!r} is not a number of attempts: give 0, 1, 2 ...")
+        raise ValueError(
+            f"retries={retries!r} does not say how often a chunk is read again: give a whole "
+            "number, 0, 1, 2 ..."
+        )
     if progress is not None and not isinstance(progress, bool) and not callable(progress):
-        raise ValueError(f"progress={progress!r} is neither True, False nor a function.")
+        raise ValueError(
+            f"progress={progress!r} does not say how progress is shown: give True for a bar, False "
+            "for nothing, a function that takes a qmosaic.Progress, or leave it out."
+        )
     _refuse_options(others or {})
     place = open_place(store, group, storage_options)
     dataset = as_dataset(mosaic)
@@ -61,7 +67,9 @@ def check(
     if zarr_format is None:
         zarr_format = (place.format_there() if mode == "resume" else None) or 3
     if zarr_format not in (2, 3):
-        raise ValueError(f"zarr_format={zarr_format!r} is not known; it takes 2 or 3.")
+        raise ValueError(
+            f"zarr_format={zarr_format!r} is no format that can be written: give 2 or 3."
+        )
     # Readers other than zarr-python do not know consolidated metadata in format 3.
     consolidated = zarr_format == 2 if consolidated is None else consolidated
     return Request(

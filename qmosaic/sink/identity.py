@@ -100,7 +100,7 @@ def _as_text(value: Any) -> Any:
 
 
 def _as_json(value: Any) -> Any:
-    """Give what comes back when it is read again; NaN, which is unequal to itself, is a word."""
+    """Give what comes back when it is read again; NaN, unequal to itself, becomes a text."""
     return json.loads(json.dumps(value, default=str, sort_keys=True), parse_constant=str)
 
 

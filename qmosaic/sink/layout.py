@@ -70,10 +70,13 @@ def _check_sizes(dataset: xr.Dataset, name: str, sizes: Sizes) -> None:
             known = ", ".join(repr(d) for d in dataset.dims)
             raise ValueError(
                 f"{name}= names the dimension {dim!r}, which the mosaic does not have; it has "
-                f"{known}."
+                f"{known}. Correct the name, or leave it out."
             )
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise ValueError(f"{name}={{{dim!r}: {size!r}}} is not a number of pixels above 0.")
+            raise ValueError(
+                f"{name}={{{dim!r}: {size!r}}} is not a size in pixels: give a whole number above "
+                f"0, for instance {name}={{{dim!r}: 1024}}."
+            )
 
 
 def _choose_sizes(

@@ -15,7 +15,7 @@ from tqdm import TqdmWarning
 from qmosaic.sink.tables import as_table
 
 with warnings.catch_warnings():
-    # a notebook without ipywidgets gets a bar of text, which needs no word
+    # a notebook without ipywidgets gets a bar of text, which needs no warning
     warnings.simplefilter("ignore", TqdmWarning)
     from tqdm.auto import tqdm
 
@@ -164,7 +164,13 @@ class _Bar:
     """A bar of tqdm, in a terminal or a notebook."""
 
     def __init__(self, total: int, resumed: int) -> None:
-        self._bar = tqdm(total=total, initial=resumed, file=sys.stderr, dynamic_ncols=True)
+        self._bar = tqdm(
+            total=total,
+            initial=resumed,
+            file=sys.stderr,
+            dynamic_ncols=True,
+            bar_format=f"{BAR}{resumed}/{total} blocks, ? left",
+        )
 
     def show(self, progress: Progress) -> None:
         columns = self._bar.format_dict["ncols"]  # None in a notebook, and where nobody knows
@@ -216,7 +222,7 @@ def display_for(
     Parameters
     ----------
     wanted : bool or callable, optional
-        True for a bar, False for nothing, a function that gets every `Progress`; without a word,
+        True for a bar, False for nothing, a function that gets every `Progress`; by default
         a bar on a terminal and lines in the log where there is none.
     total, resumed : int
         Blocks in all, and blocks that are there.

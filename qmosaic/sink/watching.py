@@ -39,7 +39,7 @@ Say = Callable[[str], Any]
 
 
 class Watch:
-    """Notices what is worth a word while blocks are waited for.
+    """Notices what has to be told while blocks are waited for.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def check_versions(found: Mapping[str, Any], own: Mapping[str, str], say: Say) -
 
     Tasks carry objects of qmosaic's own, whose make may change with every version, and two versions
     may see a rule differently: another version of it is an error. Other packages are made to work
-    across versions to some extent: they get a word of warning.
+    across versions to some extent: a warning tells of them.
 
     Parameters
     ----------

@@ -929,5 +929,5 @@ def test_a_person_can_follow(
     """The bar shows blocks, bytes, rate and time left."""
     qm.to_zarr(mosaic_of(source), tmp_path / "out.zarr", progress=True)
     bar = capsys.readouterr().err
-    for part in ("9/9", "100%", "B read", "B written", "block/s"):
+    for part in ("9/9 blocks", "100%", "B read", "B written", "blocks/s", "left"):
         assert part in bar
