@@ -102,12 +102,12 @@ for mosaic in (whole, qm.open_mosaic("sharded.zarr", mask_and_scale=False)):
     for name in ("B2", "B3", "B4", "B8"):
         expected = np.take_along_axis(np.asarray(plains[name]), cloud.argmin(0)[None], 0)[0]
         np.testing.assert_array_equal(mosaic[name], expected)
-cloud[0, 256:384, 384:512] = 255  # the chunk that was cut short
+cloud[0, 384:512, :128] = 255  # the chunk that was cut short
 skipped = qm.open_mosaic("gaps.zarr", mask_and_scale=False)["B4"]
 expected = np.take_along_axis(np.asarray(plains["B4"]), cloud.argmin(0)[None], 0)[0]
 np.testing.assert_array_equal(skipped, expected)
-assert 12 <= steps[-1].resumed <= steps[-1].done == 25  # what was under way may have ended
-assert (np.asarray(part["B4"]) > 0).mean() >= 12 / 25
+assert steps[-1].done == 25
+assert not np.asarray(part["B4"])[384:].any()  # whose chunks were broken
 """
 
 PROMISES = {
@@ -145,12 +145,11 @@ PROMISES = {
         pictures=1,
         shows=(
             r"25 / 25 blocks",
-            r"was interrupted; \d+ of 25 blocks are there",
             r"is not whole: \d+ of 25 blocks are there",
             r"^True$",  # the same bytes
             r"holds another mosaic.*qmosaic_ties was 'first', is 'last'",
             r"another job is writing 'shared.zarr'",
-            r"chunk \(0, 2, 3\) of .* could not be read: ",
+            r"chunk \(0, [34], \d\) of .* could not be read: ",
             r"1 images skipped",
             r"blocks +9,",
             r"before the commit: nothing there\nafter it: B2",
