@@ -7,7 +7,6 @@ import io
 import json
 import math
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from matplotlib.image import imread
 import qmosaic.display as geemap
 from qmosaic import ee
 from qmosaic.engine.mosaic import last_on_top
-from tests.support.browser import browser, errors, screenshot
+from tests.support.browser import browser, errors, screenshot, wait_for
 from tests.support.scenes import CRS, sentinel2
 
 pytest.importorskip("folium", reason="it is in the extra [map]")
@@ -41,7 +40,6 @@ def switch(page: Any, name: str) -> None:
     labels = page.find_elements("css selector", ".leaflet-control-layers-overlays label")
     (label,) = (one for one in labels if one.text.strip() == name)
     label.find_element("css selector", "input").click()
-    time.sleep(0.3)
 
 
 def share(page: Any, colour: tuple[float, float, float]) -> float:
@@ -57,15 +55,13 @@ def test_the_page_in_a_browser(tmp_path: Path) -> None:
     saved = m.save(tmp_path / "maps" / "map.html")
     with browser(tmp_path / "profile") as page:
         page.get(saved.as_uri())
-        time.sleep(1)
-        assert errors(page) == []
-        assert share(page, (1, 0, 0)) > 0.05
+        wait_for(page, lambda: share(page, (1, 0, 0)) > 0.05)
         assert share(page, (0, 0, 1)) == 0
         switch(page, "blue")
-        assert share(page, (0, 0, 1)) > 0.05  # it lies on top
+        wait_for(page, lambda: share(page, (0, 0, 1)) > 0.05)  # it lies on top
         switch(page, "blue")
         switch(page, "red")
-        assert share(page, (1, 0, 0)) == share(page, (0, 0, 1)) == 0
+        wait_for(page, lambda: share(page, (1, 0, 0)) == share(page, (0, 0, 1)) == 0)
         assert errors(page) == []
 
 
@@ -82,12 +78,11 @@ def test_a_notebook_shows_a_map_of_any_size(tmp_path: Path) -> None:
     (tmp_path / "notebook.html").write_text(f"<!DOCTYPE html><p>{shown}", encoding="utf-8")
     with browser(tmp_path / "profile") as page:
         page.get((tmp_path / "notebook.html").as_uri())
-        time.sleep(1)
-        assert share(page, (1, 0, 0)) > 0.05
+        wait_for(page, lambda: share(page, (1, 0, 0)) > 0.05)
         page.switch_to.frame(page.find_element("css selector", "iframe"))
         switch(page, "red")
         page.switch_to.default_content()
-        assert share(page, (1, 0, 0)) == 0
+        wait_for(page, lambda: share(page, (1, 0, 0)) == 0)
         assert errors(page) == []
 
 
@@ -102,7 +97,7 @@ def test_an_image_lies_where_it_belongs(tmp_path: Path) -> None:
     m.addLayer(image, {"min": 0, "max": 1}, "green")
     with browser(tmp_path / "profile") as page:
         page.get(m.save(tmp_path / "map.html").as_uri())
-        time.sleep(1)
+        wait_for(page, lambda: share(page, (0, 1, 0)) > 0)
         picture = screenshot(page)
     height, width, _ = picture.shape
     np.testing.assert_allclose(picture[height // 2, width // 2], [0, 1, 0], atol=0.02)
@@ -291,7 +286,7 @@ def test_names_of_layers_are_text(tmp_path: Path) -> None:
     assert m.layers == shown
     with browser(tmp_path / "profile") as page:
         page.get(m.save(tmp_path / "map.html").as_uri())
-        time.sleep(0.5)
+        wait_for(page, lambda: share(page, (1, 0, 0)) > 0)
         labels = page.find_elements("css selector", ".leaflet-control-layers-overlays label")
         assert [label.text.strip().strip("\u200b") for label in labels] == shown
         assert page.title != "1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -60,3 +60,13 @@ def screenshot(page: Any) -> np.ndarray:
 
     pixels: np.ndarray = imread(io.BytesIO(page.get_screenshot_as_png()))[..., :3]
     return pixels
+
+
+def wait_for(page: Any, seen: Callable[[], bool]) -> None:
+    """Look again until the page shows what it should: how long it draws depends on the machine.
+
+    After two minutes it will not come any more.
+    """
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    WebDriverWait(page, 120).until(lambda _: seen())
