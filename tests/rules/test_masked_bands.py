@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 import qmosaic as qm
-from tests.support.small import BACKENDS, NAN, row, row_of
+from tests.support.small import BACKENDS, LAZY, NAN, row, row_of
 
 
 def holes(backend: str) -> xr.Dataset:
@@ -70,6 +70,40 @@ def test_fill(backend: str) -> None:
     assert row(m, "a_image") == [0, 1, 0]
     assert row(m, "b_image") == [1, 2, 1]
     assert m["a_image"].dtype.kind == m["b_image"].dtype.kind == "i"
+
+
+@BACKENDS
+def test_floats_have_holes_of_two_kinds(backend: str) -> None:
+    """A float band that declares nodata is masked where it is NaN as well."""
+    c = row_of(
+        backend,
+        {"b": {"nodata": -1.0}},
+        q=np.int8([[9, 9], [7, 7], [5, 5]]),
+        b=np.float32([[NAN, -1], [-1, NAN], [0.5, 0.25]]),
+    )
+    assert row(qm.quality_mosaic(c, "q", masked="skip"), "q") == [5, 5]
+    fill = qm.quality_mosaic(c, "q", masked="fill")
+    assert (row(fill, "b"), row(fill, "b_image")) == ([0.5, 0.25], [2, 2])
+
+
+@LAZY
+def test_layers_have_holes_of_their_own(lazy: bool) -> None:
+    """A band with a dimension more than the quality: to skip, one layer that is masked is enough;
+    to fill, each layer is of its own image."""
+    deep = np.uint8([[[[0]], [[2]]], [[[3]], [[4]]]])  # two images of two layers of a pixel
+    c = xr.Dataset(
+        {
+            "q": (("time", "y", "x"), np.int8([[[9]], [[5]]])),
+            "deep": (("time", "level", "y", "x"), deep, {"_FillValue": 0}),
+        }
+    )
+    c = c.chunk(time=1, level=1) if lazy else c
+    skip = qm.quality_mosaic(c, "q", masked="skip")
+    assert (skip["q"].values.item(), skip["deep"].values.ravel().tolist()) == (5, [3, 4])
+    fill = qm.quality_mosaic(c, "q", masked="fill")
+    assert (fill["q"].values.item(), fill["deep"].values.ravel().tolist()) == (9, [3, 2])
+    assert fill["deep_image"].dims == ("level", "y", "x")
+    assert fill["deep_image"].values.ravel().tolist() == [1, 0]
 
 
 @BACKENDS
