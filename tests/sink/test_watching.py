@@ -13,8 +13,8 @@ from dask.utils import key_split
 import qmosaic as qm
 from qmosaic.sink import feeding, scheduler, watching
 from qmosaic.sink.watching import UnfitWorkerError, Watch, check_versions, own_versions, probe
-from tests.sink.test_faults import local_cluster, process, wait_for
 from tests.support.job import mosaic_of
+from tests.support.processes import local_cluster, process, wait_for
 
 distributed = pytest.importorskip("distributed", reason="distributed is in the extra [distributed]")
 
