@@ -124,7 +124,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(disk)]
     if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("only root may mount a small disk; test_jobs has a store that says it is full")
+        pytest.skip("only root may mount a small disk; test_faults has a store that is full")
     yield disk
     subprocess.run(["umount", str(disk)], check=True)
 
