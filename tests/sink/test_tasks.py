@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,10 +16,9 @@ import zarr
 from zarr.storage import LocalStore
 
 import qmosaic as qm
-from qmosaic.sink import store
-from qmosaic.sink.fencing import document_of, fence_for
 from tests.support.interrupted import corrupt, masked_there
 from tests.support.job import content, mosaic_of, same_as
+from tests.support.preparing import claimed, prepared
 from tests.support.sources import (
     CountingArray,
     chunked,
@@ -183,22 +181,6 @@ def test_bands_of_one_array_share_a_decision(tmp_path: Path, values: dict[str, n
     np.testing.assert_array_equal(opened["bands"].sel(band="red"), expected(values)["red"])
 
 
-def writing_of(mosaic: xr.Dataset, path: Path) -> tuple[Any, list[int]]:
-    """Prepare a writing up to the point where tasks go to a scheduler."""
-    place = store.open_place(path, None, None)
-    layout = {"encoding": {}, "chunks": None, "shards": None}
-    writing = store._prepare(mosaic, place, layout)
-    fence = replace(fence_for(place.store, "_qmosaic/lock", "here", "me"), number=1)
-    assert fence.claim(document_of({"job": "me"}))
-    writing = replace(writing, fence=fence)
-    todo = store._open_for_writing(writing, "w")
-    target = store._target_of(writing, fence)
-    assert todo is not None
-    rules = {"retries": 3, "on_error": "raise"}
-    ((jobs, numbers),) = store._make_jobs(writing, target, todo, rules, "test")
-    return jobs, numbers
-
-
 @pytest.mark.parametrize("images", [10, 100])
 def test_the_graph_of_a_large_mosaic_is_small(tmp_path: Path, images: int) -> None:
     """20 000 blocks of four bands: at most 2 kB a block travel, whatever the number of images."""
@@ -214,7 +196,9 @@ def test_the_graph_of_a_large_mosaic_is_small(tmp_path: Path, images: int) -> No
     collection = xr.open_zarr(tmp_path / "in.zarr", chunks={}, consolidated=False)
     collection["quality"] = qm.scores.inverse(collection["cloud"])
     mosaic = qm.quality_mosaic(collection.drop_vars("cloud"), "quality")
-    jobs, todo = writing_of(mosaic, tmp_path / "out.zarr")
+    store = zarr.storage.LocalStore(tmp_path / "out.zarr")
+    with claimed(store, "me") as fence:
+        jobs, todo = prepared(mosaic, store, fence)
     assert len(todo) == 20_000
     size = 0
     for first in range(0, len(todo), 64):
