@@ -150,7 +150,7 @@ PROMISES = {
             r"holds another mosaic.*qmosaic_ties was 'first', is 'last'",
             r"another job is writing 'shared.zarr'",
             r"chunk \(1, [34], \d\) of .* could not be read: ",
-            r"1 images skipped",
+            r"1 image skipped",
             r"blocks +9,",
             r"before the commit: nothing there\nafter it: B2",
         ),

@@ -85,13 +85,13 @@ class Progress:
             "read": _size(self.bytes_read),
             "written": _size(self.bytes_written),
             "time": f"{_duration(self.seconds)}, {left} left; {self.rate:.1f} blocks/s",
-            "skipped": f"{self.skipped} images" if self.skipped else "none",
+            "skipped": _images(self.skipped) if self.skipped else "none",
         }
         return as_table("Writing a mosaic", rows)
 
     def __str__(self) -> str:
         left = "?" if self.rate == 0 else _duration(self.seconds_left)
-        skipped = f", {self.skipped} images skipped" if self.skipped else ""
+        skipped = f", {_images(self.skipped)} skipped" if self.skipped else ""
         return (
             f"{self.done} / {self.total} blocks, {_size(self.bytes_read)} read, "
             f"{_size(self.bytes_written)} written, {self.rate:.1f} blocks/s, {left} left{skipped}"
@@ -100,6 +100,10 @@ class Progress:
 
 def _duration(seconds: float) -> str:
     return str(tqdm.format_interval(seconds))
+
+
+def _images(number: int) -> str:
+    return f"{number} image{'' if number == 1 else 's'}"
 
 
 def _size(number: float) -> str:
@@ -120,7 +124,7 @@ def figures(progress: Progress, columns: int | None) -> str:
     by_weight = [
         f"{progress.done}/{progress.total} blocks",
         f"{left} left",
-        f"{progress.skipped} images skipped" if progress.skipped else "",
+        f"{_images(progress.skipped)} skipped" if progress.skipped else "",
         f"{progress.rate:.1f} blocks/s",
         f"{_size(progress.bytes_written)} written",
         f"{_size(progress.bytes_read)} read",

@@ -35,6 +35,12 @@ pytestmark = [
 ]
 
 
+@pytest.fixture
+def side() -> int:
+    """36 blocks."""
+    return 48
+
+
 def kill_a_worker(client: Any) -> int:
     """SIGKILL one worker process."""
     pids = client.run(os.getpid)

@@ -32,6 +32,12 @@ PATIENCE = 120.0
 """Seconds after which a test gives up waiting; nothing is measured with it."""
 
 
+@pytest.fixture
+def side() -> int:
+    """36 blocks."""
+    return 48
+
+
 @pytest.mark.parametrize("scheduler", ["threads", "synchronous", "cluster"])
 def test_ctrl_c_while_a_source_hangs(
     source: Path, tmp_path: Path, values: dict[str, np.ndarray], scheduler: str

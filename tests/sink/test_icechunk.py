@@ -13,23 +13,10 @@ import zarr
 
 import qmosaic as qm
 from tests.support.job import mosaic_of
-from tests.support.sources import chunked, expected, in_store, random_stack
+from tests.support.sources import chunked, expected
 
 icechunk = pytest.importorskip("icechunk", reason="icechunk is in the extra [icechunk]")
 distributed = pytest.importorskip("distributed", reason="distributed is in the extra [distributed]")
-
-
-@pytest.fixture
-def values() -> dict[str, np.ndarray]:
-    """Bands of six images."""
-    return random_stack(images=6)
-
-
-@pytest.fixture
-def source(tmp_path: Path, values: dict[str, np.ndarray]) -> Path:
-    """Nine blocks on disk."""
-    in_store(values, tmp_path / "in.zarr")
-    return tmp_path / "in.zarr"
 
 
 @pytest.fixture

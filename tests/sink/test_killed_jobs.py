@@ -29,6 +29,12 @@ pytestmark = [
 ]
 
 
+@pytest.fixture
+def side() -> int:
+    """36 blocks."""
+    return 48
+
+
 def test_a_client_killed_and_resumed(
     source: Path, tmp_path: Path, values: dict[str, np.ndarray]
 ) -> None:

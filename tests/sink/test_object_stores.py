@@ -26,7 +26,7 @@ from zarr.storage import FsspecStore, ObjectStore
 
 import qmosaic as qm
 from qmosaic.sink.fencing import document_of, fence_for, objects
-from tests.support.sources import dates, expected, in_store, random_stack
+from tests.support.sources import dates, expected, in_store
 
 obstore = pytest.importorskip("obstore", reason="obstore is in the extra [s3]")
 moto = pytest.importorskip("moto.server", reason="moto is in the extra [test]")
@@ -85,12 +85,6 @@ def bucket(endpoint: str, prefix: str, name: str = "mosaics") -> ObjectStore:
             retry_config={"max_retries": 0},
         )
     )
-
-
-@pytest.fixture
-def values() -> dict[str, np.ndarray]:
-    """Bands of six images."""
-    return random_stack(images=6)
 
 
 @pytest.fixture

@@ -20,22 +20,7 @@ from tests.support.interrupted import interrupted
 from tests.support.job import content, mosaic_of, same_as
 from tests.support.sources import (
     expected,
-    in_store,
-    random_stack,
 )
-
-
-@pytest.fixture
-def values() -> dict[str, np.ndarray]:
-    """Bands of six images, 24 × 24 pixels."""
-    return random_stack(images=6)
-
-
-@pytest.fixture
-def source(tmp_path: Path, values: dict[str, np.ndarray]) -> Path:
-    """Nine blocks on disk."""
-    in_store(values, tmp_path / "in.zarr")
-    return tmp_path / "in.zarr"
 
 
 def hold(out: Path, **holder: Any) -> None:

@@ -7,29 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import dask
-import numpy as np
 import pytest
 from dask.callbacks import Callback
 
 import qmosaic as qm
 from tests.support.job import mosaic_of
-from tests.support.sources import (
-    in_store,
-    random_stack,
-)
-
-
-@pytest.fixture
-def values() -> dict[str, np.ndarray]:
-    """Bands of six images, 24 × 24 pixels."""
-    return random_stack(images=6)
-
-
-@pytest.fixture
-def source(tmp_path: Path, values: dict[str, np.ndarray]) -> Path:
-    """Nine blocks on disk."""
-    in_store(values, tmp_path / "in.zarr")
-    return tmp_path / "in.zarr"
 
 
 def test_a_program_can_follow(source: Path, tmp_path: Path) -> None:

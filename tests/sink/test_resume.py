@@ -30,19 +30,6 @@ from tests.support.sources import (
 )
 
 
-@pytest.fixture
-def values() -> dict[str, np.ndarray]:
-    """Bands of six images, 24 × 24 pixels."""
-    return random_stack(images=6)
-
-
-@pytest.fixture
-def source(tmp_path: Path, values: dict[str, np.ndarray]) -> Path:
-    """Nine blocks on disk."""
-    in_store(values, tmp_path / "in.zarr")
-    return tmp_path / "in.zarr"
-
-
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_resume_computes_only_what_is_missing(
     source: Path, tmp_path: Path, values: dict[str, np.ndarray], zarr_format: int

@@ -24,22 +24,7 @@ from tests.support.sources import (
     chunked,
     dates,
     expected,
-    in_store,
-    random_stack,
 )
-
-
-@pytest.fixture
-def values() -> dict[str, np.ndarray]:
-    """Bands of six images, 24 × 24 pixels."""
-    return random_stack(images=6)
-
-
-@pytest.fixture
-def source(tmp_path: Path, values: dict[str, np.ndarray]) -> Path:
-    """Nine blocks on disk."""
-    in_store(values, tmp_path / "in.zarr")
-    return tmp_path / "in.zarr"
 
 
 class Recording(LocalStore):

@@ -35,6 +35,12 @@ FAR = qm.Progress(
 )
 
 
+@pytest.fixture
+def side() -> int:
+    """36 blocks."""
+    return 48
+
+
 def test_what_matters_least_is_left_out_where_there_is_no_room() -> None:
     """A line of progress is never cut inside a figure: blocks and time left stay longest, bytes go
     first."""

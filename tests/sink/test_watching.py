@@ -25,6 +25,12 @@ pytestmark = [
 ]
 
 
+@pytest.fixture
+def side() -> int:
+    """36 blocks."""
+    return 48
+
+
 class Clock:
     """A clock that stands still until it is put forward."""
 
