@@ -1,5 +1,4 @@
-"""Times with a zone are brought to UTC, wherever a collection comes in: semantics.md, "Neighbouring
-verbs"."""
+"""Times with a zone are brought to UTC, wherever a collection comes in."""
 
 from __future__ import annotations
 

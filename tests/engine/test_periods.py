@@ -1,6 +1,5 @@
 """Periods: a mosaic for each, labelled by its start; one without images is masked in the band's own
-dtype and nodata, or left out; attributes say how many images there were (semantics.md, "Where a
-pixel comes from").
+dtype and nodata, or left out; attributes say how many images there were.
 
 The oracle knows the calendar by hand, and loops over pixels.
 """
