@@ -8,7 +8,7 @@ on. In the end the bytes are compared with those of a run that nothing has happe
     15:45:23  worker 7248 killed with SIGKILL
     15:45:23  client 7262: 30 / 64 blocks, 23.3MB read, 2.46MB written, 25.1 blocks/s, 00:01 left
     15:45:23  client 7262 killed with SIGKILL
-    15:45:23  open_mosaic: the mosaic in 'hurt.zarr' is not whole: 31 of 64 blocks are there. Go …
+    15:45:23  open_mosaic: the mosaic in 'hurt.zarr' is not complete: 31 of 64 blocks are there. …
     15:45:25  client 7297 found 32 blocks: 64 / 64 blocks, 25.2MB read, 2.62MB written, 49.7 …
     15:45:26  the same bytes as without all that: sha256 edb6663828d2d613…
 """
@@ -125,7 +125,7 @@ def survive(out: Path) -> None:
         say(f"client {running.pid} killed with SIGKILL")
         try:
             qm.open_mosaic(hurt)
-            raise SystemExit("a half-written mosaic was taken for a whole one")
+            raise SystemExit("a half-written mosaic was taken for a complete one")
         except qm.IncompleteMosaicError as error:
             say(f"open_mosaic: {error}")
         running = client(source, hurt, "resume", address)

@@ -98,7 +98,7 @@ FIFTH = """
 import numpy as np
 
 cloud = np.asarray(plains["MSK_CLDPRB"])
-for mosaic in (whole, qm.open_mosaic("sharded.zarr", mask_and_scale=False)):
+for mosaic in (resumed, qm.open_mosaic("sharded.zarr", mask_and_scale=False)):
     for name in ("B2", "B3", "B4", "B8"):
         expected = np.take_along_axis(np.asarray(plains[name]), cloud.argmin(0)[None], 0)[0]
         np.testing.assert_array_equal(mosaic[name], expected)
@@ -145,7 +145,7 @@ PROMISES = {
         pictures=1,
         shows=(
             r"25 / 25 blocks",
-            r"is not whole: \d+ of 25 blocks are there",
+            r"is not complete: \d+ of 25 blocks are there",
             r"^True$",  # the same bytes
             r"holds another mosaic.*qmosaic_ties was 'first', is 'last'",
             r"another job is writing 'shared.zarr'",

@@ -25,8 +25,8 @@ after the other; they do not know each other, but what `steps` says that one han
 ``writing``     what a job writes
 ``cutting``     how a mosaic is cut into jobs
 ``place``       where a mosaic is: a group in a store
-``progress``    what a person, a log or a program is told meanwhile
-``tracebacks``  errors that name all there is to know, without the way they came
+``progress``    progress, shown to a person, a log or a program
+``tracebacks``  errors without the frames of libraries in their traceback
 ``tables``      small tables for notebooks
 ``journal``     what a store knows about its own making
 ``locking``     who writes a store

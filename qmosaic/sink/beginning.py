@@ -186,7 +186,7 @@ def _refuse_others(work: Work) -> dict[str, Any] | None:
     if state is None:
         if place.zarr_format() is not None and _has_bands(work):
             raise ValueError(
-                f"the store {place.name!r} was not written by qmosaic.to_zarr, so nothing tells "
+                f"the store {place.name!r} was not written by qmosaic.to_zarr, so nothing says "
                 "what of it is complete, and mode='resume' cannot go on with it. Write to another "
                 "one, or pass mode='w' to replace it."
             )

@@ -92,7 +92,7 @@ def _refuse_options(others: Mapping[str, Any]) -> None:
     for name, value in others.items():
         if name in ("compute", "append_dim", "region"):
             raise ValueError(
-                f"to_zarr() got {name}={value!r}: it writes a whole mosaic to a store of its own. "
+                f"to_zarr() got {name}={value!r}: it writes a complete mosaic to its own store. "
                 f"Use xarray for that: xarray.decode_cf(mosaic).to_zarr(..., {name}=...), which "
                 "keeps nodata and packing where xarray wants them."
             )

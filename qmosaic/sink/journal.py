@@ -1,4 +1,4 @@
-"""What a store knows about its own making: which blocks are there, and whether it is whole.
+"""What a store knows about its own making: which blocks are there, and whether it is complete.
 
 Beside the bands lies a group ``_qmosaic``, which xarray and other Zarr readers do not look into:
 
@@ -41,7 +41,7 @@ FORMAT = 2
 class DamagedJournalError(ValueError):
     """The group ``_qmosaic``, in which a store keeps the state of its mosaic, cannot be read.
 
-    So nothing tells whether the mosaic is complete, or which of its blocks are there. The error
+    So nothing says whether the mosaic is complete, or which of its blocks are there. The error
     says what is wrong. Write the mosaic again with ``mode="w"``; or, to look at what is there,
     remove that group and use `xarray.open_zarr`.
     """
@@ -135,7 +135,7 @@ class Journal:
     def _damaged(self, how: str) -> DamagedJournalError:
         return DamagedJournalError(
             f"the journal of {self.name!r} ({self._key('')}) is damaged: it {how}. So nothing "
-            "tells whether the mosaic is whole, or which of its blocks are there. Write it anew "
+            "says whether the mosaic is complete, or which of its blocks are there. Write it anew "
             "with mode='w'; to look at what is there, remove the journal and use xarray.open_zarr."
         )
 
@@ -231,7 +231,7 @@ class Journal:
         self._set(self._mark_of(block), b"\x01")
 
     def finish(self) -> None:
-        """Say that the mosaic is whole, and let go of what is no longer needed."""
+        """Say that the mosaic is complete, and let go of what is no longer needed."""
         attributes = self.read()
         if attributes is not None and attributes["state"] != "complete":
             kept = {k: v for k, v in attributes.items() if k != "layout"}

@@ -52,7 +52,7 @@ def check_place(place: Place) -> None:
     if not (place.store.supports_deletes and place.store.supports_listing):
         raise ValueError(
             f"the store {place.name!r} ({type(place.store).__name__}) cannot delete or list what "
-            "it holds, so a mosaic in it could be neither resumed nor told from a half-written "
+            "it holds, so a mosaic in it could not be resumed, nor told from an unfinished "
             "one. Write to a folder or an object store, and pack that afterwards."
         )
     path = place.folder
@@ -165,7 +165,7 @@ def _foreign_keys(place: Place) -> Iterator[str]:
 
 
 def _is_finished(place: Place) -> bool:
-    """Whether the mosaic that is there is whole, so that all of its chunks have their metadata."""
+    """Whether the mosaic there is complete, so that all of its chunks have their metadata."""
     try:
         state = place.journal(3).read()
     except DamagedJournalError:
@@ -249,7 +249,7 @@ def check_told(place: Place, web: Web, names: Iterable[Hashable]) -> None:
                 reader = f"{given}, given {str(folder)!r},"
         if reader:
             raise ValueError(
-                f"it cannot be told what variable {name!r} is read from: {reader} may read "
+                f"it cannot be determined what variable {name!r} is read from: {reader} may read "
                 f"anything. There is something in {place.name!r} already, and mode='w' would "
                 "remove it before it is read. Write to another path and move it afterwards; or "
                 "remove what is there yourself, if the mosaic is not made from it."

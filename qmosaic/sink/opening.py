@@ -1,4 +1,4 @@
-"""Opening a mosaic that was written, and refusing one that is not whole."""
+"""Opening a mosaic that was written, and refusing one that is not complete."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def open_mosaic(
     storage_options: dict[str, Any] | None = None,
     **options: Any,
 ) -> xr.Dataset:
-    """Open a mosaic that `to_zarr` has written, and refuse one that is not whole.
+    """Open a mosaic that `to_zarr` has written, and refuse one that is not complete.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def open_mosaic(
     -----
     Without qmosaic, read the attribute ``state`` of the group ``_qmosaic`` in the store: "writing"
     or "complete". The mosaic itself is plain Zarr: ``xarray.open_zarr(store, consolidated=False)``
-    opens it, too, whole or not.
+    opens it, too, complete or not.
 
     That a mosaic is complete is what its writer has noted. Chunks that were deleted later are not
     noticed; like all missing chunks of Zarr, they are read as nodata or 0.
@@ -92,12 +92,12 @@ def open_mosaic(
     if state is None and not allow_incomplete:
         raise ValueError(
             f"the store {place.name!r} has no group {GROUP!r}: it was not written by "
-            "qmosaic.to_zarr, so nothing tells whether it is "
-            "whole. Open it with xarray.open_zarr, or write it with qmosaic.to_zarr."
+            "qmosaic.to_zarr, so nothing says whether it is "
+            "complete. Open it with xarray.open_zarr, or write it with qmosaic.to_zarr."
         )
     if state is not None and state["state"] != "complete" and not allow_incomplete:
         raise IncompleteMosaicError(
-            f"the mosaic in {place.name!r} is not whole: {len(journal.done())} of "
+            f"the mosaic in {place.name!r} is not complete: {len(journal.done())} of "
             f"{state['blocks']} blocks are there. Go on with qmosaic.to_zarr(mosaic, store, "
             "mode='resume'), or open what is there with allow_incomplete=True."
         )
@@ -108,7 +108,7 @@ def open_mosaic(
 
 
 def _read_state(journal: Journal, place: Place, allow_incomplete: bool) -> dict[str, Any] | None:
-    """Read what a store says of itself; where it need not be whole, it need not say that either."""
+    """Read what a store says of itself; an incomplete one may say nothing."""
     try:
         state = journal.read()
         if state is not None:

@@ -95,7 +95,7 @@ class Place:
         except Exception as error:  # obstore's own
             self.read(self.key("zarr.json"))  # says more where it is forbidden
             raise FileNotFoundError(
-                f"the store {self.name!r} does not tell what is in it: {error}. Check its name "
+                f"the store {self.name!r} does not say what is in it: {error}. Check its name "
                 "(is there such a bucket?) and the keys that open it."
             ) from error
 

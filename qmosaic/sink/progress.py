@@ -1,4 +1,4 @@
-"""What a person, a log or a program is told while a mosaic is written."""
+"""Progress of a writing, shown to a person, a log or a program."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def figures(progress: Progress, columns: int | None) -> str:
 
 
 class Display(Protocol):
-    """Something that is told of progress."""
+    """Something that shows progress."""
 
     def show(self, progress: Progress) -> None:
         """Tell of progress."""
@@ -221,7 +221,7 @@ class _Callback(_Logging):
 def display_for(
     wanted: bool | Callable[[Progress], Any] | None, total: int, resumed: int
 ) -> Display:
-    """Choose how progress is told.
+    """Choose how progress is shown.
 
     Parameters
     ----------

@@ -55,7 +55,7 @@ def to_zarr(
     mode : {"w-", "w", "resume"}, default: "w-"
         What to do if the store exists. "w-" is an error. "w" replaces the group with all that lies
         in it; that is refused where there are files other than Zarr's, where the mosaic is made
-        from what would be deleted, and where it cannot be told what the mosaic is made from.
+        from what would be deleted, and where it is unknown what the mosaic is made from.
         "resume" continues what an interrupted run of the same mosaic has left there, or starts
         where there is nothing.
     chunks, shards : mapping of hashable to int, optional
@@ -127,7 +127,7 @@ def to_zarr(
     *Tasks.* A task makes one block: it finds the best images there, takes all bands, and writes
     whole chunks. At most 256 blocks (or 8 for each thread) are known to the scheduler at a time, so
     graphs stay small. `explain` predicts the memory of a worker. Where blocks share costly work
-    (`explain` tells: a collection that was rechunked or persisted, an overlap,
+    (`explain` says so: a collection that was rechunked or persisted, an overlap,
     ``masked="fill"`` or ``"skip"`` with a band that has only time), chunks are read by ordinary
     tasks of dask, which `retries` and `on_error` do not reach, and whose bytes are not counted.
     Where the mosaic or its collection was cut off the chunk borders, up to 4 × 4 blocks become one

@@ -22,7 +22,7 @@ OnError = Literal["raise", "skip"]
 Sizes = Mapping[Hashable, int]
 Encoding = dict[Hashable, dict[str, Any]]
 Tell = bool | Callable[[Progress], Any] | None
-"""How a user wants to be told of progress."""
+"""How a user wants progress to be shown."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Errors that name all there is to know, without the way on which they came.
+"""Errors without the frames of libraries in their traceback.
 
 An error about a chunk names image, band, chunk and store. What lies between `qmosaic.to_zarr` and
 the chunk (threads, dask, xarray, zarr) would be pages of frames that tell a reader nothing.

@@ -363,7 +363,7 @@ def test_what_cannot_be_told_replaces_nothing(
     mosaic = qm.quality_mosaic(from_arrays(make(), A), "q")
     qm.to_zarr(mosaic, old, mode="w")
     before = content(old)
-    with pytest.raises(ValueError, match=rf"cannot be told .*{named}.*another path"):
+    with pytest.raises(ValueError, match=rf"cannot be determined .*{named}.*another path"):
         qm.to_zarr(mosaic, old, mode="w")
     assert content(old) == before
     qm.to_zarr(mosaic, old, mode="resume")
@@ -382,7 +382,7 @@ def test_a_loader_that_is_given_a_folder_replaces_nothing_in_it(source: Path) ->
     for path in (source, source.parent / "t.zarr"):
         if path != source:
             qm.to_zarr(mosaic, path)
-        with pytest.raises(ValueError, match=rf"cannot be told.*load.*{source.parent}"):
+        with pytest.raises(ValueError, match=rf"cannot be determined.*load.*{source.parent}"):
             qm.to_zarr(mosaic, path, mode="w")
     assert content(source) == before
     for _ in range(2):
@@ -398,7 +398,7 @@ def test_what_lies_on_a_cluster_replaces_nothing(tmp_path: Path, source: Path) -
         processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0"
     ):
         mosaic = qm.quality_mosaic(opened(source).persist(), "q")
-        with pytest.raises(ValueError, match=r"cannot be told .*cluster"):
+        with pytest.raises(ValueError, match=r"cannot be determined .*cluster"):
             qm.to_zarr(mosaic, tmp_path / "out.zarr", mode="w")
         qm.to_zarr(mosaic, tmp_path / "new.zarr", mode="w")
 
