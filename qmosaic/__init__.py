@@ -29,8 +29,8 @@ Each step has its own help: ``help(qm.quality_mosaic)``, ``help(qm.scores)``,
 >>> qm.quality_mosaic(col, "quality")["red"].values
 array([[1, 4]], dtype=uint16)
 
-The house: the folders and files of the package, a department for each thing that people do. Each
-imports only departments below it, and lists its modules, its rooms, in its own docstring.
+Modules: subpackages in layers. Each imports only those below it, and lists its own modules in its
+docstring.
 
 ============== ================================================================================
 ``cli``        the command line, over the public names alone
@@ -38,9 +38,9 @@ imports only departments below it, and lists its modules, its rooms, in its own 
 ``ee``         Earth Engine's vocabulary
 ``display``    pictures, an interactive map
 ``sources``    Zarr, NetCDF, STAC items, GeoTIFFs to a collection
-``scores``     makers of quality bands
-``sink``       a mosaic to a store, and what it will cost
-``engine``     the mosaic
+``scores``     functions that make quality bands
+``sink``       writing a mosaic to a store, opening it, what it will cost
+``engine``     the mosaic itself
 ``collection`` what a collection is: its bands, masks, times, geometry; filters
 ``optional``   libraries that only some users need
 ============== ================================================================================

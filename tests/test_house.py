@@ -1,4 +1,4 @@
-"""The house: departments and rooms import only downwards, and the surface is as said."""
+"""Subpackages and modules import only downwards, and the public names are as said."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import xarray as xr
 import qmosaic as qm
 
 PACKAGE = Path(qm.__file__).parent
-DEPARTMENTS = [
+SUBPACKAGES = [
     "cli",
     "accessor",
     "ee",
@@ -30,7 +30,7 @@ DEPARTMENTS = [
 ]
 """From the roof to the cellar: each imports only what comes after it here."""
 
-HOUSES = sorted(
+FOLDERS = sorted(
     path.parent.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("__init__.py")
 )
 """Every folder of the package, as a path from its top; "." is the package itself."""
@@ -50,19 +50,19 @@ def imports_of(path: Path) -> set[str]:
 
 
 def files_of(place: Path) -> list[Path]:
-    """Give the files of a room: the one that it is, or all in its folder and below."""
+    """Give the files of a module: the one that it is, or all in its folder and below."""
     return sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
 
 
-def rooms_in(folder: str) -> set[str]:
-    """Name the files and folders of a department."""
+def modules_in(folder: str) -> set[str]:
+    """Name the files and folders of a subpackage."""
     place = PACKAGE / folder
     files = {path.stem for path in place.glob("*.py")} - {"__init__"}
     return files | {path.parent.name for path in place.glob("*/__init__.py")}
 
 
 def face_of(folder: str) -> str:
-    """Give the docstring of a department."""
+    """Give the docstring of a subpackage."""
     dotted = "" if folder == "." else "." + folder.replace("/", ".")
     return importlib.import_module(f"qmosaic{dotted}").__doc__ or ""
 
@@ -73,51 +73,51 @@ def tables_in(text: str) -> list[list[str]]:
     return [re.findall(r"^``(\w+)``", table, re.M) for table in tables]
 
 
-def below(folder: str, rooms: list[str]) -> None:
-    """Check that each room of a department imports only rooms that stand below it."""
+def below(folder: str, modules: list[str]) -> None:
+    """Check that each module of a subpackage imports only modules that stand below it."""
     dotted = "qmosaic" if folder == "." else "qmosaic." + folder.replace("/", ".")
-    for floor, room in enumerate(rooms):
-        for file in files_of(PACKAGE / folder / room):
+    for layer, module in enumerate(modules):
+        for file in files_of(PACKAGE / folder / module):
             for name in imports_of(file):
                 if not name.startswith(f"{dotted}."):
                     continue
                 other = name.removeprefix(f"{dotted}.").split(".")[0]
-                if other != room or file.parent == PACKAGE / folder:
-                    assert other not in rooms[: floor + 1], f"{file} imports {name}"
+                if other != module or file.parent == PACKAGE / folder:
+                    assert other not in modules[: layer + 1], f"{file} imports {name}"
 
 
-@pytest.mark.parametrize("folder", HOUSES)
-def test_faces_name_their_rooms(folder: str) -> None:
-    """The docstring of each department has a table of all its rooms; a room imports only rooms
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_docstrings_name_their_modules(folder: str) -> None:
+    """The docstring of each subpackage has a table of all its modules; a module imports only those
     that stand below it in that table."""
-    rooms = rooms_in(folder)
-    named = [table for table in tables_in(face_of(folder)) if set(table) == rooms]
-    assert len(named) == 1, f"no table of {sorted(rooms)}"
+    modules = modules_in(folder)
+    named = [table for table in tables_in(face_of(folder)) if set(table) == modules]
+    assert len(named) == 1, f"no table of {sorted(modules)}"
     below(folder, named[0])
 
 
-def test_departments_are_on_the_map() -> None:
-    """`help(qmosaic)` names the departments, from the top to the bottom of the house."""
-    assert DEPARTMENTS in tables_in(face_of("."))
+def test_help_names_the_subpackages() -> None:
+    """`help(qmosaic)` names the subpackages, from the top to the bottom."""
+    assert SUBPACKAGES in tables_in(face_of("."))
 
 
-@pytest.mark.parametrize("department", DEPARTMENTS)
-def test_departments_import_what_their_faces_allow(department: str) -> None:
-    """What a department imports of the others is what its docstring says after "May import"."""
+@pytest.mark.parametrize("subpackage", SUBPACKAGES)
+def test_subpackages_import_what_their_docstrings_allow(subpackage: str) -> None:
+    """What a subpackage imports of the others is what its docstring says after "May import"."""
     found = {
         name.split(".")[1]
-        for file in files_of(PACKAGE / department)
+        for file in files_of(PACKAGE / subpackage)
         for name in imports_of(file)
         if name.startswith("qmosaic.")
     }
-    found = (found & set(DEPARTMENTS)) - {department}
-    assert found <= set(DEPARTMENTS[DEPARTMENTS.index(department) + 1 :])
-    if (PACKAGE / department).is_dir():
-        (said,) = re.findall(r"^May import (.*?)\.$", face_of(department), re.M | re.S)
+    found = (found & set(SUBPACKAGES)) - {subpackage}
+    assert found <= set(SUBPACKAGES[SUBPACKAGES.index(subpackage) + 1 :])
+    if (PACKAGE / subpackage).is_dir():
+        (said,) = re.findall(r"^May import (.*?)\.$", face_of(subpackage), re.M | re.S)
         assert found == set(re.findall(r"``(\w+)``", said))
 
 
-def test_nothing_but_departments_imports_from_the_top() -> None:
+def test_nothing_but_subpackages_imports_from_the_top() -> None:
     """The package's own names are for its users: inside, only the command line uses them."""
     taking = {f for f in MODULES if "qmosaic" in imports_of(PACKAGE / f)} - {"cli.py"}
     names = set(qm.__all__) - {"display", "ee", "scores"}
@@ -126,41 +126,41 @@ def test_nothing_but_departments_imports_from_the_top() -> None:
 
 
 def test_the_command_line_stands_on_public_names() -> None:
-    """It does what its users can do: it imports the package, and names that the departments list
+    """It does what its users can do: it imports the package, and names that the subpackages list
     in their `__all__`."""
     for name in imports_of(PACKAGE / "cli.py"):
         if name.startswith("qmosaic."):
-            _, department, *rest = name.split(".")
-            assert (PACKAGE / department).is_dir(), name
-            offered = importlib.import_module(f"qmosaic.{department}").__all__
+            _, subpackage, *rest = name.split(".")
+            assert (PACKAGE / subpackage).is_dir(), name
+            offered = importlib.import_module(f"qmosaic.{subpackage}").__all__
             assert ".".join(rest) in ("", *offered), name
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if not m.startswith("engine/graph/")])
 def test_private_interfaces_stay_in_graph(module: str) -> None:
-    """No private module of dask or xarray outside the room that is made for it."""
+    """No private module of dask or xarray outside the module that is made for it."""
     for name in imports_of(PACKAGE / module):
         if name.split(".")[0] in ("dask", "xarray", "zarr"):
             assert not any(part.startswith("_") for part in name.split(".")), f"{module}: {name}"
             assert name.split(".")[:2] not in (["dask", "highlevelgraph"], ["dask", "blockwise"])
 
 
-@pytest.mark.parametrize("folder", [house for house in HOUSES if house != "."])
-def test_faces_list_their_public_names(folder: str) -> None:
-    """``dir()`` of a department shows what its `__all__` names, and neither its imports nor its
-    rooms; the rooms can be imported."""
+@pytest.mark.parametrize("folder", [folder for folder in FOLDERS if folder != "."])
+def test_dir_lists_public_names(folder: str) -> None:
+    """``dir()`` of a subpackage shows what its `__all__` names, and neither its imports nor its
+    modules; the modules can be imported."""
     face = importlib.import_module("qmosaic." + folder.replace("/", "."))
     assert sorted(dir(face)) == sorted(face.__all__)
     assert all(hasattr(face, name) for name in face.__all__)
-    for room in rooms_in(folder) - set(face.__all__):
-        assert importlib.util.find_spec(f"{face.__name__}.{room}") is not None
+    for module in modules_in(folder) - set(face.__all__):
+        assert importlib.util.find_spec(f"{face.__name__}.{module}") is not None
 
 
 def test_an_editor_lists_public_names() -> None:
-    """``qm.<TAB>`` shows the public names; the rooms are not among them, and can be imported."""
+    """``qm.<TAB>`` shows the public names; the modules are not among them, and can be imported."""
     listed = dir(qm)
     assert set(listed) == {*qm.__all__, "__version__"}
-    assert not set(listed) & (set(DEPARTMENTS) - {"scores", "display", "ee"})
+    assert not set(listed) & (set(SUBPACKAGES) - {"scores", "display", "ee"})
     for name in listed:
         assert getattr(qm, name) is not None
     assert importlib.import_module("qmosaic.collection.filters").filter_date is qm.filter_date
@@ -201,12 +201,12 @@ def test_methods_of_arrays() -> None:
     assert all(f"{name}()" in repr(dataset) for name in on_collections())
 
 
-def test_tests_follow_the_departments() -> None:
-    """Every folder of tests is a department, beside the rules and what tests share."""
+def test_tests_follow_the_subpackages() -> None:
+    """Every folder of tests is a subpackage, beside the rules and what tests share."""
     root = Path(__file__).parent
     folders = {path.parent.name for path in root.glob("*/*.py")}
-    assert {"rules", "support"} <= folders <= {*DEPARTMENTS, "rules", "support"}
-    assert {*DEPARTMENTS} - folders <= {"cli", "accessor", "optional"}  # single files
+    assert {"rules", "support"} <= folders <= {*SUBPACKAGES, "rules", "support"}
+    assert {*SUBPACKAGES} - folders <= {"cli", "accessor", "optional"}  # single files
     for file in root.glob("*/**/*.py"):
         if file.parent.name != "support":
             assert file.parent.parent == root, file

@@ -1,6 +1,6 @@
 """What a collection is, and what makes a smaller one of it.
 
-A room imports only rooms below it.
+A module imports only modules below it in this table.
 
 ================ =============================================
 ``filters``      fewer images, fewer bands, other bands

@@ -17,7 +17,7 @@ Picture of 518 × 392 pixels; a notebook shows it, .save('picture.png') writes i
 
 Pictures need ``pip install "qmosaic[plot]"``, `Map` needs ``pip install "qmosaic[map]"``.
 
-The modules; a room imports only rooms below it.
+Modules. Each imports only modules below it in this table.
 
 ============== ==============================================================================
 ``maps``       an interactive map, with layers that can be switched

@@ -51,7 +51,7 @@ an empty collection
 methods that are not supported
     An error that says what to use.
 
-The modules; a room imports only rooms below it.
+Modules. Each imports only modules below it in this table.
 
 =============== =============================================================================
 ``collections`` ``ImageCollection``

@@ -1,6 +1,6 @@
 """The mosaic itself: decide which image wins each pixel, then read only what won.
 
-A room imports only rooms below it.
+A module imports only modules below it in this table.
 
 ============== =============================================================
 ``periods``    a mosaic for each period

@@ -44,7 +44,7 @@ attributes: such floats are refused. Mask after decoding, ``xarray.decode_cf(col
 
 `index` and `distance_to` need ``pip install "qmosaic[scores]"``.
 
-The modules; a room imports only rooms below it.
+Modules. Each imports only modules below it in this table.
 
 =============== ============================================================================
 ``best_pixel``  distance to clouds, haze, view angle as scores; several scores in one

@@ -1,7 +1,8 @@
 """From a deferred mosaic to a store: laid out, computed block by block, resumable.
 
-A room imports only rooms below it. `saving` calls the six steps from `checking` to `settling`, one
-after the other; they do not know each other, but what `steps` says that one hands to the next.
+A module imports only modules below it in this table. `saving` calls the six steps from `checking`
+to `settling` one after the other. They do not import each other: `steps` defines what one hands to
+the next.
 
 =============== ===========================================================
 ``explanation`` what a mosaic will cost

@@ -1,9 +1,9 @@
 """From files, stores and catalogues to a collection: Zarr, NetCDF, STAC items, GeoTIFFs.
 
-A room imports only rooms below it.
+A module imports only modules below it in this table.
 
 =============== ===========================================================
-``opening``     the door: `open_collection` looks what a source is
+``opening``     `open_collection`: what kind a source is, which reader opens it
 ``stac``        STAC items
 ``geotiff``     GeoTIFFs
 ``from_arrays`` Zarr stores and NetCDF files

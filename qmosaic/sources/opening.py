@@ -1,4 +1,4 @@
-"""The door to collections: it looks at what a source is and calls the right reader."""
+"""`open_collection`: it finds out what kind a source is, and calls the reader for it."""
 
 from __future__ import annotations
 

@@ -37,12 +37,12 @@ def test_building_reads_nothing_and_calls_no_kernel(monkeypatch: pytest.MonkeyPa
         raise AssertionError("a kernel was called while the graph was built")
 
     kernels = ("decide_block", "take_block", "give", "look_up", "best_scores", "Contest", "winners")
-    rooms = [m for n, m in sys.modules.items() if n.startswith("qmosaic.engine.graph.")]
+    modules = [m for n, m in sys.modules.items() if n.startswith("qmosaic.engine.graph.")]
     for kernel in kernels:
-        using = [room for room in rooms if hasattr(room, kernel)]
+        using = [module for module in modules if hasattr(module, kernel)]
         assert using
-        for room in using:
-            monkeypatch.setattr(room, kernel, fail)
+        for module in using:
+            monkeypatch.setattr(module, kernel, fail)
     source = da.from_array(Forbidden((5, 8, 8), "uint16"), chunks=(1, 4, 4))
     collection = as_dataset({"red": source, "cloud": source.astype("uint8")})
     collection["quality"] = qm.scores.inverse(collection["cloud"])

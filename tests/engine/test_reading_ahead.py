@@ -107,7 +107,7 @@ def test_what_may_keep_a_task_waiting(tmp_path: Path) -> None:
 
 
 def test_no_clock_decides() -> None:
-    """The engine's rooms do not look at the time: what is held must not depend on the load."""
+    """The engine's modules do not look at the time: what is held must not depend on the load."""
     for path in Path(walking.__file__).parent.glob("*.py"):
         names = {
             alias.name

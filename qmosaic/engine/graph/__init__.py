@@ -1,4 +1,4 @@
-"""Decide and take as layers of a dask graph: the only room that knows dask's graph types.
+"""Decide and take as layers of a dask graph: the only subpackage that knows dask's graph types.
 
 A task needs *some* of its inputs, and learns which only while it runs: which images win a block is
 known once the quality has been read. Dask runs every dependency of a task before the task. So the

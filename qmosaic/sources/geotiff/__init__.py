@@ -1,6 +1,6 @@
 """GeoTIFFs (and JPEG 2000, VRT) to a collection, through rioxarray.
 
-A room imports only rooms below it.
+A module imports only modules below it in this table.
 
 =========== ===============================================================
 ``opening`` the steps, one after the other: `open_geotiffs`

@@ -1,6 +1,6 @@
 """STAC items to a collection, through ``odc.stac``.
 
-A room imports only rooms below it.
+A module imports only modules below it in this table.
 
 ================ ======================================================
 ``opening``      the steps, one after the other: `open_stac`
