@@ -4,7 +4,7 @@ A module imports only modules below it in this table. `saving` calls the six ste
 to `settling` one after the other. They do not import each other: `steps` defines what one hands to
 the next.
 
-=============== ===========================================================
+=============== =========================================================
 ``explanation`` what a mosaic will cost
 ``opening``     the opening of what was written
 ``saving``      a mosaic to a store: the order of the steps
@@ -18,7 +18,7 @@ the next.
 ``template``    the store without its pixels
 ``steps``       what one step hands to the next
 ``storable``    what a store can hold: names, attributes, texts
-``losses``      refusing what would lose something
+``overwriting`` refusing what would lose something that is there
 ``identity``    what makes a mosaic the mosaic that it is
 ``feeding``     feeding a scheduler in batches
 ``scheduler``   the active scheduler and its workers
@@ -32,7 +32,7 @@ the next.
 ``journal``     what a store knows about its own making
 ``locking``     who writes a store
 ``fencing``     writing that is for one job alone, whoever wakes up
-=============== ===========================================================
+=============== =========================================================
 
 May import ``engine`` and ``collection``.
 """

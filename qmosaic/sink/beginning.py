@@ -12,7 +12,7 @@ import zarr
 from qmosaic.sink.fencing import Fence, StoreInUseError
 from qmosaic.sink.identity import check_format, differences
 from qmosaic.sink.journal import DamagedJournalError
-from qmosaic.sink.losses import check_clearable, check_told
+from qmosaic.sink.overwriting import check_clearable, check_told
 from qmosaic.sink.place import Place
 from qmosaic.sink.progress import logger
 from qmosaic.sink.scheduler import check_workers

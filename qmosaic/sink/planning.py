@@ -5,7 +5,7 @@ from __future__ import annotations
 from qmosaic.engine.graph import Web
 from qmosaic.sink.cutting import make_plan
 from qmosaic.sink.identity import identify
-from qmosaic.sink.losses import check_sources
+from qmosaic.sink.overwriting import check_sources
 from qmosaic.sink.steps import Layout, Request, Work
 
 
