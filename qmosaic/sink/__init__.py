@@ -25,7 +25,7 @@ the next.
 ``watching``    what a person who waits has to hear: workers, no progress
 ``writing``     what a job writes
 ``cutting``     how a mosaic is cut into jobs
-``place``       where a mosaic is: a group in a store
+``store_group`` where a mosaic is: a group in a store
 ``progress``    progress, shown to a person, a log or a program
 ``tracebacks``  errors without the frames of libraries in their traceback
 ``tables``      small tables for notebooks

@@ -13,10 +13,10 @@ from qmosaic.sink.fencing import Fence, StoreInUseError
 from qmosaic.sink.identity import check_format, differences
 from qmosaic.sink.journal import DamagedJournalError
 from qmosaic.sink.overwriting import check_clearable, check_told
-from qmosaic.sink.place import Place
 from qmosaic.sink.progress import logger
 from qmosaic.sink.scheduler import check_workers
 from qmosaic.sink.steps import Opened, Work
+from qmosaic.sink.store_group import Place
 from qmosaic.sink.tasks import check_skipping
 from qmosaic.sink.template import (
     INCOMPLETE,

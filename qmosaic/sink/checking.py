@@ -13,8 +13,8 @@ from qmosaic.collection.model import check_choice
 from qmosaic.collection.moments import in_utc
 from qmosaic.collection.transforms import true_to_grid
 from qmosaic.sink.overwriting import check_place
-from qmosaic.sink.place import open_place
 from qmosaic.sink.steps import Mode, OnError, Request, Sizes, Tell
+from qmosaic.sink.store_group import open_place
 from qmosaic.sink.template import OWN
 
 NAME_OF_DASK = re.compile(r"-[0-9a-f]{32}$")

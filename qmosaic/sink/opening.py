@@ -8,7 +8,7 @@ import xarray as xr
 
 from qmosaic.sink.identity import check_format
 from qmosaic.sink.journal import GROUP, Journal
-from qmosaic.sink.place import Place, open_place
+from qmosaic.sink.store_group import Place, open_place
 
 
 class IncompleteMosaicError(RuntimeError):

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from qmosaic.engine.graph import Web
 from qmosaic.sink.journal import GROUP, DamagedJournalError
-from qmosaic.sink.place import Place, node_of
+from qmosaic.sink.store_group import Place, node_of
 
 DOCUMENTS = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 """The files of metadata of Zarr's formats 2 and 3."""

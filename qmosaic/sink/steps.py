@@ -13,8 +13,8 @@ from qmosaic.engine.graph import Web
 from qmosaic.sink.cutting import Plan
 from qmosaic.sink.fencing import Fence
 from qmosaic.sink.journal import Journal
-from qmosaic.sink.place import Place
 from qmosaic.sink.progress import Progress
+from qmosaic.sink.store_group import Place
 from qmosaic.sink.writing import Outcome, Target, Transaction
 
 Mode = Literal["w-", "w", "resume"]
