@@ -20,7 +20,7 @@ the next.
 ``storable``    what a store can hold: names, attributes, texts
 ``overwriting`` refusing what would lose something that is there
 ``identity``    what makes a mosaic the mosaic that it is
-``feeding``     feeding a scheduler in batches
+``submitting``  submitting jobs to a scheduler, in batches
 ``scheduler``   the active scheduler and its workers
 ``watching``    what a person who waits has to hear: workers, no progress
 ``writing``     what a job writes

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 from qmosaic.engine.promises import UnexpectedChunkError
 from qmosaic.engine.reading import ChunkReadError
-from qmosaic.sink.feeding import run_jobs
 from qmosaic.sink.fencing import StoreInUseError
 from qmosaic.sink.progress import Meter, display_for
 from qmosaic.sink.steps import Opened, Work
 from qmosaic.sink.store_group import Place
+from qmosaic.sink.submitting import run_jobs
 from qmosaic.sink.tasks import make_tasks
 from qmosaic.sink.tracebacks import without_insides
 from qmosaic.sink.writing import Outcome, Target, Transaction, stopped

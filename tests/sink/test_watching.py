@@ -11,7 +11,7 @@ import pytest
 from dask.utils import key_split
 
 import qmosaic as qm
-from qmosaic.sink import feeding, scheduler, watching
+from qmosaic.sink import scheduler, submitting, watching
 from qmosaic.sink.watching import UnfitWorkerError, Watch, check_versions, own_versions, probe
 from tests.support.job import mosaic_of
 from tests.support.processes import local_cluster, process, wait_for
@@ -164,7 +164,7 @@ def test_workers_that_come_later_are_asked() -> None:
     said: list[str] = []
     given_up: list[bool] = []
     client = FakeClient(a=own)
-    crew = feeding._Crew(client, Watch(said.append), said.append, lambda: given_up.append(True))
+    crew = submitting._Crew(client, Watch(said.append), said.append, lambda: given_up.append(True))
     crew.look()
     client.answers |= {"b": own | {"numpy": "1.0"}, "c": OSError("the connection is lost")}
     crew.look()
