@@ -20,7 +20,7 @@ import zarr
 from zarr.storage import LocalStore
 
 import qmosaic as qm
-from qmosaic.sink import running, settling
+from qmosaic.sink import finishing, running
 from qmosaic.sink.writing import Outcome
 
 
@@ -53,7 +53,7 @@ def graph(out: Path, images: int = 100, rows: int = 200, columns: int = 100) -> 
     with (
         dask.config.set(scheduler=scheduler),
         mock.patch.object(running, "_check_visible"),
-        mock.patch.object(settling, "_complete"),
+        mock.patch.object(finishing, "_complete"),
     ):
         qm.to_zarr(mosaic, out / "large-out.zarr", mode="w", progress=False)
     seconds = time.perf_counter() - start

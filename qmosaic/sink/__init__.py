@@ -1,7 +1,7 @@
 """From a deferred mosaic to a store: laid out, computed block by block, resumable.
 
 A module imports only modules below it in this table. `saving` calls the six steps from `checking`
-to `settling` one after the other. They do not import each other: `steps` defines what one hands to
+to `finishing` one after the other. They do not import each other: `steps` defines what one hands to
 the next.
 
 =============== =========================================================
@@ -13,7 +13,7 @@ the next.
 ``planning``    what is to be done, job by job,
 ``beginning``   the journal is opened, or nothing is touched;
 ``running``     the jobs are run,
-``settling``    and the store says that the mosaic is complete
+``finishing``   and the store says that the mosaic is complete
 ``tasks``       jobs as tasks of dask
 ``template``    the store without its pixels
 ``steps``       what one step hands to the next

@@ -15,11 +15,11 @@ import xarray as xr
 
 from qmosaic.sink.beginning import NOTHING_YET, check_what_is_there, open_journal
 from qmosaic.sink.checking import check
+from qmosaic.sink.finishing import settle
 from qmosaic.sink.layout import lay_out
 from qmosaic.sink.planning import plan
 from qmosaic.sink.progress import Progress
 from qmosaic.sink.running import run
-from qmosaic.sink.settling import settle
 from qmosaic.sink.steps import Mode, Sizes, Work
 
 

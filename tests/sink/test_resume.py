@@ -15,7 +15,7 @@ import xarray as xr
 import zarr
 
 import qmosaic as qm
-from qmosaic.sink import settling
+from qmosaic.sink import finishing
 from qmosaic.sink.fencing.folders import StagingStore
 from qmosaic.sink.journal import FORMAT, Journal
 from tests.support.interrupted import Interrupted, interrupted
@@ -103,7 +103,7 @@ def test_resume_after_the_end_came_while_the_store_was_finished(
                 StagingStore, "delete_dir", lambda *args: (_ for _ in ()).throw(Interrupted)
             )
         else:
-            patch.setattr(settling, "settle_group", lambda *a: (_ for _ in ()).throw(Interrupted))
+            patch.setattr(finishing, "settle_group", lambda *a: (_ for _ in ()).throw(Interrupted))
         with pytest.raises(Interrupted):
             qm.to_zarr(mosaic_of(source), out)
     qm.to_zarr(mosaic_of(source), out, mode="resume")

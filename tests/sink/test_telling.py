@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import qmosaic as qm
-from qmosaic.sink import beginning, saving, settling
+from qmosaic.sink import beginning, finishing, saving
 from qmosaic.sink.progress import figures
 from tests.support.job import content, mosaic_of
 from tests.support.sources import CountingArray, as_dataset
@@ -149,7 +149,7 @@ def test_ctrl_c_after_the_last_block(
     """An interruption while the store is finished says that all blocks are there."""
     out = tmp_path / "out.zarr"
     with monkeypatch.context() as patch:
-        patch.setattr(settling, "settle_group", interrupt)
+        patch.setattr(finishing, "settle_group", interrupt)
         with pytest.raises(KeyboardInterrupt, match=r"all 36 blocks are there.*mode='resume'"):
             qm.to_zarr(mosaic_of(source), out)
     qm.to_zarr(mosaic_of(source), out, mode="resume")
