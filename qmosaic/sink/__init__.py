@@ -4,14 +4,14 @@ A module imports only modules below it in this table. `saving` calls the six ste
 to `finishing` one after the other. They do not import each other: `steps` defines what one hands to
 the next.
 
-=============== =========================================================
+=============== ==========================================================
 ``explanation`` what a mosaic will cost
 ``opening``     the opening of what was written
 ``saving``      a mosaic to a store: the order of the steps
 ``checking``    first, what a user gives is checked
 ``layout``      then how the mosaic lies in its store,
 ``planning``    what is to be done, job by job,
-``beginning``   the journal is opened, or nothing is touched;
+``store_setup`` the store is checked, locked and laid out, or not touched;
 ``running``     the jobs are run,
 ``finishing``   and the store says that the mosaic is complete
 ``tasks``       jobs as tasks of dask
@@ -32,7 +32,7 @@ the next.
 ``journal``     what a store knows about its own making
 ``locking``     who writes a store
 ``fencing``     writing that is for one job alone, whoever wakes up
-=============== =========================================================
+=============== ==========================================================
 
 May import ``engine`` and ``collection``.
 """

@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import xarray as xr
 
-from qmosaic.sink.beginning import NOTHING_YET, check_what_is_there, open_journal
 from qmosaic.sink.checking import check
 from qmosaic.sink.finishing import settle
 from qmosaic.sink.layout import lay_out
@@ -21,6 +20,7 @@ from qmosaic.sink.planning import plan
 from qmosaic.sink.progress import Progress
 from qmosaic.sink.running import run
 from qmosaic.sink.steps import Mode, Sizes, Work
+from qmosaic.sink.store_setup import NOTHING_YET, check_what_is_there, open_journal
 
 
 def to_zarr(

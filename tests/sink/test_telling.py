@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import qmosaic as qm
-from qmosaic.sink import beginning, finishing, saving
+from qmosaic.sink import finishing, saving, store_setup
 from qmosaic.sink.progress import figures
 from tests.support.job import content, mosaic_of
 from tests.support.sources import CountingArray, as_dataset
@@ -130,7 +130,7 @@ def test_ctrl_c_before_the_first_block(
     mode that makes the mosaic from there."""
     out, whole = tmp_path / "out.zarr", tmp_path / "whole.zarr"
     with monkeypatch.context() as patch:
-        patch.setattr(beginning, step, interrupt)
+        patch.setattr(store_setup, step, interrupt)
         with pytest.raises(KeyboardInterrupt) as caught:
             qm.to_zarr(mosaic_of(source), out, mode=mode)
     assert re.search(

@@ -10,11 +10,11 @@ from typing import Any
 import xarray as xr
 from zarr.abc.store import Store
 
-from qmosaic.sink.beginning import begin
 from qmosaic.sink.checking import check
 from qmosaic.sink.fencing import Fence, document_of, fence_for
 from qmosaic.sink.layout import lay_out
 from qmosaic.sink.planning import plan
+from qmosaic.sink.store_setup import begin
 from qmosaic.sink.tasks import make_tasks
 
 LOCKS = "_qmosaic/lock"
