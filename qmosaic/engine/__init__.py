@@ -2,29 +2,29 @@
 
 A module imports only modules below it in this table.
 
-============== =============================================================
-``periods``    a mosaic for each period
-``mosaic``     `quality_mosaic`: arguments, bands, attributes
-``arrays``     collections in one DataArray, with a dimension of bands
-``attributes`` coordinates, attributes and encodings of a mosaic
-``making``     the bands of a mosaic: decide, decide anew, take
-``request``    the arguments, checked and settled
-``lazy``       decide and take, deferred
-``eager``      decide and take, at once
-``graph``      decide and take as layers of a dask graph; deferred chunks
-``blocks``     decide and take for one block of the map
-``reading``    how a task reads: repetitions, counts, errors that name chunks
-``promises``   what a chunk has to be: its shape and dtype
-``kernels``    the rules on numpy arrays: which image wins, what is taken
-``threads``    threads that nobody has to wait for
-============== =============================================================
+================ ==============================================================
+``periods``      a mosaic for each period
+``mosaic``       `quality_mosaic`: arguments, bands, attributes
+``arrays``       collections in one DataArray, with a dimension of bands
+``attributes``   coordinates, attributes and encodings of a mosaic
+``making``       the bands of a mosaic: decide, decide anew, take
+``request``      the arguments, checked and settled
+``lazy``         decide and take, deferred
+``eager``        decide and take, at once
+``graph``        decide and take as layers of a dask graph; deferred chunks
+``blocks``       decide and take for one block of the map
+``reading``      how a task reads: repetitions, counts, errors that name chunks
+``chunk_checks`` the shape and dtype that a chunk must have
+``kernels``      the rules on numpy arrays: which image wins, what is taken
+``threads``      threads that nobody has to wait for
+================ ==============================================================
 
 May import ``collection``.
 """
 
+from qmosaic.engine.chunk_checks import UnexpectedChunkError
 from qmosaic.engine.mosaic import quality_mosaic
 from qmosaic.engine.periods import mosaic_by_period
-from qmosaic.engine.promises import UnexpectedChunkError
 from qmosaic.engine.reading import ChunkReadError
 
 __all__ = [

@@ -10,8 +10,8 @@ import xarray as xr
 
 from qmosaic.collection.masks import Array
 from qmosaic.engine.blocks import ArrayReader, Demand, decide_block, take_block
+from qmosaic.engine.chunk_checks import UnexpectedChunkError, as_promised
 from qmosaic.engine.kernels import Order, best_scores, look_up
-from qmosaic.engine.promises import UnexpectedChunkError, as_promised
 
 
 class Eager:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from qmosaic.engine.promises import UnexpectedChunkError
+from qmosaic.engine.chunk_checks import UnexpectedChunkError
 
 Value = TypeVar("Value")
 

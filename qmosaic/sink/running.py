@@ -6,7 +6,7 @@ import logging
 import uuid
 from collections.abc import Sequence
 
-from qmosaic.engine.promises import UnexpectedChunkError
+from qmosaic.engine.chunk_checks import UnexpectedChunkError
 from qmosaic.engine.reading import ChunkReadError
 from qmosaic.sink.fencing import StoreInUseError
 from qmosaic.sink.progress import Meter, display_for

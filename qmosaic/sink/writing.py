@@ -14,7 +14,7 @@ import numpy as np
 import zarr
 
 from qmosaic.collection.masks import Array
-from qmosaic.engine.promises import UnexpectedChunkError, as_promised
+from qmosaic.engine.chunk_checks import UnexpectedChunkError, as_promised
 from qmosaic.engine.reading import ChunkReadError, Reading, reading_as
 from qmosaic.sink.cutting import Plan, Variable
 from qmosaic.sink.fencing import Fence

@@ -12,10 +12,10 @@ import numpy as np
 from dask._task_spec import GraphNode
 
 from qmosaic.collection.masks import Array
+from qmosaic.engine.chunk_checks import UnexpectedChunkError, as_promised
 from qmosaic.engine.graph.recipes import Key, Recipes
 from qmosaic.engine.graph.walking import Walk, in_flight, in_turn
 from qmosaic.engine.kernels import image_at
-from qmosaic.engine.promises import UnexpectedChunkError, as_promised
 from qmosaic.engine.reading import UNNAMED, Origin, Region, current, unexpected, unreadable
 
 

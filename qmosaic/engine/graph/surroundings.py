@@ -14,11 +14,11 @@ from dask.blockwise import blockwise
 from dask.layers import ArrayBlockIdDep
 
 from qmosaic.collection.masks import Array
+from qmosaic.engine.chunk_checks import UnexpectedChunkError, as_promised
 from qmosaic.engine.graph.assembling import assemble
 from qmosaic.engine.graph.deferral import Parts, set_apart
 from qmosaic.engine.graph.recipes import Key, Nodes, Recipes, empty_meta, sort_graphs
 from qmosaic.engine.graph.windows import Around, make_with_surroundings
-from qmosaic.engine.promises import UnexpectedChunkError, as_promised
 
 MOST_IN_RECIPE = 200_000
 """The most tasks that are written out in one recipe: about 50 MB, sent to each worker once."""

@@ -16,9 +16,9 @@ from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef
 from dask.array.core import getter, getter_inline, getter_nofancy
 
 from qmosaic.collection.masks import Array
+from qmosaic.engine.chunk_checks import UnexpectedChunkError, as_promised
 from qmosaic.engine.graph.answering import answers_at_once
 from qmosaic.engine.graph.recipes import Key, Nodes, Recipes, node_key
-from qmosaic.engine.promises import UnexpectedChunkError, as_promised
 from qmosaic.engine.threads import Threads
 
 READ_TOGETHER = 4 * 2**20

@@ -11,10 +11,10 @@ import numpy as np
 from dask._task_spec import DataNode
 
 from qmosaic.collection.masks import Array
+from qmosaic.engine.chunk_checks import UnexpectedChunkError, as_promised
 from qmosaic.engine.graph.chunks import overlaps
 from qmosaic.engine.graph.recipes import Recipes
 from qmosaic.engine.graph.walking import READ_TOGETHER, ReadsItself, Walk, in_flight, in_turn
-from qmosaic.engine.promises import UnexpectedChunkError, as_promised
 from qmosaic.engine.reading import current
 
 

@@ -17,8 +17,8 @@ import zarr
 from dask.array.core import getter
 
 import qmosaic as qm
+from qmosaic.engine.chunk_checks import UnexpectedChunkError, as_promised
 from qmosaic.engine.graph import map_surroundings
-from qmosaic.engine.promises import UnexpectedChunkError, as_promised
 from tests.support.sources import CountingArray, as_dataset, dates
 
 IMAGES, SIDE = 3, 8
