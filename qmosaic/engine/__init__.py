@@ -7,7 +7,7 @@ A module imports only modules below it in this table.
 ``mosaic``       `quality_mosaic`: arguments, bands, attributes
 ``arrays``       collections in one DataArray, with a dimension of bands
 ``attributes``   coordinates, attributes and encodings of a mosaic
-``making``       the bands of a mosaic: decide, decide anew, take
+``bands``        the bands of a mosaic: decide, decide anew, take
 ``request``      the arguments, checked and settled
 ``lazy``         decide and take, deferred
 ``eager``        decide and take, at once

@@ -10,8 +10,8 @@ import xarray as xr
 from qmosaic.collection.model import bands_of
 from qmosaic.engine.arrays import bands_apart, bands_together
 from qmosaic.engine.attributes import with_attributes
+from qmosaic.engine.bands import make_bands
 from qmosaic.engine.kernels import Ties
-from qmosaic.engine.making import make_bands
 from qmosaic.engine.request import Collection, Masked, Rules, make_request
 
 
