@@ -16,7 +16,7 @@ import xarray as xr
 
 from qmosaic.collection.clipping import clip
 from qmosaic.collection.filters import filter_bounds, filter_date, map_images, select
-from qmosaic.collection.moments import Instant
+from qmosaic.collection.times import Instant
 from qmosaic.display import Picture, quicklook, visualize
 from qmosaic.display.colours import Numbers
 from qmosaic.engine.kernels import Ties

@@ -11,7 +11,7 @@ A module imports only modules below it in this table.
 ``transforms``   transforms that attributes declare, kept true
 ``location``     where a collection lies: axes, CRS, extent
 ``geometry``     regions as people give them, in any CRS
-``moments``      times as people write them
+``times``        times as people write them
 ``masks``        what is masked, on numpy arrays
 ================ =============================================
 

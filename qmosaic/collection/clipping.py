@@ -15,7 +15,7 @@ from qmosaic.collection.declarations import NODATA_NAMES, declared_nodata, maske
 from qmosaic.collection.geometry import as_geometry, everywhere, projected, short_crs
 from qmosaic.collection.location import extent_of, map_dims, whereabouts
 from qmosaic.collection.masks import NO_IMAGE, Array, fits, has_nan
-from qmosaic.collection.moments import in_utc
+from qmosaic.collection.times import in_utc
 from qmosaic.collection.transforms import true_to_grid
 from qmosaic.optional import needed
 

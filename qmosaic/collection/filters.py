@@ -15,7 +15,7 @@ from qmosaic.collection.geometry import as_geometry
 from qmosaic.collection.location import FOOTPRINT, intersecting, whereabouts
 from qmosaic.collection.masks import Array
 from qmosaic.collection.model import bands_of
-from qmosaic.collection.moments import Instant, in_utc, moment
+from qmosaic.collection.times import Instant, in_utc, moment
 
 Images = TypeVar("Images", xr.Dataset, xr.DataArray)
 

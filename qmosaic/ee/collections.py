@@ -21,7 +21,7 @@ from qmosaic.collection.filters import (
 from qmosaic.collection.location import GRID_MAPPING, with_crs_coordinate
 from qmosaic.collection.masks import Array
 from qmosaic.collection.model import bands_of
-from qmosaic.collection.moments import in_utc
+from qmosaic.collection.times import in_utc
 from qmosaic.ee.catalog import resolve
 from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.images import Image, listed

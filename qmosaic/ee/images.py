@@ -14,7 +14,7 @@ from qmosaic.collection.filters import matching
 from qmosaic.collection.geometry import everywhere, projected
 from qmosaic.collection.location import crs_of, map_dims, with_crs_coordinate
 from qmosaic.collection.masks import Array
-from qmosaic.collection.moments import in_utc
+from qmosaic.collection.times import in_utc
 from qmosaic.ee import pixels
 from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.names import bands as bands_by_name

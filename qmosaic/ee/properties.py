@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection.moments import moment
+from qmosaic.collection.times import moment
 from qmosaic.ee.names import properties, property_in
 
 KNOWN_AS = {

@@ -16,7 +16,7 @@ from qmosaic.collection.declarations import masked_value
 from qmosaic.collection.filters import choose_images
 from qmosaic.collection.masks import NO_IMAGE, Array
 from qmosaic.collection.model import bands_of, check_choice
-from qmosaic.collection.moments import in_utc
+from qmosaic.collection.times import in_utc
 from qmosaic.engine.attributes import PREFIX, time_span
 from qmosaic.engine.kernels import Ties, index_dtype
 from qmosaic.engine.mosaic import make_mosaic

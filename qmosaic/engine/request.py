@@ -19,7 +19,7 @@ from qmosaic.collection.declarations import (
 )
 from qmosaic.collection.masks import fits, has_nan
 from qmosaic.collection.model import bands_of, check_choice, check_collection
-from qmosaic.collection.moments import in_utc
+from qmosaic.collection.times import in_utc
 from qmosaic.engine.kernels import Order, Ties
 
 Masked = Literal["keep", "skip", "fill"]

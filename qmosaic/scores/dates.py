@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection.moments import Instant, in_utc, moment
+from qmosaic.collection.times import Instant, in_utc, moment
 from qmosaic.scores.expressions import check_positive
 
 DAY = np.timedelta64(1, "D")

@@ -10,7 +10,7 @@ import xarray as xr
 
 from qmosaic.collection.declarations import declared_nodata
 from qmosaic.collection.model import check_choice
-from qmosaic.collection.moments import in_utc
+from qmosaic.collection.times import in_utc
 from qmosaic.collection.transforms import true_to_grid
 from qmosaic.sink.overwriting import check_place
 from qmosaic.sink.steps import Mode, OnError, Request, Sizes, Tell

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from qmosaic.collection.moments import moment
+from qmosaic.collection.times import moment
 from qmosaic.sources.geotiff.names import Place
 
 Time = str | Callable[[str], Any] | None
