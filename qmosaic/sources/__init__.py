@@ -2,24 +2,24 @@
 
 A module imports only modules below it in this table.
 
-=============== ===========================================================
-``opening``     `open_collection`: what kind a source is, which reader opens it
-``stac``        STAC items
-``geotiff``     GeoTIFFs
-``from_arrays`` Zarr stores and NetCDF files
-``joining``     images of several files become one collection
-``finishing``   the last checks: bands are chosen, it is a collection
-``warping``     images onto another grid, the same for every chunking
-``headers``     how the headers of many files are read
-``grids``       sizes of chunks on a grid; when two grids count as one
-``nodata``      the nodata that bands declare, and whether it can be right
-``request``     what a user asks of a reader, checked
-``harmonizing`` images that are packed differently come to mean the same
-``sentinel_2``  what its processing baselines did to integers
-``packing``     what integers mean: scale and offset
-``telling``     warnings that point at the user's own line
-``samples``     sample data
-=============== ===========================================================
+================= ===============================================================
+``opening``       `open_collection`: what kind a source is, which reader opens it
+``stac``          STAC items
+``geotiff``       GeoTIFFs
+``from_arrays``   Zarr stores and NetCDF files
+``joining``       images of several files become one collection
+``finishing``     the last checks: bands are chosen, it is a collection
+``warping``       images onto another grid, the same for every chunking
+``headers``       how the headers of many files are read
+``grids``         sizes of chunks on a grid; when two grids count as one
+``nodata``        the nodata that bands declare, and whether it can be right
+``request``       what a user asks of a reader, checked
+``harmonizing``   images that are packed differently come to mean the same
+``sentinel_2``    what its processing baselines did to integers
+``packing``       what integers mean: scale and offset
+``user_warnings`` warnings that point at the user's own line
+``samples``       sample data
+================= ===============================================================
 
 May import ``collection`` and ``optional``.
 """

@@ -12,7 +12,7 @@ import xarray as xr
 from qmosaic.collection.declarations import NODATA_NAMES, nodata_values
 from qmosaic.collection.masks import fits
 from qmosaic.sources.request import Request
-from qmosaic.sources.telling import warn
+from qmosaic.sources.user_warnings import warn
 
 _QUALITY_LIKE = re.compile(
     r"cloud|cld|clp|clear|prob|snow|snw|haze|score|quality|conf|(^|_)cs(_|$)"

@@ -11,7 +11,7 @@ import numpy as np
 from qmosaic.collection.geometry import LON_LAT, everywhere, in_words, projected
 from qmosaic.sources.geotiff.files import File, Image, outline_of
 from qmosaic.sources.grids import SAME_PLACE, TILE
-from qmosaic.sources.telling import warn
+from qmosaic.sources.user_warnings import warn
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox

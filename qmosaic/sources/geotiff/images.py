@@ -14,7 +14,7 @@ from qmosaic.sources.geotiff.headers import header_of
 from qmosaic.sources.geotiff.names import Place, bare_name, compile_pattern, place_of, shared_folder
 from qmosaic.sources.geotiff.times import Time, time_of
 from qmosaic.sources.headers import HEADERS_AT_ONCE
-from qmosaic.sources.telling import warn
+from qmosaic.sources.user_warnings import warn
 
 
 def find_images(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qmosaic.optional import needed
-from qmosaic.sources.telling import warn
+from qmosaic.sources.user_warnings import warn
 
 if TYPE_CHECKING:
     import pystac

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from qmosaic.sources.telling import warn
+from qmosaic.sources.user_warnings import warn
 
 if TYPE_CHECKING:
     import pystac

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qmosaic.sources.telling import warn
+from qmosaic.sources.user_warnings import warn
 
 
 @dataclass(frozen=True)

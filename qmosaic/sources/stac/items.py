@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from qmosaic.optional import needed
 from qmosaic.sources.stac.addresses import resolved
-from qmosaic.sources.telling import warn
+from qmosaic.sources.user_warnings import warn
 
 if TYPE_CHECKING:
     import pystac

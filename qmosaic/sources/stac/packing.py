@@ -19,7 +19,7 @@ from qmosaic.sources.stac.item_packing import (
 from qmosaic.sources.stac.items import time_taken, utc
 from qmosaic.sources.stac.parsing import key_of
 from qmosaic.sources.stac.said import Said, said_by_header
-from qmosaic.sources.telling import warn
+from qmosaic.sources.user_warnings import warn
 
 if TYPE_CHECKING:
     import pystac
