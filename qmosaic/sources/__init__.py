@@ -8,7 +8,7 @@ A module imports only modules below it in this table.
 ``geotiff``       GeoTIFFs
 ``from_arrays``   Zarr stores and NetCDF files
 ``joining``       images of several files become one collection
-``finishing``     the last checks: bands are chosen, it is a collection
+``final_checks``  the last checks: bands are chosen, it is a collection
 ``warping``       images onto another grid, the same for every chunking
 ``headers``       how the headers of many files are read
 ``grids``         sizes of chunks on a grid; when two grids count as one

@@ -22,7 +22,7 @@ from zarr.storage import ObjectStore, StorePath
 from qmosaic.collection.declarations import nodata_values
 from qmosaic.collection.model import bands_of
 from qmosaic.optional import needed
-from qmosaic.sources.finishing import finish, settled
+from qmosaic.sources.final_checks import finish, settled
 from qmosaic.sources.grids import TILE
 from qmosaic.sources.joining import (
     in_one_packing,

@@ -12,7 +12,7 @@ import xarray as xr
 from qmosaic.collection.declarations import declared_nodata
 from qmosaic.collection.masks import free_value
 from qmosaic.collection.model import bands_of
-from qmosaic.sources.finishing import with_crs
+from qmosaic.sources.final_checks import with_crs
 from qmosaic.sources.grids import SAME_PLACE
 from qmosaic.sources.harmonizing import agree, brought_to
 from qmosaic.sources.nodata import declare

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from qmosaic.optional import needed
-from qmosaic.sources.finishing import finish, settled
+from qmosaic.sources.final_checks import finish, settled
 from qmosaic.sources.geotiff.files import File, Image
 from qmosaic.sources.geotiff.grids import check_grids, chunks_of, settled_on, warn_of_images_outside
 from qmosaic.sources.geotiff.images import find_images

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from qmosaic.sources.finishing import finish, settled
+from qmosaic.sources.final_checks import finish, settled
 from qmosaic.sources.grids import TILE, check_number_of_chunks, sizes_of_chunks
 from qmosaic.sources.joining import check_holes
 from qmosaic.sources.request import Request, check_options, check_resampling
