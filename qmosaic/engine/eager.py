@@ -15,7 +15,7 @@ from qmosaic.engine.kernels import Order, best_scores, look_up
 
 
 class Eager:
-    """Bands of a mosaic, computed; a decision is scores and index. See `making.Engine`."""
+    """Bands of a mosaic, computed; a decision is scores and index. See `bands.Engine`."""
 
     def __init__(self, dim: Hashable) -> None:
         self.dim = dim

@@ -18,7 +18,7 @@ from qmosaic.engine.reading import Origin, labels
 
 
 class Lazy:
-    """Bands of a mosaic as layers of a dask graph; see `making.Engine`."""
+    """Bands of a mosaic as layers of a dask graph; see `bands.Engine`."""
 
     def __init__(self, collection: xr.Dataset, dim: Hashable) -> None:
         self.dim = dim

@@ -13,6 +13,7 @@ from qmosaic.sources.harmonizing import Agreement, agree
 from qmosaic.sources.nodata import check_fits
 from qmosaic.sources.packing import Packing
 from qmosaic.sources.request import Request
+from qmosaic.sources.stac.band_metadata import BandMetadata, from_header, metadata_of, with_header
 from qmosaic.sources.stac.faults import warn_of_faults
 from qmosaic.sources.stac.headers import Headers
 from qmosaic.sources.stac.packing import (
@@ -22,7 +23,6 @@ from qmosaic.sources.stac.packing import (
     warn_of_doubtful,
     warn_of_unknown,
 )
-from qmosaic.sources.stac.said import Said, from_header, said_of, with_header
 
 if TYPE_CHECKING:
     import pystac
@@ -72,7 +72,7 @@ def settle_bands(
     headers: Headers,
 ) -> list[Band]:
     """Find dtype and nodata of the bands: in the items, else in the headers of files."""
-    said = {name: said_of(name, items, parsed) for name in names}
+    said = {name: metadata_of(name, items, parsed) for name in names}
     silent = [s for name in names for s in said[name] if s.is_silent(request.overrides(name))]
     headers.ask([source.uri for source in silent])
     found = {source: from_header(source, headers) for source in silent}
@@ -90,7 +90,7 @@ def settle_bands(
 
 
 def _band(
-    name: str, said: Sequence[Said], packed: Sequence[Packing | None], request: Request
+    name: str, said: Sequence[BandMetadata], packed: Sequence[Packing | None], request: Request
 ) -> Band:
     """Settle the dtype and the nodata of a band; what its items say has to agree."""
     _check_one(name, "is", [(s.item, s.dtype) for s in said])

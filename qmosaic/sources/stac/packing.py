@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qmosaic.sources.packing import NONE, Packing
 from qmosaic.sources.request import Request
 from qmosaic.sources.sentinel_2 import CHANGED
+from qmosaic.sources.stac.band_metadata import BandMetadata, packing_in_header
 from qmosaic.sources.stac.faults import Fault
 from qmosaic.sources.stac.headers import Header, Headers
 from qmosaic.sources.stac.item_packing import (
@@ -18,7 +19,6 @@ from qmosaic.sources.stac.item_packing import (
 )
 from qmosaic.sources.stac.items import time_taken, utc
 from qmosaic.sources.stac.parsing import key_of
-from qmosaic.sources.stac.said import Said, said_by_header
 from qmosaic.sources.user_warnings import warn
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def packing_of(
-    said: Said, name: str, items: Sequence[pystac.Item], parsed: Sequence[ParsedItem]
+    said: BandMetadata, name: str, items: Sequence[pystac.Item], parsed: Sequence[ParsedItem]
 ) -> Packing | None:
     """Tell what the integers of a band mean: as the item says, else as the header does."""
     key = key_of(parsed[said.place], name)
@@ -36,7 +36,7 @@ def packing_of(
 
 
 def faults_of_packing(
-    said: Mapping[str, Sequence[Said]],
+    said: Mapping[str, Sequence[BandMetadata]],
     items: Sequence[pystac.Item],
     parsed: Sequence[ParsedItem],
 ) -> list[tuple[str, Fault]]:
@@ -51,7 +51,7 @@ def faults_of_packing(
 
 
 def settle_packing(
-    said: Mapping[str, Sequence[Said]],
+    said: Mapping[str, Sequence[BandMetadata]],
     items: Sequence[pystac.Item],
     request: Request,
     headers: Headers,
@@ -72,12 +72,12 @@ def settle_packing(
         source = said[name][i]
         header = headers.get(source.uri)
         if isinstance(header, Header):  # else it says nothing
-            packed[name][i] = said_by_header(header.packing[source.number - 1])
+            packed[name][i] = packing_in_header(header.packing[source.number - 1])
     return packed
 
 
 def warn_of_doubtful(
-    said: Mapping[str, Sequence[Said]],
+    said: Mapping[str, Sequence[BandMetadata]],
     items: Sequence[pystac.Item],
     parsed: Sequence[ParsedItem],
     request: Request,
@@ -105,7 +105,7 @@ def warn_of_doubtful(
 
 
 def warn_of_unknown(
-    said: Mapping[str, Sequence[Said]],
+    said: Mapping[str, Sequence[BandMetadata]],
     packed: Mapping[str, Sequence[Packing | None]],
     items: Sequence[pystac.Item],
     parsed: Sequence[ParsedItem],

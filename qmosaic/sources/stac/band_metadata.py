@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Said:
+class BandMetadata:
     """What is known of a band in one item."""
 
     place: int
@@ -33,7 +33,9 @@ class Said:
         return self.dtype is None or (self.nodata is None and not overridden)
 
 
-def said_of(name: str, items: Sequence[pystac.Item], parsed: Sequence[ParsedItem]) -> list[Said]:
+def metadata_of(
+    name: str, items: Sequence[pystac.Item], parsed: Sequence[ParsedItem]
+) -> list[BandMetadata]:
     found = []
     for place, (item, known) in enumerate(zip(items, parsed, strict=True)):
         if key := key_of(known, name):
@@ -43,11 +45,11 @@ def said_of(name: str, items: Sequence[pystac.Item], parsed: Sequence[ParsedItem
             dtype = None if dtype in (None, UNSAID) else str(dtype)
             told = "" if nodata is None else f"the item {item.id!r} (or stac_cfg=)"
             where = place, item.id, source.uri, source.band
-            found.append(Said(*where, dtype, nodata, says_nodata=told))
+            found.append(BandMetadata(*where, dtype, nodata, says_nodata=told))
     return found
 
 
-def with_header(said: Said, header: tuple[str, Any, Packing | None] | None) -> Said:
+def with_header(said: BandMetadata, header: tuple[str, Any, Packing | None] | None) -> BandMetadata:
     if header is None:
         return said
     if said.nodata is None:
@@ -55,7 +57,7 @@ def with_header(said: Said, header: tuple[str, Any, Packing | None] | None) -> S
     return replace(said, dtype=said.dtype or header[0], packing=header[2])
 
 
-def from_header(source: Said, headers: Headers) -> tuple[str, Any, Packing | None]:
+def from_header(source: BandMetadata, headers: Headers) -> tuple[str, Any, Packing | None]:
     header = headers.get(source.uri)
     if not isinstance(header, Header):
         raise ValueError(
@@ -65,9 +67,9 @@ def from_header(source: Said, headers: Headers) -> tuple[str, Any, Packing | Non
             "leave out what is no image: bands=[...]."
         ) from header
     number = source.number - 1
-    return header.dtypes[number], header.nodata[number], said_by_header(header.packing[number])
+    return header.dtypes[number], header.nodata[number], packing_in_header(header.packing[number])
 
 
-def said_by_header(packing: Packing) -> Packing | None:
+def packing_in_header(packing: Packing) -> Packing | None:
     """Take what a header says; that integers are what they mean, all say that say nothing."""
     return None if packing == NONE else packing
