@@ -46,6 +46,10 @@ docstring.
 ============== ================================================================================
 """
 
+import difflib
+import re
+from typing import TYPE_CHECKING, Any
+
 from qmosaic import accessor as _accessor  # noqa: F401  (registers ds.qmosaic)
 from qmosaic import display, ee, scores
 from qmosaic.collection import clip, filter_bounds, filter_date, map_images, select
@@ -95,3 +99,25 @@ __all__ = [
 def __dir__() -> list[str]:
     """List the public names; the modules stay importable, and out of an editor's list."""
     return [*__all__, "__version__"]
+
+
+def _meant(name: str) -> str | None:
+    """Find the public name that was probably meant: by Earth Engine's spelling, in another
+    department, or misspelt."""
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    if snake in __all__:
+        return f"qm.{snake}"
+    for department in (scores, display, ee):
+        if name in department.__all__:
+            return f"{department.__name__.replace('qmosaic', 'qm')}.{name}"
+    close = difflib.get_close_matches(snake, __all__, n=1, cutoff=0.75)
+    return f"qm.{close[0]}" if close else None
+
+
+if not TYPE_CHECKING:  # type checkers would take every name for a public one
+
+    def __getattr__(name: str) -> Any:
+        """Refuse a name that is not there, and say which was probably meant."""
+        meant = None if name.startswith("_") else _meant(name)
+        hint = f". Did you mean {meant}?" if meant else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")

@@ -92,8 +92,8 @@ def _check_matplotlib() -> None:
     """Refuse before anything is written where the picture could not be drawn."""
     if importlib.util.find_spec("matplotlib") is None:
         raise click.ClickException(
-            "the picture of the demo is drawn with matplotlib, which is not installed. Write: "
-            'pip install "qmosaic[demo]"'
+            "the picture of the demo is drawn with matplotlib, which is not installed. Write, "
+            'in the checkout of qmosaic: pip install ".[demo]"'
         )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
 CALLED = {
@@ -13,6 +16,33 @@ CALLED = {
     "xstatic": "xstatic-leaflet",
 }
 """What packages are called where they are installed from, if not as their modules."""
+
+_SERVED: ContextVar[tuple[str, str] | None] = ContextVar("_SERVED", default=None)
+"""The extra and the purpose of the function that a user called."""
+
+
+def how_to_install(extra: str) -> str:
+    """Say how to install an extra: the package is on no index, so it is done from its checkout."""
+    return f'Write, in the checkout of qmosaic: pip install ".[{extra}]"'
+
+
+@contextlib.contextmanager
+def serving(extra: str, purpose: str) -> Iterator[None]:
+    """Let what is called inside ask for one extra, whatever it would ask for by itself.
+
+    A function calls others, which are there for more than one; what a user has to install is the
+    extra of the function that was called. The outermost counts.
+
+    Parameters
+    ----------
+    extra, purpose : str
+        As for `needed`.
+    """
+    token = _SERVED.set(_SERVED.get() or (extra, purpose))
+    try:
+        yield
+    finally:
+        _SERVED.reset(token)
 
 
 def needed(module: str, extra: str, purpose: str) -> Any:
@@ -42,8 +72,9 @@ def needed(module: str, extra: str, purpose: str) -> Any:
             raise
         names = (name for start, name in CALLED.items() if f"{module}.".startswith(f"{start}."))
         package = next(names, module.split(".")[0])
+        extra, purpose = _SERVED.get() or (extra, purpose)
         raise ModuleNotFoundError(
             f"{purpose} need the package {package!r}, which is not installed. "
-            f'Write: pip install "qmosaic[{extra}]"',
+            f"{how_to_install(extra)}",
             name=error.name,
         ) from error

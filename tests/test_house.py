@@ -166,6 +166,31 @@ def test_an_editor_lists_public_names() -> None:
     assert importlib.import_module("qmosaic.collection.filters").filter_date is qm.filter_date
 
 
+@pytest.mark.parametrize(
+    ("came", "meant"),
+    [
+        ("qualityMosaic", "quality_mosaic"),
+        ("filterDate", "filter_date"),
+        ("toZarr", "to_zarr"),
+        ("qualty_mosaic", "quality_mosaic"),
+        ("normalized_difference", "scores.normalized_difference"),
+        ("Map", "display.Map"),
+        ("ImageCollection", "ee.ImageCollection"),
+        ("wobble", None),
+        ("__wrapped__", None),
+        ("_quality_mosaic", None),
+    ],
+)
+def test_a_name_that_is_not_there(came: str, meant: str | None) -> None:
+    """Earth Engine's spelling, another department's name or a slip is told what was meant; it stays
+    an AttributeError, as `hasattr` and the import of modules need it."""
+    assert not hasattr(qm, came)
+    hint = rf"\. Did you mean qm\.{meant}\?" if meant else ""
+    with pytest.raises(AttributeError, match=rf"'qmosaic' has no attribute '{came}'{hint}$"):
+        getattr(qm, came)
+    assert importlib.util.find_spec("qmosaic.cli") is not None
+
+
 def on_collections() -> list[str]:
     """Name the public functions that work on a collection, a mosaic or an image."""
     functions = [n for n in qm.__all__ if inspect.isfunction(getattr(qm, n))]

@@ -71,8 +71,16 @@ def test_the_extra_that_is_named_is_enough(name: str, tmp_path: Path) -> None:
         (tmp_path / file).touch()
     (tmp_path / "items.json").write_text(json.dumps(NO_ITEMS))
     extra, call = CALLS[name]
-    with pytest.raises(ModuleNotFoundError, match=rf'pip install "qmosaic\[{extra}\]"'):
+    with pytest.raises(
+        ModuleNotFoundError, match=rf'checkout of qmosaic: pip install "\.\[{extra}\]"'
+    ):
         call(tmp_path)
+
+
+def test_nothing_is_installed_by_its_name_alone() -> None:
+    """The package is on no index: docstrings and messages say to install its checkout."""
+    for file in Path(qm.__file__).parent.rglob("*.py"):
+        assert not re.search(r"pip install [^.\n]*qmosaic\[", file.read_text()), file
 
 
 def test_packages_are_called_as_they_are_installed() -> None:
@@ -90,7 +98,7 @@ def test_packages_are_called_as_they_are_installed() -> None:
 def test_the_sample_series_names_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     """The data are those of a package, which the extra of the demo brings."""
     monkeypatch.setattr(importlib.metadata, "files", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match=r'pip install "qmosaic\[demo\]"'):
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "\.\[demo\]"'):
         samples.sentinel2_romania()
 
 
@@ -192,8 +200,38 @@ def test_with_one_extra_the_call_succeeds(name: str, monkeypatch: pytest.MonkeyP
         pytest.skip("the package is installed without its sources: there is no pyproject.toml")
     with monkeypatch.context() as nothing:
         hide(nothing, keep=set())
-        with pytest.raises(ModuleNotFoundError, match=rf'need the package .*"qmosaic\[{extra}\]"'):
+        with pytest.raises(ModuleNotFoundError, match=rf'need the package .*"\.\[{extra}\]"'):
             call()
     with monkeypatch.context() as installed:
         hide(installed, keep=modules_of(extra))
         call()
+
+
+def message_of(call: Callable[[], Any]) -> str | None:
+    """Say what a call lacks, None if it succeeds."""
+    try:
+        call()
+    except ModuleNotFoundError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("name", USES)
+def test_the_extra_of_the_call_is_named_whatever_is_there(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where other extras brought a part of what a call needs, the message still names the extra of
+    the function that was called, not that of a function which it uses."""
+    call, extra = USES[name]
+    if not (ROOT / "pyproject.toml").exists():
+        pytest.skip("the package is installed without its sources: there is no pyproject.toml")
+    everything = {module for modules in MODULES.values() for module in modules}
+    said = {}
+    for package, modules in MODULES.items():
+        if set(modules) & modules_of(extra):
+            with monkeypatch.context() as partly:
+                hide(partly, keep=everything - set(modules))
+                said[package] = message_of(call)
+    assert any(said.values())
+    for package, message in said.items():
+        assert message is None or f'".[{extra}]"' in message, package

@@ -93,7 +93,12 @@ def in_period(
         after = first + np.ones((), f"m8[{np.datetime_data(first)[0]}]")[()]
     else:
         after = moment(end, "end")
-        if after <= first:
+        if after < first:
+            raise ValueError(
+                f"filter_date() got end={end!r}, which is before start={start!r}, so no image can "
+                f"be between them. Swap start and end: {end!r}, {start!r}."
+            )
+        if after == first:
             raise ValueError(
                 f"filter_date() got end={end!r}, which is not after start={start!r}: the end does "
                 "not belong to the period, so no image can be in it. Leave end= out for the one "

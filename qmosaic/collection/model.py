@@ -4,7 +4,9 @@ checks."""
 from __future__ import annotations
 
 import difflib
+import keyword
 from collections.abc import Hashable, Iterable
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -28,7 +30,7 @@ def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
     choices = list(choices)
     if value in choices:
         return
-    close = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.3)
+    close = difflib.get_close_matches(str(value), choices, n=1)
     hint = f" Did you mean {name}={close[0]!r}?" if close else ""
     raise ValueError(f"{name}={value!r} is not known; it takes {_listed(choices)}.{hint}")
 
@@ -43,8 +45,10 @@ def check_collection(collection: xr.Dataset, quality_band: Hashable, dim: Hashab
     ValueError
         No time dimension, no image, chunks of unknown size, bands on another grid.
     TypeError
-        The quality band has no order.
+        The quality band has no order, or something else than its name was given.
     """
+    if not is_name(quality_band):
+        raise no_name(quality_band, "quality_band", "collection.assign(quality=...)")
     if dim not in collection.dims:
         raise ValueError(
             f"the collection has no dimension {dim!r}, along which its images would lie; its "
@@ -64,6 +68,43 @@ def check_collection(collection: xr.Dataset, quality_band: Hashable, dim: Hashab
         _check_grid(collection, quality_band, name, dim)
 
 
+def is_name(given: object) -> bool:
+    """Tell whether something can be the name of a band."""
+    try:
+        hash(given)
+    except TypeError:
+        return False
+    return True
+
+
+def no_name(given: Any, argument: str, adding: str) -> TypeError:
+    """Make the error for something else than the name of the band that orders the images.
+
+    Parameters
+    ----------
+    given : object
+        An array, an image or a list of names.
+    argument : str
+        What it was given for.
+    adding : str
+        How a band called quality is added to a collection.
+    """
+    kind = type(given).__name__
+    article = "an" if kind[0] in "AEIOUaeiou" else "a"
+    if isinstance(given, list | tuple | set) and all(map(is_name, given)):
+        one = len(given) == 1
+        hint = f"Write {next(iter(given))!r}." if one else "Write the name of one of them."
+        return TypeError(
+            f"{argument}={given!r:.80} is {article} {kind}; it takes the name of one band, which "
+            f"orders the images. {hint}"
+        )
+    return TypeError(
+        f"{argument}= got {article} {kind}; it takes the name of a band of the collection, which "
+        f"orders the images. Add the band, {adding}, if it is not there yet, and write its name, "
+        "'quality'."
+    )
+
+
 def _no_such_band(
     collection: xr.Dataset, quality_band: Hashable, dim: Hashable, bands: list[Hashable]
 ) -> KeyError:
@@ -75,11 +116,13 @@ def _no_such_band(
             f"{_listed(bands)}."
         )
     close = difflib.get_close_matches(str(quality_band), [str(b) for b in bands], n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    called = str(quality_band)
+    if not called.isidentifier() or keyword.iskeyword(called):
+        called = "quality"
+    hint = f"Did you mean {close[0]!r}?" if close else f"Add one with ds.assign({called}=...)."
     return KeyError(
         f"there is no band {quality_band!r} to order the images by; the bands are "
-        f"{_listed(bands)}.{hint} Add "
-        f"one with ds.assign({quality_band}=...)."
+        f"{_listed(bands)}. {hint}"
     )
 
 

@@ -15,7 +15,8 @@ image whole.
 >>> qm.quicklook(image, bands=["red"], min=0, max=11)
 Picture of 518 × 392 pixels; a notebook shows it, .save('picture.png') writes it
 
-Pictures need ``pip install "qmosaic[plot]"``, `Map` needs ``pip install "qmosaic[map]"``.
+Pictures need ``pip install ".[plot]"`` in the checkout of qmosaic, `Map` needs
+``pip install ".[map]"``.
 
 Modules. Each imports only modules below it in this table.
 

@@ -22,7 +22,7 @@ from qmosaic.engine.mosaic import last_on_top
 from qmosaic.optional import needed
 
 PURPOSE = "maps"
-MODULES = ("folium", "xstatic.pkg.leaflet", "odc.geo.xr", "rasterio")
+MODULES = ("folium", "xstatic.pkg.leaflet", "odc.geo.xr", "rasterio", "PIL.ImageColor")
 """What a map needs, all of it asked for before the first layer is computed."""
 
 SCREEN = 1024

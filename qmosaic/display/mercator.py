@@ -70,7 +70,7 @@ def _of_degrees(picture: xr.DataArray, max_size: int) -> tuple[xr.DataArray, Bou
 
 
 def _of_projected(picture: xr.DataArray, crs: Any, max_size: int) -> tuple[xr.DataArray, Bounds]:
-    pyproj = needed("pyproj", "geo", "maps")
+    pyproj = needed("pyproj", "map", "maps")
     geobox = needed("odc.geo.geobox", "map", "maps").GeoBox
     down, across = map_axes(picture, "add_layer()")
     ys, xs = (_sampled(picture[axis].values) for axis in (down, across))

@@ -119,4 +119,4 @@ def __dir__() -> list[str]:
 def __getattr__(name: str) -> Any:
     if name.startswith("_"):
         raise AttributeError(name)
-    raise not_supported("ee", name)
+    raise not_supported("ee", name, __all__)

@@ -20,7 +20,7 @@ from qmosaic.collection.filters import (
 )
 from qmosaic.collection.location import GRID_MAPPING, with_crs_coordinate
 from qmosaic.collection.masks import Array
-from qmosaic.collection.model import bands_of
+from qmosaic.collection.model import bands_of, is_name, no_name
 from qmosaic.collection.times import in_utc
 from qmosaic.ee.catalog import resolve
 from qmosaic.ee.geometries import Geometry
@@ -183,7 +183,7 @@ class ImageCollection(Hinting):
                 "such as ee.Filter.lt('CLOUDY_PIXEL_PERCENTAGE', 20)."
             )
         keep = filter.keep(self.dataset)
-        caller = f"ee.ImageCollection.filter({filter.words})"
+        caller = f"ee.ImageCollection.filter({filter.description})"
         return ImageCollection(
             keep_images(self.dataset, keep, "time", caller, "it keeps no image of this collection")
         )
@@ -279,6 +279,9 @@ class ImageCollection(Hinting):
         that is masked in the winner comes from the next best image. Other rules are arguments:
         those of `qmosaic.quality_mosaic`.
         """
+        if isinstance(qualityBand, Image) or not is_name(qualityBand):
+            adding = "collection.map(lambda img: img.addBands(score_of(img).rename('quality')))"
+            raise no_name(qualityBand, "qualityBand", adding)
         band = variable_of(self.dataset, qualityBand)
         mosaic = quality_mosaic(self.dataset, band, ties=ties, masked=masked, **rules)
         mosaic.attrs["qmosaic_quality_band"] = qualityBand

@@ -45,7 +45,7 @@ class Filter(Hinting):
     ----------
     keep : callable
         Takes the Dataset of a collection, gives a bool for each of its images.
-    words : str
+    description : str
         How the filter was written, for errors: ``lt('cloud_cover', 20)``.
 
     Examples
@@ -90,19 +90,19 @@ class Filter(Hinting):
 
     _name = "ee.Filter"
 
-    def __init__(self, keep: Keep, words: str) -> None:
+    def __init__(self, keep: Keep, description: str) -> None:
         self.keep = keep
-        self.words = words
+        self.description = description
 
     def __repr__(self) -> str:
-        return f"ee.Filter.{self.words}"
+        return f"ee.Filter.{self.description}"
 
     @staticmethod
     def date(start: Any, end: Any = None) -> Filter:
         """Keep images from `start` on, before `end`; without it, those of that instant."""
         first, last = (None if d is None else instant(d) for d in (start, end))
-        words = f"date({first!s}" + (f", {last!s})" if last is not None else ")")
-        return Filter(lambda ds: in_period(ds, first, last), words)  # type: ignore[arg-type]
+        description = f"date({first!s}" + (f", {last!s})" if last is not None else ")")
+        return Filter(lambda ds: in_period(ds, first, last), description)  # type: ignore[arg-type]
 
     @staticmethod
     def bounds(geometry: Any) -> Filter:
@@ -158,10 +158,10 @@ class Filter(Hinting):
 
     def Not(self) -> Filter:
         """Keep the images that this filter does not."""
-        return Filter(lambda ds: ~self.keep(ds), f"Not({self.words})")
+        return Filter(lambda ds: ~self.keep(ds), f"Not({self.description})")
 
 
-def _cyclic(words: str, start: int, end: int | None, part: str) -> Filter:
+def _cyclic(description: str, start: int, end: int | None, part: str) -> Filter:
     """Make a filter of a part of the date; a range whose end is before its start wraps round."""
     last = start if end is None else end
 
@@ -170,7 +170,7 @@ def _cyclic(words: str, start: int, end: int | None, part: str) -> Filter:
         inside: Array = (own >= start) & (own <= last)
         return inside if start <= last else (own >= start) | (own <= last)
 
-    return Filter(keep, words)
+    return Filter(keep, description)
 
 
 def _joined(method: str, filters: tuple[Any, ...], function: Any) -> Filter:
@@ -184,7 +184,7 @@ def _joined(method: str, filters: tuple[Any, ...], function: Any) -> Filter:
         )
     return Filter(
         lambda ds: function.reduce([f.keep(ds) for f in listed]),
-        f"{method}({', '.join(f.words for f in listed)})",
+        f"{method}({', '.join(f.description for f in listed)})",
     )
 
 

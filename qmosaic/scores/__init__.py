@@ -42,7 +42,7 @@ declares 0 as its nodata, too. Where 0 is a score, remove that from its ``attrs`
 ``collection.where(...)`` makes floats of packed integers and leaves their packing among the
 attributes: such floats are refused. Mask after decoding, ``xarray.decode_cf(col).where(...)``.
 
-`index` and `distance_to` need ``pip install "qmosaic[scores]"``.
+`index` and `distance_to` need ``pip install ".[scores]"`` in the checkout of qmosaic.
 
 Modules. Each imports only modules below it in this table.
 

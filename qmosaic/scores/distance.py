@@ -13,7 +13,7 @@ import xarray as xr
 from qmosaic.collection.grid import metres_per_pixel
 from qmosaic.collection.location import map_axes
 from qmosaic.engine.graph import map_surroundings
-from qmosaic.optional import needed
+from qmosaic.optional import needed, serving
 from qmosaic.scores.expressions import bare, check_aligned, check_positive
 
 SCRATCH = 48
@@ -83,8 +83,9 @@ def distance_to(
         _check_bools(valid, "data", "valid=scl != 0")
     farthest = check_positive(max_distance, "max_distance", "distance_to()")
     down, across = map_axes(mask, "distance_to()")
-    needed("scipy", "scores", "distances")  # the extra brings odc-geo, too
-    sizes = metres_per_pixel(mask, resolution, "distance_to()")
+    needed("scipy", "scores", "distances")
+    with serving("scores", "distances"):
+        sizes = metres_per_pixel(mask, resolution, "distance_to()")
     axes = mask.dims.index(down), mask.dims.index(across)
     measure = functools.partial(_distances, axes=axes, sizes=sizes, farthest=farthest)
     data = mask.data

@@ -49,7 +49,9 @@ def to_zarr(
     ----------
     mosaic : xarray.Dataset or xarray.DataArray
         The mosaic. Its blocks become the chunks of the store; where the blocks of a dimension
-        differ in size, which Zarr cannot store, the largest size is taken for all.
+        differ in size, which Zarr cannot store, the largest size is taken for all. Any other
+        Dataset or DataArray is written as it is, too: a collection, for instance, with all its
+        images, and not as a mosaic of them.
     store : str, Path or zarr store
         Where to write: a path, a URL, a store object of zarr or Icechunk.
     mode : {"w-", "w", "resume"}, default: "w-"
@@ -186,7 +188,7 @@ def to_zarr(
     workers; use a folder or an object store.
 
     *Object stores.* `zarr.storage.ObjectStore` of obstore takes S3, Google Cloud and Azure, and
-    locks a store in one step; with ``pip install "qmosaic[s3]"``. A URL such as ``s3://...`` goes
+    locks a store in one step; with ``pip install ".[s3]"``. A URL such as ``s3://...`` goes
     through fsspec, which needs s3fs and cannot lock in one step. In object stores, chunks that are
     all nodata are stored too.
 

@@ -184,7 +184,7 @@ def _at_url(url: str, storage_options: dict[str, Any] | None) -> Store:
     except ImportError as error:
         raise ImportError(
             f"{url!r} is opened through fsspec, which lacks a library here ({error}). Install that "
-            'library, or obstore (pip install "qmosaic[s3]") and give '
+            'library, or obstore (pip install ".[s3]" in the checkout of qmosaic) and give '
             f"zarr.storage.ObjectStore(obstore.store.from_url({url!r}))."
         ) from None
     return opened

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import importlib.util
+import inspect
 import os
 import re
 import struct
@@ -31,7 +32,7 @@ from qmosaic.sources.joining import (
     with_given_packing,
 )
 from qmosaic.sources.nodata import is_text
-from qmosaic.sources.request import DIM, Request
+from qmosaic.sources.request import DIM, Request, unknown_option
 
 
 def open_zarr(
@@ -258,10 +259,8 @@ def _opened(source: Any, options: dict[str, Any]) -> xr.Dataset:
         found = re.search(r"unexpected keyword argument '(\w+)'", str(error))
         if found is None:
             raise
-        name = found[1]
-        raise TypeError(
-            f"neither open_collection() nor xarray.open_dataset knows {name}=. Leave it out."
-        ) from error
+        known = inspect.signature(xr.open_dataset).parameters
+        raise unknown_option(found[1], known, "xarray.open_dataset") from error
 
 
 def _called(source: Any) -> str:

@@ -129,9 +129,14 @@ def check_options(
         if instead and name in instead:
             raise TypeError(f"open_collection() knows no {name}=. Write {instead[name]}.")
         if name not in known and not name.isupper():
-            close = difflib.get_close_matches(name, [*known, *COMMON_OPTIONS], n=1)
-            hint = f"Did you mean {close[0]}=?" if close else "Leave it out."
-            raise TypeError(f"neither open_collection() nor {reader} knows {name}=. {hint}")
+            raise unknown_option(name, known, reader)
+
+
+def unknown_option(name: str, known: Iterable[str], reader: str) -> TypeError:
+    """Make the error for an option that nothing knows; it names the one that may be meant."""
+    close = difflib.get_close_matches(name, [*COMMON_OPTIONS, *known], n=1)
+    hint = f"Did you mean {close[0]}=?" if close else "Leave it out."
+    return TypeError(f"neither open_collection() nor {reader} knows {name}=. {hint}")
 
 
 COMMON_OPTIONS = (
@@ -151,7 +156,10 @@ COMMON_OPTIONS = (
     "time",
     "pattern",
     "allow",
+    "group",
+    "storage_options",
 )
+"""The arguments of `open_collection`."""
 
 
 def check_resampling(resampling: Any, bands: Sequence[str]) -> None:

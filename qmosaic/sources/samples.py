@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from qmosaic.collection.masks import Array
-from qmosaic.optional import needed
+from qmosaic.optional import how_to_install, needed
 
 SERIES = "sentinel2_cube_subset_romania_10m.nc"
 CHUNK = 50
@@ -110,8 +110,8 @@ def _find_series() -> Path:
     if not found or importlib.util.find_spec("netCDF4") is None:
         missing = "netCDF4" if found else "nrt==0.1.0"
         raise ModuleNotFoundError(
-            f"the sample series needs the package {missing}, which is not installed. Write: "
-            'pip install "qmosaic[demo]"'
+            f"the sample series needs the package {missing}, which is not installed. "
+            f"{how_to_install('demo')}"
         )
     return Path(str(found[0].locate()))
 

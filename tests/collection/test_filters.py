@@ -82,9 +82,9 @@ def test_an_unsorted_collection_keeps_its_order() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("2020-10-01", "2020-05-01"), r"Swap start and end: '2020-05-01', '2020-10-01'\.$"),
         (("2021-01-01", "2021-02-01"), r"left none of 6 images.*2020-07-01 to 2020-07-06"),
         (("2020-07-03", "2020-07-03"), "not after start"),
-        (("2020-07-03", "2020-07-01"), "not after start"),
         (("last week",), "'last week' is no time"),
         (("2020-13-01",), "'2020-13-01' is no time"),
         (("NaT",), "'NaT' is no time"),

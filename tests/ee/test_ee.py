@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import dask
 import numpy as np
 import odc.geo.xr
@@ -734,6 +735,7 @@ def test_ids_that_nobody_knows(scene: xr.Dataset) -> None:
         (lambda col: col.first().reproject("x"), AttributeError, "its grid"),
         (lambda col: col.filterDat("2020"), AttributeError, "Did you mean filterDate"),
         (lambda col: col.first().wobble(), AttributeError, r"\.dataset"),
+        (lambda col: ee.ImageColection, AttributeError, r"Did you mean ImageCollection\?"),
         (lambda col: ee.Filter.notNull, AttributeError, "ee.Filter.notNull is not supported"),
         (lambda col: ee.Reducer, AttributeError, "ee.Reducer is not supported"),
         (lambda col: ee.Export, AttributeError, r"qmosaic\.to_zarr"),
@@ -743,6 +745,12 @@ def test_ids_that_nobody_knows(scene: xr.Dataset) -> None:
         (lambda col: col.filterDate("2019"), ValueError, "left none of 5 images"),
         (lambda col: col.filter(ee.Filter.eq("cloud_cover", 1)), ValueError, "left none of 5"),
         (lambda col: col.qualityMosaic("quality"), KeyError, "no band 'quality'"),
+        (
+            lambda col: col.qualityMosaic(col.first()),
+            TypeError,
+            r"qualityBand= got an Image; .*addBands\(.*write its name, 'quality'",
+        ),
+        (lambda col: col.qualityMosaic(["B4"]), TypeError, r"\['B4'\] is a list.*Write 'B4'"),
         (lambda col: ee.Image("x"), TypeError, "got a str"),
         (lambda col: ee.ImageCollection(col.first().dataset), ValueError, "without a dimension"),
         (lambda col: col.first().normalizedDifference(["B4"]), ValueError, "takes two bands"),
@@ -761,3 +769,11 @@ def test_nothing_to_begin_with() -> None:
     """Initialize and Authenticate do nothing, with any arguments."""
     ee.Authenticate(auth_mode="notebook")
     ee.Initialize(project="my-project")
+
+
+def test_a_filter_says_how_it_was_written() -> None:
+    """A filter describes itself, and so does a copy of it on another process."""
+    either = ee.Filter.Or(ee.Filter.eq("n", 1), ee.Filter.lt("n", 3).Not())
+    assert either.description == "Or(eq('n', 1), Not(lt('n', 3)))"
+    assert repr(either) == f"ee.Filter.{either.description}"
+    assert repr(cloudpickle.loads(cloudpickle.dumps(either))) == repr(either)

@@ -83,6 +83,49 @@ def test_a_collection_that_cannot_be(
         assert part in text, text
 
 
+BAND = xr.DataArray(np.ones((2, 3, 4)), dims=DIMS)
+NO_NAMES = [
+    (BAND, ["a DataArray", "the name of a band", "collection.assign(quality=...)", "'quality'"]),
+    (BAND.values, ["a ndarray", "collection.assign(quality=...)"]),
+    (BAND.to_dataset(name="a"), ["a Dataset", "collection.assign(quality=...)"]),
+    (["q"], ["['q'] is a list", "one band", "Write 'q'"]),
+    (["q", "red"], ["['q', 'red']", "the name of one of them"]),
+]
+
+
+@pytest.mark.parametrize(("given", "parts"), NO_NAMES)
+@pytest.mark.parametrize("call", ["quality_mosaic", "mosaic_by_period", "accessor", "of an array"])
+def test_a_band_in_place_of_its_name(call: str, given: Any, parts: list[str]) -> None:
+    """Images are ordered by one band, which is told by its name: not a band, not a list."""
+    c = collection(time=np.array(["2020-01-01", "2020-02-01"], "datetime64[ns]"))
+    calls = {
+        "quality_mosaic": lambda: qm.quality_mosaic(c, given),
+        "mosaic_by_period": lambda: qm.mosaic_by_period(c, given),
+        "accessor": lambda: c.qmosaic.quality_mosaic(given),
+        "of an array": lambda: qm.quality_mosaic(c.to_dataarray("band"), given),
+    }
+    with pytest.raises(TypeError) as raised:
+        calls[call]()
+    for part in ("quality_band=", *parts):
+        assert part in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("came", "hint"),
+    [
+        ("rde", "Did you mean 'red'?"),
+        ("cloudless", "Add one with ds.assign(cloudless=...)."),
+        (None, "Add one with ds.assign(quality=...)."),
+        ("no name", "Add one with ds.assign(quality=...)."),
+    ],
+)
+def test_one_piece_of_advice(came: Any, hint: str) -> None:
+    """A misspelt band is corrected, another one is added; the advice can be written as it is."""
+    with pytest.raises(KeyError) as raised:
+        qm.quality_mosaic(collection(), came)
+    assert raised.value.args[0].endswith(f"the bands are 'red', 'q'. {hint}")
+
+
 def test_chunks_of_unknown_size() -> None:
     """Blocks of unknown size cannot be laid on each other."""
     band = da.ones((4, 4, 4), chunks=2)
@@ -135,6 +178,13 @@ def test_a_rule_that_is_misspelt(argument: str, came: str, meant: str) -> None:
     assert f"{argument}={came!r}" in text
     assert ", ".join(map(repr, CHOICES[argument])) in text
     assert f"mean {argument}={meant!r}" in text
+
+
+@pytest.mark.parametrize("came", ["random", "median", "nan", "ignore"])
+@pytest.mark.parametrize("argument", CHOICES)
+def test_a_rule_that_resembles_none(argument: str, came: str) -> None:
+    """No guess is better than a bad one."""
+    assert "Did you mean" not in text_of(ValueError, collection(), **{argument: came})
 
 
 @pytest.mark.parametrize("came", [None, 1, "", ["first"]])

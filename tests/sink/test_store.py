@@ -37,6 +37,13 @@ def test_chunks_of_the_store_are_the_blocks(collection: xr.Dataset, tmp_path: Pa
         np.testing.assert_array_equal(group[name][:], want)
 
 
+def test_a_collection_is_written_as_it_is(collection: xr.Dataset, tmp_path: Path) -> None:
+    """What is no mosaic is not made one: all images of a collection are written."""
+    qm.to_zarr(collection, tmp_path / "out.zarr")
+    group = zarr.open_group(tmp_path / "out.zarr", mode="r")
+    np.testing.assert_array_equal(group["red"][:], random_stack()["red"])
+
+
 def test_uneven_blocks_are_made_even(collection: xr.Dataset, tmp_path: Path) -> None:
     """Zarr has one chunk size: blocks of several sizes are written in the largest of them."""
     mosaic = qm.quality_mosaic(collection.chunk(y=(5, 9, 10), x=(20, 4)), "quality")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import warnings
 from collections.abc import Callable
@@ -18,6 +19,7 @@ import zarr
 from zarr.storage import LocalStore, ObjectStore, StorePath
 
 import qmosaic as qm
+from qmosaic.sources.request import COMMON_OPTIONS
 from tests.support.rasters import serve
 from tests.support.sources import CountingStore, dates, expected
 
@@ -249,6 +251,36 @@ def test_bands_are_chosen_by_name(tmp_path: Path) -> None:
     ]:
         with pytest.raises(error, match=message):
             qm.open_collection(tmp_path / "s.zarr", bands=bands)
+
+
+@pytest.mark.parametrize("name", ["zarr", "netcdf", "geotiff", "stac"])
+@pytest.mark.parametrize(
+    ("came", "hint"),
+    [
+        ("band", "Did you mean bands=?"),
+        ("storage_option", "Did you mean storage_options=?"),
+        ("wobble", "Leave it out."),
+    ],
+)
+def test_the_argument_that_was_meant(tmp_path: Path, name: str, came: str, hint: str) -> None:
+    """Every reader tells a misspelt argument what it may have been."""
+    source: Any = tmp_path / name
+    if name == "zarr":
+        collection().to_zarr(source, consolidated=False)
+    elif name == "netcdf":
+        collection().to_netcdf(source, engine="netcdf4")
+    elif name == "stac":
+        source = {"type": "FeatureCollection", "features": []}
+    else:
+        source.touch()
+    with pytest.raises(TypeError, match=rf"knows {came}=\. {re.escape(hint)}$"):
+        qm.open_collection(source, format=name, **{came: ["red"]})
+
+
+def test_all_arguments_can_be_meant() -> None:
+    """What is proposed in place of a misspelt argument is what `open_collection` has."""
+    own = set(inspect.signature(qm.open_collection).parameters) - {"source", "options"}
+    assert set(COMMON_OPTIONS) == own
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,34 @@ def test_files_with_named_bands_need_no_pattern(tmp_path: Path) -> None:
     for name, band in values.items():
         for day in range(4):
             write_tif(tmp_path / f"{name}_2020-07-0{day + 1}.tif", band[day], names=[name])
-    check_mosaic(qm.open_collection(tmp_path), values)
+    opened = qm.open_collection(tmp_path)
+    check_mosaic(opened, values)
+    assert list(opened["id"].values) == [f"2020-07-0{d}" for d in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("files", "name"),
+    [
+        (["S2_20200506_B04.tif", "S2_20200506_B08.tif"], "S2_20200506"),
+        (["B04_20200506_10m.tif", "SCL_20200506_20m.tif"], "20200506"),
+        (["S2_20200506.SAFE/R10m/B04.tif", "S2_20200506.SAFE/R20m/B11.tif"], "B04"),
+        (["S2_20200506.tif"], "S2_20200506"),
+    ],
+)
+def test_an_image_is_called_by_what_its_files_share(
+    tmp_path: Path, files: list[str], name: str
+) -> None:
+    """The id of an image of several files is what their names have in common, without the names of
+    bands; only where they have nothing in common it is the name of the first."""
+    for number, file in enumerate(files):
+        write_tif(
+            tmp_path / file,
+            np.ones((16, 16), "uint16"),
+            names=[("red", "nir")[number]],
+            tags={"TIFFTAG_DATETIME": "2020:05:06 10:00:00"},
+        )
+    opened = qm.open_collection([tmp_path / file for file in files])
+    assert list(opened["id"].values) == [name]
 
 
 @pytest.mark.parametrize(

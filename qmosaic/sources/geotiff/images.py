@@ -11,7 +11,14 @@ from dataclasses import replace
 
 from qmosaic.sources.geotiff.files import File, Image
 from qmosaic.sources.geotiff.headers import header_of
-from qmosaic.sources.geotiff.names import Place, bare_name, compile_pattern, place_of, shared_folder
+from qmosaic.sources.geotiff.names import (
+    Place,
+    bare_name,
+    common_name,
+    compile_pattern,
+    place_of,
+    shared_folder,
+)
 from qmosaic.sources.geotiff.times import Time, time_of
 from qmosaic.sources.headers import HEADERS_AT_ONCE
 from qmosaic.sources.user_warnings import warn
@@ -121,7 +128,7 @@ def _unnamed(files: Sequence[File]) -> list[Image]:
     told = all(_name_without_bands(file) != bare_name(file.image) for file in files)
     alike = all(_overlap(file, files[0]) for file in files) and not (told and len(names) > 1)
     if max(count.values()) == 1 and alike:
-        return [Image(files[0].time, files[0].image, tuple(files))]
+        return [Image(files[0].time, common_name([f.image for f in files]), tuple(files))]
     unclear = [f for f in files if any(count[b] > 1 and b.startswith("band_") for b in f.bands)]
     if len({file.bands for file in files}) > 1 or not unclear:
         images = _by_name(files, _name_without_bands)

@@ -93,6 +93,16 @@ def bare_name(name: str) -> str:
     return name.strip("_-./")
 
 
+def common_name(names: Sequence[str]) -> str:
+    """Leave of several names the parts that all have in the same place; of names that have no such
+    part, the first."""
+    parts = [re.split(r"([_./-])", name) for name in names]
+    if len({len(own) for own in parts}) > 1:
+        return names[0]
+    kept = ["" if len(set(own)) > 1 else own[0] for own in zip(*parts, strict=True)]
+    return bare_name("".join(kept)) or names[0]
+
+
 def shared_folder(paths: Sequence[str]) -> str:
     folders = [str(PurePosixPath(path).parent) for path in paths]
     absolute = {PurePosixPath(folder).is_absolute() for folder in folders}

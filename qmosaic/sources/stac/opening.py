@@ -87,7 +87,8 @@ def open_stac(
     stac_cfg, patch_url, **options
         For ``odc.stac.load``.
     """
-    check_options(options, ALLOWED, "odc.stac.load as it is used here", INSTEAD)
+    allowed = (*ALLOWED, "stac_cfg", "patch_url")
+    check_options(options, allowed, "odc.stac.load as it is used here", INSTEAD)
     check_allow(allow)
     items = list(map(with_lists, map(with_addresses, in_order(items_of(source)))))
     if bbox is not None:
