@@ -186,6 +186,13 @@ def _number(value: int | None) -> str:
 # --- the figure ---------------------------------------------------------------------------------
 
 COLOURS = {"subject": "#d1495b", "peer": "#8d99ae", "info": "#cfd6df"}
+ROLES = {"subject": SUBJECT, "peer": "other routes", "info": "for information"}
+LABELS = {"apply_ufunc": "argmax + take_along_axis"}
+
+
+def label(route: str) -> str:
+    """Give the name of a route in the figure and in README.md."""
+    return LABELS.get(route, route)
 
 
 def figure(results: Record, path: Path) -> None:
@@ -220,7 +227,7 @@ def figure(results: Record, path: Path) -> None:
     axes[0, 1].set_title("peak memory", loc="left", fontsize=9)
     axes[-1, 0].set_xlabel("wall time, s (bar: median, whisker: lowest to highest)", fontsize=9)
     axes[-1, 1].set_xlabel("peak resident memory, MB", fontsize=9)
-    _legend(fig)
+    _legend(fig, list(shown.values()))
     fig.savefig(path, dpi=150)
     plt.close(fig)
 
@@ -249,14 +256,14 @@ def _draw(ax: Any, workload: Record, field: str, unit: float) -> None:
         if high > low:
             ax.hlines(row, low, high, color="#22223b", linewidth=1.1)
             ax.vlines([low, high], row - 0.14, row + 0.14, color="#22223b", linewidth=1.1)
-        label = f"{middle:.1f}" if field == "wall" else f"{middle:.0f}"
+        told = f"{middle:.1f}" if field == "wall" else f"{middle:.0f}"
         note = f"  ({_number(wrong)} pixels wrong)" if wrong and field == "wall" else ""
-        ax.text(high + top * 0.012, row, label + note, va="center", fontsize=8)
-    if field == "wall" and workload["routes"].get("limit", {}).get("rounds"):
+        ax.text(high + top * 0.012, row, told + note, va="center", fontsize=8)
+    if field == "wall" and _has_limit(workload):
         bare = median(column(workload["routes"]["limit"], "wall"))
         ax.axvline(bare, color="#22223b", linestyle="--", linewidth=1)
     if field == "wall":
-        ax.set_yticks(range(len(bars)), list(bars), fontsize=8)
+        ax.set_yticks(range(len(bars)), [label(name) for name in bars], fontsize=8)
         for tick, name in zip(ax.get_yticklabels(), bars, strict=True):
             tick.set_fontweight("bold" if name == SUBJECT else "normal")
     ax.set_ylim(len(bars) - 0.4, -0.6)
@@ -267,17 +274,26 @@ def _draw(ax: Any, workload: Record, field: str, unit: float) -> None:
         ax.spines[side].set_visible(False)
 
 
-def _legend(fig: Any) -> None:
+def _has_limit(workload: Record) -> bool:
+    return bool(workload["routes"].get("limit", {}).get("rounds"))
+
+
+def _legend(fig: Any, shown: list[Record]) -> None:
+    """Explain what is drawn, and nothing else."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    handles = [
-        Patch(color=COLOURS["subject"], label="qmosaic"),
-        Patch(color=COLOURS["peer"], label="other routes"),
-        Patch(color=COLOURS["info"], label="for information"),
-        Patch(facecolor=COLOURS["peer"], hatch="////", edgecolor="white", label="wrong pixels"),
-        Line2D([], [], color="#22223b", linestyle="--", linewidth=1, label="the limit, bare reads"),
-    ]
+    bars = [entry for workload in shown for entry in _bars(workload).values()]
+    drawn = {entry["role"] for entry in bars}
+    handles: list[Any] = [Patch(color=COLOURS[r], label=ROLES[r]) for r in ROLES if r in drawn]
+    if any(wrong_pixels(entry) for entry in bars):
+        wrong = {"facecolor": COLOURS["peer"], "hatch": "////", "edgecolor": "white"}
+        handles.append(Patch(**wrong, label="wrong pixels"))
+    limits = [_has_limit(workload) for workload in shown]
+    if any(limits):
+        told = "bare reads and writes" + ("" if all(limits) else ", where measured")
+        line = Line2D([], [], color="#22223b", linestyle="--", linewidth=1, label=told)
+        handles.append(line)
     fig.legend(
         handles=handles, loc="outside upper center", ncols=len(handles), fontsize=8, frameon=False
     )

@@ -105,9 +105,11 @@ def workloads(size: str = "full") -> dict[str, Workload]:
     short = Scene("tall60", images, tall_pixels, chunk, start_of="tall")
     clouded = (*BANDS, "cloud")
     found = (
-        Workload("cloudy", "least cloud probability, coherent clouds", scene, clouded, "inverse"),
+        Workload("cloudy", "lowest cloud probability, coherent clouds", scene, clouded, "inverse"),
         Workload("greenest", "highest NDVI of two of the bands", scene, BANDS, "ndvi"),
-        Workload("random", "random scores, every image wins", scene, (*BANDS, "score"), "score"),
+        Workload(
+            "random", "random scores, every image wins somewhere", scene, (*BANDS, "score"), "score"
+        ),
         Workload("footprints", "each image covers a fifth of the map", swath, clouded, "inverse"),
         Workload("tall", "as cloudy, many images, a smaller map", tall, clouded, "inverse"),
         Workload("tall60", "the first images of tall, the same map", short, clouded, "inverse"),

@@ -63,7 +63,7 @@ def in_one_line(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path("qmosaic-demo"),
+    default="qmosaic-demo",
     show_default=True,
     help="Folder for the two mosaics and the picture.",
 )

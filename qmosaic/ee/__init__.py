@@ -92,8 +92,8 @@ __all__ = [
 ]
 
 
-def Initialize(*_: Any, **__: Any) -> None:
-    """Do nothing: there is no server to connect to.
+def Initialize(*args: Any, **kwargs: Any) -> None:
+    """Do nothing, whatever the arguments: there is no server to connect to.
 
     Examples
     --------
@@ -102,8 +102,8 @@ def Initialize(*_: Any, **__: Any) -> None:
     """
 
 
-def Authenticate(*_: Any, **__: Any) -> None:
-    """Do nothing: there is no account to log in to.
+def Authenticate(*args: Any, **kwargs: Any) -> None:
+    """Do nothing, whatever the arguments: there is no account to log in to.
 
     Examples
     --------

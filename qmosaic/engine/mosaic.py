@@ -114,12 +114,14 @@ def quality_mosaic(
     positions of their images, and a few chunks.
 
     **What can be deferred.** Zarr, ``odc.stac.load``, rioxarray, ``xarray.concat`` of single
-    images, and arithmetic on any of these. A quality that needs all of the map (a mean over y and
-    x), and inputs that are rechunked, persisted or Futures of a cluster, fall back to a reduction
-    over time in ordinary tasks of dask. The pixels are the same, but every chunk is read, and the
-    scheduler sees a task for every few chunks. The arguments ``retries`` and ``on_error`` of
-    `to_zarr` and its count of bytes do not reach such reads; so it is with ``masked="fill"`` or
-    ``"skip"`` and a band that has only time. `explain` says where blocks share work in this way.
+    images, arithmetic on any of these, and ``.chunk()`` where a new chunk is made of whole old
+    ones: ``chunk(time=-1)``, ``chunk(y=1024)`` on chunks of 512. Chunks that cut the old ones, as
+    ``chunk(y=256)`` does, inputs that are persisted or Futures of a cluster, and a quality that
+    needs all of the map (a mean over y and x) fall back to a reduction over time in ordinary tasks
+    of dask. The pixels are the same, but every chunk is read, and the scheduler sees a task for
+    every few chunks. The arguments ``retries`` and ``on_error`` of `to_zarr` and its count of bytes
+    do not reach such reads; so it is with ``masked="fill"`` or ``"skip"`` and a band that has only
+    time. `explain` says where blocks share work in this way.
 
     **Chunks are checked** against the shape and dtype that their dask array promises, and so is
     what is read from a source. What one function of yours hands to the next inside dask is not

@@ -129,7 +129,7 @@ def to_zarr(
     *Tasks.* A task makes one block: it finds the best images there, takes all bands, and writes
     whole chunks. At most 256 blocks (or 8 for each thread) are known to the scheduler at a time, so
     graphs stay small. `explain` predicts the memory of a worker. Where blocks share costly work
-    (`explain` says so: a collection that was rechunked or persisted, an overlap,
+    (`explain` says so: chunks that cut the stored ones, a persisted collection, an overlap,
     ``masked="fill"`` or ``"skip"`` with a band that has only time), chunks are read by ordinary
     tasks of dask, which `retries` and `on_error` do not reach, and whose bytes are not counted.
     Where the mosaic or its collection was cut off the chunk borders, up to 4 × 4 blocks become one

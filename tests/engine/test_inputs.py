@@ -82,12 +82,17 @@ def from_delayed(values: dict[str, np.ndarray], tmp_path: Path) -> xr.Dataset:
     return as_dataset({n: da.stack([blocks(v, t) for t in range(12)]) for n, v in values.items()})
 
 
-DEFERRED = [fused, derived, sliced, concatenated, stacked, transposed, from_delayed]
+def united(values: dict[str, np.ndarray], tmp_path: Path) -> xr.Dataset:
+    return in_store(values, tmp_path / "in.zarr")[0].chunk(time=-1, y=16)
+
+
+DEFERRED = [fused, derived, sliced, concatenated, stacked, transposed, from_delayed, united]
 
 
 @pytest.mark.parametrize("source", DEFERRED)
 def test_sources_that_are_deferred(source: Any, tmp_path: Path) -> None:
-    """Stores, lazy arithmetic, slices, concatenations, stacks: deferred, and the right pixels."""
+    """Stores, lazy arithmetic, slices, concatenations, stacks, chunks made of whole stored ones:
+    deferred, and the right pixels."""
     values = random_stack()
     mosaic = qm.quality_mosaic(source(values, tmp_path), "quality")
     assert is_deferred(mosaic)
