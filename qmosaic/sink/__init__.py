@@ -4,35 +4,35 @@ A module imports only modules below it in this table. `saving` calls the six ste
 to `finishing` one after the other. They do not import each other: `steps` defines what one hands to
 the next.
 
-=============== ==========================================================
-``explanation`` what a mosaic will cost
-``opening``     the opening of what was written
-``saving``      a mosaic to a store: the order of the steps
-``checking``    first, what a user gives is checked
-``layout``      then how the mosaic lies in its store,
-``planning``    what is to be done, job by job,
-``store_setup`` the store is checked, locked and laid out, or not touched;
-``running``     the jobs are run,
-``finishing``   and the store says that the mosaic is complete
+=============== =====================================================================
+``explanation`` `explain`: what a mosaic will cost
+``opening``     opening a mosaic that was written
+``saving``      `to_zarr`: the order of the steps
+``checking``    step 1: what a user gives is checked
+``layout``      step 2: how the mosaic lies in its store
+``planning``    step 3: what is to be done, job by job
+``store_setup`` step 4: the store is checked, locked and laid out, its journal opened
+``running``     step 5: the jobs are run
+``finishing``   step 6: the store says that the mosaic is complete
 ``tasks``       jobs as tasks of dask
 ``template``    the store without its pixels
 ``steps``       what one step hands to the next
 ``storable``    what a store can hold: names, attributes, texts
 ``overwriting`` refusing what would lose something that is there
-``identity``    what makes a mosaic the mosaic that it is
+``identity``    what a mosaic is made from, and how two of them differ
 ``submitting``  submitting jobs to a scheduler, in batches
 ``scheduler``   the active scheduler and its workers
-``watching``    what a person who waits has to hear: workers, no progress
-``writing``     what a job writes
+``watching``    warnings while blocks are waited for: lost workers, no progress
+``writing``     what a job computes and writes
 ``cutting``     how a mosaic is cut into jobs
 ``store_group`` where a mosaic is: a group in a store
 ``progress``    progress, shown to a person, a log or a program
 ``tracebacks``  errors without the frames of libraries in their traceback
 ``tables``      small tables for notebooks
-``journal``     what a store knows about its own making
-``locking``     who writes a store
-``fencing``     writing that is for one job alone, whoever wakes up
-=============== ==========================================================
+``journal``     which blocks are there, and whether the mosaic is complete
+``locking``     a lock, so that a store has one writer at a time
+``fencing``     a job that has lost its store cannot write to it any more
+=============== =====================================================================
 
 May import ``engine`` and ``collection``.
 """

@@ -1,4 +1,4 @@
-"""The last step: all that has to be there is there, and the store says so."""
+"""The last step: that all blocks are there is checked, and the store says that it is complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fifth step: the jobs that are left are run, and a person, a log or a program hears of it."""
+"""The fifth step: the jobs that are left are run, and progress is shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fourth step: what is there already is looked at, and the store is this job's from then on."""
+"""The fourth step: the store is checked, locked and laid out, and its journal is opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Feeding a scheduler: batches of jobs, so that few tasks are alive and no worker waits for one."""
+"""Submitting jobs to a scheduler, in batches: few tasks are alive, and no worker waits for one."""
 
 from __future__ import annotations
 

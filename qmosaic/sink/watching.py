@@ -1,5 +1,4 @@
-"""What a person who waits has to hear: workers that miss something, workers that are gone, no
-progress."""
+"""Warnings while blocks are waited for: workers that miss something or are gone, no progress."""
 
 from __future__ import annotations
 

@@ -256,12 +256,15 @@ def test_surroundings_are_checked(dependency: bool) -> None:
 def test_a_function_of_surroundings_keeps_the_shape() -> None:
     """One that gives less is an error, not a shifted band."""
     made = map_surroundings(good(), _without_border, {1: 1, 2: 1}, "int32")
-    with pytest.raises(UnexpectedChunkError, match="has to keep its shape"):
+    with pytest.raises(UnexpectedChunkError, match="Let it return a value for each pixel"):
         qm.quality_mosaic(collection_of(made, good()), "quality").compute()
 
 
 def _without_border(window: np.ndarray) -> np.ndarray:
     return window[:, 1:-1, 1:-1]
+
+
+SAYS_WHAT_TO_WRITE = r"band 'quality' of image.*was read from a sou.* came.* promised\. .*declare"
 
 
 class Broadcasting(CountingArray):
@@ -276,12 +279,21 @@ class Broadcasting(CountingArray):
         return self.change(values) if values.size else values
 
 
-@pytest.mark.parametrize("change", [WRONG["one row"], WRONG["float64"]])
+@pytest.mark.parametrize(
+    "change",
+    [
+        WRONG["one row"],
+        WRONG["float64"],
+        lambda values: np.ma.masked_array(WRONG["one row"](values)),
+    ],
+    ids=["one row", "float64", "one row of a masked array"],
+)
 def test_sources_behind_arithmetic_are_checked(change: Change) -> None:
-    """What is read is checked before it is computed with: a sum would hide its shape."""
+    """What is read is checked before it is computed with: a sum would hide its shape. The error
+    says what came, what was promised, and what to write."""
     source = da.from_array(Broadcasting(VALUES, change), chunks=(1, 4, 4), asarray=False)
     quality = (source + good()).astype("int32")
-    with pytest.raises(UnexpectedChunkError, match=r"band 'quality' of image.*was read from a sou"):
+    with pytest.raises(UnexpectedChunkError, match=SAYS_WHAT_TO_WRITE):
         qm.quality_mosaic(collection_of(quality, good()), "quality").compute()
 
 

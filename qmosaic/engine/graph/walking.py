@@ -16,7 +16,7 @@ from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef
 from dask.array.core import getter, getter_inline, getter_nofancy
 
 from qmosaic.collection.masks import Array
-from qmosaic.engine.chunk_checks import UnexpectedChunkError, as_promised
+from qmosaic.engine.chunk_checks import HOW_TO_DECLARE, UnexpectedChunkError, as_promised
 from qmosaic.engine.graph.answering import answers_at_once
 from qmosaic.engine.graph.recipes import Key, Nodes, Recipes, node_key
 from qmosaic.engine.threads import Threads
@@ -436,7 +436,10 @@ def _as_asked(values: Any, index: Any, source: Any) -> Any:
             raise UnexpectedChunkError(f"{asked} was read from a source, and {error}") from None
     came = tuple(np.shape(values))  # a library's own kind of array: what it is, is seen later
     if came != shape:
-        raise UnexpectedChunkError(f"{asked} was read from a source, and an array of {came} came.")
+        raise UnexpectedChunkError(
+            f"{asked} was read from a source, and an array of shape {came} came; shape {shape} was "
+            f"promised. {HOW_TO_DECLARE}"
+        )
     return values
 
 

@@ -61,8 +61,9 @@ class Around(ReadsItself):
         made: Array = self.func(window)
         if np.shape(made) != window.shape:
             raise UnexpectedChunkError(
-                f"a function that looks at neighbouring pixels made {np.shape(made)} of a window "
-                f"of {window.shape}, and has to keep its shape."
+                f"a function that looks at neighbouring pixels made an array of shape "
+                f"{np.shape(made)} of a window of shape {window.shape}, so its pixels have no "
+                "place. Let it return a value for each pixel of the window, its margins included."
             )
         return np.ascontiguousarray(made[own])
 

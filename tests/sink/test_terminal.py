@@ -1,4 +1,4 @@
-"""What a person reads who waits, who presses Ctrl-C, or whose chunk cannot be read."""
+"""What a terminal shows: the bar, an interruption with Ctrl-C, an error about a chunk."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ class Broken:
             raise OSError("the disk is broken")  # noqa: B904
 
 
-def test_a_chunk_that_cannot_be_read_is_told_in_few_lines(
+def test_a_chunk_that_cannot_be_read_makes_a_short_traceback(
     tmp_path: Path, values: dict[str, np.ndarray]
 ) -> None:
     """`ChunkReadError` comes without the frames of dask and of the library. Its cause stays, with
@@ -187,14 +187,14 @@ def test_a_chunk_that_cannot_be_read_is_told_in_few_lines(
     mosaic = qm.quality_mosaic(as_dataset(lazy), "quality")
     with pytest.raises(qm.ChunkReadError) as caught:
         qm.to_zarr(mosaic, tmp_path / "out.zarr", retries=0)
-    told = printed(caught.value)
+    shown = printed(caught.value)
     assert type(caught.value.__cause__) is OSError
-    assert "in __getitem__" in told
-    assert "KeyError" not in told
-    assert told.count('File "') <= 5, told
+    assert "in __getitem__" in shown
+    assert "KeyError" not in shown
+    assert shown.count('File "') <= 5, shown
 
 
-def test_a_chunk_of_another_shape_is_told_in_few_lines(
+def test_a_chunk_of_another_shape_makes_a_short_traceback(
     tmp_path: Path, values: dict[str, np.ndarray]
 ) -> None:
     """`UnexpectedChunkError` names image, band and chunk, so it comes without frames and cause."""
@@ -203,7 +203,7 @@ def test_a_chunk_of_another_shape_is_told_in_few_lines(
     mosaic = qm.quality_mosaic(as_dataset(lazy), "quality")
     with pytest.raises(qm.UnexpectedChunkError, match="band 'red'") as caught:
         qm.to_zarr(mosaic, tmp_path / "out.zarr")
-    told = printed(caught.value)
-    assert told.count('File "') <= 3, told
-    assert "During handling" not in told
+    shown = printed(caught.value)
+    assert shown.count('File "') <= 3, shown
+    assert "During handling" not in shown
     assert caught.value.__cause__ is None
