@@ -108,12 +108,19 @@ expected = np.take_along_axis(np.asarray(plains["B4"]), cloud.argmin(0)[None], 0
 np.testing.assert_array_equal(skipped, expected)
 assert steps[-1].done == 25
 assert not np.asarray(part["B4"])[384:].any()  # whose chunks were broken
+assert int(whole["spatial_ref"]) == 32613 and "spatial_ref" not in whole.data_vars
 """
 
 PROMISES = {
     "1_first_mosaic.ipynb": Promise(
         pictures=5,
-        shows=(r"uint16 from 140 images", r"'Sep', 'Oct'", r"\('band', 'x'\)", r"0, 255"),
+        shows=(
+            r"uint16 from 140 images",
+            r"\nJun ▇+ \d+\n",
+            r"'Sep', 'Oct'",
+            r"\('band', 'x'\)",
+            r"0, 255",
+        ),
         holds=FIRST,
         maps=True,
     ),
@@ -152,7 +159,7 @@ PROMISES = {
             r"chunk \(1, [34], \d\) of .* could not be read: ",
             r"1 image skipped",
             r"blocks +9,",
-            r"before the commit: nothing there\nafter it: B2",
+            r"before the commit: nothing there\nafter it: B2 B3 B4 B8 MSK_CLDPRB quality\n",
         ),
         holds=FIFTH,
     ),

@@ -21,6 +21,7 @@ the next.
 ``overwriting`` refusing what would lose something that is there
 ``identity``    what a mosaic is made from, and how two of them differ
 ``submitting``  submitting jobs to a scheduler, in batches
+``sending``     tasks on their way to the workers of a cluster
 ``scheduler``   the active scheduler and its workers
 ``watching``    warnings while blocks are waited for: lost workers, no progress
 ``writing``     what a job computes and writes

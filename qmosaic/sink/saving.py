@@ -103,6 +103,9 @@ def to_zarr(
         An argument that cannot be right; a band that cannot be stored under its name; the group
         is or holds what the mosaic is made from, or may be; or, with ``mode="resume"``, it holds
         another mosaic.
+    TypeError
+        Something that the mosaic is made from, an object or a function of yours, cannot be sent to
+        the workers of a cluster; the error names it, before anything is written.
     StoreInUseError
         Another job is writing there; or another job has taken the store over, as this one had shown
         no sign of life for a minute (see Notes).

@@ -17,7 +17,7 @@ from qmosaic.sink.progress import logger
 from qmosaic.sink.scheduler import check_workers
 from qmosaic.sink.steps import Opened, Work
 from qmosaic.sink.store_group import Place
-from qmosaic.sink.tasks import check_skipping
+from qmosaic.sink.tasks import check_sending, check_skipping
 from qmosaic.sink.template import (
     INCOMPLETE,
     arrays_changed,
@@ -39,12 +39,15 @@ def check_what_is_there(work: Work) -> None:
     ------
     FileExistsError, ValueError
         Something is there that must not be replaced, or that cannot be gone on with.
+    TypeError
+        Something that the tasks use cannot be sent to the workers of a cluster.
     UnfitWorkerError
         The workers cannot run the tasks.
     """
     place, mode = work.place, work.request.mode
     if place.session is not None:
         _check_session(work)
+        check_sending(work)
         check_workers(logger.warning)
         return
     if mode == "w-":
@@ -57,6 +60,7 @@ def check_what_is_there(work: Work) -> None:
         check_told(place, work.web, work.layout.dataset.variables)
     check_skipping(work)
     if state is None or state["state"] != "complete":
+        check_sending(work)
         check_workers(logger.warning)
 
 

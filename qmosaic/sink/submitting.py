@@ -18,6 +18,7 @@ from dask.system import CPU_COUNT
 from qmosaic.engine.graph import Jobs
 from qmosaic.engine.threads import Threads
 from qmosaic.sink.scheduler import active_client
+from qmosaic.sink.sending import send
 from qmosaic.sink.watching import (
     Say,
     UnfitWorkerError,
@@ -113,7 +114,7 @@ def _run_on_cluster(
             batch = list(itertools.islice(todo, size))
             if not batch:
                 return
-            futures = client.get(*jobs.batch(batch), sync=False)
+            futures = send(client, *jobs.batch(batch))
             alive.update({future.key: future for future in futures})
             finished.update(futures)
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from qmosaic.engine.graph import Jobs, make_jobs, survey
 from qmosaic.sink.cutting import Group
+from qmosaic.sink.scheduler import active_client
+from qmosaic.sink.sending import check_graph
 from qmosaic.sink.steps import Work
 from qmosaic.sink.writing import Target, Transaction, Writer
 
@@ -72,6 +74,24 @@ def check_skipping(work: Work) -> None:
     """
     if work.request.on_error == "skip":
         make_tasks(work, Transaction(b"", ""), range(work.plan.jobs), "check")
+
+
+def check_sending(work: Work) -> None:
+    """Refuse what cannot be sent to the workers of a cluster, before anything is touched.
+
+    The first job of each group of bands stands for all; `send` looks at each of them.
+
+    Raises
+    ------
+    TypeError
+        Something that the tasks use cannot be pickled.
+    """
+    if active_client() is None:
+        return
+    first = [number for _, number in work.plan.numbered()]
+    for jobs, numbers in make_tasks(work, Transaction(b"", ""), first, "check"):
+        graph, _ = jobs.batch(numbers)
+        check_graph(graph)
 
 
 def _name_in_dashboard(work: Work, group: Group) -> str:

@@ -22,6 +22,9 @@ CHUNK = 50
 class ReadCounter:
     """Counts what is read from a collection: chunks of a band and image, and bytes.
 
+    It counts in its own process. Worker processes of a cluster get a copy each; what a copy counts
+    stays there.
+
     Attributes
     ----------
     chunks : set
@@ -33,6 +36,15 @@ class ReadCounter:
     def __init__(self) -> None:
         self.chunks: set[tuple[Any, ...]] = set()
         self.bytes = 0
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give what travels to another process: a lock cannot."""
+        with self._lock:
+            return {"chunks": set(self.chunks), "bytes": self.bytes}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.chunks, self.bytes = state["chunks"], state["bytes"]
         self._lock = threading.Lock()
 
     def count(self, band: str, index: tuple[slice | int, ...], size: int) -> None:
@@ -47,9 +59,14 @@ class ReadCounter:
 class _CountedBand:
     """A band in a file that is read when it is indexed, and counted."""
 
-    def __init__(self, band: xr.DataArray, counter: ReadCounter) -> None:
+    def __init__(self, band: xr.DataArray, path: Path, counter: ReadCounter) -> None:
         self._variable, self._name, self._counter = band.variable, str(band.name), counter
+        self._path = path
         self.shape, self.dtype, self.ndim = band.shape, band.dtype, band.ndim
+
+    def __dask_tokenize__(self) -> tuple[str, str, str]:
+        """Name what is read; what has been counted makes no other band of it."""
+        return (type(self).__qualname__, str(self._path), self._name)
 
     def __getitem__(self, index: tuple[slice | int, ...]) -> Array:
         values: Array = np.asarray(self._variable[index].values)
@@ -66,7 +83,8 @@ def sentinel2_romania() -> tuple[xr.Dataset, ReadCounter]:
     (xarray.Dataset, ReadCounter)
         A lazy collection, time × y × x = 140 × 100 × 100 pixels of 10 m (EPSG:3035), in chunks of
         one image × 50 × 50 pixels: the bands B2, B3, B4, B8 (uint16, reflectance × 10 000, nodata
-        0) and the scene classification SCL. And what counts the reads from it.
+        0) and the scene classification SCL. And what counts the reads from it, in this process:
+        what the worker processes of a cluster read is not counted here.
 
     Raises
     ------
@@ -89,16 +107,16 @@ def sentinel2_romania() -> tuple[xr.Dataset, ReadCounter]:
     opened = xr.open_dataset(path, engine="netcdf4", mask_and_scale=False, cache=False)
     counter = ReadCounter()
     bands = {
-        name: (band.dims, _lazy(band, counter), band.attrs)
+        name: (band.dims, _lazy(band, path, counter), band.attrs)
         for name, band in opened.data_vars.items()
         if "time" in band.dims
     }
     return opened.drop_vars(list(bands)).set_coords("spatial_ref").assign(bands), counter
 
 
-def _lazy(band: xr.DataArray, counter: ReadCounter) -> Any:
+def _lazy(band: xr.DataArray, path: Path, counter: ReadCounter) -> Any:
     name = f"sentinel2-romania-{band.name}-{id(counter)}"
-    return da.from_array(_CountedBand(band, counter), chunks=(1, CHUNK, CHUNK), name=name)
+    return da.from_array(_CountedBand(band, path, counter), chunks=(1, CHUNK, CHUNK), name=name)
 
 
 def _find_series() -> Path:

@@ -23,6 +23,7 @@ What is used of dask beyond its documented interface: ``dask.blockwise.blockwise
 
 ================ ===========================================================================
 ``tracing``      what stands behind variables: their sources, and names that last
+``picklable``    which object of a graph cannot be pickled
 ``contents``     what an object in a graph holds
 ``locations``    where stores and files lie
 ``survey``       what a graph will do
@@ -46,6 +47,7 @@ from qmosaic.engine.graph.deciding import Decision, decide
 from qmosaic.engine.graph.deferral import defer
 from qmosaic.engine.graph.jobs import Jobs, Work, make_jobs
 from qmosaic.engine.graph.locations import Location, locate_path, locate_store
+from qmosaic.engine.graph.picklable import find_unpicklable
 from qmosaic.engine.graph.surroundings import map_surroundings
 from qmosaic.engine.graph.survey import Reads, survey
 from qmosaic.engine.graph.taking import take
@@ -64,6 +66,7 @@ __all__ = [
     "Work",
     "decide",
     "defer",
+    "find_unpicklable",
     "locate_path",
     "locate_store",
     "make_jobs",

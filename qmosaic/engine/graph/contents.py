@@ -236,7 +236,7 @@ def lasting(thing: Any) -> Iterable[tuple[str, Any]]:
     """Give what makes an object what it is, by name, without what it has only noted on the way: a
     file that it has opened, an extent that it has worked out.
     """
-    if hasattr(thing, "__dask_tokenize__") and top_module(type(thing)) == "odc":
+    if hasattr(thing, "__dask_tokenize__") and top_module(type(thing)) in ("odc", "qmosaic"):
         return [("token", thing.__dask_tokenize__())]
     if "__getstate__" in vars(type(thing)):
         state = thing.__getstate__()

@@ -38,6 +38,7 @@ from qmosaic.engine.graph.contents import (
     top_module,
 )
 from qmosaic.engine.graph.locations import Location, without_secrets
+from qmosaic.engine.graph.picklable import described
 from qmosaic.engine.graph.recipes import Key, Nodes, Recipes, layer_of, sort_graphs
 from qmosaic.engine.graph.windows import Around
 from qmosaic.engine.reading import Origin
@@ -341,7 +342,7 @@ def look_inside(thing: Any) -> Behind:
             found.sources[place] = not isinstance(value, zarr.Group | Store)
             continue
         if may_read(value):
-            found.opaque[_described(value)] = None
+            found.opaque[described(value)] = None
         todo += insides(value)
     return found
 
@@ -357,12 +358,6 @@ def _note_place(found: Behind, text: Any) -> None:
     place = as_place(text)
     if place is not None and place[1]:
         found.sources.setdefault(place[0], False)
-
-
-def _described(thing: Any) -> str:
-    if isinstance(thing, types.FunctionType | types.BuiltinFunctionType):
-        return f"the function {thing.__qualname__} of {thing.__module__}"
-    return f"an object of the class {type(thing).__qualname__} of {type(thing).__module__}"
 
 
 # -- names ----------------------------------------------------------------------------------------
