@@ -64,6 +64,7 @@ def a_function() -> da.Array:
     return plain.map_blocks(locking(), dtype="uint16", name="locking")
 
 
+@pytest.mark.filterwarnings("ignore:Running on a single-machine scheduler")  # which is advised
 @pytest.mark.parametrize("place", ["band", "quality"])
 @pytest.mark.parametrize("rechunked", [False, True])
 @pytest.mark.parametrize(

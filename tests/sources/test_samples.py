@@ -14,7 +14,8 @@ import qmosaic as qm
 from qmosaic.sources.samples import sentinel2_romania
 from tests.support.processes import local_cluster
 
-pytest.importorskip("netCDF4", reason="netCDF4 is in the extra [demo]")
+for package in ("nrt", "netCDF4"):
+    pytest.importorskip(package, reason=f"{package} is in the extra [demo]")
 
 
 def greenest(collection: xr.Dataset) -> xr.Dataset:
