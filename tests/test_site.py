@@ -116,6 +116,19 @@ def test_the_start_page_has_a_card_for_every_guide() -> None:
     assert [(title, link) for title, link, _ in cards] == guides
 
 
+def test_the_start_page_includes_what_the_readme_has() -> None:
+    """One source: the parts that the start page takes from README.md stand there, each once."""
+    page = (ROOT / "notebooks" / "index.md").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    borders = re.findall(r"^:start-after: \"(.+)\"\n:end-before: \"(.+)\"$", page, re.M)
+    assert len(borders) == page.count("{include} ../README.md") == 2
+    for start, end in borders:
+        assert readme.count(start) == readme.count(end) == 1
+        assert "](notebooks/" not in readme[readme.index(start) : readme.index(end)].replace(
+            "](notebooks/best_and_worst.png)", ""
+        ), "a link that leads nowhere from the start page"
+
+
 def test_what_the_site_needs_has_its_reason() -> None:
     """In pyproject.toml a reason stands beside each dependency of the group ``docs``."""
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
