@@ -47,7 +47,7 @@ def declared_nodata(band: xr.DataArray) -> Any:
         except (TypeError, ValueError):
             raise ValueError(
                 f"band {band.name!r} declares {name} = {str(value)!r}, which is no number: what is "
-                f"masked cannot be told. Correct it (ds[{band.name!r}].attrs[{name!r}] = ...), or "
+                f"masked is unknown. Correct it (ds[{band.name!r}].attrs[{name!r}] = ...), or "
                 "remove it: NaN is masked anyway."
             ) from None
         return None if np.isnan(number) else number
@@ -55,7 +55,7 @@ def declared_nodata(band: xr.DataArray) -> Any:
         raise ValueError(
             f"band {band.name!r} declares {name} = {value!r}, which its dtype {dtype} cannot "
             f"hold: no "
-            f"pixel can have that value, so what is masked cannot be told. Correct it "
+            f"pixel can have that value, so what is masked is unknown. Correct it "
             f"(ds[{band.name!r}].attrs[{name!r}] = ...), or remove it if nothing is masked."
         )
     return dtype.type(int(value))

@@ -55,7 +55,7 @@ def distance_to(
     TypeError
         `mask` or `valid` is not of bools.
     ValueError
-        The size of pixels cannot be told, or `max_distance` is not above 0.
+        The size of pixels is unknown, or `max_distance` is not above 0.
     ModuleNotFoundError
         scipy or odc-geo is not installed (extra ``scores``).
 

@@ -99,7 +99,7 @@ def _check_dimensions(
         component = "/".join(part for part in (path, bare[0]) if part)
         raise ValueError(
             f"the array {bare[0]!r} of the store {name!r} does not say what its dimensions are "
-            f"called ({field}), so it cannot be told along which its images are. Say it yourself, "
+            f"called ({field}), so it is unknown along which its images are. Say it yourself, "
             f"xarray.Dataset({{{bare[0]!r}: (('time', 'y', 'x'), dask.array.from_zarr(..., "
             f"component={component!r}))}}, {{'time': times}}): that "
             "is a collection."

@@ -47,7 +47,7 @@ def _same_images(a: xr.Dataset, b: xr.Dataset) -> bool:
         raise ValueError(
             f"files with the bands {', '.join(map(repr, bands_of(a, DIM)))} and "
             f"{', '.join(map(repr, bands_of(b, DIM)))} have {len(both)} times in common and others "
-            "not, so it cannot be told which bands make an image. Open each kind on its own, and "
+            "not, so it is unknown which bands make an image. Open each kind on its own, and "
             "join them with xr.merge(..., join='inner')."
         )
     return False

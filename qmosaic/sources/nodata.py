@@ -30,7 +30,7 @@ def check_fits(value: Any, band: Hashable, dtype: Any, said_by: str = "") -> Non
             raise ValueError(
                 f"{said_by} says that nodata is {value:.17g} in band {band!r}, which its dtype "
                 f"{dtype} ({limits.min} to {limits.max}) cannot hold, so no pixel could have it "
-                f"and what is masked cannot be told. Correct it there, or say it: "
+                f"and what is masked is unknown. Correct it there, or say it: "
                 f"nodata={{{band!r}: {limits.min}}}, for instance, or nodata={{{band!r}: None}} if "
                 "every value is data."
             )
@@ -76,7 +76,7 @@ def check_one_nodata(
             raise ValueError(
                 f"band {name!r} of {what} declares {text} = "
                 f"{str(collection[name].attrs[text])!r}, which is text and no number: what is "
-                f"masked cannot be told. Say it, nodata={{{name!r}: 0}} for instance, or "
+                f"masked is unknown. Say it, nodata={{{name!r}: 0}} for instance, or "
                 f"nodata={{{name!r}: None}} if every value is data."
             )
         said = nodata_values(collection[name])
