@@ -16,7 +16,7 @@ import xarray as xr
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "notebooks" / "reference").rglob("*.rst"))
-MODULES = ("qmosaic", "qmosaic.scores", "qmosaic.display", "qmosaic.ee")
+MODULES = ("qmosaic", "qmosaic.scores", "qmosaic.display", "qmosaic.ee", "qmosaic.sources.samples")
 ENTRY = re.compile(
     r"^\.\. (?P<kind>module|currentmodule|auto\w+):: (?P<name>[\w.]+)\n(?P<members> +:members:)?",
     re.M,
@@ -92,7 +92,7 @@ def test_the_reference_lists_nothing_else() -> None:
 def test_the_overview_lists_what_the_pages_have() -> None:
     """The first page of the reference names every function and class, in tables."""
     text = (ROOT / "notebooks" / "reference" / "index.rst").read_text(encoding="utf-8")
-    named = [f"qmosaic.{name}" for name in re.findall(r"^   ([a-z]*\.?\w+)$", text, re.M)]
+    named = [f"qmosaic.{name}" for name in re.findall(r"^   ((?:[a-z]+\.)*\w+)$", text, re.M)]
     pages = {page.stem for page in PAGES} | {"ee"}
     tables = [name for name in named if name.removeprefix("qmosaic.") not in pages]
     whole = {n for n, t in public().items() if n.startswith("qmosaic.") and not _is_method(n)}

@@ -15,6 +15,8 @@ import xarray as xr
 from qmosaic.collection.masks import Array
 from qmosaic.optional import how_to_install, needed
 
+__all__ = ["ReadCounter", "made_up_plains", "sentinel2_romania"]
+
 SERIES = "sentinel2_cube_subset_romania_10m.nc"
 CHUNK = 50
 
@@ -48,7 +50,17 @@ class ReadCounter:
         self._lock = threading.Lock()
 
     def count(self, band: str, index: tuple[slice | int, ...], size: int) -> None:
-        """Note a read; several images in one read are several chunks."""
+        """Count a read; several images in one read are several chunks.
+
+        Parameters
+        ----------
+        band : str
+            The band that was read.
+        index : tuple of slice or int
+            What was read of it, along time, y and x.
+        size : int
+            The bytes that the read delivered.
+        """
         times, *place = (i if isinstance(i, slice) else slice(i, i + 1) for i in index)
         corner = tuple(s.start // CHUNK for s in place)
         with self._lock:
