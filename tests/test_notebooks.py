@@ -108,7 +108,7 @@ expected = np.take_along_axis(np.asarray(plains["B4"]), cloud.argmin(0)[None], 0
 np.testing.assert_array_equal(skipped, expected)
 assert steps[-1].done == 25
 assert not np.asarray(part["B4"])[384:].any()  # whose chunks were broken
-assert int(whole["spatial_ref"]) == 32613 and "spatial_ref" not in whole.data_vars
+assert int(resumed["spatial_ref"]) == 32613 and "spatial_ref" not in resumed.data_vars
 """
 
 PROMISES = {
