@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import dask.array as da
+
 from qmosaic.engine.graph import Jobs, make_jobs, survey
 from qmosaic.sink.cutting import Group
 from qmosaic.sink.scheduler import active_client
@@ -51,8 +53,7 @@ def make_tasks(
         variables = work.layout.encoded.variables
         arrays = [(variables[name].data, axes) for name, axes in group.whole_axes().items()]
         jobs = make_jobs(arrays, writer, numbers, _name_in_dashboard(work, group), run)
-        unread = jobs.self_contained or not survey([array for array, _ in arrays])
-        if request.on_error == "skip" and not unread:
+        if request.on_error == "skip" and _shares_reads(jobs, [array for array, _ in arrays]):
             raise ValueError(
                 "on_error='skip' cannot leave an image out here: blocks of this mosaic share "
                 "costly work (a rechunk, an overlap, persisted data, a cut that does not begin at "
@@ -62,6 +63,11 @@ def make_tasks(
             )
         found.append((jobs, numbers))
     return found
+
+
+def _shares_reads(jobs: Jobs, arrays: list[da.Array]) -> bool:
+    """Whether blocks share work, and something is read for them."""
+    return not jobs.self_contained and bool(survey(arrays))
 
 
 def check_skipping(work: Work) -> None:

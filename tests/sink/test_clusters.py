@@ -21,18 +21,20 @@ import zarr
 import qmosaic as qm
 from qmosaic.sink import watching
 from tests.support.job import mosaic_of, same_as
-from tests.support.processes import job, local_cluster, process, told, wait_for
+from tests.support.processes import (
+    MAY_LEAVE_THINGS_BEHIND,
+    job,
+    local_cluster,
+    process,
+    told,
+    wait_for,
+)
 from tests.support.sources import expected, in_store, random_stack
 
 distributed = pytest.importorskip("distributed", reason="distributed is in the extra [distributed]")
 
 
-# Processes that are killed leave sockets and pipes behind, which is what these tests are about.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
-]
+pytestmark = MAY_LEAVE_THINGS_BEHIND
 
 
 @pytest.fixture

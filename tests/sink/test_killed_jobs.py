@@ -15,18 +15,13 @@ import pytest
 import qmosaic as qm
 from qmosaic.sink import locking
 from tests.support.job import content, mosaic_of, same_as
-from tests.support.processes import job, told
+from tests.support.processes import MAY_LEAVE_THINGS_BEHIND, job, told
 from tests.support.sources import expected
 
 distributed = pytest.importorskip("distributed", reason="distributed is in the extra [distributed]")
 
 
-# Processes that are killed leave sockets and pipes behind, which is what these tests are about.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
-]
+pytestmark = MAY_LEAVE_THINGS_BEHIND
 
 
 @pytest.fixture

@@ -14,15 +14,11 @@ import qmosaic as qm
 from qmosaic.sink import scheduler, submitting, watching
 from qmosaic.sink.watching import UnfitWorkerError, Watch, check_versions, own_versions, probe
 from tests.support.job import mosaic_of
-from tests.support.processes import local_cluster, process, wait_for
+from tests.support.processes import MAY_LEAVE_THINGS_BEHIND, local_cluster, process, wait_for
 
 distributed = pytest.importorskip("distributed", reason="distributed is in the extra [distributed]")
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
-]
+pytestmark = MAY_LEAVE_THINGS_BEHIND
 
 
 @pytest.fixture

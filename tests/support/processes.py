@@ -18,6 +18,13 @@ ROOT = Path(__file__).parents[2]
 PATIENCE = 120.0
 """Seconds after which a test gives up waiting; nothing is measured with it."""
 
+MAY_LEAVE_THINGS_BEHIND = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
+]
+"""The ``pytestmark`` of tests of processes that are killed: they leave sockets and pipes behind."""
+
 
 @contextlib.contextmanager
 def process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
