@@ -15,6 +15,7 @@ from qmosaic.collection.declarations import declared_nodata, declared_packing
 from qmosaic.collection.location import map_axes
 from qmosaic.collection.masks import Array
 from qmosaic.display.thinning import bands_on_map, listed, shown
+from qmosaic.engine.scheduling import rechunk
 from qmosaic.optional import needed
 from qmosaic.scores.expressions import is_number
 
@@ -311,7 +312,7 @@ def _by_chunk(colour: Any, bands: list[xr.DataArray]) -> xr.DataArray:
     data = [band.data for band in placed]
     if any(isinstance(array, da.Array) for array in data):
         wholes = [a if isinstance(a, da.Array) else da.from_array(a) for a in data]
-        wholes = [a.rechunk(wholes[0].chunks) for a in wholes]
+        wholes = [rechunk(a, wholes[0].chunks) for a in wholes]
         pixels = da.map_blocks(
             colour,
             *wholes,

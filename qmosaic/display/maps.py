@@ -19,6 +19,7 @@ from qmosaic.display.colours import check_parameters, visualize
 from qmosaic.display.mercator import Bounds, on_web_map
 from qmosaic.display.thinning import bands_on_map, north_up, only, shown, thin
 from qmosaic.engine.mosaic import last_on_top
+from qmosaic.engine.scheduling import compute
 from qmosaic.optional import needed
 
 PURPOSE = "maps"
@@ -237,7 +238,8 @@ class Map:
                 "map. Show a larger part."
             )
         needed("odc.geo.xr", "map", PURPOSE)  # registers .odc
-        return on_web_map(coloured.compute().odc.assign_crs(crs), crs, self._max_size)
+        (loaded,) = compute(coloured)
+        return on_web_map(loaded.odc.assign_crs(crs), crs, self._max_size)
 
     def to_html(self) -> str:
         """Give the page: all that it needs is in it, but for the tiles of the base map."""

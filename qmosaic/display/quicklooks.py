@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import dask
 import numpy as np
 import xarray as xr
 
@@ -16,6 +15,7 @@ from qmosaic.collection.location import crs_of, map_axes
 from qmosaic.display.colours import check_parameters, visualize
 from qmosaic.display.drawing import Panel, Picture, require_matplotlib, side_by_side
 from qmosaic.display.thinning import bands_on_map, north_up, only, shown, thin
+from qmosaic.engine.scheduling import compute
 
 CUT = (2.0, 98.0)
 """Percentiles of the values between which a picture is stretched, where no stretch is given."""
@@ -82,7 +82,7 @@ def quicklook(
         for title, one in _titled(image).items()
     }
     images = {t: north_up(thin(one, max_size), "quicklook()") for t, one in wanted.items()}
-    loaded = dict(zip(images, dask.compute(*images.values()), strict=True))
+    loaded = dict(zip(images, compute(*images.values()), strict=True))
     if not {"min", "max", "gain", "bias"} & set(parameters):
         parameters |= _stretch(list(loaded.values()))
     panels = [

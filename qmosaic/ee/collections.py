@@ -32,6 +32,7 @@ from qmosaic.ee.properties import List, Number, property_of
 from qmosaic.ee.selecting import Filter, instant
 from qmosaic.ee.unsupported import Hinting
 from qmosaic.engine.mosaic import last_on_top, quality_mosaic
+from qmosaic.engine.scheduling import rechunk
 from qmosaic.scores import inverse
 from qmosaic.sources.opening import open_collection
 
@@ -431,7 +432,8 @@ def _as_floats(band: xr.DataArray) -> xr.DataArray:
 
 
 def _median(band: xr.DataArray) -> xr.DataArray:
-    whole = band.chunk(time=-1) if band.chunks else band
+    axis = band.get_axis_num("time")
+    whole = band.copy(data=rechunk(band.data, {axis: -1})) if band.chunks else band
     median: xr.DataArray = xr.apply_ufunc(
         _median_of,
         whole,

@@ -17,6 +17,7 @@ A module imports only modules below it in this table.
 ``chunk_checks`` the shape and dtype that a chunk must have
 ``kernels``      the rules on numpy arrays: which image wins, what is taken
 ``threads``      threads that nobody has to wait for
+``scheduling``   the active scheduler, without importing distributed for nothing
 ================ ==============================================================
 
 May import ``collection``.

@@ -6,9 +6,9 @@ from typing import Any
 
 import dask
 import dask.threaded
-from dask.base import get_scheduler
 from dask.system import CPU_COUNT
 
+from qmosaic.engine.scheduling import active_scheduler
 from qmosaic.sink.watching import Say, Watch, check_versions, looking, own_versions, probe
 
 TRIES = 3
@@ -18,7 +18,7 @@ about to go, may not answer. Later it is asked again now and then."""
 
 def active_client() -> Any:
     """Give the client of dask.distributed, where that is the active scheduler."""
-    client = getattr(get_scheduler(), "__self__", None)
+    client = getattr(active_scheduler(), "__self__", None)
     return client if hasattr(client, "scheduler_info") else None
 
 
@@ -61,7 +61,7 @@ def capacity() -> tuple[int, int]:
     if client is not None:
         threads = client.nthreads().values()
         return len(threads), max(threads, default=0)
-    scheduler = get_scheduler() or dask.threaded.get
+    scheduler = active_scheduler() or dask.threaded.get
     pool = dask.config.get("pool", None)
     count = getattr(pool, "_max_workers", None) or dask.config.get("num_workers", None) or CPU_COUNT
     if scheduler is dask.threaded.get:

@@ -11,11 +11,11 @@ from typing import Any
 
 import dask
 import dask.threaded
-from dask.base import get_scheduler
 from dask.callbacks import Callback, add_callbacks
 from dask.system import CPU_COUNT
 
 from qmosaic.engine.graph import Jobs
+from qmosaic.engine.scheduling import active_scheduler
 from qmosaic.engine.threads import Threads
 from qmosaic.sink.scheduler import active_client
 from qmosaic.sink.sending import send
@@ -90,7 +90,7 @@ def run_jobs(
         _run_on_cluster(client, jobs, list(numbers), told, watch, say)
     else:
         with looking(watch.look):
-            _run_here(get_scheduler() or dask.threaded.get, jobs, list(numbers), told, stop)
+            _run_here(active_scheduler() or dask.threaded.get, jobs, list(numbers), told, stop)
 
 
 # -- dask.distributed -----------------------------------------------------------------------------

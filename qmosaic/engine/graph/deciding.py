@@ -31,6 +31,7 @@ from qmosaic.engine.graph.chunks import Promise, Stack
 from qmosaic.engine.graph.deferral import defer
 from qmosaic.engine.graph.recipes import Key, Nodes, empty_meta
 from qmosaic.engine.kernels import Contest, Order, best_scores, image_at, index_dtype, look_up
+from qmosaic.engine.scheduling import rechunk
 
 Outcome = tuple[Array, Array]
 """What the tasks of a decision give: the highest scores, and the positions of the winners."""
@@ -191,7 +192,7 @@ def _on_grid_of(quality: Stack, demand: Stack) -> Stack:
     if all(c == wanted[d] for d, c in zip(demand.map_dims, demand.map_chunks, strict=True)):
         return demand
     chunks = {demand.dims.index(d): c for d, c in wanted.items()}
-    return replace(demand, array=demand.array.rechunk(chunks))
+    return replace(demand, array=rechunk(demand.array, chunks))
 
 
 def _reorder(block: tuple[int, ...], source: Stack, target: Stack) -> tuple[int, ...]:
@@ -335,7 +336,7 @@ def _time_chunks_of(quality: Stack, demand: Stack) -> Stack:
     chunks = quality.array.chunks[quality.axis]
     if demand.array.chunks[demand.axis] == chunks:
         return demand
-    return replace(demand, array=demand.array.rechunk({demand.axis: chunks}))
+    return replace(demand, array=rechunk(demand.array, {demand.axis: chunks}))
 
 
 def _groups(stack: Stack, order: Order) -> Iterator[tuple[int, ...]]:

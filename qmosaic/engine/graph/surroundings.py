@@ -19,6 +19,7 @@ from qmosaic.engine.graph.assembling import assemble
 from qmosaic.engine.graph.deferral import Parts, set_apart
 from qmosaic.engine.graph.recipes import Key, Nodes, Recipes, empty_meta, sort_graphs
 from qmosaic.engine.graph.windows import Around, make_with_surroundings
+from qmosaic.engine.scheduling import rechunk
 
 MOST_IN_RECIPE = 200_000
 """The most tasks that are written out in one recipe: about 50 MB, sent to each worker once."""
@@ -67,7 +68,7 @@ def map_surroundings(
         overlapped = da.map_overlap(
             func, _checked(array), depth=margins, boundary="none", dtype=dtype, meta=meta
         )
-        return overlapped.rechunk(array.chunks)
+        return rechunk(overlapped, array.chunks)
     around = Around(shared, array.name, array.chunks, dict(depth), array.dtype, func, scratch)
     token = tokenize(array.name, sorted(depth.items()), func, np.dtype(dtype))
     name, source = "qmosaic-around-" + token, "qmosaic-surroundings-" + token
