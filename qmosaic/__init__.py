@@ -47,11 +47,12 @@ docstring.
 """
 
 import difflib
+import importlib
 import re
 from typing import TYPE_CHECKING, Any
 
 from qmosaic import accessor as _accessor  # noqa: F401  (registers ds.qmosaic)
-from qmosaic import display, ee, scores
+from qmosaic import display, scores
 from qmosaic.collection import clip, filter_bounds, filter_date, map_images, select
 from qmosaic.display import quicklook, visualize
 from qmosaic.engine import ChunkReadError, UnexpectedChunkError, mosaic_by_period, quality_mosaic
@@ -66,6 +67,9 @@ from qmosaic.sink import (
     to_zarr,
 )
 from qmosaic.sources import open_collection
+
+if TYPE_CHECKING:
+    from qmosaic import ee
 
 __version__ = "0.1.0"
 
@@ -101,13 +105,18 @@ def __dir__() -> list[str]:
     return [*__all__, "__version__"]
 
 
+def _ee() -> Any:
+    """Import Earth Engine's vocabulary when it is first used: most programs never do."""
+    return importlib.import_module("qmosaic.ee")
+
+
 def _meant(name: str) -> str | None:
     """Find the public name that was probably meant: by Earth Engine's spelling, in another
     department, or misspelt."""
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
     if snake in __all__:
         return f"qm.{snake}"
-    for department in (scores, display, ee):
+    for department in (scores, display, _ee()):
         if name in department.__all__:
             return f"{department.__name__.replace('qmosaic', 'qm')}.{name}"
     close = difflib.get_close_matches(snake, __all__, n=1, cutoff=0.75)
@@ -117,7 +126,9 @@ def _meant(name: str) -> str | None:
 if not TYPE_CHECKING:  # type checkers would take every name for a public one
 
     def __getattr__(name: str) -> Any:
-        """Refuse a name that is not there, and say which was probably meant."""
+        """Import `ee`; refuse a name that is not there, and say which was probably meant."""
+        if name == "ee":
+            return _ee()
         meant = None if name.startswith("_") else _meant(name)
         hint = f". Did you mean {meant}?" if meant else ""
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")

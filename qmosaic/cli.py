@@ -144,13 +144,8 @@ def _make_folder(out: Path) -> None:
         ) from error
 
 
-def _open(store: Path) -> xr.Dataset:
-    opened: xr.Dataset = xr.open_zarr(store, consolidated=False, mask_and_scale=False)
-    return opened
-
-
 def _draw(collection: xr.Dataset, stores: dict[str, Path], date: int, path: Path) -> None:
-    best, worst = _open(stores["best"]), _open(stores["worst"])
+    best, worst = (qm.open_mosaic(stores[n], mask_and_scale=False) for n in ("best", "worst"))
     one = collection.isel(time=date)
     day = str(one["time"].values)[:10]
     images = collection.sizes["time"]

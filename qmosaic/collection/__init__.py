@@ -13,6 +13,7 @@ A module imports only modules below it in this table.
 ``geometry``     regions as people give them, in any CRS
 ``times``        times as people write them
 ``masks``        what is masked, on numpy arrays
+``readers``      xarray's readers of Zarr and NetCDF
 ================ =============================================
 
 May import ``optional``.

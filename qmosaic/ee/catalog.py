@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -109,6 +108,8 @@ def load_catalog(path: str | Path) -> list[str]:
     ...     ee.load_catalog(file)
     ['MY/COLLECTION']
     """
+    import tomllib  # here, as few programs have a catalogue
+
     file = Path(path)
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))

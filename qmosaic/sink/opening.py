@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import xarray as xr
 
+from qmosaic.collection.readers import ZarrReader
 from qmosaic.sink.identity import check_format
 from qmosaic.sink.journal import GROUP, Journal
 from qmosaic.sink.store_group import Place, open_place
@@ -57,6 +60,8 @@ def open_mosaic(
         Blocks are missing: a ``RuntimeError`` that says how many.
     ValueError
         The store was written by something else.
+    TypeError
+        `xarray.open_zarr` has no such option.
     DamagedJournalError
         The group ``_qmosaic`` in the store cannot be read; a ``ValueError``.
 
@@ -79,6 +84,7 @@ def open_mosaic(
     >>> zarr.open_group(store)["_qmosaic"].attrs["state"]
     'complete'
     """
+    _check_options(options)
     place = open_place(store, group, storage_options)
     found = place.format_there()
     if found is None:
@@ -101,10 +107,23 @@ def open_mosaic(
             f"{state['blocks']} blocks are there. Go on with qmosaic.to_zarr(mosaic, store, "
             "mode='resume'), or open what is there with allow_incomplete=True."
         )
-    options = {"consolidated": False, "decode_coords": "all", **options}
-    opened: xr.Dataset = xr.open_zarr(place.store, group=place.path or None, **options)
+    options = {"consolidated": False, "decode_coords": "all", "chunks": {}, **options}
+    where: Any = place.store
+    opened = xr.open_dataset(where, engine=ZarrReader, group=place.path or None, **options)
     order = [] if state is None else [n for n in state["plan"].get("order", ()) if n in opened]
     return opened[[*order, *(n for n in opened.data_vars if n not in order)]]
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    """Refuse what `xarray.open_zarr` does not know."""
+    own = ("store", "group", "kwargs")
+    known = [name for name in inspect.signature(xr.open_zarr).parameters if name not in own]
+    for name, value in options.items():
+        if name not in known:
+            raise TypeError(
+                f"open_mosaic() got an unexpected option {name}={value!r}; it takes those of "
+                f"xarray.open_zarr: {', '.join(known)}."
+            )
 
 
 def _read_state(journal: Journal, place: Place, allow_incomplete: bool) -> dict[str, Any] | None:

@@ -10,14 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tqdm import TqdmWarning
-
 from qmosaic.sink.tables import as_table
-
-with warnings.catch_warnings():
-    # a notebook without ipywidgets gets a bar of text, which needs no warning
-    warnings.simplefilter("ignore", TqdmWarning)
-    from tqdm.auto import tqdm
 
 BAR = "{percentage:3.0f}%|{bar}| "
 """How a bar begins, for tqdm; figures follow."""
@@ -99,6 +92,8 @@ class Progress:
 
 
 def _duration(seconds: float) -> str:
+    from tqdm import tqdm  # brings email along, and is needed where progress is shown
+
     return str(tqdm.format_interval(seconds))
 
 
@@ -107,6 +102,8 @@ def _images(number: int) -> str:
 
 
 def _size(number: float) -> str:
+    from tqdm import tqdm
+
     return f"{tqdm.format_sizeof(number, 'B', 1000)}"
 
 
@@ -168,6 +165,13 @@ class _Bar:
     """A bar of tqdm, in a terminal or a notebook."""
 
     def __init__(self, total: int, resumed: int) -> None:
+        from tqdm import TqdmWarning
+
+        with warnings.catch_warnings():
+            # a notebook without ipywidgets gets a bar of text, which needs no warning
+            warnings.simplefilter("ignore", TqdmWarning)
+            from tqdm.auto import tqdm
+
         self._bar = tqdm(
             total=total,
             initial=resumed,

@@ -22,6 +22,7 @@ from zarr.storage import ObjectStore, StorePath
 
 from qmosaic.collection.declarations import nodata_values
 from qmosaic.collection.model import bands_of
+from qmosaic.collection.readers import ZarrReader
 from qmosaic.optional import needed
 from qmosaic.sources.final_checks import finish, settled
 from qmosaic.sources.grids import TILE
@@ -54,7 +55,7 @@ def open_zarr(
     if isinstance(source, str) and storage_options is None:
         source = _reachable(source)
     store, path, name = _place(source, group)
-    options = {"engine": "zarr", "storage_options": storage_options, **options}
+    options = {"engine": ZarrReader, "storage_options": storage_options, **options}
     options.setdefault("consolidated", _is_consolidated(store, path, name, storage_options))
     try:
         opened = _open(store, {"group": path or None, "chunks": request.chunks or {}, **options})

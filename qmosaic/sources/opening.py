@@ -14,13 +14,14 @@ from zarr.abc.store import Store
 from qmosaic.collection.model import check_choice
 from qmosaic.optional import needed
 from qmosaic.sources.from_arrays import open_netcdf, open_zarr
-from qmosaic.sources.geotiff import Time, open_geotiffs
 from qmosaic.sources.packing import Given, Harmonize
 from qmosaic.sources.request import Missing, Nodata, make_request
-from qmosaic.sources.stac import Allow, open_stac
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
+
+    from qmosaic.sources.geotiff import Time
+    from qmosaic.sources.stac import Allow
 
 Format = Literal["zarr", "netcdf", "stac", "geotiff"]
 Groupby = Literal["item", "solar_day"]
@@ -280,13 +281,20 @@ def open_collection(
     own = _own_arguments(found, given)
     if "geobox" in own:
         own["geobox"] = _grid_of(geobox, found)
-    readers: dict[Format, Callable[..., xr.Dataset]] = {
-        "zarr": open_zarr,
-        "netcdf": open_netcdf,
-        "stac": open_stac,
-        "geotiff": open_geotiffs,
-    }
-    return readers[found](place, request, **own, **options)
+    return _reader(found)(place, request, **own, **options)
+
+
+def _reader(found: Format) -> Callable[..., xr.Dataset]:
+    """Give what opens a format; what few programs open is imported when it is opened."""
+    if found == "stac":
+        from qmosaic.sources.stac import open_stac
+
+        return open_stac
+    if found == "geotiff":
+        from qmosaic.sources.geotiff import open_geotiffs
+
+        return open_geotiffs
+    return open_zarr if found == "zarr" else open_netcdf
 
 
 def _own_arguments(found: Format, given: Mapping[str, Any]) -> dict[str, Any]:

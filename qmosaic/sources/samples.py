@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from qmosaic.collection.masks import Array
+from qmosaic.collection.readers import NetCDFReader
 from qmosaic.optional import how_to_install, needed
 
 __all__ = ["ReadCounter", "made_up_plains", "sentinel2_romania"]
@@ -116,7 +117,7 @@ def sentinel2_romania() -> tuple[xr.Dataset, ReadCounter]:
     ((140, 100, 100), 0)
     """
     path = _find_series()
-    opened = xr.open_dataset(path, engine="netcdf4", mask_and_scale=False, cache=False)
+    opened = xr.open_dataset(path, engine=NetCDFReader, mask_and_scale=False, cache=False)
     counter = ReadCounter()
     bands = {
         name: (band.dims, _lazy(band, path, counter), band.attrs)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
-from urllib.request import url2pathname
 
 from zarr.abc.store import Store
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, ZipStore
@@ -100,6 +99,8 @@ def locate_path(path: str | os.PathLike[str]) -> Location:
         return Location(FILES, Path(text).expanduser().resolve().parts[1:])
     scheme = SCHEMES.get(scheme.lower(), scheme.lower())
     if scheme == FILES:
+        from urllib.request import url2pathname  # brings http and email along
+
         return locate_path(url2pathname(rest))
     if scheme in ("http", "https"):
         split = urlsplit(without_secrets(text))
