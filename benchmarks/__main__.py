@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks import figures, report
 from benchmarks.cluster import speed_up
 from benchmarks.compare import Plan, compare
+from benchmarks.imports import measure_imports
 from benchmarks.routes import ROUTES
 from benchmarks.stores import compare_stores
 from benchmarks.survive import survive
@@ -50,6 +51,10 @@ def parser() -> argparse.ArgumentParser:
         figure = commands.add_parser(name, help=f"print figures of the {name}")
         figure.add_argument("--out", type=Path, default=HERE / "out" / name)
     commands.add_parser("stores", help="obstore against s3fs")
+    importing = commands.add_parser("imports", help="memory of imports and of opening a store")
+    importing.add_argument("--rounds", type=int, default=5)
+    importing.add_argument("--out", type=Path, default=HERE / "out" / "imports")
+    importing.add_argument("--data", type=Path, default=HERE / "out" / "data")
     return root
 
 
@@ -75,6 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     elif asked.command in ("graph", "latency"):
         asked.out.mkdir(parents=True, exist_ok=True)
         {"graph": figures.graph, "latency": figures.latency}[asked.command](asked.out)
+    elif asked.command == "imports":
+        measure_imports(asked.rounds, asked.data / "tiny", asked.out)
     elif asked.command == "stores":
         compare_stores()
     elif asked.command == "survive":

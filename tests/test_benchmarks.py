@@ -15,7 +15,7 @@ import pytest
 import zarr
 
 import benchmarks
-from benchmarks import oracle, report, survive
+from benchmarks import imports, oracle, report, survive
 from benchmarks import workloads as bench
 from benchmarks.__main__ import join, parser
 from benchmarks.compare import ROOT
@@ -195,6 +195,32 @@ def test_figures_of_graph_and_latency(tmp_path: Path) -> None:
     assert command_line("latency", "--out", str(tmp_path)).count("60 requests") == 4
 
 
+def test_memory_of_imports(tmp_path: Path) -> None:
+    """Each program is run step by step and shown line by line; `qmosaic` brings no package along,
+    neither imported nor when it opens a store, and no distributed when it writes one."""
+    folders = ("--out", str(tmp_path), "--data", str(tmp_path / "data"))
+    said = command_line("imports", "--rounds", "1", *folders)
+    found = json.loads((tmp_path / "imports.json").read_text())
+    assert {"xarray", "qmosaic", "qmosaic, store opened by xarray"} <= set(found)
+    for name, steps in imports.PROGRAMS.items():
+        part = said.split(f"{name}:\n")[1]
+        if name not in found:
+            assert part.startswith("  skipped: tensorstore is not installed")
+            continue
+        (run,) = found[name]
+        taken = dict(zip(steps, run, strict=True))
+        for line, step in zip(part.splitlines(), steps, strict=False):
+            assert line.strip().startswith(imports.SHOWN[step])
+        assert taken["xarray"]["resident"] > 0
+        if "qmosaic" in taken:
+            assert taken["qmosaic"]["packages"] == ["qmosaic"]
+            assert taken["qmosaic"]["resident"] > taken["xarray"]["resident"]
+            assert "distributed" not in taken["to_zarr"]["packages"]
+        if "open_collection" in taken:
+            assert taken["open_collection"]["packages"] == []
+    assert "are what xarray.open_zarr takes without qmosaic" in said
+
+
 def test_modules_import_downwards() -> None:
     """The docstring of `benchmarks` lists its modules; each imports only modules below it, so that
     none of them stands in a circle, not for type checking either."""
@@ -216,7 +242,7 @@ def test_each_figure_has_its_command() -> None:
         parts = command.replace(" NAME", " cloudy", 1).replace(" NAME", " qmosaic").split()
         assert parser().parse_args(parts).command == parts[0]
     commands = set(re.findall(r"``(?:python -m benchmarks )?([a-z]+)``", text)) - {"benchmarks"}
-    offered = {"compare", "report", "cluster", "survive", "graph", "latency", "stores"}
+    offered = {"compare", "report", "cluster", "survive", "graph", "latency", "stores", "imports"}
     assert commands & offered == offered
     assert "python -m pydoc benchmarks" in parser().format_help()
 
