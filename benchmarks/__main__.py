@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--workload", nargs="+", choices=list(workloads()), metavar="NAME")
     run.add_argument("--route", nargs="+", choices=list(ROUTES), metavar="NAME")
     run.add_argument("--rounds", type=int, default=5)
+    run.add_argument("--few", type=int, help="rounds of routes that are far from the fastest peer")
     run.add_argument("--size", choices=["full", "tiny"], default="full")
     run.add_argument("--out", type=Path, default=HERE / "out" / "results")
     run.add_argument("--data", type=Path, default=HERE / "out" / "data")
@@ -70,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             asked.out,
             asked.data,
             asked.timeout,
+            asked.few,
             say=lambda line: print(line, flush=True),
         )
         show(compare(plan), asked.out)

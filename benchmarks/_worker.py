@@ -10,18 +10,16 @@ import json
 import resource
 import shutil
 import sys
-import threading
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks import oracle
+from benchmarks.counting import counting, linked
 from benchmarks.job import Job
-from benchmarks.limit import plan_file
 from benchmarks.routes import ROUTES, Route
 from benchmarks.workloads import workloads
 
@@ -66,13 +64,11 @@ def measure(route: Route, job: Job) -> dict[str, Any]:
 
 def count(route: Route, job: Job) -> dict[str, Any]:
     """Run a route without the clock and count tasks, chunks and bytes."""
-    if route.name == "limit":
-        plan = json.loads(plan_file(job.oracle).read_text())
-        sizes = [(job.store / path).stat().st_size for path in plan]
-        return {"tasks": None, "chunks": len(sizes), "absent": 0, "bytes": sum(sizes)}
-    _get_ready(route, job)
-    with _counting(job) as counts:
-        route.run(job)
+    with linked(job.store) as store:
+        job = replace(job, store=store)
+        _get_ready(route, job)
+        with counting(job) as counts:
+            route.run(job)
     return counts
 
 
@@ -82,53 +78,11 @@ def _get_ready(route: Route, job: Job) -> None:
     if "xarray" in route.modules:
         # finding the installed backends is a part of importing, not of the work
         importlib.import_module("xarray").backends.list_engines()
+    if "zarr" in route.modules:
+        # and so is zarr's search for codec pipelines, which imports zarrs where that is installed
+        importlib.import_module("zarr.registry").get_pipeline_class()
     if route.prepare is not None:
         route.prepare(job)
-
-
-@contextmanager
-def _counting(job: Job) -> Iterator[dict[str, Any]]:
-    """Count what is asked of any local store over the input, and the tasks that dask runs.
-
-    Both entrances of the store's class are wrapped; only chunks of bands count, neither metadata
-    nor coordinates.
-    """
-    from dask.callbacks import Callback
-    from zarr.storage import LocalStore
-
-    counts: dict[str, Any] = {"tasks": 0, "chunks": 0, "absent": 0, "bytes": 0}
-    lock = threading.Lock()
-
-    def note(where: Any, key: str, value: Any) -> Any:
-        band, _, chunk = key.partition("/c/")
-        if chunk and band in job.workload.bands and Path(where.root) == job.store:
-            with lock:
-                counts["absent" if value is None else "chunks"] += 1
-                counts["bytes"] += 0 if value is None else len(value)
-        return value
-
-    def task(key: Any, dsk: Any, state: Any) -> None:
-        counts["tasks"] += 1
-
-    get = LocalStore.get
-    get_sync = getattr(LocalStore, "get_sync", None)
-
-    async def counted(self: Any, key: str, *args: Any, **kwargs: Any) -> Any:
-        return note(self, key, await get(self, key, *args, **kwargs))
-
-    def counted_sync(self: Any, key: str, *args: Any, **kwargs: Any) -> Any:
-        return note(self, key, get_sync(self, key, *args, **kwargs))
-
-    LocalStore.get = counted
-    if get_sync is not None:
-        LocalStore.get_sync = counted_sync
-    try:
-        with Callback(pretask=task):
-            yield counts
-    finally:
-        LocalStore.get = get
-        if get_sync is not None:
-            LocalStore.get_sync = get_sync
 
 
 def main(request: str) -> None:

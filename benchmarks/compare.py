@@ -16,11 +16,14 @@ from typing import Any
 
 from benchmarks import oracle
 from benchmarks.routes import ROUTES
-from benchmarks.workloads import Workload, ensure, parent, workloads
+from benchmarks.workloads import Workload, chunk_files, ensure, parent, workloads
 
 PACKAGES = (
-    "numpy dask xarray zarr numcodecs qmosaic odc-algo stackstac satpy rio-tiler zarrs"
+    "numpy dask xarray zarr numcodecs tensorstore qmosaic odc-algo stackstac satpy rio-tiler zarrs"
 ).split()
+SLOW = 1.5
+"""A route that takes so many times as long as the fastest peer may be given fewer rounds."""
+
 ROOT = Path(__file__).resolve().parent.parent
 
 Record = dict[str, Any]
@@ -28,7 +31,14 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be compared, and where it lies."""
+    """What is to be compared, and where it lies.
+
+    Attributes
+    ----------
+    few : int or None
+        How many rounds are enough for a route whose first took `SLOW` times as long as the fastest
+        peer's; its chunks are not counted then.
+    """
 
     workloads: Sequence[str]
     routes: Sequence[str]
@@ -37,6 +47,7 @@ class Plan:
     out: Path
     data: Path
     timeout: float = 900.0
+    few: int | None = None
     say: Callable[[str], None] = print
 
 
@@ -47,7 +58,12 @@ def compare(plan: Plan) -> Record:
         "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "versions": versions(),
-        "settings": {"rounds": plan.rounds, "size": plan.size, "timeout": plan.timeout},
+        "settings": {
+            "rounds": plan.rounds,
+            "few": plan.few,
+            "size": plan.size,
+            "timeout": plan.timeout,
+        },
         "workloads": {},
     }
     for name in plan.workloads:
@@ -74,13 +90,15 @@ def compare_workload(workload: Workload, plan: Plan) -> Record:
         "output": str(plan.out.resolve() / "mosaic.zarr"),
     }
     routes: dict[str, Record] = {name: _entry(name, workload) for name in plan.routes}
-    for route, entry in routes.items():
-        if not entry["skipped"]:
-            _count(route, entry, request, plan)
     for number in range(plan.rounds):
+        slow = set() if plan.few is None or number < plan.few else _slow(routes)
         for route, entry in routes.items():
-            if not entry["skipped"] and not entry["error"]:
+            if not entry["skipped"] and not entry["error"] and route not in slow:
                 _round(route, entry, request, plan, number)
+    slow = set() if plan.few is None else _slow(routes)
+    for route, entry in routes.items():
+        if not entry["skipped"] and not entry["error"] and route not in slow:
+            _count(route, entry, request, plan)
     return {
         "about": workload.about,
         "images": workload.scene.images,
@@ -102,6 +120,18 @@ def _entry(name: str, workload: Workload) -> Record:
         "counts": None,
         "rounds": [],
     }
+
+
+def _slow(routes: dict[str, Record]) -> set[str]:
+    """Name the routes that cannot be the fastest correct peer, from the first round."""
+    first = {name: entry["rounds"][0] for name, entry in routes.items() if entry["rounds"]}
+    peers = [
+        record["wall"]
+        for name, record in first.items()
+        if routes[name]["role"] == "peer" and record["wrong_pixels"] == 0
+    ]
+    enough = SLOW * min(peers, default=float("inf"))
+    return {name for name, record in first.items() if record["wall"] > enough}
 
 
 def _count(route: str, entry: Record, request: Record, plan: Plan) -> None:
@@ -159,14 +189,7 @@ def warm(store: Path, workload: Workload) -> tuple[int, int]:
     tuple of int
         Number of chunk files of the workload's bands, and their bytes.
     """
-    files = [
-        store / band / "c" / str(t) / str(y) / str(x)
-        for band in workload.bands
-        for t in range(workload.scene.images)
-        for y in range(-(-workload.scene.size // workload.scene.chunk))
-        for x in range(-(-workload.scene.size // workload.scene.chunk))
-    ]
-    sizes = [len(file.read_bytes()) for file in files if file.is_file()]
+    sizes = [len(file.read_bytes()) for file in chunk_files(workload, store) if file.is_file()]
     return len(sizes), sum(sizes)
 
 

@@ -10,9 +10,16 @@ from benchmarks.workloads import Workload
 
 @dataclass(frozen=True)
 class Job:
-    """One run: where to read, where to write and what the oracle has prepared."""
+    """One run: where to read, where to write and what the oracle has prepared.
+
+    Attributes
+    ----------
+    whole_series : bool
+        Whether xarray opens all images as one chunk along time, and not each as it is stored.
+    """
 
     workload: Workload
     store: Path
     output: Path
     oracle: Path
+    whole_series: bool = False

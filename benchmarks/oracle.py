@@ -22,6 +22,9 @@ Block = tuple[slice, slice]
 QUALITY_NODATA = -CLOUD_NODATA
 """What the negated cloud probability has where there is no image: below every score."""
 
+MASKED = {"inverse": QUALITY_NODATA, "ndvi": np.nan, "score": 0}
+"""What each quality has where there is no candidate."""
+
 
 def ensure(workload: Workload, store: Path, data: Path) -> Path:
     """Give the folder with the right mosaic (one .npy a band) and the plan of chunks to read."""
@@ -51,7 +54,8 @@ def score(workload: Workload, read: dict[str, Array]) -> Array:
         return -read["cloud"].astype("int16")
     if workload.quality == "ndvi":
         nir, red = read["B08"].astype("float32"), read["B04"].astype("float32")
-        return (nir - red) / (nir + red)
+        with np.errstate(invalid="ignore"):  # 0 / 0 is no candidate
+            return (nir - red) / (nir + red)
     return read["score"]
 
 
@@ -63,7 +67,7 @@ def _solve(workload: Workload, store: Path, folder: Path) -> None:
     mosaic: dict[str, Array] = {
         band: np.zeros((size, size), group[band].dtype) for band in workload.bands
     }
-    mosaic["quality"] = np.zeros((size, size), _quality_dtype(workload))
+    mosaic["quality"] = np.zeros((size, size), quality_dtype(workload))
     plan: list[str] = []
     for (row, column), block in blocks(size, workload.scene.chunk):
         index = _solve_block(workload, group, block, mosaic)
@@ -77,7 +81,8 @@ def _solve(workload: Workload, store: Path, folder: Path) -> None:
     (folder / "plan.json").write_text(json.dumps(plan))
 
 
-def _quality_dtype(workload: Workload) -> str:
+def quality_dtype(workload: Workload) -> str:
+    """Give the dtype of the quality."""
     return {"inverse": "int16", "ndvi": "float32", "score": "uint16"}[workload.quality]
 
 
@@ -101,7 +106,7 @@ def _solve_block(workload: Workload, group: Any, block: Block, mosaic: dict[str,
 def _fill_block(
     workload: Workload, group: Any, block: Block, mosaic: dict[str, Array], index: Array
 ) -> None:
-    mosaic["quality"][block][index < 0] = QUALITY_NODATA if workload.scene.footprint else 0
+    mosaic["quality"][block][index < 0] = MASKED[workload.quality]
     for band in workload.bands:
         mosaic[band][block][index < 0] = workload.scene.nodata.get(band, 0)
         for t in np.unique(index[index >= 0]):

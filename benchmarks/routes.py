@@ -10,14 +10,14 @@ import importlib.util
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks import limit
+from benchmarks import bare, limit
 from benchmarks.job import Job
-from benchmarks.oracle import QUALITY_NODATA, blocks
+from benchmarks.oracle import MASKED, blocks
 from benchmarks.oracle import score as plain_score
 from benchmarks.workloads import CLOUD_NODATA, Workload
 
@@ -71,7 +71,8 @@ def open_collection(job: Job) -> xr.Dataset:
     """Open the bands lazily, in the dtypes in which they are stored."""
     import xarray as xr
 
-    collection = xr.open_zarr(job.store, chunks={}, consolidated=False, mask_and_scale=False)
+    chunks = {"time": -1} if job.whole_series else {}
+    collection = xr.open_zarr(job.store, chunks=chunks, consolidated=False, mask_and_scale=False)
     return collection[list(job.workload.bands)]
 
 
@@ -96,7 +97,7 @@ def unused(workload: Workload, band: str) -> float:
     """Give a value that marks a loser in a band."""
     if band != "quality":
         return UNUSED_BY_BANDS[band]
-    return {"inverse": QUALITY_NODATA, "ndvi": np.nan, "score": 0}[workload.quality]
+    return MASKED[workload.quality]
 
 
 def write(mosaic: xr.Dataset, job: Job) -> None:
@@ -296,6 +297,21 @@ def eager(job: Job) -> None:
     write(mosaic.chunk(y=chunk, x=chunk), job)
 
 
+def with_zarrs(route: Callable[[Job], None]) -> Callable[[Job], None]:
+    """Give a route the chunks decoded and encoded in Rust, in the way in which it gains the most.
+
+    zarrs decodes the chunks of one read in parallel, so all images of a block are one read.
+    """
+
+    def run(job: Job) -> None:
+        import zarr
+
+        zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"})
+        route(replace(job, whole_series=True))
+
+    return run
+
+
 def read_once(job: Job) -> None:
     """Read everything once and make nothing of it: the floor of every route that reads it all."""
     import dask
@@ -312,6 +328,9 @@ _ALL = (
     Route("satpy", satpy, "peer", (*XARRAY, "satpy", "satpy.multiscene"), cannot=_satpy_cannot),
     Route("rio-tiler", rio_tiler, "peer", ("zarr", "rio_tiler", "rio_tiler.mosaic.methods")),
     Route("eager", eager, "peer", XARRAY),
+    Route("apply_ufunc+zarrs", with_zarrs(apply_ufunc), "peer", (*XARRAY, "zarrs")),
+    Route("stackstac+zarrs", with_zarrs(stackstac), "peer", (*XARRAY, "stackstac", "zarrs")),
+    Route("bare-loop", bare.run, "info", ("numpy", "tensorstore")),
     Route("read-once", read_once, "info", XARRAY, written=False),
     Route(
         "limit",

@@ -142,6 +142,19 @@ def parent(scene: Scene, size: str) -> Scene | None:
     return next(w.scene for w in workloads(size).values() if w.scene.name == scene.start_of)
 
 
+def chunk_files(workload: Workload, store: Path) -> list[Path]:
+    """Name the file of every chunk of the workload's bands, also of those that are not stored."""
+    scene = workload.scene
+    grid = range(-(-scene.size // scene.chunk))
+    return [
+        store / band / "c" / str(t) / str(y) / str(x)
+        for band in workload.bands
+        for t in range(scene.images)
+        for y in grid
+        for x in grid
+    ]
+
+
 # --- making a scene ----------------------------------------------------------------------------
 
 

@@ -368,7 +368,7 @@ def test_figures_of_the_text_are_those_of_the_benchmark(measured: report.Record)
     found = {name: report.summarise(w) for name, w in measured["workloads"].items()}
     for name in ("random", "footprints"):
         assert f"{found[name]['limit']['ratio'][1]:.1f} times (*{name}*)" in page
-    leaner = [found[name]["memory"]["ratio"][1] for name in report.AIMS]
+    leaner = [found[name]["memory"]["ratio"][1] for name in report.AIMS if "memory" in found[name]]
     assert f"{min(leaner):.1f} to {max(leaner):.1f} times below" in page
 
 
