@@ -36,7 +36,11 @@ What is used of dask beyond its documented interface: ``dask.blockwise.blockwise
 ``deferral``     whether a band can be deferred
 ``windows``      chunks with what lies around them
 ``chunks``       a band, and its chunks as a task reads them
+``viewing``      making a sequence of chunks
 ``walking``      running the tasks behind chunks
+``lowering``     symbolic layers as steps, the same for every block
+``lanes``        how chunks come from a source: tensorstore, or slices
+``stored``       which array of a Zarr store stands behind a source
 ``answering``    which sources answer at once
 ``recipes``      how chunks are made
 ================ ===========================================================================

@@ -14,7 +14,8 @@ from dask._task_spec import GraphNode
 from qmosaic.collection.masks import Array
 from qmosaic.engine.chunk_checks import UnexpectedChunkError, as_promised
 from qmosaic.engine.graph.recipes import Key, Recipes
-from qmosaic.engine.graph.walking import Walk, in_flight, in_turn
+from qmosaic.engine.graph.viewing import ViewWalk, in_turn, walk_over
+from qmosaic.engine.graph.walking import Walk, in_flight
 from qmosaic.engine.kernels import image_at
 from qmosaic.engine.reading import UNNAMED, Origin, Region, current, unexpected, unreadable
 
@@ -240,7 +241,7 @@ class BlockReader:
         starts = np.flatnonzero(np.diff(chunk_of, prepend=-1))
         chunks, stops = chunk_of[starts], np.append(starts[1:], wanted.size)
         del chunk_of
-        walk = Walk(self._source.recipes, self._extra, _Keys(self._source, self._block, chunks))
+        walk = self._walk_over(chunks)
         values = self._in_turn(walk, chunks) if ahead else self._one_by_one(walk, chunks)
         for number, array in enumerate(values):
             first = self._source.first_images[chunks[number]]
@@ -261,17 +262,23 @@ class BlockReader:
         (chunk,) = map(int, self._chunks_of(np.array([position])))
         if self._kept is None or self._kept[0] != chunk:
             self._kept = None
-            walk = Walk(self._source.recipes, self._extra, [self._source.key(self._block, chunk)])
+            walk = self._walk_over(np.array([chunk]))
             self._kept = (chunk, self._make(walk, 0, chunk))
         first = int(self._source.first_images[chunk])
         return image_at(self._kept[1], self._source.axis, position - first)
 
-    def _one_by_one(self, walk: Walk, chunks: Array) -> Iterator[Array]:
+    def _walk_over(self, chunks: Array) -> Walk | ViewWalk:
+        source = self._source
+        keys = _Keys(source, self._block, chunks)
+        varying = frozenset({source.axis} if len(chunks) > 1 else ())
+        return walk_over(source.recipes, self._extra, source.name, keys, varying)
+
+    def _one_by_one(self, walk: Walk | ViewWalk, chunks: Array) -> Iterator[Array]:
         for number, chunk in enumerate(chunks):
             yield self._make(walk, number, int(chunk))
             walk.drop(number)
 
-    def _in_turn(self, walk: Walk, chunks: Array) -> Iterator[Array]:
+    def _in_turn(self, walk: Walk | ViewWalk, chunks: Array) -> Iterator[Array]:
         size = self._chunk_bytes(chunks)
         return in_turn(
             walk,
@@ -281,7 +288,7 @@ class BlockReader:
             self._reading.count,
         )
 
-    def _make(self, walk: Walk, number: int, chunk: int) -> Array:
+    def _make(self, walk: Walk | ViewWalk, number: int, chunk: int) -> Array:
         """Run the tasks behind a chunk, again where they fail."""
         try:
             made = self._reading.attempt(lambda: walk.make(number, self._reading.count))

@@ -24,7 +24,7 @@ def layer_of(key: Key) -> Any:
     return key[0] if isinstance(key, tuple) and key else key
 
 
-@dataclass
+@dataclass(eq=False)
 class Recipes:
     """How to make the chunks of an array: symbolic layers, and tasks that are written out.
 

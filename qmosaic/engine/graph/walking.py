@@ -11,14 +11,15 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef
-from dask.array.core import getter, getter_inline, getter_nofancy
 
 from qmosaic.collection.masks import Array
-from qmosaic.engine.chunk_checks import HOW_TO_DECLARE, UnexpectedChunkError, as_promised
+from qmosaic.engine.chunk_checks import UnexpectedChunkError
 from qmosaic.engine.graph.answering import answers_at_once
+from qmosaic.engine.graph.lanes import adjacent_runs, as_asked, is_plain, joint
+from qmosaic.engine.graph.lowering import GETTERS, ReadsItself, fast_lane
 from qmosaic.engine.graph.recipes import Key, Nodes, Recipes, node_key
+from qmosaic.engine.graph.stored import Index
 from qmosaic.engine.threads import Threads
 
 READ_TOGETHER = 4 * 2**20
@@ -112,7 +113,7 @@ Count = Callable[[Any], None]
 """What is called with everything that is read."""
 
 
-def _no_count(values: Any) -> None:
+def no_count(values: Any) -> None:
     pass
 
 
@@ -151,7 +152,7 @@ class Walk:
         known: dict[int, bool] = {}
         return any(_may_wait(node, nodes, known) for node in nodes.values())
 
-    def make(self, number: int, count: Count = _no_count) -> Any:
+    def make(self, number: int, count: Count = no_count) -> Any:
         """Make the chunk `number` of the sequence; threads may make several at a time."""
         return self._evaluate(self.targets[number], self._nodes(number), count)
 
@@ -169,7 +170,7 @@ class Walk:
             if last:
                 self._windows.pop(number // self._window, None)
 
-    def read_ahead(self, start: int, stop: int, count: Count = _no_count) -> None:
+    def read_ahead(self, start: int, stop: int, count: Count = no_count) -> None:
         """Read what several chunks of the sequence need from one source in as few requests as can
         be."""
         reads: dict[Any, list[_Read]] = defaultdict(list)
@@ -179,7 +180,7 @@ class Walk:
                 if key not in self._last_user and (read := _as_read(nodes[key], number)):
                     reads[read.source].append(read)
         for group in reads.values():
-            for run in _adjacent_runs(group):
+            for run in adjacent_runs(group, _index_of):
                 self._read_together(run, count)
 
     def claim(self, number: int) -> list[Key]:
@@ -203,7 +204,7 @@ class Walk:
         self._claimed.update(shared)
         return found
 
-    def fetch(self, number: int, keys: Sequence[Key], count: Count = _no_count) -> None:
+    def fetch(self, number: int, keys: Sequence[Key], count: Count = no_count) -> None:
         """Read what was claimed for a chunk, and keep it until that has been made."""
         nodes = self._nodes(number)
         for key in keys:
@@ -214,14 +215,12 @@ class Walk:
                     self._drop_after[number].append(key)
 
     def _read_together(self, run: list[_Read], count: Count) -> None:
-        axis = _axis_between(run[0], run[-1])
-        index = list(run[0].index)
-        index[axis] = slice(run[0].index[axis].start, run[-1].index[axis].stop)
+        axis, index = joint(run[0].index, run[-1].index)
         node, nodes = run[0].node, self._nodes(run[0].number)
         source = self._source(node.args[0], nodes)
-        values = node.func(source, tuple(index), *run[0].rest, **node.kwargs)
+        values = self._cut(node, source, index, run[0].rest)
         try:
-            values = _as_asked(values, tuple(index), source)
+            values = as_asked(values, index, getattr(source, "dtype", None))
         except UnexpectedChunkError:
             return  # not a source that slices as numpy does: every chunk is read on its own
         count(values)
@@ -236,7 +235,7 @@ class Walk:
         keys = list(argument.dependencies) if isinstance(argument, GraphNode) else keys
         return _value_of(argument, {key: self._evaluate(key, nodes) for key in keys})
 
-    def _evaluate(self, target: Key, nodes: Nodes, count: Count = _no_count) -> Any:
+    def _evaluate(self, target: Key, nodes: Nodes, count: Count = no_count) -> Any:
         kept = dict(self._kept)  # threads drop and add while this one is at work
         if target in kept:
             return kept[target]
@@ -246,7 +245,7 @@ class Walk:
         for key in order:
             node = nodes[key]
             inputs = {d: values[d] if d in values else kept[d] for d in node.dependencies}
-            values[key] = node(inputs)
+            values[key] = self._run(node, inputs)
             if is_read(node):
                 values[key] = _as_read_by(node, inputs, values[key])
                 count(values[key])
@@ -258,6 +257,21 @@ class Walk:
                 if not users[d]:
                     values.pop(d, None)
         return values[target]
+
+    def _run(self, node: Any, inputs: Mapping[Key, Any]) -> Any:
+        """Run a task; where it slices a Zarr array, by the fast lane if there is one."""
+        if is_read(node) and node.func in GETTERS and len(node.args) >= 2:
+            source, index = (_value_of(argument, inputs) for argument in node.args[:2])
+            lane = fast_lane(self._recipes, source, index)
+            if lane is not None:
+                return lane.ask(index).result()
+        return node(inputs)
+
+    def _cut(self, node: Any, source: Any, index: Index, rest: tuple[Any, ...]) -> Any:
+        lane = fast_lane(self._recipes, source, index)
+        if lane is not None:
+            return lane.ask(index).result()
+        return node.func(source, index, *rest, **node.kwargs)
 
     def _nodes(self, number: int) -> Nodes:
         """Give the tasks behind a chunk, among those of its window."""
@@ -348,29 +362,22 @@ class _Read:
         return int(self.index[axis].stop - self.index[axis].start)
 
 
-_GETTERS: tuple[Callable[..., Any], ...] = (getter, getter_nofancy, getter_inline)
+def _index_of(read: _Read) -> Index:
+    return read.index
 
 
 def _as_read(node: GraphNode, number: int) -> _Read | None:
     """Recognise the task that dask writes for ``from_array``: getter(source, slices, ...)."""
-    if not (isinstance(node, Task) and node.func in _GETTERS and len(node.args) >= 2):
+    if not (isinstance(node, Task) and node.func in GETTERS and len(node.args) >= 2):
         return None
     source, index, *rest = node.args
     index = index.value if isinstance(index, DataNode) else index
-    if not (isinstance(index, tuple) and index and all(_is_plain(s) for s in index)):
+    if not (isinstance(index, tuple) and index and all(is_plain(s) for s in index)):
         return None
     if any(isinstance(r, GraphNode | TaskRef) for r in rest):
         return None
     name = source.key if isinstance(source, TaskRef | Alias) else id(source)
     return _Read(node, name, index, tuple(rest), number)
-
-
-class ReadsItself:
-    """What stands in a graph and reads, inside the task that uses it."""
-
-    def may_wait(self) -> bool:
-        """See `Walk.may_wait`."""
-        raise NotImplementedError
 
 
 def _reads(node: GraphNode, nodes: Nodes) -> bool:
@@ -401,10 +408,10 @@ def _may_wait(node: GraphNode, nodes: Nodes, known: dict[int, bool]) -> bool:
 
 def _as_read_by(node: Any, inputs: Mapping[Key, Any], values: Any) -> Any:
     """Give what a task has read, as it asked for it."""
-    if node.func not in _GETTERS or len(node.args) < 2:
+    if node.func not in GETTERS or len(node.args) < 2:
         return values
     source, index = (_value_of(argument, inputs) for argument in node.args[:2])
-    return _as_asked(values, index, source)
+    return as_asked(values, index, getattr(source, "dtype", None))
 
 
 def _value_of(argument: Any, inputs: Mapping[Key, Any]) -> Any:
@@ -415,73 +422,6 @@ def _value_of(argument: Any, inputs: Mapping[Key, Any]) -> Any:
     return argument
 
 
-def _as_asked(values: Any, index: Any, source: Any) -> Any:
-    """Check what was cut out of a source, and give it in the source's dtype.
-
-    Raises
-    ------
-    UnexpectedChunkError
-        It is of another shape or dtype.
-    """
-    if not (isinstance(index, tuple) and index and all(map(_is_plain, index))):
-        return values
-    shape = tuple(int(s.stop - s.start) for s in index)
-    asked = "[" + ", ".join(f"{s.start}:{s.stop}" for s in index) + "]"
-    if type(values) is np.ndarray:
-        said = getattr(source, "dtype", None)
-        dtype = said if isinstance(said, np.dtype) else values.dtype
-        try:
-            return as_promised(values, shape, dtype)
-        except UnexpectedChunkError as error:
-            raise UnexpectedChunkError(f"{asked} was read from a source, and {error}") from None
-    came = tuple(np.shape(values))  # a library's own kind of array: what it is, is seen later
-    if came != shape:
-        raise UnexpectedChunkError(
-            f"{asked} was read from a source, and an array of shape {came} came; shape {shape} was "
-            f"promised. {HOW_TO_DECLARE}"
-        )
-    return values
-
-
 def is_read(node: GraphNode) -> bool:
     """Whether a task brings data in: it cuts a chunk out of a source, or rests on nothing."""
-    return isinstance(node, Task) and (node.func in _GETTERS or not node.dependencies)
-
-
-def _is_plain(index: object) -> bool:
-    return (
-        isinstance(index, slice)
-        and index.step in (None, 1)
-        and isinstance(index.start, int)
-        and isinstance(index.stop, int)
-    )
-
-
-def _axis_between(a: _Read, b: _Read) -> int:
-    """Give the only axis along which two reads differ, or -1."""
-    differ = [i for i, (s, t) in enumerate(zip(a.index, b.index, strict=True)) if s != t]
-    return differ[0] if len(differ) == 1 else -1
-
-
-def _adjacent_runs(reads: list[_Read]) -> Iterator[list[_Read]]:
-    """Group reads of one source that lie side by side along one axis; single ones are left out."""
-    reads = sorted(reads, key=lambda r: tuple(s.start for s in r.index))
-    run: list[_Read] = []
-    for read in reads:
-        if run and _continues(run, read):
-            run.append(read)
-            continue
-        if len(run) > 1:
-            yield run
-        run = [read]
-    if len(run) > 1:
-        yield run
-
-
-def _continues(run: list[_Read], read: _Read) -> bool:
-    axis = _axis_between(run[-1], read)
-    if axis < 0 or (len(run) > 1 and _axis_between(run[0], read) != axis):
-        return False
-    if len(run) > 1 and _axis_between(run[0], run[-1]) != axis:
-        return False
-    return bool(run[-1].index[axis].stop == read.index[axis].start)
+    return isinstance(node, Task) and (node.func in GETTERS or not node.dependencies)

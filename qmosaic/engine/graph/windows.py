@@ -13,8 +13,10 @@ from dask._task_spec import DataNode
 from qmosaic.collection.masks import Array
 from qmosaic.engine.chunk_checks import UnexpectedChunkError, as_promised
 from qmosaic.engine.graph.chunks import overlaps
+from qmosaic.engine.graph.lowering import ReadsItself
 from qmosaic.engine.graph.recipes import Recipes
-from qmosaic.engine.graph.walking import READ_TOGETHER, ReadsItself, Walk, in_flight, in_turn
+from qmosaic.engine.graph.viewing import in_turn, walk_over
+from qmosaic.engine.graph.walking import READ_TOGETHER, in_flight
 from qmosaic.engine.reading import current
 
 
@@ -51,7 +53,7 @@ class Around(ReadsItself):
     def may_wait(self) -> bool:
         """Whether the chunks around one may take their time to come."""
         first = (self.name, *(0 for _ in self.chunks))
-        return Walk(self.recipes, {}, [first]).may_wait()
+        return walk_over(self.recipes, {}, self.name, [first], frozenset()).may_wait()
 
     def make(self, place: tuple[int, ...]) -> Array:
         """Make the chunk at a place."""
@@ -86,7 +88,9 @@ class Around(ReadsItself):
             )
         )
         keys = [(self.name, *(number for number, _, _ in piece)) for piece in pieces]
-        walk, count, size = Walk(self.recipes, {}, keys), current().count, self.largest_chunk()
+        varying = frozenset(range(len(self.chunks)) if len(keys) > 1 else ())
+        walk = walk_over(self.recipes, {}, self.name, keys, varying)
+        count, size = current().count, self.largest_chunk()
         chunks = in_turn(
             walk,
             lambda number: self._accept(walk.make(number, count), keys[number]),
