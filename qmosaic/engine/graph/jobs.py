@@ -11,7 +11,7 @@ from dask._task_spec import DataNode, Task, TaskRef
 from qmosaic.collection.masks import Array
 from qmosaic.engine.graph.deferral import Parts, set_apart
 from qmosaic.engine.graph.recipes import Key, Nodes, Recipes, carried_by, sort_graphs
-from qmosaic.engine.graph.walking import Walk
+from qmosaic.engine.graph.viewing import walk_over_many
 
 MADE_AGAIN = 1.6
 """How often blocks of a mosaic that was cut may be made on average: those that lie on the border of
@@ -134,7 +134,7 @@ def _run_job(job: int, work: Work, recipes: Recipes, extra: Nodes | None = None)
         wanted = work.keys(job)
         # a block that several pieces of a job need is made once, and with it what decides it
         last = {key: number for number, key in enumerate(wanted)}
-        walk = Walk(recipes, extra or {}, list(last), BLOCKS_TOGETHER)
+        walk = walk_over_many(recipes, extra or {}, list(last), BLOCKS_TOGETHER)
         held: dict[Key, Array] = {}
         made = 0
         for number, key in enumerate(wanted):

@@ -16,13 +16,14 @@ from qmosaic.collection.masks import Array
 from qmosaic.engine.graph import walking
 from qmosaic.engine.graph.lanes import AtOnce, InThreads, Lane, Opened, Pending, as_asked, is_window
 from qmosaic.engine.graph.lowering import Step, View, view_of
-from qmosaic.engine.graph.recipes import Key, Recipes
+from qmosaic.engine.graph.recipes import Key, Recipes, layer_of
 from qmosaic.engine.graph.walking import (
     MOST_IN_FLIGHT,
     READ_TOGETHER,
     WINDOW,
     Count,
     Walk,
+    last_users,
     no_count,
 )
 from qmosaic.engine.threads import Threads
@@ -149,28 +150,124 @@ class ViewWalk:
         count: Count,
     ) -> Any:
         step = self._view.steps[number]
-        if step.task is None:
-            return Walk(self._recipes, {}, [step.key(block)]).make(0, count)
-        if number in asked:
-            made = asked.pop(number).result()
-        else:
-            given = step.arguments(block)
-            given.update((token, values[n]) for token, n in step.inputs)
-            made = step.task(given)
-        if step.slicing is not None:
-            said = getattr(step.slicing[0], "dtype", None)
-            made = as_asked(made, self._index(step, block), said)
-        if step.brings_in:
-            count(made)
-        return made
+        return do_step(step, block, values, self._recipes, count, asked.pop(number, None))
 
     def drop(self, number: int) -> None:
         """See `Walk.drop`."""
 
 
+def do_step(
+    step: Step,
+    block: tuple[int, ...],
+    values: Mapping[int, Any],
+    recipes: Recipes,
+    count: Count,
+    asked: Pending | None = None,
+) -> Any:
+    """Do a step of a view.
+
+    Parameters
+    ----------
+    step : Step
+        What is to be done.
+    block : tuple of int
+        For which block of the view.
+    values : dict
+        What earlier steps gave, by their numbers.
+    recipes : Recipes
+        What makes the values that tasks make.
+    count : callable
+        Is called with what was brought in.
+    asked : Pending, optional
+        What was asked for ahead.
+    """
+    if step.task is None:
+        return Walk(recipes, {}, [step.key(block)]).make(0, count)
+    if asked is not None:
+        made = asked.result()
+    else:
+        given = step.arguments(block)
+        given.update((token, values[n]) for token, n in step.inputs)
+        made = step.task(given)
+    if step.slicing is not None:
+        source, index = step.slicing
+        made = as_asked(made, index.at(block), getattr(source, "dtype", None))
+    if step.brings_in:
+        count(made)
+    return made
+
+
 def _block_of(key: Any) -> tuple[int, ...]:
     block: tuple[int, ...] = key[1:]
     return block
+
+
+class ManyViews:
+    """Makes chunks of several arrays through their views, one after the other; see `Walk`.
+
+    What several of them use directly is made once, and kept until the last of them has been made:
+    a decision, for the bands that are taken by it.
+
+    Parameters
+    ----------
+    views : dict of str to View
+        The arrays by name.
+    recipes : Recipes
+        What they were made of.
+    targets : sequence of key
+        The chunks.
+    """
+
+    def __init__(self, views: Mapping[Any, View], recipes: Recipes, targets: Sequence[Key]) -> None:
+        self._views, self._recipes, self._targets = views, recipes, targets
+        self._kept: dict[Key, Any] = {}
+        inputs: dict[Key, list[Key]] = {}
+        for number in range(len(targets)):
+            view, block = self._view(number)
+            keys = [step.key(block) for step in view.steps]
+            for step, key in zip(view.steps, keys, strict=True):
+                inputs[key] = [keys[n] for _, n in step.inputs]
+        self._last = last_users(targets, inputs)
+
+    def _view(self, number: int) -> tuple[View, tuple[int, ...]]:
+        target = self._targets[number]
+        return self._views[layer_of(target)], _block_of(target)
+
+    def make(self, number: int, count: Count = no_count) -> Any:
+        """See `Walk.make`."""
+        view, block = self._view(number)
+        last = len(view.steps) - 1
+        keys = [step.key(block) for step in view.steps]
+        order = self._needed(view, keys)
+        dropped = view.dropped(order)
+        values: dict[int, Any] = {}
+        for n in order:
+            if keys[n] in self._kept:
+                values[n] = self._kept[keys[n]]
+            else:
+                values[n] = do_step(view.steps[n], block, values, self._recipes, count)
+                if keys[n] in self._last:
+                    self._kept[keys[n]] = values[n]
+            for used in dropped[n]:
+                del values[used]
+        return values[last]
+
+    def _needed(self, view: View, keys: Sequence[Key]) -> list[int]:
+        """Number the steps that are still to be done, and those whose values are kept."""
+        last = len(view.steps) - 1
+        found, todo = {last}, [last]
+        while todo:
+            number = todo.pop()
+            if keys[number] not in self._kept:
+                new = {n for _, n in view.steps[number].inputs} - found
+                found |= new
+                todo += new
+        return sorted(found)
+
+    def drop(self, number: int) -> None:
+        """See `Walk.drop`."""
+        for key in [key for key in self._kept if self._last[key] <= number]:
+            del self._kept[key]
 
 
 def walk_over(
@@ -199,6 +296,18 @@ def walk_over(
     if view is None:
         return Walk(recipes, extra, targets)
     return ViewWalk(view, recipes, targets, varying)
+
+
+def walk_over_many(
+    recipes: Recipes, extra: Mapping[Key, GraphNode], targets: Sequence[Key], window: int
+) -> Walk | ManyViews:
+    """Prepare to make some chunks of several arrays; `window` is for how many at a time tasks are
+    written out, where that has to be."""
+    views = {name: None if extra else view_of(recipes, name) for name in map(layer_of, targets)}
+    known = {name: view for name, view in views.items() if view is not None}
+    if len(known) < len(views):
+        return Walk(recipes, extra, targets, window)
+    return ManyViews(known, recipes, targets)
 
 
 def in_turn(

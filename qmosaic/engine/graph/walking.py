@@ -293,7 +293,8 @@ class Walk:
         if kept:
             used = {d for node in nodes.values() for d in node.dependencies}.union(targets)
             nodes = {key: node for key, node in nodes.items() if key not in kept or key in used}
-        for key, last in _shared(targets, nodes, numbers.start).items():
+        inputs = {key: node.dependencies for key, node in nodes.items()}
+        for key, last in last_users(targets, inputs, numbers.start).items():
             self._last_user[key] = last
             self._drop_after[last].append(key)
         return nodes
@@ -315,15 +316,17 @@ def _order(target: Key, kept: Iterable[Key], nodes: Nodes) -> list[Key]:
     return order
 
 
-def _shared(targets: Sequence[Key], nodes: Nodes, first: int) -> dict[Key, int]:
+def last_users(
+    targets: Sequence[Key], inputs: Mapping[Key, Iterable[Key]], first: int = 0
+) -> dict[Key, int]:
     """Find the values that several chunks use directly, and number the last that does.
 
     Parameters
     ----------
     targets : sequence of key
         The chunks.
-    nodes : dict
-        The tasks behind them.
+    inputs : dict
+        What each of them, and all that is behind it, is made of.
     first : int
         The number of the first chunk.
     """
@@ -337,8 +340,8 @@ def _shared(targets: Sequence[Key], nodes: Nodes, first: int) -> dict[Key, int]:
             if seen == several or seen == number:
                 continue
             owner[key] = number if seen is None else several
-            stack.extend(nodes[key].dependencies)
-    used = ((d, n) for key, n in owner.items() if n != several for d in nodes[key].dependencies)
+            stack.extend(inputs[key])
+    used = ((d, n) for key, n in owner.items() if n != several for d in inputs[key])
     user: dict[Key, int] = {}
     last: dict[Key, int] = {}
     for key, number in itertools.chain(used, zip(targets, itertools.count(first), strict=False)):
