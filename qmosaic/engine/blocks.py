@@ -7,13 +7,13 @@ at a time, the rest is the running best and its index.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from qmosaic.collection.masks import Array, valid_mask
-from qmosaic.engine.kernels import Contest, Order, give, image_at, winners
+from qmosaic.engine.kernels import Contest, Order, Winners, give, image_at
 
 
 class Reader(Protocol):
@@ -142,26 +142,29 @@ def _broken(start: Array, demands: Sequence[Demand]) -> Array:
     """Tell in which pixels the winner has a demanded band masked."""
     broken = np.zeros(start.shape, bool)
     for demand in demands:
-        for position, image in demand.reader.walk(winners(start)):
+        for position, image in demand.reader.walk(Winners(start).positions):
             valid = valid_mask(image, demand.nodata)
             if valid is not None:
                 broken |= (start == position) & ~valid.transpose(demand.axes)
     return broken
 
 
-def take_block(band: Reader, index: Array, spread: Array, fill: Any) -> Array:
+def take_block(
+    band: Reader, winners: Winners, fill: Any, spread: Callable[[Array], Array] | None = None
+) -> Array:
     """Collect the winners' pixels of a band, reading only images that have won any.
 
     Parameters
     ----------
     band : Reader
         The band over the block.
-    index : array of int
+    winners : Winners
         The winners.
-    spread : array of int
-        The same, shaped to broadcast against an image of the band (a view).
     fill : scalar
         What a pixel without candidate gets.
+    spread : callable, optional
+        Shapes the winners' index to broadcast against an image of the band; by default it has the
+        band's dimensions, in their order.
 
     Returns
     -------
@@ -169,7 +172,11 @@ def take_block(band: Reader, index: Array, spread: Array, fill: Any) -> Array:
         The block of the mosaic, in the dtype of the band.
     """
     out: Array = np.full(band.shape, fill, band.dtype)
-    mask = np.empty(spread.shape, bool)
-    for position, image in band.walk(winners(index)):
-        give(out, spread, image, position, mask)
+    over = winners.index if spread is None else spread(winners.index)
+    own = winners if spread is None else Winners(np.ascontiguousarray(over))
+    for position, image in band.walk(winners.positions):
+        if over.shape == out.shape:
+            own.give(out, image, position)
+        else:
+            give(out, over, image, position)
     return out

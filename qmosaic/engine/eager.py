@@ -11,7 +11,7 @@ import xarray as xr
 from qmosaic.collection.masks import Array
 from qmosaic.engine.blocks import ArrayReader, Demand, decide_block, take_block
 from qmosaic.engine.chunk_checks import UnexpectedChunkError, as_promised
-from qmosaic.engine.kernels import Order, best_scores, look_up
+from qmosaic.engine.kernels import Order, Winners, best_scores, look_up
 
 
 class Eager:
@@ -56,12 +56,16 @@ class Eager:
     def take(self, band: xr.DataArray, decision: Any, fill: Any) -> xr.DataArray:
         _, index = decision
         dims = self._map_dims(band)
-        present = [d for d in dims if d in index.dims]
-        spread: Array = np.expand_dims(
-            index.transpose(*present).values,
-            tuple(i for i, d in enumerate(dims) if d not in index.dims),
+        winners = Winners(np.ascontiguousarray(index.values))
+
+        def spread(values: Array) -> Array:
+            present = [d for d in dims if d in index.dims]
+            missing = tuple(i for i, d in enumerate(dims) if d not in index.dims)
+            return np.expand_dims(xr.Variable(index.dims, values).transpose(*present), missing)
+
+        taken = take_block(
+            self._reader(band), winners, fill, None if dims == index.dims else spread
         )
-        taken = take_block(self._reader(band), index.values, spread, fill)
         return xr.DataArray(taken, dims=dims)
 
 

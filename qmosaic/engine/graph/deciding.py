@@ -6,6 +6,7 @@ import itertools
 from collections import ChainMap
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import dask.array as da
@@ -30,11 +31,40 @@ from qmosaic.engine.graph.assembling import (
 from qmosaic.engine.graph.chunks import Promise, Stack
 from qmosaic.engine.graph.deferral import defer
 from qmosaic.engine.graph.recipes import Key, Nodes, empty_meta
-from qmosaic.engine.kernels import Contest, Order, best_scores, image_at, index_dtype, look_up
+from qmosaic.engine.kernels import (
+    Contest,
+    Order,
+    Winners,
+    best_scores,
+    image_at,
+    index_dtype,
+    look_up,
+)
 from qmosaic.engine.scheduling import rechunk
 
-Outcome = tuple[Array, Array]
-"""What the tasks of a decision give: the highest scores, and the positions of the winners."""
+
+@dataclass(eq=False)
+class Outcome:
+    """What the tasks of a decision give.
+
+    Attributes
+    ----------
+    best : array
+        The highest scores.
+    index : array of int
+        The positions of the winners.
+    """
+
+    best: Array
+    index: Array
+
+    @cached_property
+    def winners(self) -> Winners:
+        """Who has won; sorted once for all bands."""
+        return Winners(self.index)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"best": self.best, "index": self.index}
 
 
 @dataclass(frozen=True)
@@ -132,15 +162,15 @@ def _join_table(promise: Promise, *chunks: Any) -> Array:
 
 
 def _winners_of(outcome: Outcome) -> Array:
-    return outcome[1]
+    return outcome.index
 
 
 def _scores_of(outcome: Outcome, fill: Any) -> Array:
-    return best_scores(*outcome, fill)
+    return best_scores(outcome.best, outcome.index, fill)
 
 
 def _look_up_in(outcome: Outcome, values: Array, fill: Any) -> Array:
-    return look_up(outcome[1], values, fill)
+    return look_up(outcome.index, values, fill)
 
 
 def decide(
@@ -281,7 +311,8 @@ class DecideTask:
         demands = [
             Demand(r, n, a) for r, n, a in zip(readers[1:], self.nodata, self.axes, strict=True)
         ]
-        return decide_block(readers[0], self.order, demands, None if start is None else start[1])
+        first = None if start is None else start.index
+        return Outcome(*decide_block(readers[0], self.order, demands, first))
 
 
 def _place(block: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
@@ -396,12 +427,12 @@ def contest_chunks(
                     better &= valid.transpose(transpose)
             contest.award(better, score, positions[i])
     contest.check_bound()
-    return contest.best, contest.index
+    return Outcome(contest.best, contest.index)
 
 
 def _merge_contests(order: Order, images: int, *outcomes: Outcome) -> Outcome:
-    best, _ = outcomes[0]
-    contest = Contest(best.shape, best.dtype, order, images)
-    for best, index in outcomes:
-        contest.merge(best, index)
-    return contest.best, contest.index
+    first = outcomes[0].best
+    contest = Contest(first.shape, first.dtype, order, images)
+    for outcome in outcomes:
+        contest.merge(outcome.best, outcome.index)
+    return Outcome(contest.best, contest.index)

@@ -28,7 +28,7 @@ from qmosaic.engine.graph.chunks import DeferredChunks, Promise, Stack, overlaps
 from qmosaic.engine.graph.deciding import Decision, Outcome
 from qmosaic.engine.graph.deferral import Deferred, defer
 from qmosaic.engine.graph.recipes import Key, Nodes, empty_meta
-from qmosaic.engine.kernels import give, image_at, winners
+from qmosaic.engine.kernels import Winners, give, image_at
 
 
 def take(band: Stack, decision: Decision, fill: Any) -> Any:
@@ -95,8 +95,8 @@ class _TakeTask:
     spread: _Spread
 
     def __call__(self, block: tuple[int, ...], source: DeferredChunks, outcome: Outcome) -> Array:
-        index = outcome[1]
-        return take_block(source.open(block, {}), index, self.spread.apply(index), self.fill)
+        spread = None if self.spread.same else self.spread.apply
+        return take_block(source.open(block, {}), outcome.winners, self.fill, spread)
 
 
 def _take_written_out(
@@ -168,6 +168,11 @@ class _Spread:
     axes: tuple[int, ...]
     missing: tuple[int, ...]
 
+    @property
+    def same(self) -> bool:
+        """Whether the image has the dimensions of the index, in their order."""
+        return not self.missing and self.axes == tuple(range(len(self.axes)))
+
     def apply(self, index: Array) -> Array:
         """Transpose, and add dimensions of length 1 where the index has none."""
         return np.expand_dims(index.transpose(self.axes), self.missing)
@@ -182,15 +187,17 @@ def _spread(band: Stack, index_dims: tuple[Hashable, ...]) -> _Spread:
 Placing = tuple[tuple[tuple[slice, ...], tuple[slice, ...]], ...]
 
 
-def _piece_together(shape: tuple[int, ...], placing: Placing, outcomes: Sequence[Outcome]) -> Array:
+def _piece_together(
+    shape: tuple[int, ...], placing: Placing, outcomes: Sequence[Outcome]
+) -> Winners:
     """Cut and join the winners of blocks of the map to those under one block of a band."""
-    blocks = [positions for _, positions in outcomes]
-    if len(blocks) == 1:
-        return blocks[0][placing[0][0]]
-    out: Array = np.empty(shape, blocks[0].dtype)
-    for (source, target), block in zip(placing, blocks, strict=True):
-        out[target] = block[source]
-    return out
+    first = outcomes[0]
+    if len(outcomes) == 1 and first.index.shape == shape:
+        return first.winners
+    out: Array = np.empty(shape, first.index.dtype)
+    for (source, target), outcome in zip(placing, outcomes, strict=True):
+        out[target] = outcome.index[source]
+    return Winners(out)
 
 
 def _run_take(
@@ -203,8 +210,9 @@ def _run_take(
     source: DeferredChunks,
     *outcomes: Outcome,
 ) -> Array:
-    index = _piece_together(shape, placing, outcomes)
-    return take_block(source.open(block, extra), index, spread.apply(index), fill)
+    winners = _piece_together(shape, placing, outcomes)
+    over = None if spread.same else spread.apply
+    return take_block(source.open(block, extra), winners, fill, over)
 
 
 def _take_tree(
@@ -255,15 +263,18 @@ def take_chunks(
     """Put the winners of a few chunks of time into a block; `reads`, their size, is for
     `survey`."""
     index_shape, placing, spread = laying
-    index = _piece_together(index_shape, placing, arrays[:index_blocks])
-    won, over = set(winners(index)), spread.apply(index)
+    winners = _piece_together(index_shape, placing, arrays[:index_blocks])
+    won, over = set(winners.positions), spread.apply(winners.index)
     # A task may run twice: what came from another one is copied, never changed.
     shape = promise.block_shape(block)
     out: Array = np.full(shape, fill, promise.dtype) if previous is None else previous.copy()
-    mask = np.empty(over.shape, bool)
     for number, chunk in zip(numbers, arrays[index_blocks:], strict=True):
         accepted = promise.accept(chunk, block, number)
         for i, position in enumerate(promise.positions(number)):
             if position in won:
-                give(out, over, image_at(accepted, promise.axis, i), position, mask)
+                image = image_at(accepted, promise.axis, i)
+                if spread.same:
+                    winners.give(out, image, position)
+                else:
+                    give(out, over, image, position)
     return out
