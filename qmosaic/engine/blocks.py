@@ -173,7 +173,7 @@ def take_block(
     """
     out: Array = np.full(band.shape, fill, band.dtype)
     over = winners.index if spread is None else spread(winners.index)
-    own = winners if spread is None else Winners(np.ascontiguousarray(over))
+    own = winners if spread is None else Winners(np.asarray(over, order="C"))
     for position, image in band.walk(winners.positions):
         if over.shape == out.shape:
             own.give(out, image, position)

@@ -56,7 +56,7 @@ class Eager:
     def take(self, band: xr.DataArray, decision: Any, fill: Any) -> xr.DataArray:
         _, index = decision
         dims = self._map_dims(band)
-        winners = Winners(np.ascontiguousarray(index.values))
+        winners = Winners(np.asarray(index.values, order="C"))
 
         def spread(values: Array) -> Array:
             present = [d for d in dims if d in index.dims]

@@ -224,8 +224,8 @@ def image_at(chunk: Array, axis: int, position: int) -> Array:
 FEW = 12
 """So many winners of a block are looked for one by one: to sort them would cost more."""
 
-SORTED_TOGETHER = 2**18
-"""Pixels that are sorted in one step, which takes 16 bytes for each."""
+SORTED_TOGETHER = 2**16
+"""Pixels that are sorted in one step: two bytes number them."""
 
 
 class Winners:
@@ -261,7 +261,7 @@ class Winners:
         for start in range(0, flat.size, SORTED_TOGETHER):
             part = flat[start : start + SORTED_TOGETHER]
             order = np.argsort(part, kind="stable")
-            found.append((order.astype(np.uint32), np.searchsorted(part[order], bounds)))
+            found.append((order.astype(np.uint16), np.searchsorted(part[order], bounds)))
         return found
 
     def give(self, out: Array, image: Array, position: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import xarray as xr
 
@@ -64,6 +64,10 @@ class Explanation:
         size is smaller, by compression, and not told: to find it, a store has to be listed.
     quality_chunks, most_band_chunks : int
         The number of these chunks; 0 where that is not known.
+    lanes : dict of str to str
+        For each band, how its chunks are read: "tensorstore", which reads several at the same time
+        in threads of C++; else why it does not read this band, which is sliced by the library that
+        has opened it. The pixels are the same.
     workers, threads : int
         What the active scheduler works with: workers, and threads of the largest of them. Without
         a cluster one worker, this process; 0 for a cluster that has no worker yet.
@@ -83,6 +87,7 @@ class Explanation:
     most_band_read_bytes: int = 0
     quality_chunks: int = 0
     most_band_chunks: int = 0
+    lanes: dict[str, str] = field(default_factory=dict)
     workers: int = 0
     threads: int = 0
 
@@ -112,6 +117,7 @@ class Explanation:
             "blocks": f"{self.blocks}, {self.tasks} tasks; {way}",
             "quality": f"{_size(self.quality_read_bytes)}{quality}, all of it read",
             "other bands": f"at most {_size(self.most_band_read_bytes)}{bands} read",
+            "read by": _named_lanes(self.lanes),
             "mosaic": f"{_size(self.written_bytes)} written",
             "memory": f"{_size(self.peak_bytes)} a worker thread, on top of the bare process",
         }
@@ -123,6 +129,16 @@ class Explanation:
         else:
             rows["workers"] = "none yet"
         return rows
+
+
+def _named_lanes(lanes: Mapping[str, str]) -> str:
+    """Name the bands that are read in the same way together."""
+    bands: dict[str, list[str]] = {}
+    for band, lane in lanes.items():
+        bands.setdefault(lane, []).append(band)
+    if len(bands) == 1:
+        return next(iter(bands))
+    return "; ".join(f"{', '.join(names)}: {lane}" for lane, names in bands.items())
 
 
 def _chunks(number: int) -> str:
@@ -222,6 +238,7 @@ def explain(
         quality_read_bytes=sum(r.behind.bytes for r in reads if r.quality),
         most_band_read_bytes=sum(r.behind.bytes for r in reads if not r.quality),
         quality_chunks=_sum_of_known(r.behind.chunks for r in reads if r.quality),
+        lanes={r.band: r.lane for r in reads if r.band},
         most_band_chunks=_sum_of_known(r.behind.chunks for r in reads if not r.quality),
         workers=workers,
         threads=threads,

@@ -36,7 +36,7 @@ def test_building_reads_nothing_and_calls_no_kernel(monkeypatch: pytest.MonkeyPa
     def fail(*args: Any, **kwargs: Any) -> None:
         raise AssertionError("a kernel was called while the graph was built")
 
-    kernels = ("decide_block", "take_block", "give", "look_up", "best_scores", "Contest", "winners")
+    kernels = ("decide_block", "take_block", "give", "look_up", "best_scores", "Contest", "Winners")
     modules = [m for n, m in sys.modules.items() if n.startswith("qmosaic.engine.graph.")]
     for kernel in kernels:
         using = [module for module in modules if hasattr(module, kernel)]

@@ -28,6 +28,7 @@ What is used of dask beyond its documented interface: ``dask.blockwise.blockwise
 ``locations``    where stores and files lie
 ``survey``       what a graph will do
 ``counting``     what is read to make chunks
+``describing``   how chunks come, in words
 ``jobs``         a task for each part of a mosaic, in batches
 ``taking``       the layer that takes
 ``deciding``     the layer that decides

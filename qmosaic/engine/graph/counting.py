@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef
+from dask._task_spec import GraphNode, Task
 
 from qmosaic.engine.graph.chunks import DeferredChunks, overlaps
-from qmosaic.engine.graph.recipes import Key, Nodes, Recipes
+from qmosaic.engine.graph.recipes import Key, Nodes, Recipes, value_in
 from qmosaic.engine.graph.walking import is_read
 from qmosaic.engine.graph.windows import Around, make_with_surroundings
 
@@ -105,7 +105,7 @@ def _cuts_behind(
         if not isinstance(node, Task):
             continue
         if node.func is make_with_surroundings:
-            place, around = (_value(a, nodes) for a in node.args[:2])
+            place, around = (value_in(a, nodes) for a in node.args[:2])
             inner = list(_around(tuple(place), around))
             found |= _cuts_behind(around.recipes, inner, {})
         elif is_read(node) and (size := _size_of_cut(node, nodes)) is not None:
@@ -127,7 +127,7 @@ def _size_of_cut(node: Task, nodes: Nodes) -> int | None:
     """Give the bytes that a task cuts out of an array; None where it does something else."""
     if len(node.args) < 2:
         return None
-    array, index = (_value(argument, nodes) for argument in node.args[:2])
+    array, index = (value_in(argument, nodes) for argument in node.args[:2])
     shape, dtype = getattr(array, "shape", None), getattr(array, "dtype", None)
     if shape is None or dtype is None or not isinstance(index, tuple):
         return None
@@ -136,13 +136,3 @@ def _size_of_cut(node: Task, nodes: Nodes) -> int | None:
     for along, length in zip(whole, shape, strict=True):
         size *= len(range(*along.indices(length))) if isinstance(along, slice) else np.size(along)
     return size
-
-
-def _value(argument: Any, nodes: Nodes) -> Any:
-    """Look an argument of a task up, as far as that needs no computation."""
-    while isinstance(argument, TaskRef | Alias | DataNode):
-        if isinstance(argument, DataNode):
-            return argument.value
-        key = argument.key if isinstance(argument, TaskRef) else next(iter(argument.dependencies))
-        argument = nodes.get(key)
-    return argument

@@ -218,21 +218,28 @@ MADE = "a function makes its chunks"
 _opened: WeakKeyDictionary[Recipes, dict[Any, Opened | str]] = WeakKeyDictionary()
 
 
-def fast_lane(recipes: Recipes, source: Any, index: Any) -> Opened | None:
-    """Give the lane through tensorstore for a window of a source that tasks name, if there is one;
-    what is opened lives as long as the recipes."""
-    if not is_window(index):
-        return None
+def opened_by(recipes: Recipes, source: Any) -> Opened | str:
+    """Open the array behind a source that tasks name with tensorstore, or say why it is sliced.
+
+    What is opened lives as long as the recipes.
+    """
     stored = find_stored(source)
     if isinstance(stored, str):
-        return None
+        return stored
     place = str(stored.array.store_path)
     with _lock:
         opened = _opened.setdefault(recipes, {})
         if place not in opened:
             opened[place] = open_stored(stored)
         found = opened[place]
-    return None if isinstance(found, str) else replace(found, stored=stored)
+    return found if isinstance(found, str) else replace(found, stored=stored)
+
+
+def fast_lane(recipes: Recipes, source: Any, index: Any) -> Opened | None:
+    """Give the lane through tensorstore for a window of a source that tasks name, if there is
+    one."""
+    opened = opened_by(recipes, source) if is_window(index) else None
+    return opened if isinstance(opened, Opened) else None
 
 
 # -- lowering -------------------------------------------------------------------------------------

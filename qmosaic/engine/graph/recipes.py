@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from dask._task_spec import DataNode, GraphNode, TaskRef, convert_legacy_graph
+from dask._task_spec import Alias, DataNode, GraphNode, TaskRef, convert_legacy_graph
 from dask.blockwise import Blockwise
 from dask.highlevelgraph import HighLevelGraph
 
@@ -126,6 +126,16 @@ def carried_by(node: GraphNode) -> Nodes:
             if isinstance(part, dict):
                 found |= {k: n for k, n in part.items() if isinstance(n, GraphNode)}
     return found
+
+
+def value_in(argument: Any, nodes: Nodes) -> Any:
+    """Look an argument of a task up, as far as that needs no computation."""
+    while isinstance(argument, TaskRef | Alias | DataNode):
+        if isinstance(argument, DataNode):
+            return argument.value
+        key = argument.key if isinstance(argument, TaskRef) else next(iter(argument.dependencies))
+        argument = nodes.get(key)
+    return argument
 
 
 def empty_meta(ndim: int, dtype: Any) -> Array:

@@ -13,6 +13,7 @@ from dask._task_spec import Alias, DataNode, Task, TaskRef
 from qmosaic.engine.graph.chunks import DeferredChunks
 from qmosaic.engine.graph.counting import Sources, count_sources
 from qmosaic.engine.graph.deciding import DecideTask, contest_chunks
+from qmosaic.engine.graph.describing import lane_of
 from qmosaic.engine.graph.recipes import Key, Nodes, Recipes, carried_by, layer_of, sort_graphs
 from qmosaic.engine.graph.taking import take_chunks
 from qmosaic.engine.graph.walking import READ_TOGETHER, in_flight, is_read
@@ -20,6 +21,10 @@ from qmosaic.engine.graph.walking import READ_TOGETHER, in_flight, is_read
 STEP = 0.75
 """How much a step of arithmetic adds to what a task holds, in chunks: some of its inputs and
 intermediate values are alive together. Measured on scores of one to six steps."""
+
+
+ORDINARY = "ordinary tasks of dask: blocks of the map share work, or chunks lie in memory"
+"""How chunks come that no task of a mosaic reads itself."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,10 @@ class Reads:
     behind : Sources
         What stands behind the whole band, to be read; of the size of the band itself and without
         a number of chunks where that is not known.
+    band : str
+        The name of the band, "" where it is not known.
+    lane : str
+        How its chunks come: "tensorstore", or else and why.
     """
 
     quality: bool
@@ -58,6 +67,8 @@ class Reads:
     deferred: bool
     source: str
     behind: Sources
+    band: str = ""
+    lane: str = ORDINARY
 
 
 def survey(arrays: Sequence[Any]) -> list[Reads]:
@@ -116,7 +127,19 @@ def _reads_of(source: DeferredChunks, quality: bool, extra: Nodes) -> Reads:
     except KeyError:  # of a task that lies elsewhere
         behind = None
     behind = behind or Sources(size, 0)
-    return Reads(quality, images, size, block, itemsize, held, True, source.name, behind)
+    return Reads(
+        quality,
+        images,
+        size,
+        block,
+        itemsize,
+        held,
+        True,
+        source.name,
+        behind,
+        source.origin.band,
+        lane_of(source, extra),
+    )
 
 
 def _steps(source: DeferredChunks) -> int:
@@ -135,14 +158,17 @@ def _reads_of_trees(recipes: Recipes) -> list[Reads]:
     sizes: dict[tuple[Any, bool], list[int]] = defaultdict(list)
     images: dict[tuple[Any, bool], int] = {}
     sources: dict[tuple[Any, bool], str] = {}
+    bands: dict[tuple[Any, bool], str] = {}
     for key, node in recipes.tasks.items():
         if isinstance(node, Task) and node.func in (contest_chunks, take_chunks):
             given = [a.value if isinstance(a, DataNode) else a for a in node.args[:8]]
             name = layer_of(key), node.func is contest_chunks
             sizes[name].append(given[7])
             images[name] = given[1] if name[1] else 0
-            # the first chunk that it is given is one of the band
-            sources[name] = str(layer_of((_keys_given(node) or [key])[0]))
+            # the first that it is given is what the band promises
+            promise = recipes.tasks[_keys_given(node)[0]]
+            assert isinstance(promise, DataNode)
+            sources[name], bands[name] = promise.value.name, promise.value.origin.band
     return [
         Reads(
             name[1],
@@ -154,6 +180,7 @@ def _reads_of_trees(recipes: Recipes) -> list[Reads]:
             False,
             sources[name],
             Sources(sum(found), 0),
+            bands[name],
         )
         for name, found in sizes.items()
     ]

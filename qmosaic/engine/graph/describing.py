@@ -1,0 +1,73 @@
+"""How the chunks of a band come, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dask._task_spec import DataNode, GraphNode
+
+from qmosaic.engine.graph.chunks import DeferredChunks
+from qmosaic.engine.graph.lanes import Opened
+from qmosaic.engine.graph.lowering import GETTERS, MADE, View, opened_by, view_of
+from qmosaic.engine.graph.recipes import Key, Nodes, value_in
+from qmosaic.engine.graph.windows import Around
+
+FAST = "tensorstore"
+"""Reads in threads of C++."""
+
+
+def lane_of(source: DeferredChunks, extra: Mapping[Key, GraphNode]) -> str:
+    """Say how the chunks of a band come, and why not through tensorstore.
+
+    Parameters
+    ----------
+    source : DeferredChunks
+        The band.
+    extra : mapping
+        The tasks that stand behind single blocks.
+
+    Returns
+    -------
+    str
+        "tensorstore" where all that is read comes by it.
+    """
+    first = (source.name, *(0 for _ in range(len(source.map_chunks) + 1)))
+    found = list(_ways(source, first, extra))
+    return next((way for way in found if way != FAST), FAST if found else MADE)
+
+
+def _ways(source: Any, first: Key, extra: Mapping[Key, GraphNode]) -> Iterator[str]:
+    """Give the way of everything that is read for a chunk of an array."""
+    view = view_of(source.recipes, source.name)
+    if view is not None:
+        yield from _ways_of_view(view)
+        return
+    nodes: Nodes = {}
+    try:
+        source.recipes.expand([first], nodes, extra)
+    except KeyError:
+        yield "its chunks lie in memory"
+        return
+    for node in nodes.values():
+        if getattr(node, "func", None) in GETTERS and len(getattr(node, "args", ())) >= 2:
+            yield _named(opened_by(source.recipes, value_in(node.args[0], nodes)))
+        elif isinstance(node, DataNode) and isinstance(node.value, Around):
+            yield from _ways_around(node.value)
+
+
+def _ways_of_view(view: View) -> Iterator[str]:
+    for number, step in enumerate(view.steps):
+        around = [value for value in step.fixed.values() if isinstance(value, Around)]
+        for inner in around:
+            yield from _ways_around(inner)
+        if step.reads and not around:
+            yield _named(view.opened(number))
+
+
+def _ways_around(around: Around) -> Iterator[str]:
+    yield from _ways(around, (around.name, *(0 for _ in around.chunks)), {})
+
+
+def _named(opened: Opened | str) -> str:
+    return opened if isinstance(opened, str) else FAST
