@@ -105,10 +105,17 @@ def quality_mosaic(
     pixel there. Time chunks of the quality are read whole: of a collection with all times in one
     chunk nothing can be skipped. ``masked="fill"`` reads the winners' chunks of a band twice where
     it has to look for substitutes. ``masked="skip"`` reads most of every band that can be masked:
-    it cannot know before. Each chunk costs time, whatever it holds: larger chunks help. Several
-    small chunks are read at once (up to 4 MiB in one request); with `upper_bound` they are not, so
-    that no chunk too many is read. On network file systems that are mounted as folders, chunks that
-    lie beside each other are asked for together, but no threads read ahead.
+    it cannot know before. Each chunk costs time, whatever it holds: larger chunks help.
+
+    **How it is read.** Where ``tensorstore`` is installed (``pip install ".[fast]"`` in the checkout
+    of qmosaic), it reads arrays of Zarr in local folders: both formats, shards, its codecs.
+    Everything else is sliced by the library that has opened it; `explain` says which band is read
+    how, and why. The pixels and the errors are the same. How much a task asks for ahead is settled
+    by bytes: chunks of 4 MiB together (two at least, 16 at most) through tensorstore; twice that
+    from a source that may keep it waiting, by threads; in one request where small chunks lie side
+    by side and the source answers at once. With `upper_bound` nothing is asked for ahead, so that
+    no chunk too many is read. On network file systems that are mounted as folders no threads read
+    ahead, but tensorstore does.
 
     **Memory** does not grow with the number of images: a task holds the best scores so far, the
     positions of their images, and a few chunks.

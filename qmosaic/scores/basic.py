@@ -149,4 +149,5 @@ def normalized_difference(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
 
 
 def _difference(a: Any, b: Any) -> Any:
-    return (a - b) / (a + b)
+    difference = np.asarray(a - b)
+    return np.divide(difference, a + b, out=difference)

@@ -216,8 +216,9 @@ def _masked(
         floats.append(wide)
     with np.errstate(all="ignore"):
         score = np.asarray(func(*floats, **arguments), result)
-    if not np.isfinite(score).all():
-        score = np.where(np.isfinite(score), score, np.nan).astype(result)
+    finite = np.isfinite(score)
+    if not finite.all():
+        score = np.where(finite, score, result.type(np.nan))
     return score
 
 
