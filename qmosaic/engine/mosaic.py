@@ -107,8 +107,8 @@ def quality_mosaic(
     it has to look for substitutes. ``masked="skip"`` reads most of every band that can be masked:
     it cannot know before. Each chunk costs time, whatever it holds: larger chunks help.
 
-    **How it is read.** Where ``tensorstore`` is installed (``pip install ".[fast]"`` in the checkout
-    of qmosaic), it reads arrays of Zarr in local folders: both formats, shards, its codecs.
+    **How it is read.** Where ``tensorstore`` is installed (in the checkout of qmosaic,
+    ``pip install ".[fast]"``), it reads arrays of Zarr in local folders, in both formats.
     Everything else is sliced by the library that has opened it; `explain` says which band is read
     how, and why. The pixels and the errors are the same. How much a task asks for ahead is settled
     by bytes: chunks of 4 MiB together (two at least, 16 at most) through tensorstore; twice that
