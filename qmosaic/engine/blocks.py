@@ -174,9 +174,10 @@ def take_block(
     out: Array = np.full(band.shape, fill, band.dtype)
     over = winners.index if spread is None else spread(winners.index)
     own = winners if spread is None else Winners(np.asarray(over, order="C"))
+    mask = np.empty(over.shape, bool)
     for position, image in band.walk(winners.positions):
         if over.shape == out.shape:
-            own.give(out, image, position)
+            own.give(out, image, position, mask)
         else:
-            give(out, over, image, position)
+            give(out, over, image, position, mask)
     return out

@@ -264,11 +264,11 @@ class Winners:
             found.append((order.astype(np.uint16), np.searchsorted(part[order], bounds)))
         return found
 
-    def give(self, out: Array, image: Array, position: int) -> None:
+    def give(self, out: Array, image: Array, position: int, mask: Array) -> None:
         """Copy the pixels that the image at `position` has won; all are of the shape of the
-        index, and `out` lies in one piece."""
+        index, and `out` lies in one piece. `mask` is memory for booleans."""
         if len(self.positions) <= FEW:
-            np.copyto(out, image, where=self.index == position)
+            give(out, self.index, image, position, mask)
             return
         target, source = out.reshape(-1), image.reshape(-1)
         place = position - self.positions[0]
@@ -278,10 +278,13 @@ class Winners:
             target[part][won] = source[part][won]
 
 
-def give(out: Array, index: Array, image: Array, position: int) -> None:
-    """Copy the pixels that the image at `position` has won into `out`; `image` and `index`
-    broadcast to its shape."""
-    np.copyto(out, image, where=index == position)
+def give(out: Array, index: Array, image: Array, position: int, mask: Array) -> None:
+    """Copy the pixels that the image at `position` has won into `out`.
+
+    `image` and `index` broadcast to the shape of `out`; `mask` is memory of the shape of `index`
+    for a boolean array.
+    """
+    np.copyto(out, image, where=np.equal(index, position, out=mask))
 
 
 def best_scores(best: Array, index: Array, fill: Any) -> Array:

@@ -268,13 +268,14 @@ def take_chunks(
     # A task may run twice: what came from another one is copied, never changed.
     shape = promise.block_shape(block)
     out: Array = np.full(shape, fill, promise.dtype) if previous is None else previous.copy()
+    mask = np.empty(over.shape, bool)
     for number, chunk in zip(numbers, arrays[index_blocks:], strict=True):
         accepted = promise.accept(chunk, block, number)
         for i, position in enumerate(promise.positions(number)):
             if position in won:
                 image = image_at(accepted, promise.axis, i)
                 if spread.same:
-                    winners.give(out, image, position)
+                    winners.give(out, image, position, mask)
                 else:
-                    give(out, over, image, position)
+                    give(out, over, image, position, mask)
     return out

@@ -335,10 +335,12 @@ def in_turn(
     at_a_time = walk.at_a_time(size, most) if chunks > 1 else 1
     if chunks > 1 and walk.may_wait():
         walk.pool = Threads(most, "qmosaic-read")
+    asked = 0
     try:
         for number in range(chunks):
-            for ahead in range(number, min(number + at_a_time, chunks)):
-                walk.ask(ahead)
+            while asked < min(number + at_a_time, chunks):
+                walk.ask(asked)
+                asked += 1
             array = make(number)
             yield array
             del array
