@@ -9,7 +9,7 @@ them. A module imports only modules below it.
 ``stores``    obstore against s3fs
 ``imports``   what imports and opening a store take of memory and time
 ``survive``   a job on a cluster that is hurt and finishes all the same
-``cluster``   one worker process against two
+``cluster``   workers' processes and threads, with memory kept and given back
 ``report``    ratios, the table and the figure, from the JSON alone
 ``compare``   the rounds: every route in turn, then the next round
 ``_worker``   one run in a process of its own; prints one line of JSON
@@ -51,8 +51,7 @@ loop decides and takes as well, so that what the engine costs is what remains. :
     tall60                 –              –                  –         4.84                –
     tall / tall60: peak memory 1.00, less the imports 1.00 (aim: 1)
 
-The bare loop stands in the table once it was measured, and so do the routes with zarrs. Two worker
-processes with a thread each, against one, on *cloudy*: ``python -m benchmarks cluster``.
+The bare loop stands in the table once it was measured, and so do the routes with zarrs.
 
 Routes with zarrs open all images of a block as one chunk, since zarrs decodes the chunks of one
 read in parallel: it is they that gain most by it. The others open it as stored, as `qmosaic` does.
@@ -68,8 +67,9 @@ Other figures
   645 are read in place of 1463, in 1.4 s in place of 2.0 s
   (``compare --workload cloudy --route qmosaic qmosaic-bound``).
 - ``MALLOC_TRIM_THRESHOLD_``, which dask's nanny sets, makes the C library give memory back after
-  each chunk: *cloudy* takes 1.5 times as long on a cluster. ``cluster`` runs with it,
-  ``cluster --keep-memory`` without it; outside the benchmark write, before the cluster is made,
+  each chunk: *cloudy* takes 1.5 times as long on a cluster. ``cluster`` has clusters of one
+  process, of two, and of one with two threads, with it and without; outside the benchmark write,
+  before the cluster is made,
   ``dask.config.set({"distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1}})``.
 - s3fs takes 2.3 times as long as obstore for small chunks (``stores``).
 - 60 images on a store that answers after 20 ms are decided in 0.1 to 0.5 s, where one request after

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import figures, report
-from benchmarks.cluster import speed_up
+from benchmarks.cluster import CLUSTERS, speed_up
 from benchmarks.compare import Plan, compare
 from benchmarks.imports import measure_imports
 from benchmarks.routes import ROUTES
@@ -39,11 +39,13 @@ def parser() -> argparse.ArgumentParser:
     again = commands.add_parser("report", help="draw the table and the figure again")
     again.add_argument("results", type=Path, nargs="+", help="several runs are put together")
     again.add_argument("--out", type=Path, help="where to, beside the first of them otherwise")
-    cluster = commands.add_parser("cluster", help="one worker process against two")
+    cluster = commands.add_parser("cluster", help="processes and threads of workers")
     cluster.add_argument("--workload", choices=list(workloads()), default="cloudy", metavar="NAME")
     cluster.add_argument("--rounds", type=int, default=5)
     cluster.add_argument("--size", choices=["full", "tiny"], default="full")
-    cluster.add_argument("--keep-memory", action="store_true", help="no MALLOC_TRIM_THRESHOLD_")
+    cluster.add_argument(
+        "--cluster", nargs="+", default=CLUSTERS, choices=CLUSTERS, help="processes x threads"
+    )
     cluster.add_argument("--out", type=Path, default=HERE / "out" / "cluster")
     cluster.add_argument("--data", type=Path, default=HERE / "out" / "data")
     hurt = commands.add_parser("survive", help="a worker and the client killed, the same bytes")
@@ -77,8 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         show(compare(plan), asked.out)
     elif asked.command == "cluster":
         data = asked.data / asked.size
-        keep = asked.keep_memory
-        speed_up(asked.workload, asked.size, asked.rounds, data, asked.out, keep_memory=keep)
+        speed_up(asked.workload, asked.size, asked.rounds, data, asked.out, asked.cluster)
     elif asked.command in ("graph", "latency"):
         asked.out.mkdir(parents=True, exist_ok=True)
         {"graph": figures.graph, "latency": figures.latency}[asked.command](asked.out)

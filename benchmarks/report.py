@@ -115,7 +115,7 @@ def table(results: Record) -> str:
             "",
             "peak memory, tall / tall60 (the same map, more images), and less the imports:",
         ]
-        lines += [f"  {name}: {_spread(flat[name])}, {_spread(grown.get(name))}" for name in flat]
+        lines += [f"  {name}: {spelled(flat[name])}, {spelled(grown.get(name))}" for name in flat]
     return "\n".join([*lines, "", summary(results)])
 
 
@@ -133,7 +133,7 @@ def summary(results: Record) -> str:
         found, aims = summarise(workload), AIMS.get(name, {})
         cells = [_reached(found.get(key), aims.get(key), key == "limit") for key in heads]
         rows.append([name, *cells])
-    lines = _aligned(rows)
+    lines = aligned(rows)
     flat, grown = (flatness(results, field).get(SUBJECT) for field in ("peak", "grown"))
     if flat and grown:
         told = f"peak memory {flat[1]:.2f}, less the imports {grown[1]:.2f}"
@@ -149,7 +149,8 @@ def _reached(found: Record | None, aim: float | None, at_most: bool) -> str:
     return f"{found['ratio'][1]:.2f}{aimed}"
 
 
-def _aligned(rows: list[list[str]]) -> list[str]:
+def aligned(rows: list[list[str]]) -> list[str]:
+    """Write cells as lines, the first column to the left and the others to the right."""
     widths = [max(len(row[c]) for row in rows) for c in range(len(rows[0]))]
     return [
         "  ".join(
@@ -173,7 +174,7 @@ def _workload_lines(name: str, workload: Record) -> list[str]:
     for route, entry in workload["routes"].items():
         if entry["rounds"]:
             rows.append(_row(route, entry, subject))
-    lines = [head, *(f"  {line}" for line in _aligned(rows))]
+    lines = [head, *(f"  {line}" for line in aligned(rows))]
     for route, entry in workload["routes"].items():
         reason = entry["skipped"] or entry["error"]
         if reason:
@@ -192,7 +193,7 @@ def _row(route: str, entry: Record, subject: Record | None) -> list[str]:
     return [
         route + mark,
         str(len(entry["rounds"])),
-        _spread(spread(column(entry, "wall"))),
+        spelled(spread(column(entry, "wall"))),
         f"{median(column(entry, 'cpu')):.1f}",
         f"{median(column(entry, 'peak')) / 1e6:.0f}",
         f"{grown / 1e6:.0f}",
@@ -200,7 +201,7 @@ def _row(route: str, entry: Record, subject: Record | None) -> list[str]:
         _number(counts.get("chunks")),
         f"{counts['bytes'] / 1e6:.0f}" if counts.get("bytes") is not None else "",
         _number(wrong) + (" (bands missing)" if wrong is not None and _lacks(entry) else ""),
-        _spread(faster),
+        spelled(faster),
     ]
 
 
@@ -223,12 +224,12 @@ def _verdicts(name: str, workload: Record) -> list[str]:
         if found.get(key, {}).get("ratio"):
             bound = "at most" if key == "limit" else "at least"
             aim = f" (aim: {bound} {aims[key]:g})" if key in aims else ""
-            told = sentence.format(peer=found[key].get("peer"))
-            lines.append(f"  → {_spread(found[key]['ratio'])} × {told}{aim}")
+            words = sentence.format(peer=found[key].get("peer"))
+            lines.append(f"  → {spelled(found[key]['ratio'])} × {words}{aim}")
     return lines
 
 
-def _spread(values: Spread | None) -> str:
+def spelled(values: Spread | None) -> str:
     """Write a spread as median [lowest to highest]."""
     if values is None:
         return ""

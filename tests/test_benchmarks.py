@@ -15,7 +15,7 @@ import pytest
 import zarr
 
 import benchmarks
-from benchmarks import bare, compare, counting, imports, oracle, report, survive
+from benchmarks import bare, cluster, compare, counting, imports, oracle, report, survive
 from benchmarks import workloads as bench
 from benchmarks.__main__ import join, parser
 from benchmarks.compare import ROOT
@@ -289,11 +289,32 @@ def test_a_job_that_is_hurt_finishes(tmp_path: Path) -> None:
         assert without_figures(line).startswith(without_figures(wanted).rstrip("…"))
 
 
-def test_one_worker_and_two(tmp_path: Path) -> None:
-    """The comparison checks every pixel of both."""
+def test_a_cluster_with_and_without_the_threshold(tmp_path: Path) -> None:
+    """Workers have ``MALLOC_TRIM_THRESHOLD_`` or do not, as the command itself makes sure of, and
+    every pixel is checked; what else dask gives them stays."""
     folder = ("--out", str(tmp_path / "out"), "--data", str(tmp_path / "data"))
-    said = command_line("cluster", "--size", "tiny", "--rounds", "1", *folder)
-    assert "cloudy: two workers are" in said
+    said = command_line("cluster", "--size", "tiny", "--rounds", "1", "--cluster", "1x1", *folder)
+    assert said.splitlines()[-1].startswith("1x1")
+    found = json.loads((tmp_path / "out" / "cluster.json").read_text())
+    assert {trim: len(seconds) for trim, seconds in found["1x1"].items()} == {
+        "with": 1,
+        "without": 1,
+    }
+    given, kept = cluster.environment(True), cluster.environment(False)
+    assert set(given) - set(kept) == {cluster.TRIM}
+    assert kept.items() <= given.items()
+
+
+def test_ratios_of_clusters_are_taken_round_by_round() -> None:
+    """With against without, and against the first cluster."""
+    found = {
+        "1x1": {"with": [4.0, 8.0], "without": [2.0, 2.0]},
+        "2x1": {"with": [2.0, 8.0], "without": [1.0, 2.0]},
+    }
+    one, two = cluster.table(found).splitlines()[1:]
+    assert one.split("  ")[0] == "1x1"
+    assert "3.00 [2.00 to 4.00]" in one
+    assert re.findall("  1.50 .1.00 to 2.00.  3.00 .2.00 to 4.00.(  1.50 .1.00 to 2.00.){2}$", two)
 
 
 def test_figures_of_graph_and_latency(tmp_path: Path) -> None:
