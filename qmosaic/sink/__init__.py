@@ -25,6 +25,8 @@ the next.
 ``scheduler``   the active scheduler and its workers
 ``watching``    warnings while blocks are waited for: lost workers, no progress
 ``writing``     what a job computes and writes
+``background``  writing beside what a job makes
+``encoding``    how pieces of an array are written
 ``cutting``     how a mosaic is cut into jobs
 ``store_group`` where a mosaic is: a group in a store
 ``progress``    progress, shown to a person, a log or a program

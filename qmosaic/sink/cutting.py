@@ -122,6 +122,15 @@ class Group:
         sizes = dict(zip(self.variables[0].dims, self.variables[0].shape, strict=True))
         return math.prod(min(length, sizes[d]) for d, length in self.box.items())
 
+    @property
+    def bytes(self) -> int:
+        """The size of all that a job makes."""
+        return sum(
+            v.dtype.itemsize
+            * math.prod(min(self.box.get(d, n), n) for d, n in zip(v.dims, v.shape, strict=True))
+            for v in self.variables
+        )
+
     def whole_axes(self) -> dict[Hashable, set[int]]:
         """Name, for each variable, the axes along which a job has all of it."""
         return {

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import xarray as xr
 
 from qmosaic.engine.graph import Jobs, Reads, make_jobs, survey
+from qmosaic.sink.background import most_under_way
 from qmosaic.sink.checking import as_dataset
 from qmosaic.sink.cutting import Plan, make_plan
 from qmosaic.sink.layout import lay_out
@@ -265,7 +266,8 @@ def _peak(plan: Plan, reads: list[Reads]) -> int:
     outcome = sum(r.itemsize + INDEX_BYTES for r in deciding) + MASK_BYTES
     for group in plan.groups:
         written = max(v.unit_bytes for v in group.variables)
-        most = max(most, group.pixels * outcome + 2 * written)
+        beside = most_under_way(written, group.bytes - written)
+        most = max(most, group.pixels * outcome + 2 * (written + beside))  # values and encoded
     return most + max((r.held for r in reads), default=0)
 
 

@@ -30,6 +30,7 @@ from zarr.abc.store import Store
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
+from qmosaic.sink.fencing import put
 from qmosaic.sink.locking import Lock, holder_of, is_gone, locked
 
 GROUP = "_qmosaic"
@@ -297,7 +298,7 @@ class Journal:
         return "/".join(part for part in (self.path, GROUP, name) if part)
 
     def _set(self, key: str, content: bytes) -> None:
-        sync(self.store.set(key, default_buffer_prototype().buffer.from_bytes(content)))
+        put(self.store, key, default_buffer_prototype().buffer.from_bytes(content))
 
     def _get(self, key: str) -> bytes | None:
         root = getattr(self.store, "root", None)

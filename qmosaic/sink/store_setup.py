@@ -26,7 +26,7 @@ from qmosaic.sink.template import (
     rehearse,
     write_template,
 )
-from qmosaic.sink.writing import Outcome, Target, Transaction, arrays_of, explaining_full_disks
+from qmosaic.sink.writing import Outcome, Target, Transaction, explaining_full_disks, writers_of
 
 NOTHING_YET = "nothing was computed yet"
 """What an interruption says that comes before the first block."""
@@ -119,8 +119,8 @@ def begin(work: Work, fence: Fence, hear: Callable[[Outcome], Any]) -> Opened:
     if todo is None:
         return Opened(work, store, None, None, hear, {}, fence)
     chunk_store, path = fence.chunk_writer(), work.place.path
-    arrays = arrays_of(chunk_store, path, work.plan, every_chunk=fence.every_chunk)
-    target = Target(arrays, work.journal(store).of_layout(), fence)
+    writers = writers_of(chunk_store, path, work.plan, every_chunk=fence.every_chunk)
+    target = Target(writers, work.journal(store).of_layout(), fence)
     return Opened(work, store, todo, target, hear, documents(work), fence)
 
 

@@ -8,6 +8,7 @@ import pickle
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,9 @@ import zarr
 from qmosaic.collection.masks import Array
 from qmosaic.engine.chunk_checks import UnexpectedChunkError, as_promised
 from qmosaic.engine.reading import ChunkReadError, Reading, reading_as
+from qmosaic.sink.background import background
 from qmosaic.sink.cutting import Plan, Variable
+from qmosaic.sink.encoding import Piece, WritePiece, writer_of
 from qmosaic.sink.fencing import Fence
 from qmosaic.sink.journal import Journal
 
@@ -57,8 +60,8 @@ class Target:
 
     Attributes
     ----------
-    arrays : dict
-        The arrays of the store.
+    writers : dict
+        For each array of the store, what writes pieces of it.
     journal : Journal
         What is told when a block is there.
     fence : Fence
@@ -66,7 +69,7 @@ class Target:
         somebody else has begun to write.
     """
 
-    arrays: dict[Hashable, Any]
+    writers: dict[Hashable, WritePiece]
     journal: Journal
     fence: Fence
 
@@ -136,11 +139,11 @@ class Writer:
         self._check_wanted(job)
         if isinstance(self.target, Transaction):
             fork = pickle.loads(self.target.pickled)
-            arrays = arrays_of(fork.store, self.target.path, self.plan)
-            outcome = self._make(job, chunks, arrays)
+            writers = writers_of(fork.store, self.target.path, self.plan)
+            outcome = self._make(job, chunks, writers)
             return Outcome(job, outcome.read, outcome.written, outcome.skipped, fork)
         with explaining_full_disks(self.target.name):
-            outcome = self._make(job, chunks, self.target.arrays)
+            outcome = self._make(job, chunks, self.target.writers)
             self.target.journal.mark(job, outcome.skipped)
         return outcome
 
@@ -149,7 +152,10 @@ class Writer:
             raise Stopped(f"job {job} is not wanted any more: its run has failed or was ended")
 
     def _make(
-        self, job: int, chunks: Callable[[], Iterator[Array]], arrays: dict[Hashable, Any]
+        self,
+        job: int,
+        chunks: Callable[[], Iterator[Array]],
+        writers: dict[Hashable, WritePiece],
     ) -> Outcome:
         """Write a box, anew without an image that cannot be read where that is allowed."""
         reading = Reading(retries=self.retries, names_errors=True)
@@ -157,26 +163,36 @@ class Writer:
         while True:
             try:
                 with reading_as(reading):
-                    written = self._write(job, chunks(), arrays)
+                    written = self._write(job, chunks(), writers)
                 return Outcome(job, reading.bytes, written, skipped)
             except ChunkReadError as error:
                 if self.on_error != "skip" or not reading.leave_out(error):
                     raise
                 skipped.append(error.where)
 
-    def _write(self, job: int, chunks: Iterator[Array], arrays: dict[Hashable, Any]) -> int:
+    def _write(self, job: int, chunks: Iterator[Array], writers: dict[Hashable, WritePiece]) -> int:
         group, box = self.plan.find(job)
+        pieces = [(v, piece) for v in group.variables for piece in v.pieces(box)]
         written = 0
-        for variable in group.variables:
-            array = arrays[variable.name]
-            for piece in variable.pieces(box):
-                values = _assemble(variable, piece, chunks)
+        with background(max(w.together for w in writers.values())) as writes:
+            for number, (variable, piece) in enumerate(pieces):
+                values = _held_alone(_assemble(variable, piece, chunks))
                 written += values.nbytes
                 self._check_wanted(job)  # it may have hung for hours
-                with self.target.writing():
-                    array[piece] = values
+                write = partial(self._put, job, writers[variable.name], piece, values)
+                size = values.nbytes
                 del values
+                if number < len(pieces) - 1:
+                    writes.add(size, write)
+                else:  # there is nothing to make beside it
+                    write()
+                del write
         return written
+
+    def _put(self, job: int, write: WritePiece, piece: Piece, values: Array) -> None:
+        self._check_wanted(job)
+        with self.target.writing():
+            write(piece, values)
 
 
 @contextlib.contextmanager
@@ -208,6 +224,12 @@ def _assemble(variable: Variable, piece: tuple[slice, ...], chunks: Iterator[Arr
     return values
 
 
+def _held_alone(values: Array) -> Array:
+    """Give values that keep no larger block in memory until they are written."""
+    base = values.base
+    return values.copy() if base is not None and base.nbytes > values.nbytes else values
+
+
 def _accept(variable: Variable, number: tuple[int, ...], chunk: Any) -> Array:
     """Check a block of the mosaic, which may have come through functions of others."""
     shape = tuple(sizes[n] for sizes, n in zip(variable.blocks, number, strict=True))
@@ -219,8 +241,10 @@ def _accept(variable: Variable, number: tuple[int, ...], chunk: Any) -> Array:
         ) from None
 
 
-def arrays_of(store: Any, path: str, plan: Plan, every_chunk: bool = False) -> dict[Hashable, Any]:
-    """Open the arrays that a plan writes.
+def writers_of(
+    store: Any, path: str, plan: Plan, every_chunk: bool = False
+) -> dict[Hashable, WritePiece]:
+    """Open the arrays that a plan writes; give what writes pieces of each.
 
     Parameters
     ----------
@@ -236,4 +260,4 @@ def arrays_of(store: Any, path: str, plan: Plan, every_chunk: bool = False) -> d
     options = {"array.write_empty_chunks": True} if every_chunk else {}
     with zarr.config.set(options):  # what arrays go by that are opened here
         group = zarr.open_group(store, path=path, mode="r+", use_consolidated=False)
-        return {v.name: group[str(v.name)] for g in plan.groups for v in g.variables}
+        return {v.name: writer_of(group[str(v.name)]) for g in plan.groups for v in g.variables}

@@ -44,15 +44,17 @@ Any other store (fsspec, memory of zarr, subclasses of these)
 from __future__ import annotations
 
 from zarr.abc.store import Store
+from zarr.core.buffer import Buffer
+from zarr.core.sync import sync
 from zarr.storage import LocalStore, ObjectStore
 
 from qmosaic.sink.fencing.fence import Fence, StoreInUseError, document_of
-from qmosaic.sink.fencing.folders import FolderFence
+from qmosaic.sink.fencing.folders import FolderFence, StagingStore
 from qmosaic.sink.fencing.locks import locks
 from qmosaic.sink.fencing.objects import ConditionalFence, keeps_conditions
 from qmosaic.sink.fencing.others import CheckedFence
 
-__all__ = ["Fence", "StoreInUseError", "document_of", "fence_for", "locks"]
+__all__ = ["Fence", "StagingStore", "StoreInUseError", "document_of", "fence_for", "locks", "put"]
 
 
 def fence_for(store: Store, folder: str, name: str, job: str) -> Fence:
@@ -75,6 +77,17 @@ def fence_for(store: Store, folder: str, name: str, job: str) -> Fence:
     if isinstance(store, ObjectStore) and keeps_conditions(store, f"{folder}/probe-{job}"):
         return ConditionalFence(store, folder, name, job)
     return CheckedFence(store, folder, name, job)
+
+
+def put(store: Store, key: str, value: Buffer) -> None:
+    """Write one object or file, and come back when it is there.
+
+    A folder needs none of the hops between threads that a store has which answers later.
+    """
+    if isinstance(store, StagingStore):
+        store.put(key, value)
+    else:
+        sync(store.set(key, value))
 
 
 def __dir__() -> list[str]:

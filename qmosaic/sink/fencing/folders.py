@@ -144,7 +144,7 @@ class StagingStore(FencedStore):
 
     async def set(self, key: str, value: Buffer) -> None:
         """Stage a file, and move it to its place."""
-        await asyncio.to_thread(self._write, key, value, _move)
+        await asyncio.to_thread(self.put, key, value)
 
     async def set_if_not_exists(self, key: str, value: Buffer) -> None:
         """Stage a file, and move it to its place if nothing is there."""
@@ -153,11 +153,15 @@ class StagingStore(FencedStore):
 
     async def delete(self, key: str) -> None:
         """Move something out of its place, and remove it."""
-        await asyncio.to_thread(self._take_away, key)
+        await asyncio.to_thread(self.take_away, key)
 
     async def delete_dir(self, prefix: str) -> None:
         """Move a folder out of its place, and remove it."""
-        await asyncio.to_thread(self._take_away, prefix)
+        await asyncio.to_thread(self.take_away, prefix)
+
+    def put(self, key: str, value: Buffer) -> None:
+        """Do the same as `set`, in the thread that calls."""
+        self._write(key, value, _move)
 
     def _write(self, key: str, value: Buffer, move: Any) -> None:
         target = self._store.root / key
@@ -203,7 +207,8 @@ class StagingStore(FencedStore):
         finally:
             beside.unlink(missing_ok=True)
 
-    def _take_away(self, key: str) -> None:
+    def take_away(self, key: str) -> None:
+        """Do the same as `delete`, in the thread that calls."""
         target = self._store.root / key
         with self._staged() as staged:
             try:
