@@ -239,8 +239,8 @@ def to_zarr(
             request.dataset, request.encoding, request.chunks, request.shards, request.zarr_format
         )
         work = plan(request, layout)
-        check_what_is_there(work)
-    with _interruptible(work), open_journal(work) as opened:
+        rehearsed = check_what_is_there(work)
+    with _interruptible(work), open_journal(work, rehearsed) as opened:
         skipped = run(opened)
         settle(opened, skipped)
 

@@ -20,9 +20,11 @@ from qmosaic.sink.store_group import Place
 from qmosaic.sink.tasks import check_sending, check_skipping
 from qmosaic.sink.template import (
     INCOMPLETE,
+    Rehearsed,
     arrays_changed,
     documents,
     group_of,
+    put_template,
     rehearse,
     write_template,
 )
@@ -32,8 +34,13 @@ NOTHING_YET = "nothing was computed yet"
 """What an interruption says that comes before the first block."""
 
 
-def check_what_is_there(work: Work) -> None:
+def check_what_is_there(work: Work) -> Rehearsed:
     """Refuse what cannot be written to its place, before anything there is touched.
+
+    Returns
+    -------
+    dict or None
+        What is to be put into the store to lay it out, where that is known by now.
 
     Raises
     ------
@@ -49,24 +56,33 @@ def check_what_is_there(work: Work) -> None:
         _check_session(work)
         check_sending(work)
         check_workers(logger.warning)
-        return
+        return None
     if mode == "w-":
         _refuse_existing(place)
     state = _refuse_others(work) if mode == "resume" else None
+    rehearsed = None
     if state is None:
         check_clearable(place)
-        rehearse(work)
+        rehearsed = rehearse(work)
     if mode == "w":
         check_told(place, work.web, work.layout.dataset.variables)
     check_skipping(work)
     if state is None or state["state"] != "complete":
         check_sending(work)
         check_workers(logger.warning)
+    return rehearsed
 
 
 @contextlib.contextmanager
-def open_journal(work: Work) -> Iterator[Opened]:
+def open_journal(work: Work, rehearsed: Rehearsed) -> Iterator[Opened]:
     """Have a store to write, within the block, as the only one who does.
+
+    Parameters
+    ----------
+    work : Work
+        What is to be done.
+    rehearsed : dict or None
+        What `check_what_is_there` gives.
 
     Raises
     ------
@@ -83,7 +99,7 @@ def open_journal(work: Work) -> Iterator[Opened]:
         with _interrupted_before():
             lock = stack.enter_context(work.journal().lock())
             stack.enter_context(_explaining_takeovers(lock.fence))
-            opened = begin(work, lock.fence, lambda outcome: lock.check())
+            opened = begin(work, lock.fence, lambda outcome: lock.check(), rehearsed)
         yield opened
 
 
@@ -112,10 +128,12 @@ def _explaining_takeovers(fence: Fence) -> Iterator[None]:
         raise fence.lost() from error
 
 
-def begin(work: Work, fence: Fence, hear: Callable[[Outcome], Any]) -> Opened:
+def begin(
+    work: Work, fence: Fence, hear: Callable[[Outcome], Any], rehearsed: Rehearsed = None
+) -> Opened:
     """Lay out the store, or check what is there, as the one who holds its lock."""
     store = fence.writer()
-    todo = _find_todo(work, store)
+    todo = _find_todo(work, store, rehearsed)
     if todo is None:
         return Opened(work, store, None, None, hear, {}, fence)
     chunk_store, path = fence.chunk_writer(), work.place.path
@@ -124,7 +142,7 @@ def begin(work: Work, fence: Fence, hear: Callable[[Outcome], Any]) -> Opened:
     return Opened(work, store, todo, target, hear, documents(work), fence)
 
 
-def _find_todo(work: Work, store: Any) -> list[int] | None:
+def _find_todo(work: Work, store: Any, rehearsed: Rehearsed) -> list[int] | None:
     """Lay out the store, or check what is there.
 
     Returns
@@ -149,7 +167,7 @@ def _find_todo(work: Work, store: Any) -> list[int] | None:
     # is written last makes marks count: from any point in between it is begun again.
     journal.begin(blocks, work.identity)
     journal.clear()
-    write_template(work, store)
+    put_template(work, store, rehearsed)
     journal.settle_layout()
     return list(range(blocks))
 

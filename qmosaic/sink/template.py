@@ -7,9 +7,11 @@ from typing import Any
 
 import dask.array as da
 import zarr
+from zarr.core.buffer import Buffer
 from zarr.storage import MemoryStore
 
 from qmosaic.engine.attributes import PREFIX
+from qmosaic.sink.fencing import put
 from qmosaic.sink.steps import Work
 from qmosaic.sink.storable import blank_texts
 
@@ -18,13 +20,23 @@ INCOMPLETE = PREFIX + "incomplete"
 OWN = (SKIPPED, INCOMPLETE)
 """Attributes that speak of one writing of a mosaic."""
 
+Rehearsed = dict[str, Buffer] | None
+"""The store as it is laid out, where that is known before anything is touched."""
+
 REHEARSED = 2**20
 """The most bytes of a variable in memory whose numbers are written to see whether they can be."""
 
 
-def rehearse(work: Work) -> None:
+def rehearse(work: Work) -> Rehearsed:
     """Lay the store out in memory, so that what cannot be written is found before anything is
-    touched."""
+    touched.
+
+    Returns
+    -------
+    dict or None
+        What is to be put into the store, by its keys. None where it has to be laid out there: its
+        numbers are too many to be held twice, or it is a group among others.
+    """
     dataset = work.layout.dataset
     large = {
         name: variable
@@ -34,7 +46,18 @@ def rehearse(work: Work) -> None:
         and variable.dtype.kind in "biufcmM"
         and variable.nbytes > REHEARSED
     }
-    write_template(work, MemoryStore(), blank=large)
+    files: dict[str, Buffer] = {}
+    write_template(work, MemoryStore(files), blank=large)
+    return None if large or work.place.path else files
+
+
+def put_template(work: Work, store: Any, rehearsed: Rehearsed) -> None:
+    """Lay the store out, with what `rehearse` has given where that is all."""
+    if rehearsed is None:
+        write_template(work, store)
+        return
+    for key, content in rehearsed.items():
+        put(store, key, content)
 
 
 def write_template(work: Work, store: Any, blank: Iterable[Hashable] = ()) -> None:

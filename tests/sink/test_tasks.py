@@ -16,6 +16,7 @@ import zarr
 from zarr.storage import LocalStore
 
 import qmosaic as qm
+from qmosaic.sink import template
 from tests.support.interrupted import corrupt, masked_there
 from tests.support.job import content, mosaic_of, same_as
 from tests.support.preparing import claimed, prepared
@@ -222,3 +223,30 @@ def test_a_month_each(tmp_path: Path, values: dict[str, np.ndarray]) -> None:
     opened = qm.open_mosaic(tmp_path / "out.zarr", mask_and_scale=False)
     for i, part in enumerate(parts):
         np.testing.assert_array_equal(opened["red"][i].values, expected(part)["red"])
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_the_layout_is_made_once(
+    source: Path, tmp_path: Path, zarr_format: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is rehearsed in memory is what is put into the store: the files are those that are laid
+    out there. A group among others, which have attributes of their own, is laid out in place."""
+    laid_out: list[str] = []
+    write = template.write_template
+
+    def counting(work: Any, store: Any, blank: Any = ()) -> None:
+        laid_out.append(type(store).__name__)
+        write(work, store, blank)
+
+    monkeypatch.setattr(template, "write_template", counting)
+    mosaic = mosaic_of(source).assign_coords(height=("z", [2.0, 0.0]))
+    qm.to_zarr(mosaic, tmp_path / "once.zarr", zarr_format=zarr_format)
+    assert laid_out == ["MemoryStore"]
+    zarr.open_group(tmp_path / "among.zarr", mode="w", zarr_format=zarr_format).attrs["mine"] = 1
+    qm.to_zarr(mosaic, tmp_path / "among.zarr", group="a", zarr_format=zarr_format)
+    assert laid_out[1:] == ["MemoryStore", "StagingStore"]
+    assert zarr.open_group(tmp_path / "among.zarr").attrs["mine"] == 1
+    once = content(tmp_path / "once.zarr")
+    assert {k: v for k, v in once.items() if not k.startswith("_qmosaic")} == {
+        k: v for k, v in content(tmp_path / "among.zarr/a").items() if not k.startswith("_qmosaic")
+    }

@@ -122,7 +122,7 @@ def test_ctrl_c_while_the_mosaic_is_prepared(
 
 
 @pytest.mark.parametrize(("mode", "again"), [("w-", "resume"), ("w", "w"), ("resume", "resume")])
-@pytest.mark.parametrize("step", ["write_template", "documents"])
+@pytest.mark.parametrize("step", ["put_template", "documents"])
 def test_ctrl_c_before_the_first_block(
     source: Path, tmp_path: Path, mode: Any, again: Any, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
