@@ -3,8 +3,10 @@
 For one chunk Zarr goes through an event loop that all threads share, in some twenty steps, and
 compares every pixel with the fill value. What lies in a folder is written without them here: the
 codecs of Zarr itself are run in the thread that calls, and what they give is put into the store
-right there. So the bytes are those that Zarr writes. Whatever is not known to be the same this way
-(shards, texts and times, a pipeline of codecs of somebody else, any other store) is left to Zarr.
+right there. So the bytes are those that Zarr writes, in a run that is continued elsewhere too;
+tensorstore brings codecs of its own, in other versions, whose bytes differ. Whatever is not known
+to be the same this way (shards, texts and times, a pipeline of codecs of somebody else, any other
+store) is left to Zarr.
 """
 
 from __future__ import annotations

@@ -67,8 +67,13 @@ V2: dict[str, dict[str, Any]] = {
 def chunks_in(folder: Path) -> dict[str, bytes]:
     """Read the chunks of an array."""
     files = [path for path in (folder / "a").rglob("*") if path.is_file()]
-    named = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+    named = {path.relative_to(folder).as_posix(): _timeless(path.read_bytes()) for path in files}
     return {k: v for k, v in named.items() if not k.endswith((".json", ".zarray", ".zattrs"))}
+
+
+def _timeless(content: bytes) -> bytes:
+    """Leave out when gzip has compressed something, which it notes."""
+    return content[:4] + content[8:] if content.startswith(b"\x1f\x8b") else content
 
 
 def check_same(folder: Path, rounds: list[np.ndarray], empty: bool = False, **made: Any) -> None:
@@ -204,6 +209,6 @@ def test_a_mosaic_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     values = np.arange(1, 65, dtype="uint16").reshape(8, 8)
     mosaic = xr.Dataset({name: (("y", "x"), values) for name in ("red", "nir")}).chunk(y=4, x=4)
     qm.to_zarr(mosaic, tmp_path / "out.zarr", progress=False)
-    chunks = sorted(key for key in staged if not key.startswith("_qmosaic"))
+    chunks = sorted(key for key in staged if key.startswith(("red/c", "nir/c")))
     assert chunks == [f"{b}/c/{y}/{x}" for b in ("nir", "red") for y in (0, 1) for x in (0, 1)]
     np.testing.assert_array_equal(qm.open_mosaic(tmp_path / "out.zarr")["red"], values)
