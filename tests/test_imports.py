@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -12,15 +13,15 @@ import pytest
 import xarray as xr
 
 import qmosaic as qm
-from qmosaic.collection.readers import NetCDFReader, ZarrReader
+from qmosaic.collection.readers import NetCDFReader, ZarrReader, reader_of_netcdf
 from tests.support.processes import ROOT
 from tests.support.sources import dates
 
 FROM_THE_OPENING_ON = {"zarrs"}
 """What zarr itself imports to open a store, where it is installed: codec pipelines."""
 
-FROM_THE_MOSAIC_ON = {"tensorstore"}
-"""What reads chunks, where it is installed."""
+FROM_THE_MOSAIC_ON = {"tensorstore", "ml_dtypes"}
+"""What reads chunks, where it is installed, and what that imports."""
 
 
 def python(*arguments: str) -> str:
@@ -36,7 +37,11 @@ def source(tmp_path: Path) -> Path:
     values = np.arange(48, dtype="uint16").reshape(3, 4, 4)
     bands = {name: (("time", "y", "x"), values) for name in ("cloud", "red")}
     store = tmp_path / "source.zarr"
-    xr.Dataset(bands, {"time": dates(3)}).chunk(time=1, y=2, x=2).to_zarr(store, zarr_format=2)
+    crs = ((), 0, {"spatial_ref": "EPSG:32633"})
+    collection = xr.Dataset(bands, {"time": dates(3), "spatial_ref": crs})
+    collection.chunk(time=1, y=2, x=2).to_zarr(store, zarr_format=2)
+    if importlib.util.find_spec("netCDF4"):
+        collection.to_netcdf(tmp_path / "source.nc", engine="netcdf4")
     return store
 
 
@@ -46,6 +51,8 @@ def test_a_mosaic_needs_no_other_library(source: Path) -> None:
     steps = json.loads(python("-m", "tests.support.imported", str(source.parent)).splitlines()[-1])
     assert steps.pop("import") == ["qmosaic"]
     assert set(steps.pop("open_collection")) <= {"qmosaic", *FROM_THE_OPENING_ON}
+    for step in ("ee", "NetCDF", "quicklook"):  # which bring libraries along, if not all of them
+        assert not {"distributed", "rasterio", "pyproj", "odc", "h5netcdf"} & {*steps.pop(step)}
     assert len(steps) == 5
     for step, found in steps.items():
         assert set(found) <= {"qmosaic", *FROM_THE_OPENING_ON, *FROM_THE_MOSAIC_ON}, step
@@ -85,6 +92,19 @@ def test_the_reader_of_netcdf_is_the_one_of_that_name(tmp_path: Path) -> None:
         xr.open_dataset(tmp_path / "a.nc", engine=NetCDFReader, decode_cf=False) as ours,
     ):
         xr.testing.assert_identical(named, ours)
+
+
+def test_the_reader_of_netcdf_is_the_one_that_xarray_chooses(tmp_path: Path) -> None:
+    """By what is in a file, and by the order that is set; no other file gets it."""
+    pytest.importorskip("netCDF4", reason="it is in the extra [netcdf]")
+    xr.Dataset({"red": ("x", np.arange(4.0))}).to_netcdf(tmp_path / "a.dat", engine="netcdf4")
+    (tmp_path / "b.dat").write_text("something else")
+    assert reader_of_netcdf(str(tmp_path / "a.dat")) is NetCDFReader
+    assert reader_of_netcdf(str(tmp_path / "b.dat")) is None
+    if "netcdf_engine_order" not in xr.get_options():
+        pytest.skip("this version of xarray has one order")
+    with xr.set_options(netcdf_engine_order=["h5netcdf", "netcdf4"]):
+        assert reader_of_netcdf(str(tmp_path / "a.dat")) is None
 
 
 def test_options_of_open_mosaic_are_those_of_xarray(source: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 
+import xarray as xr
 from xarray.backends import BackendEntrypoint, NetCDF4BackendEntrypoint, ZarrBackendEntrypoint
 
 
@@ -27,3 +28,17 @@ class NetCDFReader(NetCDF4BackendEntrypoint):
     """The reader that is called "netcdf4"."""
 
     open_dataset_parameters = _parameters(NetCDF4BackendEntrypoint)
+
+
+def reader_of_netcdf(path: str) -> type[BackendEntrypoint] | None:
+    """Give the reader that xarray chooses for a file where no ``engine=`` is named.
+
+    Returns
+    -------
+    type, optional
+        None where it is not the first that xarray asks: then xarray has to look for it.
+    """
+    options = xr.get_options()  # type: ignore[no-untyped-call]
+    order = options.get("netcdf_engine_order", ["netcdf4"])
+    first = list(order)[:1] == ["netcdf4"]
+    return NetCDFReader if first and NetCDFReader().guess_can_open(path) else None

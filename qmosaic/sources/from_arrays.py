@@ -22,7 +22,7 @@ from zarr.storage import ObjectStore, StorePath
 
 from qmosaic.collection.declarations import nodata_values
 from qmosaic.collection.model import bands_of
-from qmosaic.collection.readers import ZarrReader
+from qmosaic.collection.readers import ZarrReader, reader_of_netcdf
 from qmosaic.optional import needed
 from qmosaic.sources.final_checks import finish, settled
 from qmosaic.sources.grids import TILE
@@ -368,6 +368,7 @@ def _all_of(part: xr.Dataset, request: Request) -> Request:
 def _open_file(path: str, request: Request, options: dict[str, Any]) -> xr.Dataset:
     if "://" not in path and not Path(path).exists():
         raise FileNotFoundError(f"there is no file {path!r}. Check the path.")
+    options = {"engine": reader_of_netcdf(path), **options}
     with _opened(path, {**options, "chunks": None, "decode_cf": False}) as raw:
         chunks = {**_chunks(raw), **(request.chunks or {})}
     part = _open(path, {"chunks": chunks, **options})

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import sys
 from pathlib import Path
 
 import dask.array as da
 import xarray as xr
+
+BASE = {"dask", "numcodecs", "numpy", "pandas", "xarray", "zarr"}
+"""Packages that are there, and import more of themselves as they are used."""
 
 STANDARD = ("email", "http", "tomllib", "urllib.request")
 """Parts of the standard library that take as much memory as a library."""
@@ -22,7 +26,7 @@ def main(folder: Path) -> None:
 
     def note(step: str) -> None:
         new = set(sys.modules) - known
-        tops = {name.split(".")[0] for name in new} - sys.stdlib_module_names
+        tops = {name.split(".")[0] for name in new} - sys.stdlib_module_names - BASE
         ours = {name for name in new if name in ("qmosaic.ee", "qmosaic.sources.stac.opening")}
         found[step] = sorted(tops | ours | (new & {*STANDARD}))
 
@@ -41,8 +45,17 @@ def main(folder: Path) -> None:
     note("explain")
     qm.to_zarr(mosaic, folder / "best.zarr", progress=False)
     note("to_zarr")
-    qm.open_mosaic(folder / "best.zarr")
+    best = qm.open_mosaic(folder / "best.zarr")
     note("open_mosaic")
+    ee = qm.ee
+    ee.ImageCollection(collection).median()
+    note("ee")
+    if importlib.util.find_spec("netCDF4"):
+        qm.open_collection(folder / "source.nc")
+    note("NetCDF")
+    if importlib.util.find_spec("matplotlib"):
+        qm.quicklook(best, bands=["red"])
+    note("quicklook")
     print(json.dumps(found))
 
 
