@@ -51,8 +51,21 @@ def make_bands(request: Request) -> dict[Hashable, xr.DataArray]:
         if request.rules.masked == "fill" and request.can_be_masked(name):
             own = _refine(engine, request, name, decision)
             made[f"{name}_image"] = _provenance(engine.index(own), name, request.dim)
-        made[name] = _take(engine, request, name, own)
+        scored = own is decision and _is_quality(request, name)
+        fill = request.fill(name)
+        made[name] = engine.scores(own, fill) if scored else _take(engine, request, name, own)
     return made
+
+
+def _is_quality(request: Request, name: Hashable) -> bool:
+    """Whether a band is the quality itself, under this name or another: its pixels are known once
+    it has been decided."""
+    band, quality = request.collection[name].variable, request.quality.variable
+    if name == request.quality_band:
+        return True
+    ours, its = (getattr(array, "name", None) for array in (band.data, quality.data))
+    same = band.data is quality.data or (ours is not None and ours == its)
+    return same and band.dims == quality.dims
 
 
 def _engine(request: Request) -> Engine:
@@ -95,8 +108,6 @@ def _refine(engine: Engine, request: Request, name: Hashable, decision: Any) -> 
 def _take(engine: Engine, request: Request, name: Hashable, decision: Any) -> xr.DataArray:
     """Give the pixels of a band in the images that won."""
     band, fill = request.collection[name], request.fill(name)
-    if name == request.quality_band:
-        return engine.scores(decision, fill)
     if band.dims == (request.dim,):
         return engine.look_up(band, decision, fill)
     return engine.take(_broadcast(band, request.quality), decision, fill)

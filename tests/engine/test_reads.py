@@ -21,6 +21,7 @@ from tests.support.sources import (
     CountingArray,
     as_dataset,
     chunked,
+    expected,
     in_store,
     random_stack,
 )
@@ -45,6 +46,29 @@ def test_only_chunks_that_won_are_read(tmp_path: Path) -> None:
     assert set((store.chunks("red") + store.chunks("nir")).values()) == {1}
     assert len(store.chunks("quality")) == 12 * 4
     assert set(store.chunks("quality").values()) == {1}
+
+
+@pytest.mark.parametrize("masked", ["keep", "fill"])
+def test_a_band_that_is_the_quality_is_not_read_again(tmp_path: Path, masked: Any) -> None:
+    """``collection.assign(quality=collection["red"])``: the winners' pixels of both are known once
+    they are decided; where the band declares another nodata, substitutes are still looked for."""
+    values = random_stack(images=6, side=8)
+    collection, store = in_store(values, tmp_path / "in.zarr")
+    collection = collection.drop_vars("quality").assign(best=collection["red"])
+    mosaic = qm.quality_mosaic(collection, "best", masked=masked)
+    assert not store.reads
+    with dask.config.set(scheduler="synchronous"):
+        got = mosaic.load()
+    assert set(store.chunks("red").values()) == {1}
+    assert len(store.chunks("red")) == 6
+    wanted = expected({"quality": values["red"], "nir": values["nir"]})
+    for name, want in (("red", "quality"), ("best", "quality"), ("nir", "nir")):
+        np.testing.assert_array_equal(got[name], wanted[want])
+    other = values["red"].max(axis=0).max()
+    collection["red"] = collection["red"].assign_attrs(_FillValue=other)
+    filled = qm.quality_mosaic(collection, "best", masked="fill").load()
+    assert (filled["best"] == other).any()
+    assert not (filled["red"] == other).any()
 
 
 @pytest.mark.parametrize("ties", ["first", "last"])
