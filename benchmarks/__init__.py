@@ -10,6 +10,7 @@ them. A module imports only modules below it.
 ``imports``   what imports and opening a store take of memory and time
 ``survive``   a job on a cluster that is hurt and finishes all the same
 ``cluster``   workers' processes and threads, with memory kept and given back
+``profiling`` where the time of a route goes, module by module
 ``report``    ratios, the table and the figure, from the JSON alone
 ``compare``   the rounds: every route in turn, then the next round
 ``_worker``   one run in a process of its own; prints one line of JSON
@@ -79,5 +80,7 @@ Other figures
 - Importing `qmosaic` and opening a store takes 6.5 MB more than importing xarray, dask and zarr;
   1.6 MB of it are what ``xarray.open_zarr`` takes by itself. tensorstore takes 24.5 MB
   (``imports``).
+- Where the time of a route goes, module by module and with the threads that wait: ``profile``
+  (``profile --workload NAME --route NAME``).
 - A job whose worker and client are killed ends with the bytes of one without trouble (``survive``).
 """

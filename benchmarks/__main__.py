@@ -11,6 +11,7 @@ from benchmarks import figures, report
 from benchmarks.cluster import CLUSTERS, speed_up
 from benchmarks.compare import Plan, compare
 from benchmarks.imports import measure_imports
+from benchmarks.profiling import profile
 from benchmarks.routes import ROUTES
 from benchmarks.stores import compare_stores
 from benchmarks.survive import survive
@@ -48,6 +49,13 @@ def parser() -> argparse.ArgumentParser:
     )
     cluster.add_argument("--out", type=Path, default=HERE / "out" / "cluster")
     cluster.add_argument("--data", type=Path, default=HERE / "out" / "data")
+    where = commands.add_parser("profile", help="where the time of a route goes")
+    where.add_argument("--workload", choices=list(workloads()), default="cloudy", metavar="NAME")
+    where.add_argument("--route", choices=list(ROUTES), default="qmosaic", metavar="NAME")
+    where.add_argument("--rounds", type=int, default=3)
+    where.add_argument("--size", choices=["full", "tiny"], default="full")
+    where.add_argument("--out", type=Path, default=HERE / "out" / "profile")
+    where.add_argument("--data", type=Path, default=HERE / "out" / "data")
     hurt = commands.add_parser("survive", help="a worker and the client killed, the same bytes")
     hurt.add_argument("--out", type=Path, default=HERE / "out" / "survive")
     for name in ("graph", "latency"):
@@ -80,6 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     elif asked.command == "cluster":
         data = asked.data / asked.size
         speed_up(asked.workload, asked.size, asked.rounds, data, asked.out, asked.cluster)
+    elif asked.command == "profile":
+        profile(asked.workload, asked.route, asked.size, asked.rounds, asked.data, asked.out)
     elif asked.command in ("graph", "latency"):
         asked.out.mkdir(parents=True, exist_ok=True)
         {"graph": figures.graph, "latency": figures.latency}[asked.command](asked.out)

@@ -74,21 +74,8 @@ def compare(plan: Plan) -> Record:
 
 def compare_workload(workload: Workload, plan: Plan) -> Record:
     """Make the input and the oracle where they are missing, then run the rounds."""
-    data = (plan.data / plan.size).resolve()
     plan.say(f"{workload.name}: {workload.about}")
-    longer = parent(workload.scene, plan.size)
-    if longer is not None:
-        ensure(longer, data)
-    store = ensure(workload.scene, data)
-    prepared = oracle.ensure(workload, store, data)
-    stored = warm(store, workload)
-    request = {
-        "workload": workload.name,
-        "size": plan.size,
-        "store": str(store),
-        "oracle": str(prepared),
-        "output": str(plan.out.resolve() / "mosaic.zarr"),
-    }
+    request, stored = prepare(workload, plan.size, plan.data, plan.out)
     routes: dict[str, Record] = {name: _entry(name, workload) for name in plan.routes}
     for number in range(plan.rounds):
         slow = set() if plan.few is None or number < plan.few else _slow(routes)
@@ -109,6 +96,23 @@ def compare_workload(workload: Workload, plan: Plan) -> Record:
         "stored_bytes": stored[1],
         "routes": routes,
     }
+
+
+def prepare(workload: Workload, size: str, data: Path, out: Path) -> tuple[Record, tuple[int, int]]:
+    """Make what is missing; give what every run is asked for, and what `warm` gives."""
+    data = (data / size).resolve()
+    longer = parent(workload.scene, size)
+    if longer is not None:
+        ensure(longer, data)
+    store = ensure(workload.scene, data)
+    request = {
+        "workload": workload.name,
+        "size": size,
+        "store": str(store),
+        "oracle": str(oracle.ensure(workload, store, data)),
+        "output": str(out.resolve() / "mosaic.zarr"),
+    }
+    return request, warm(store, workload)
 
 
 def _entry(name: str, workload: Workload) -> Record:
@@ -157,9 +161,9 @@ def _round(route: str, entry: Record, request: Record, plan: Plan, number: int) 
     )
 
 
-def run_once(request: Record, timeout: float) -> Record:
-    """Run one route once in a fresh process."""
-    command = [sys.executable, "-m", "benchmarks._worker", json.dumps(request)]
+def run_once(request: Record, timeout: float, before: Sequence[str] = ()) -> Record:
+    """Run one route once in a fresh process, started by the command `before` where there is one."""
+    command = [*before, sys.executable, "-m", "benchmarks._worker", json.dumps(request)]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     try:
         done = subprocess.run(
@@ -173,7 +177,7 @@ def run_once(request: Record, timeout: float) -> Record:
         )
     except subprocess.TimeoutExpired:
         return {"error": f"took longer than {timeout:g} s"}
-    lines = done.stdout.strip().splitlines()
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode != 0 or not lines:
         tail = done.stderr.strip().splitlines()[-1:] or ["no output"]
         return {"error": f"ended with status {done.returncode}: {tail[0]}"[:500]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -15,7 +16,7 @@ import pytest
 import zarr
 
 import benchmarks
-from benchmarks import bare, cluster, compare, counting, imports, oracle, report, survive
+from benchmarks import bare, cluster, compare, counting, imports, oracle, profiling, report, survive
 from benchmarks import workloads as bench
 from benchmarks.__main__ import join, parser
 from benchmarks.compare import ROOT
@@ -305,6 +306,45 @@ def test_a_cluster_with_and_without_the_threshold(tmp_path: Path) -> None:
     assert kept.items() <= given.items()
 
 
+def frames_of(*frames: tuple[str, str]) -> str:
+    return ";".join(f"{function} ({file}:1)" for function, file in frames)
+
+
+def test_a_profile_tells_who_is_busy_and_who_waits() -> None:
+    """What C and the standard library do counts for who called them; threads without work, imports
+    and what is before the clock do not count."""
+    packages, standard = "/v/lib/python3.12/site-packages", "/usr/lib/python3.12"
+    worker, engine = (str(ROOT / part) for part in ("benchmarks/_worker.py", "qmosaic/engine/a.py"))
+    begun = [("main", worker), ("measure", worker)]
+    raw = [
+        frames_of(*begun, ("_get_ready", worker), ("<module>", f"{packages}/zarr/__init__.py")),
+        frames_of(*begun, ("work", worker), ("decide", engine), ("run", f"{packages}/zarr/x.py")),
+        frames_of(("run", f"{standard}/threading.py"), ("decide", engine)),
+        frames_of(("run", f"{standard}/threading.py"), ("get", f"{standard}/queue.py")),
+    ]
+    waits = frames_of(("decide", engine), ("wait", f"{standard}/threading.py"))
+    busy = profiling.read_stacks("\n".join(f"{line} 200" for line in raw))
+    everything = profiling.read_stacks("\n".join(f"{line} 200" for line in [*raw, waits]))
+    runs = [{"wall": 2.0, "cpu": 3.0}] * 2
+    lines = profiling.table(busy, everything, runs).splitlines()
+    assert lines[0] == "2.00 s, 3.00 s of CPU; Python's threads were busy for 2.00 s"
+    cells = [re.split(r"\s{2,}", line.strip()) for line in lines[2:]]
+    assert ["qmosaic.engine.a", "1.00", "2.00", "1.00"] in cells
+    assert ["zarr", "1.00", "1.00", "0.00"] in cells
+    assert ["qmosaic.engine.a: decide", "1.00", "2.00", "1.00"] in cells
+    assert len([cell for cell in cells if cell != [""]]) == 4
+
+
+def test_a_route_is_profiled(tmp_path: Path) -> None:
+    """From outside, in a process of its own, as the comparison runs it."""
+    if not (shutil.which("py-spy") or Path(sys.executable).with_name("py-spy").exists()):
+        pytest.skip("py-spy is not installed")
+    folder = ("--out", str(tmp_path / "out"), "--data", str(tmp_path / "data"))
+    said = command_line("profile", "--size", "tiny", "--rounds", "1", "--route", "eager", *folder)
+    assert said.startswith("cloudy by eager: ")
+    assert "benchmarks.routes" in said
+
+
 def test_ratios_of_clusters_are_taken_round_by_round() -> None:
     """With against without, and against the first cluster."""
     found = {
@@ -366,13 +406,25 @@ def test_modules_import_downwards() -> None:
 def test_each_figure_has_its_command() -> None:
     """What the docstring of `benchmarks` names as a command is one, with those options."""
     text = " ".join(str(benchmarks.__doc__).split())
-    named = re.findall(r"``(?:python -m benchmarks )?((?:compare|cluster|report) [^`]*)``", text)
+    named = re.findall(
+        r"``(?:python -m benchmarks )?((?:compare|cluster|profile|report) [^`]*)``", text
+    )
     assert len(named) >= 3
     for command in named:
         parts = command.replace(" NAME", " cloudy", 1).replace(" NAME", " qmosaic").split()
         assert parser().parse_args(parts).command == parts[0]
     commands = set(re.findall(r"``(?:python -m benchmarks )?([a-z]+)``", text)) - {"benchmarks"}
-    offered = {"compare", "report", "cluster", "survive", "graph", "latency", "stores", "imports"}
+    offered = {
+        "compare",
+        "report",
+        "cluster",
+        "survive",
+        "graph",
+        "latency",
+        "stores",
+        "imports",
+        "profile",
+    }
     assert commands & offered == offered
     assert "python -m pydoc benchmarks" in parser().format_help()
 
