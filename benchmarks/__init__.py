@@ -77,7 +77,7 @@ Other figures
   the other takes 1.2 s (``latency``).
 - A block of a mosaic of 20 000 blocks × 100 images × 4 bands travels as 400 bytes and takes 0.02 ms
   of the client's time (``graph``).
-- Importing `qmosaic` and opening a store takes 6.5 MB more than importing xarray, dask and zarr;
+- Importing `qmosaic` and opening a store takes 7.0 MB more than importing xarray, dask and zarr;
   1.6 MB of it are what ``xarray.open_zarr`` takes by itself. tensorstore takes 24.5 MB
   (``imports``).
 - Where the time of a route goes, module by module and with the threads that wait: ``profile``

@@ -80,11 +80,9 @@ def count(route: Route, job: Job) -> dict[str, Any]:
 def _get_ready(route: Route, job: Job) -> None:
     for module in route.modules:
         importlib.import_module(module)
-    if "xarray" in route.modules:
-        # finding the installed backends is a part of importing, not of the work
-        importlib.import_module("xarray").backends.list_engines()
     if "zarr" in route.modules:
-        # and so is zarr's search for codec pipelines, which imports zarrs where that is installed
+        # zarr's search for codec pipelines, which imports zarrs where that is installed, is a part
+        # of importing, not of the work
         importlib.import_module("zarr.registry").get_pipeline_class()
     if route.prepare is not None:
         route.prepare(job)
