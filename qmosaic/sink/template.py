@@ -63,16 +63,17 @@ def put_template(work: Work, store: Any, rehearsed: Rehearsed) -> None:
 def write_template(work: Work, store: Any, blank: Iterable[Hashable] = ()) -> None:
     """Lay the store out, without the pixels of lazy variables and of those in `blank`."""
     layout, request = work.layout, work.request
-    template = layout.dataset.copy()
+    replaced = {}
     for name in (*layout.encoded.variables, *blank):
-        own = template.variables[name]
+        own = layout.dataset.variables[name]
         # as one block: nobody looks into it, and a graph of thousands would be for nothing
         data = (
             blank_texts(own.shape)
             if own.dtype.kind == "O"
             else da.empty(own.shape, dtype=own.dtype, chunks=own.shape)
         )
-        template[name] = (own.dims, data, own.attrs, own.encoding)
+        replaced[name] = (own.dims, data, own.attrs, own.encoding)
+    template = layout.dataset.assign(replaced)
     template.attrs[INCOMPLETE] = (
         "this mosaic is being written or was interrupted: blocks are missing. "
         "qmosaic.open_mosaic() says more."
