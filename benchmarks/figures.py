@@ -9,6 +9,7 @@ import asyncio
 import pickle
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -81,29 +82,53 @@ class Far(LocalStore):
         return type(self)(self.root, read_only=read_only)
 
 
-def latency(out: Path, images: int = 60) -> None:
-    """Decide one block over 60 images that answer after 20 ms each, and print how long it takes."""
+BANDS = ("B02", "B03", "B04", "B08", "quality")
+
+
+def latency(out: Path, images: int = 60, blocks: int = 4) -> None:
+    """Make mosaics of images that answer after 20 ms each, and print how long it takes: one block
+    of one band, and a map of `blocks` × `blocks` of five bands of which every image wins some."""
+    qm.quality_mosaic(_far(out, ("quality",), 2, 8, 8), "quality").compute()  # imports, caches
     for side in (64, 512):
-        path = out / "far.zarr"
-        shutil.rmtree(path, ignore_errors=True)
-        group = zarr.open_group(path, mode="w")
+        collection = _far(out, ("quality",), images, side, side)
+        shuffled = collection.isel(time=np.random.default_rng(0).permutation(images))
+        for name, opened in (("in order", collection), ("in any order", shuffled)):
+            mosaic = qm.quality_mosaic(opened, "quality")
+            with dask.config.set(scheduler="synchronous"):
+                _tell(f"{side} × {side}, images {name}", mosaic.compute)
+    mosaic = qm.quality_mosaic(_far(out, BANDS, images, 64 * blocks, 64), "quality")
+    written = out / "mosaic.zarr"
+    shutil.rmtree(written, ignore_errors=True)
+    with dask.config.set(num_workers=2):
+        _tell(
+            f"{len(BANDS)} bands on {blocks * blocks} blocks, two threads",
+            lambda: qm.to_zarr(mosaic, written, progress=False),
+        )
+
+
+def _far(out: Path, bands: tuple[str, ...], images: int, side: int, chunk: int) -> xr.Dataset:
+    """Write random bands to a store, and open it as one that is far away."""
+    path = out / "far.zarr"
+    shutil.rmtree(path, ignore_errors=True)
+    group = zarr.open_group(path, mode="w")
+    for band in bands:
         array = group.create_array(
-            "quality",
+            band,
             shape=(images, side, side),
-            chunks=(1, side, side),
+            chunks=(1, chunk, chunk),
             dtype="float32",
             dimension_names=("time", "y", "x"),
         )
         array[:] = np.random.default_rng(0).random(array.shape, "float32")
-        collection = xr.open_zarr(Far(path, read_only=True), chunks={}, consolidated=False)
-        shuffled = collection.isel(time=np.random.default_rng(0).permutation(images))
-        for name, opened in (("in order", collection), ("in any order", shuffled)):
-            Far.requests = 0
-            start = time.perf_counter()
-            with dask.config.set(scheduler="synchronous"):
-                qm.quality_mosaic(opened, "quality").compute()
-            seconds = time.perf_counter() - start
-            print(
-                f"{side} × {side}, images {name}: {Far.requests} requests in {seconds:.2f} s, "
-                f"one after the other they wait {Far.requests * 0.02:.1f} s"
-            )
+    return xr.open_zarr(Far(path, read_only=True), chunks={}, consolidated=False)
+
+
+def _tell(what: str, make: Callable[[], object]) -> None:
+    Far.requests = 0
+    start = time.perf_counter()
+    make()
+    seconds = time.perf_counter() - start
+    print(
+        f"{what}: {Far.requests} requests in {seconds:.2f} s, "
+        f"one after the other they wait {Far.requests * 0.02:.1f} s"
+    )

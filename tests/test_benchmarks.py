@@ -362,7 +362,9 @@ def test_figures_of_graph_and_latency(tmp_path: Path) -> None:
     said = command_line("graph", "--out", str(tmp_path))
     assert "20000 blocks × 100 images × 4 bands" in said
     assert int(said.split(" bytes a block")[0].split()[-1]) < 2000
-    assert command_line("latency", "--out", str(tmp_path)).count("60 requests") == 4
+    said = command_line("latency", "--out", str(tmp_path))
+    assert said.count(": 60 requests") == 4
+    assert "5 bands on 16 blocks, two threads: 4800 requests" in said
 
 
 def test_memory_of_imports(tmp_path: Path) -> None:
