@@ -40,6 +40,13 @@ def parser() -> argparse.ArgumentParser:
     again = commands.add_parser("report", help="draw the table and the figure again")
     again.add_argument("results", type=Path, nargs="+", help="several runs are put together")
     again.add_argument("--out", type=Path, help="where to, beside the first of them otherwise")
+    again.add_argument(
+        "--markdown",
+        nargs="+",
+        choices=list(ROUTES),
+        metavar="NAME",
+        help="README's table of these",
+    )
     cluster = commands.add_parser("cluster", help="processes and threads of workers")
     cluster.add_argument("--workload", choices=list(workloads()), default="cloudy", metavar="NAME")
     cluster.add_argument("--rounds", type=int, default=5)
@@ -106,6 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         out.mkdir(parents=True, exist_ok=True)
         (out / "results.json").write_text(json.dumps(together, indent=1))
         show(together, out)
+        if asked.markdown:
+            print(f"\n{report.markdown(together, asked.markdown)}")
 
 
 def join(runs: Sequence[report.Record]) -> report.Record:

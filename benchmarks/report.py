@@ -229,6 +229,27 @@ def _verdicts(name: str, workload: Record) -> list[str]:
     return lines
 
 
+def markdown(results: Record, routes: list[str]) -> str:
+    """Write the table of README.md, with a column for each of the routes."""
+    heads = ["workload", *(label(route) for route in routes)]
+    rows = [heads, ["---"] * len(heads)]
+    for name, workload in results["workloads"].items():
+        cells = [cell(workload["routes"], route) for route in routes]
+        rows.append([f"*{name}*: {workload['about']}", *cells])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def cell(routes: dict[str, Record], route: str) -> str:
+    """Write the median time of a route, and how many times the subject's that is."""
+    if route not in routes or not routes[route]["rounds"]:
+        return ""
+    seconds = f"{median(column(routes[route], 'wall')):.1f} s"
+    if route == SUBJECT:
+        return f"**{seconds}**"
+    found = ratios(routes[route], routes[SUBJECT], "wall")
+    return f"{seconds} ({found[0]:.1f}–{found[2]:.1f})" if found else seconds
+
+
 def spelled(values: Spread | None) -> str:
     """Write a spread as median [lowest to highest]."""
     if values is None:

@@ -250,6 +250,21 @@ def test_the_fastest_peer_is_named_with_and_without_zarrs() -> None:
     assert line.split() == "cloudy 3.00 (≥ 12) 6.00 1.00 (≥ 4) – 2.00".split()
 
 
+def test_the_table_of_the_readme_is_made_of_the_results() -> None:
+    """A median, and quotients of rounds; empty where a route was not run."""
+
+    def entry(*walls: float) -> report.Record:
+        return {"rounds": [{"wall": wall} for wall in walls]}
+
+    routes = {"qmosaic": entry(1.0, 2.0, 1.5), "stackstac": entry(3.0, 9.0), "eager": entry()}
+    made = {"workloads": {"cloudy": {"about": "clouds", "routes": routes}}}
+    assert report.markdown(made, ["qmosaic", "stackstac", "eager", "satpy"]).splitlines() == [
+        "| workload | qmosaic | stackstac | eager | satpy |",
+        "| --- | --- | --- | --- | --- |",
+        "| *cloudy*: clouds | **1.5 s** | 6.0 s (3.0–4.5) |  |  |",
+    ]
+
+
 def test_routes_far_from_the_fastest_peer_may_have_fewer_rounds(
     prepared: tuple[bench.Workload, Path], out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

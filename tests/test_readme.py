@@ -326,18 +326,6 @@ def measured() -> report.Record:
     return results
 
 
-def speed(routes: dict[str, report.Record], route: str) -> str:
-    """Write a cell of the table of times: the median, and the range of quotients."""
-    if route not in routes or not routes[route]["rounds"]:
-        return ""
-    seconds = f"{median(report.column(routes[route], 'wall')):.1f} s"
-    if route == report.SUBJECT:
-        return f"**{seconds}**"
-    found = report.ratios(routes[route], routes[report.SUBJECT], "wall")
-    assert found
-    return f"{seconds} ({found[0]:.1f}–{found[2]:.1f})"
-
-
 def test_the_table_of_times_is_that_of_the_benchmark(measured: report.Record) -> None:
     """Every cell is in benchmarks/results.json; no route in the table had a wrong pixel."""
     *rows, memory = table("workload")
@@ -347,7 +335,7 @@ def test_the_table_of_times_is_that_of_the_benchmark(measured: report.Record) ->
         assert about in measured["workloads"][workload]["about"]  # the title in the picture
         routes = measured["workloads"][workload]["routes"]
         for head, route in ROUTES.items():
-            assert row[head] == speed(routes, route), (workload, route)
+            assert row[head] == report.cell(routes, route), (workload, route)
             if row[head]:
                 assert report.correct(routes[route])
     assert "*cloudy*" in memory["workload"]
