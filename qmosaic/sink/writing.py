@@ -226,8 +226,9 @@ def _assemble(variable: Variable, piece: tuple[slice, ...], chunks: Iterator[Arr
 
 def _held_alone(values: Array) -> Array:
     """Give values that keep no larger block in memory until they are written."""
-    base = values.base
-    return values.copy() if base is not None and base.nbytes > values.nbytes else values
+    base = values.base  # a buffer of somebody else, perhaps
+    larger = isinstance(base, np.ndarray) and base.nbytes > values.nbytes
+    return values.copy() if larger else values
 
 
 def _accept(variable: Variable, number: tuple[int, ...], chunk: Any) -> Array:
