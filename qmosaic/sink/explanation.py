@@ -186,9 +186,10 @@ def explain(
     -----
     `Explanation.peak_bytes` is an upper estimate of what a worker thread holds: the chunks that it
     reads (twice, for decoding and arithmetic), the best pixels so far with their index and masks,
-    the chunk or shard that is written (twice, for encoding), and the tasks that travel with a
-    block. Workers that have 1.5 times that for each thread, on top of the bare process, finish
-    without spilling, pausing or restarts.
+    the chunk or shard that is made and those that are written meanwhile (twice, for encoding; at
+    most 4 MiB of pixels, or one that is larger), and the tasks that travel with a block. Workers
+    that have 1.5 times that for each thread, on top of the bare process, finish without spilling,
+    pausing or restarts.
 
     What ordinary tasks of dask hold, where a mask or a `valid` was rechunked, is not seen.
 
