@@ -67,8 +67,8 @@ class Explanation:
         The number of these chunks; 0 where that is not known.
     lanes : dict of str to str
         For each band, how its chunks are read: "tensorstore", which reads several at the same time
-        in threads of C++; else why it does not read this band, which is sliced by the library that
-        has opened it. The pixels are the same.
+        in threads of C++; or "slices", by the library that has opened it, and why. The pixels are
+        the same.
     workers, threads : int
         What the active scheduler works with: workers, and threads of the largest of them. Without
         a cluster one worker, this process; 0 for a cluster that has no worker yet.

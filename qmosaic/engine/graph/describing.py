@@ -16,6 +16,9 @@ from qmosaic.engine.graph.windows import Around
 FAST = "tensorstore"
 """Reads in threads of C++."""
 
+SLICED = "slices, as "
+"""Whatever has opened it reads it."""
+
 
 def lane_of(source: DeferredChunks, extra: Mapping[Key, GraphNode]) -> str:
     """Say how the chunks of a band come, and why not through tensorstore.
@@ -34,7 +37,7 @@ def lane_of(source: DeferredChunks, extra: Mapping[Key, GraphNode]) -> str:
     """
     first = (source.name, *(0 for _ in range(len(source.map_chunks) + 1)))
     found = list(_ways(source, first, extra))
-    return next((way for way in found if way != FAST), FAST if found else MADE)
+    return next((way for way in found if way != FAST), FAST if found else SLICED + MADE)
 
 
 def _ways(source: Any, first: Key, extra: Mapping[Key, GraphNode]) -> Iterator[str]:
@@ -47,7 +50,7 @@ def _ways(source: Any, first: Key, extra: Mapping[Key, GraphNode]) -> Iterator[s
     try:
         source.recipes.expand([first], nodes, extra)
     except KeyError:
-        yield "its chunks lie in memory"
+        yield SLICED + "its chunks lie in memory"
         return
     for node in nodes.values():
         if getattr(node, "func", None) in GETTERS and len(getattr(node, "args", ())) >= 2:
@@ -70,4 +73,4 @@ def _ways_around(around: Around) -> Iterator[str]:
 
 
 def _named(opened: Opened | str) -> str:
-    return opened if isinstance(opened, str) else FAST
+    return SLICED + opened if isinstance(opened, str) else FAST

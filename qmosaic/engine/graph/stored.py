@@ -86,7 +86,7 @@ def find_stored(source: Any) -> StoredArray | str:
             source = source._array
             continue
         elif name not in PLAIN:
-            return f"it is an array of {kind.__module__}.{kind.__qualname__}"
+            return f"it is no array of Zarr ({kind.__name__})"
         source = source.array
     return "it is wrapped too often"
 
