@@ -13,12 +13,11 @@ import sys
 import time
 import traceback
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks import oracle
-from benchmarks.counting import counting, linked
+from benchmarks.counting import counting
 from benchmarks.job import Job
 from benchmarks.routes import ROUTES, Route
 from benchmarks.workloads import workloads
@@ -69,11 +68,9 @@ def work(route: Route, job: Job) -> None:
 
 def count(route: Route, job: Job) -> dict[str, Any]:
     """Run a route without the clock and count tasks, chunks and bytes."""
-    with linked(job.store) as store:
-        job = replace(job, store=store)
-        _get_ready(route, job)
-        with counting(job) as counts:
-            route.run(job)
+    _get_ready(route, job)
+    with counting(job) as counts:
+        route.run(job)
     return counts
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import oracle
+from benchmarks.counting import linked
 from benchmarks.routes import ROUTES
 from benchmarks.workloads import Workload, chunk_files, ensure, parent, workloads
 
@@ -83,9 +84,10 @@ def compare_workload(workload: Workload, plan: Plan) -> Record:
             if not entry["skipped"] and not entry["error"] and route not in slow:
                 _round(route, entry, request, plan, number)
     slow = set() if plan.few is None else _slow(routes)
-    for route, entry in routes.items():
-        if not entry["skipped"] and not entry["error"] and route not in slow:
-            _count(route, entry, request, plan)
+    with linked(Path(request["store"])) as store:
+        for route, entry in routes.items():
+            if not entry["skipped"] and not entry["error"] and route not in slow:
+                _count(route, entry, {**request, "store": str(store)}, plan)
     return {
         "about": workload.about,
         "images": workload.scene.images,
