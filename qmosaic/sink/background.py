@@ -42,8 +42,8 @@ class Background:
         What the first one that failed has raised.
     """
 
-    def __init__(self, pool: Threads) -> None:
-        self._pool = pool
+    def __init__(self, pool: Threads, together: int) -> None:
+        self._pool, self._together = pool, together
         self._sizes: dict[Future[None], int] = {}
         self.failed: BaseException | None = None
 
@@ -63,10 +63,14 @@ class Background:
             What one that was added before has raised.
         """
         self._settle()
-        while self._sizes and sum(self._sizes.values()) + size > UNDER_WAY:
+        while self._sizes and not self._has_room(size):
             wait(self._sizes, return_when=FIRST_COMPLETED)
             self._settle()
         self._sizes[self._pool.submit(write, *args)] = size
+
+    def _has_room(self, size: int) -> bool:
+        """Whether one more is within the budget, and would be the only one that waits."""
+        return len(self._sizes) <= self._together and sum(self._sizes.values()) + size <= UNDER_WAY
 
     def finish(self) -> None:
         """Wait until all is done.
@@ -102,7 +106,7 @@ def background(together: int) -> Iterator[Background]:
     Parameters
     ----------
     together : int
-        How many pieces are written at the same time.
+        How many pieces are written at the same time; one more may wait.
 
     Raises
     ------
@@ -112,7 +116,7 @@ def background(together: int) -> Iterator[Background]:
         one that is raised.
     """
     pool = Threads(together, "qmosaic-write")
-    writes = Background(pool)
+    writes = Background(pool, together)
     try:
         yield writes
         writes.finish()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import wait
 from pathlib import Path
 from typing import Any
 
@@ -160,28 +161,39 @@ def test_a_band_that_cannot_be_written_fails_its_block(
 
 
 def test_what_is_under_way_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However slow the store, no more than the budget; a piece that is larger goes alone."""
+    """However slow the store, no more than the budget; a piece that is larger goes alone. Of small
+    ones there are as many as are written at the same time, and one more."""
     monkeypatch.setattr(module, "UNDER_WAY", 100)
-    lock, held, most = threading.Lock(), [0], [0]
+    lock, room = threading.Lock(), threading.Semaphore(0)
+    held, most, count, many = [0], [0], [0], [0]
+
+    def waiting(*args: Any, **options: Any) -> Any:
+        room.release()
+        return wait(*args, **options)
 
     def done(size: int) -> None:
+        assert room.acquire(timeout=LONG)  # nothing is written before somebody waits for it
         with lock:
-            most[0] = max(most[0], held[0])
+            most[0], many[0] = max(most[0], held[0]), max(many[0], count[0])
             held[0] -= size
+            count[0] -= 1
 
     class Pool(Threads):
         def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
             with lock:
                 held[0] += args[0]
+                count[0] += 1
             return super().submit(fn, *args, **kwargs)
 
     monkeypatch.setattr(module, "Threads", Pool)
-    sizes = [30, 30, 30, 30, 250, 30, 100, 1, 99, 1] * 5
+    monkeypatch.setattr(module, "wait", waiting)
+    sizes = [30, 30, 30, 30, 250, 30, 100, 1, 99, 1, 1, 1, 1, 1, 1, 1] * 5
     with background(4) as writes:
         for size in sizes:
             writes.add(size, done, size)
     assert held == [0]
     assert most[0] <= 250
+    assert many[0] <= 5
     assert most_under_way(30, 80) == 80
     assert most_under_way(30, 8000) == 100
     assert most_under_way(250, 8000) == 250
