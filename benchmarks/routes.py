@@ -297,17 +297,19 @@ def eager(job: Job) -> None:
     write(mosaic.chunk(y=chunk, x=chunk), job)
 
 
-def with_zarrs(route: Callable[[Job], None]) -> Callable[[Job], None]:
-    """Give a route the chunks decoded and encoded in Rust, in the way in which it gains the most.
+def whole_series(route: Callable[[Job], None]) -> Callable[[Job], None]:
+    """Open all images of a block as one chunk, for a route that needs them all at the same time."""
+    return lambda job: route(replace(job, whole_series=True))
 
-    zarrs decodes the chunks of one read in parallel, so all images of a block are one read.
-    """
+
+def with_zarrs(route: Callable[[Job], None]) -> Callable[[Job], None]:
+    """Have chunks decoded and encoded in Rust, those of a whole series in parallel."""
 
     def run(job: Job) -> None:
         import zarr
 
         zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"})
-        route(replace(job, whole_series=True))
+        whole_series(route)(job)
 
     return run
 
@@ -328,6 +330,8 @@ _ALL = (
     Route("satpy", satpy, "peer", (*XARRAY, "satpy", "satpy.multiscene"), cannot=_satpy_cannot),
     Route("rio-tiler", rio_tiler, "peer", ("zarr", "rio_tiler", "rio_tiler.mosaic.methods")),
     Route("eager", eager, "peer", XARRAY),
+    Route("apply_ufunc+whole", whole_series(apply_ufunc), "peer", XARRAY),
+    Route("stackstac+whole", whole_series(stackstac), "peer", (*XARRAY, "stackstac")),
     Route("apply_ufunc+zarrs", with_zarrs(apply_ufunc), "peer", (*XARRAY, "zarrs")),
     Route("stackstac+zarrs", with_zarrs(stackstac), "peer", (*XARRAY, "stackstac", "zarrs")),
     Route("bare-loop", bare.run, "info", ("numpy", "tensorstore")),
