@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 XARRAY = ("xarray", "xarray.backends.zarr", "dask.array", "pandas", "zarr")
+OURS = ("qmosaic", "tensorstore", *XARRAY)
 UNUSED_BY_BANDS = {"B02": 0, "B03": 0, "B04": 0, "B08": 0, "cloud": CLOUD_NODATA, "score": 0}
 """A value that no valid pixel has: routes that mark losers inside the band need one."""
 
@@ -322,8 +323,8 @@ def read_once(job: Job) -> None:
 
 
 _ALL = (
-    Route("qmosaic", qmosaic, "subject", ("qmosaic", *XARRAY)),
-    Route("qmosaic-bound", qmosaic_bound, "info", ("qmosaic", *XARRAY), cannot=_no_bound),
+    Route("qmosaic", qmosaic, "subject", OURS),
+    Route("qmosaic-bound", qmosaic_bound, "info", OURS, cannot=_no_bound),
     Route("apply_ufunc", apply_ufunc, "peer", XARRAY),
     Route("odc-algo", odc_algo, "peer", (*XARRAY, "odc.algo")),
     Route("stackstac", stackstac, "peer", (*XARRAY, "stackstac")),
