@@ -56,7 +56,9 @@ def quality_mosaic(
     fill_value : scalar, optional
         What a pixel without candidate gets in an integer band that declares no nodata; 0 by
         default. It is declared as the band's nodata, so it counts as masked then. Other bands get
-        NaN or their own nodata.
+        NaN or their own nodata. Floats that xarray has decoded from integers without nodata are
+        stored as such integers again: there it is the stored number that stands for NaN, 0 by
+        default, so give one that no pixel has.
     min_quality : scalar, optional
         Only images with at least this quality are candidates. In the numbers of the band, as
         `upper_bound`: of a band of packed integers a packed one.
@@ -107,15 +109,18 @@ def quality_mosaic(
     it has to look for substitutes. ``masked="skip"`` reads most of every band that can be masked:
     it cannot know before. Each chunk costs time, whatever it holds: larger chunks help.
 
-    **How it is read.** Where ``tensorstore`` is installed (in the checkout of qmosaic,
-    ``pip install ".[fast]"``), it reads arrays of Zarr in local folders, in both formats.
-    Everything else is sliced by the library that has opened it; `explain` says which band is read
-    how, and why. The pixels and the errors are the same. How much a task asks for ahead is settled
-    by bytes: chunks of 4 MiB together (two at least, 16 at most) through tensorstore; twice that
-    from a source that may keep it waiting, by threads; in one request where small chunks lie side
-    by side and the source answers at once. With `upper_bound` nothing is asked for ahead, so that
-    no chunk too many is read. On network file systems that are mounted as folders no threads read
-    ahead, but tensorstore does.
+    **How it is read.** Arrays of Zarr in local folders are read by ``tensorstore``, where that is
+    installed (in the checkout of qmosaic, ``pip install ".[fast]"``). Everything else is sliced
+    by the library that has opened it. `explain` says which band is read how, and why. The pixels
+    are the same; a few kinds of damage (bytes cut off or added at the end of a chunk) are noticed
+    by one library and not by the other. A process that was forked from one that has imported
+    tensorstore cannot use it: start processes with "spawn", as dask does.
+
+    **How much is read ahead** is settled by bytes, so that memory does not depend on the load of
+    the machine. Through tensorstore a task asks for 4 MiB at a time, for two chunks at least and
+    for 16 at most. Of a source that may keep it waiting it asks for 8 MiB, by threads. Small chunks
+    that lie side by side in a source that answers at once come in one request. With `upper_bound`
+    nothing is read ahead, so that no chunk too many is read.
 
     **Memory** does not grow with the number of images: a task holds the best scores so far, the
     positions of their images, and a few chunks.

@@ -123,9 +123,10 @@ class Explanation:
             "memory": f"{_size(self.peak_bytes)} a worker thread, on top of the bare process",
         }
         if self.threads:
+            threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
             rows["workers"] = (
-                f"{self.workers} of {self.threads} threads: {_size(self.worker_bytes)} each, "
-                "on top of the bare process"
+                f"{self.workers} with {threads}: {_size(self.worker_bytes)} a worker, on top of "
+                "the bare process"
             )
         else:
             rows["workers"] = "none yet"

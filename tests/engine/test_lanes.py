@@ -4,6 +4,9 @@ same errors, and no chunk too many."""
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +25,7 @@ import qmosaic as qm
 from qmosaic.engine.graph import Stack, defer, lanes, lowering, walking
 from qmosaic.engine.graph.lanes import AtOnce, InThreads, Opened, open_fast
 from qmosaic.engine.graph.stored import StoredArray, find_stored
-from tests.support.sources import expected, random_stack
+from tests.support.sources import CountingArray, expected, random_stack
 
 RNG = np.random.default_rng(0)
 SHAPE, CHUNKS = (7, 11, 13), (1, 4, 5)
@@ -178,16 +181,61 @@ def test_other_stores_are_sliced(tmp_path: Path) -> None:
         assert told in said
 
 
-def test_an_array_that_has_changed_is_sliced(tmp_path: Path) -> None:
-    """What zarr has opened counts: where the metadata on the disk have changed since, it is not
-    tensorstore that reads."""
-    array, _ = create(tmp_path / "a", 3, {"dtype": "uint8"})
+def test_what_zarr_has_opened_counts(tmp_path: Path) -> None:
+    """Where the metadata on the disk have changed since, or are gone, both lanes go on with those
+    that were opened."""
+    array, want = create(tmp_path / "a", 3, {"dtype": "uint8"})
     document = json.loads((tmp_path / "a" / "zarr.json").read_text())
+    whole = tuple(slice(0, n) for n in SHAPE)
     for change in ({"shape": [9, 11, 13]}, {"fill_value": 3}, {"data_type": "int8"}):
         (tmp_path / "a" / "zarr.json").write_text(json.dumps(document | change))
-        assert open_fast(array) == "its metadata have changed"
-    (tmp_path / "a" / "zarr.json").write_text(json.dumps(document))
+        opened = open_fast(array)
+        assert isinstance(opened, Opened)
+        np.testing.assert_array_equal(opened.ask(whole).result(), want)
+    (tmp_path / "a" / "zarr.json").unlink()
     assert isinstance(open_fast(array), Opened)
+
+
+def test_a_store_that_was_replaced_by_one_with_other_codecs_is_an_error(tmp_path: Path) -> None:
+    """Its chunks are not what was opened: both lanes say so, and neither gives other pixels."""
+    array, _ = create(tmp_path / "a", 3, {"dtype": "int32"})
+    shutil.rmtree(tmp_path / "a")
+    create(tmp_path / "a", 3, {"dtype": "int32", "compressors": zarr.codecs.GzipCodec()})
+    opened = open_fast(array)
+    assert isinstance(opened, Opened)
+    with pytest.raises(ValueError, match="a/c/0/0/0"):
+        opened.ask((slice(0, 1), slice(0, 4), slice(0, 5))).result()
+    with pytest.raises(RuntimeError, match="Zstd"):
+        array[0, 0, 0]
+
+
+FORKED = """
+import os, sys
+import numpy as np, xarray as xr, qmosaic as qm
+
+collection = xr.open_zarr(sys.argv[1], chunks={}, consolidated=False)
+mosaic = qm.quality_mosaic(collection, "quality")
+want = mosaic["red"].compute(scheduler="synchronous").values
+assert set(qm.explain(mosaic).lanes.values()) == {"tensorstore"}
+child = os.fork()
+if not child:
+    again = xr.open_zarr(sys.argv[1], chunks={}, consolidated=False)
+    for each in (mosaic, qm.quality_mosaic(again, "quality")):
+        got = each["red"].compute(scheduler="synchronous").values
+        assert all("forked" in lane for lane in qm.explain(each).lanes.values())
+        assert (got == want).all()
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+assert status == 0, status
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_process_slices(collection: xr.Dataset, tmp_path: Path) -> None:
+    """The threads of tensorstore stay in the parent, and it ends a child that uses it: so a child
+    does not, not even with what its parent has opened."""
+    program = [sys.executable, "-W", "ignore", "-c", FORKED, str(tmp_path / "in.zarr")]
+    subprocess.run(program, check=True, timeout=120)
 
 
 def test_without_tensorstore_everything_is_sliced(
@@ -549,3 +597,25 @@ def test_explain_says_how_bands_are_read(
     again = xr.open_zarr(tmp_path / "in.zarr", chunks={}, consolidated=False)
     lanes = qm.explain(qm.quality_mosaic(again, "quality")).lanes
     assert set(lanes.values()) == {"slices, as tensorstore is not installed"}
+
+
+def test_explain_names_all_lanes_of_a_band(collection: xr.Dataset) -> None:
+    """Images of several sources, and a band made of several: every way is named."""
+    in_memory = collection["red"].isel(time=slice(4, 9)).compute()
+    source = CountingArray(in_memory.values)
+    in_memory.data = da.from_array(source, chunks=(1, 8, 8))
+    near = collection["red"].isel(time=slice(0, 4))
+    made = da.map_blocks(_made, chunks=collection["quality"].chunks, dtype="float32")
+    bands = {
+        "quality": collection["quality"].copy(data=made) + collection["quality"],
+        "red": xr.concat([near, in_memory], "time"),
+        "nir": collection["nir"],
+    }
+    lanes = qm.explain(qm.quality_mosaic(xr.Dataset(bands), "quality")).lanes
+    assert lanes["nir"] == "tensorstore"
+    assert lanes["quality"] == "tensorstore and slices, as a function makes its chunks"
+    assert lanes["red"] == "tensorstore and slices, as it is no array of Zarr (CountingArray)"
+
+
+def _made(block_info: Any = None) -> np.ndarray:
+    return np.zeros(block_info[None]["chunk-shape"], "float32")

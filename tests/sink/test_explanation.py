@@ -102,7 +102,7 @@ def test_explain_knows_who_works() -> None:
         explained = qm.explain(mosaic)
     assert (explained.workers, explained.threads) == (1, 3)
     assert explained.worker_bytes == 3 * explained.peak_bytes
-    assert "1 of 3 threads" in str(explained)
+    assert "1 with 3 threads" in str(explained)
     with dask.config.set(scheduler="synchronous"):
         assert (qm.explain(mosaic).workers, qm.explain(mosaic).threads) == (1, 1)
     with dask.config.set(scheduler="processes", num_workers=5):

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
+import numpy as np
 from dask._task_spec import DataNode, GraphNode
 
 from qmosaic.engine.graph.chunks import DeferredChunks
 from qmosaic.engine.graph.lanes import Opened
 from qmosaic.engine.graph.lowering import GETTERS, MADE, View, opened_by, view_of
 from qmosaic.engine.graph.recipes import Key, Nodes, value_in
+from qmosaic.engine.graph.walking import is_read
 from qmosaic.engine.graph.windows import Around
 
 FAST = "tensorstore"
 """Reads in threads of C++."""
+
+CHUNKS = 8
+"""So many chunks of time are looked at."""
 
 SLICED = "slices, as "
 """Whatever has opened it reads it."""
@@ -33,28 +37,39 @@ def lane_of(source: DeferredChunks, extra: Mapping[Key, GraphNode]) -> str:
     Returns
     -------
     str
-        "tensorstore" where all that is read comes by it.
+        "tensorstore" where all that is read comes by it; else all the ways, joined by "and".
     """
-    first = (source.name, *(0 for _ in range(len(source.map_chunks) + 1)))
-    found = list(_ways(source, first, extra))
-    return next((way for way in found if way != FAST), FAST if found else SLICED + MADE)
+    ways = dict.fromkeys(_ways(source, _some_chunks(source), extra)) or {SLICED + MADE: None}
+    return " and ".join(sorted(ways, key=lambda way: way != FAST))
 
 
-def _ways(source: Any, first: Key, extra: Mapping[Key, GraphNode]) -> Iterator[str]:
-    """Give the way of everything that is read for a chunk of an array."""
+def _some_chunks(source: DeferredChunks) -> list[Key]:
+    """Name some of the chunks over the first block of the map: images may be of several sources."""
+    times = len(source.time_chunks)
+    block = (0,) * len(source.map_chunks)
+    numbers = {round(i) for i in np.linspace(0, times - 1, min(times, CHUNKS))}
+    return [source.key(block, number) for number in sorted(numbers)]
+
+
+def _ways(
+    source: DeferredChunks | Around, keys: list[Key], extra: Mapping[Key, GraphNode]
+) -> Iterator[str]:
+    """Give the way of everything that is read for some chunks of an array."""
     view = view_of(source.recipes, source.name)
     if view is not None:
         yield from _ways_of_view(view)
         return
     nodes: Nodes = {}
     try:
-        source.recipes.expand([first], nodes, extra)
+        source.recipes.expand(keys, nodes, extra)
     except KeyError:
         yield SLICED + "its chunks lie in memory"
         return
     for node in nodes.values():
         if getattr(node, "func", None) in GETTERS and len(getattr(node, "args", ())) >= 2:
             yield _named(opened_by(source.recipes, value_in(node.args[0], nodes)))
+        elif is_read(node):
+            yield SLICED + MADE
         elif isinstance(node, DataNode) and isinstance(node.value, Around):
             yield from _ways_around(node.value)
 
@@ -69,7 +84,7 @@ def _ways_of_view(view: View) -> Iterator[str]:
 
 
 def _ways_around(around: Around) -> Iterator[str]:
-    yield from _ways(around, (around.name, *(0 for _ in around.chunks)), {})
+    yield from _ways(around, [(around.name, *(0 for _ in around.chunks))], {})
 
 
 def _named(opened: Opened | str) -> str:

@@ -9,12 +9,16 @@ may keep a task waiting. The pixels and the errors are the same.
 from __future__ import annotations
 
 import itertools
+import json
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import LocalStore
 
 from qmosaic.engine.chunk_checks import HOW_TO_DECLARE, UnexpectedChunkError, as_promised
@@ -81,25 +85,31 @@ def open_stored(stored: StoredArray) -> Opened | str:
         return f"its store is a {type(stored.array.store).__name__}, not a local folder"
     if stored.array.dtype.kind not in "biufc":
         return f"tensorstore does not read the dtype {stored.array.dtype} as zarr does"
+    if forked:
+        return "this process was forked from one that had imported tensorstore, which cannot be"
     try:
         import tensorstore
     except ImportError:
         return "tensorstore is not installed"
     try:
-        handle = tensorstore.open(_spec_of(stored.array), read=True, open=True).result()
-    except Exception as error:  # whatever it does not know; who slices finds what is really wrong
-        return f"tensorstore cannot open it: {_first_line(error)}"
-    return Opened(handle, stored) if _same(handle, stored.array) else "its metadata have changed"
+        handle = tensorstore.open(_spec_of(stored.array), read=True).result()
+    except Exception:  # whatever it does not know; who slices finds what is really wrong
+        return "tensorstore does not know a codec of it, or cannot open it"
+    if not _same(handle, stored.array):
+        return "tensorstore understands its metadata otherwise"
+    return Opened(handle, stored)
 
 
 def _spec_of(array: Any) -> dict[str, Any]:
-    driver = {2: "zarr", 3: "zarr3"}[array.metadata.zarr_format]
-    path = str(array.store.root / array.path)
-    return {"driver": driver, "kvstore": {"driver": "file", "path": path}}
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0].partition(" [")[0]
+    """Describe an array as zarr has opened it, whatever its metadata on the disk say by now."""
+    driver, name = {2: ("zarr", ".zarray"), 3: ("zarr3", "zarr.json")}[array.metadata.zarr_format]
+    documents = array.metadata.to_buffer_dict(default_buffer_prototype())
+    return {
+        "driver": driver,
+        "kvstore": {"driver": "file", "path": str(array.store.root / array.path)},
+        "metadata": json.loads(documents[name].to_bytes()),
+        "assume_metadata": True,
+    }
 
 
 def _same(handle: Any, array: Any) -> bool:
@@ -111,6 +121,19 @@ def _same(handle: Any, array: Any) -> bool:
     want = np.zeros((), array.dtype) if array.fill_value is None else array.fill_value
     here = np.zeros((), there[0]) if missing is None else np.asarray(missing)
     return here.tobytes() == np.asarray(want, there[0]).tobytes()
+
+
+forked = False
+"""Whether this process is a child that cannot use tensorstore: its threads stayed in the parent."""
+
+
+def _after_fork() -> None:
+    global forked
+    forked = "tensorstore" in sys.modules
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 # -- slicing --------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from dask._task_spec import Alias, DataNode, GraphNode, TaskRef
 from dask.array.core import getter, getter_inline, getter_nofancy
 from dask.blockwise import Blockwise, blockwise_token
 
+from qmosaic.engine.graph import lanes
 from qmosaic.engine.graph.answering import answers_at_once
 from qmosaic.engine.graph.lanes import Opened, is_window, open_fast, open_stored
 from qmosaic.engine.graph.recipes import Key, Recipes
@@ -190,7 +191,7 @@ class View:
     def opened(self, number: int) -> Opened | str:
         """Open the source of a step with tensorstore, once; or say why it is sliced."""
         with self._lock:
-            if number not in self._opened:
+            if number not in self._opened or lanes.forked:
                 slicing = self.steps[number].slicing
                 self._opened[number] = MADE if slicing is None else open_fast(slicing[0])
             return self._opened[number]
@@ -229,7 +230,7 @@ def opened_by(recipes: Recipes, source: Any) -> Opened | str:
     place = str(stored.array.store_path)
     with _lock:
         opened = _opened.setdefault(recipes, {})
-        if place not in opened:
+        if place not in opened or lanes.forked:
             opened[place] = open_stored(stored)
         found = opened[place]
     return found if isinstance(found, str) else replace(found, stored=stored)
