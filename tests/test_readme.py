@@ -314,7 +314,7 @@ def test_names_exist() -> None:
 
 ROUTES = {
     report.label(route): route
-    for route in ("qmosaic", "apply_ufunc", "stackstac", "odc-algo", "rio-tiler")
+    for route in ("qmosaic", "apply_ufunc", "apply_ufunc+zarrs", "stackstac+zarrs")
 }
 """The routes by the names that they have in the picture."""
 
