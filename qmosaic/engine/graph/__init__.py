@@ -6,7 +6,8 @@ inputs of a block travel as a recipe (`DeferredChunks`) that the task runs itsel
 
 - Symbolic layers (Blockwise: a store opened lazily, arithmetic on it) are small however many
   chunks they describe. They are shared by all blocks as one task of the graph, and written out
-  inside a task, for the chunks that it reads.
+  inside a task, for the chunks that it reads; or rather, lowered once to a few steps that serve
+  every block (`View`), so that no tasks are written at all.
 - Layers that are written out (slices, concatenations, loaders that list their tasks) are cut into
   the parts that one block alone needs; each part travels with the tasks of its block.
 - Where blocks of the map share costly work (a rechunk, an overlap), or where chunks lie in memory
@@ -18,8 +19,9 @@ inputs of a block travel as a recipe (`DeferredChunks`) that the task runs itsel
 
 What is used of dask beyond its documented interface: ``dask.blockwise.blockwise`` and
 ``Blockwise`` (``.cull``, ``.indices``, ``.numblocks``, ``.output``, ``.output_indices``,
-``.io_deps``); ``dask.layers.ArrayBlockIdDep``; ``dask._task_spec``; the ``getter`` functions of
-``dask.array.core``. ``tests/engine/test_graph.py`` has a test for each of them.
+``.io_deps``, ``.task`` and ``blockwise_token``); ``dask.layers.ArrayBlockIdDep``;
+``dask._task_spec``; the ``getter`` functions of ``dask.array.core``. ``tests/engine/test_graph.py``
+and ``test_lowering.py`` have a test for each of them.
 
 ================ ===========================================================================
 ``tracing``      what stands behind variables: their sources, and names that last
