@@ -68,8 +68,10 @@ def _on_a_cluster(job: Job, shape: str, trim: bool) -> float:
     from distributed import Client, LocalCluster
 
     processes, threads = map(int, shape.split("x"))
+    # the nanny leaves in the environment what it starts workers with, and so does one before us
+    cleared = {name: value for name, value in os.environ.items() if name != TRIM}
     with (
-        mock.patch.dict(os.environ),  # the nanny leaves there what it starts workers with
+        mock.patch.dict(os.environ, cleared, clear=True),
         dask.config.set({"distributed.nanny.pre-spawn-environ": environment(trim)}),
         LocalCluster(
             n_workers=processes, threads_per_worker=threads, dashboard_address=":0"

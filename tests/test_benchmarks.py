@@ -306,9 +306,13 @@ def test_a_job_that_is_hurt_finishes(tmp_path: Path) -> None:
         assert without_figures(line).startswith(without_figures(wanted).rstrip("…"))
 
 
-def test_a_cluster_with_and_without_the_threshold(tmp_path: Path) -> None:
-    """Workers have ``MALLOC_TRIM_THRESHOLD_`` or do not, as the command itself makes sure of, and
-    every pixel is checked; what else dask gives them stays."""
+def test_a_cluster_with_and_without_the_threshold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers have ``MALLOC_TRIM_THRESHOLD_`` or do not, as the command itself makes sure of,
+    whatever was in the environment before, and every pixel is checked; what else dask gives them
+    stays."""
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "65536")  # as any nanny before leaves it
     folder = ("--out", str(tmp_path / "out"), "--data", str(tmp_path / "data"))
     said = command_line("cluster", "--size", "tiny", "--rounds", "1", "--cluster", "1x1", *folder)
     assert said.splitlines()[-1].startswith("1x1")

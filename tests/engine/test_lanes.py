@@ -401,6 +401,15 @@ def test_only_what_won_is_asked_for(collection: xr.Dataset, asked: list[tuple[st
     assert all(index[0] == slice(4, 5) for index in of["red"])
 
 
+def test_a_collection_that_is_written_as_it_is_comes_through_tensorstore(
+    collection: xr.Dataset, tmp_path: Path, asked: list[tuple[str, Any]]
+) -> None:
+    """`to_zarr` takes any Dataset; each of its chunks is asked for once."""
+    qm.to_zarr(collection[["red", "nir"]], tmp_path / "out.zarr", progress=False)
+    assert len(asked) == len({(path, str(window)) for path, window in asked}) == 2 * 9 * 9
+    xr.testing.assert_equal(qm.open_mosaic(tmp_path / "out.zarr"), collection[["red", "nir"]])
+
+
 def test_upper_bound_asks_for_nothing_too_many(
     collection: xr.Dataset, asked: list[tuple[str, Any]]
 ) -> None:

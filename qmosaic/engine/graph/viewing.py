@@ -245,7 +245,8 @@ class ManyViews:
             if keys[n] in self._kept:
                 values[n] = self._kept[keys[n]]
             else:
-                values[n] = do_step(view.steps[n], block, values, self._recipes, count)
+                asked = _asked_of(view, n, block)
+                values[n] = do_step(view.steps[n], block, values, self._recipes, count, asked)
                 if keys[n] in self._last:
                     self._kept[keys[n]] = values[n]
             for used in dropped[n]:
@@ -268,6 +269,16 @@ class ManyViews:
         """See `Walk.drop`."""
         for key in [key for key in self._kept if self._last[key] <= number]:
             del self._kept[key]
+
+
+def _asked_of(view: View, number: int, block: tuple[int, ...]) -> Pending | None:
+    """Ask for what a step slices, where tensorstore reads it."""
+    slicing = view.steps[number].slicing
+    opened = None if slicing is None else view.opened(number)
+    if slicing is None or not isinstance(opened, Opened):
+        return None
+    index = slicing[1].at(block)
+    return opened.ask(index) if is_window(index) else None
 
 
 def walk_over(
