@@ -29,8 +29,8 @@ and ``test_lowering.py`` have a test for each of them.
 ``contents``     what an object in a graph holds
 ``locations``    where stores and files lie
 ``survey``       what a graph will do
-``counting``     what is read to make chunks
 ``describing``   how chunks come, in words
+``counting``     what is read to make chunks
 ``jobs``         a task for each part of a mosaic, in batches
 ``taking``       the layer that takes
 ``deciding``     the layer that decides

@@ -59,7 +59,7 @@ def count_sources(
         Right where all blocks are alike, and an estimate from a sample elsewhere. None where what
         the source tasks read is theirs to know.
     """
-    axes = [_spread_over(len(sizes)) for sizes in source.map_chunks]
+    axes = [spread_over(len(sizes), BLOCKS) for sizes in source.map_chunks]
     blocks = list(itertools.product(*axes))
     times = len(source.time_chunks)
     first = max(0, (times - CHUNKS) // 2)
@@ -89,9 +89,10 @@ def count_sources(
     )
 
 
-def _spread_over(count: int) -> list[int]:
-    """Choose some numbers from 0 to below `count`: the first, the last, and some between."""
-    return sorted({round(i) for i in np.linspace(0, count - 1, min(count, BLOCKS))})
+def spread_over(count: int, most: int) -> list[int]:
+    """Choose at most `most` numbers from 0 to below `count`: the first, the last, and some
+    between."""
+    return sorted({round(i) for i in np.linspace(0, count - 1, min(count, most))})
 
 
 def _cuts_behind(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import numpy as np
 from dask._task_spec import DataNode, GraphNode
 
 from qmosaic.engine.graph.chunks import DeferredChunks
+from qmosaic.engine.graph.counting import spread_over
 from qmosaic.engine.graph.lanes import Opened
 from qmosaic.engine.graph.lowering import GETTERS, MADE, View, opened_by, view_of
 from qmosaic.engine.graph.recipes import Key, Nodes, value_in
@@ -45,10 +45,8 @@ def lane_of(source: DeferredChunks, extra: Mapping[Key, GraphNode]) -> str:
 
 def _some_chunks(source: DeferredChunks) -> list[Key]:
     """Name some of the chunks over the first block of the map: images may be of several sources."""
-    times = len(source.time_chunks)
     block = (0,) * len(source.map_chunks)
-    numbers = {round(i) for i in np.linspace(0, times - 1, min(times, CHUNKS))}
-    return [source.key(block, number) for number in sorted(numbers)]
+    return [source.key(block, n) for n in spread_over(len(source.time_chunks), CHUNKS)]
 
 
 def _ways(

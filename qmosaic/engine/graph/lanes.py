@@ -3,7 +3,7 @@
 tensorstore reads Zarr in threads of C++ that do not hold Python up, so several reads are on their
 way while one image is compared with the best so far. What it cannot open is sliced as everything
 else: at once, in as few requests as can be, where the source answers at once; by threads where it
-may keep a task waiting. The pixels and the errors are the same.
+may keep a task waiting. The pixels are the same.
 """
 
 from __future__ import annotations
@@ -180,10 +180,8 @@ class AtOnce:
             values = as_asked(values, index)
         except UnexpectedChunkError:
             return  # not a source that slices as numpy does: every chunk is read on its own
-        lengths = [one.index[axis].stop - one.index[axis].start for one in run]
-        offsets = [0, *itertools.accumulate(lengths)]
-        for one, first, last in zip(run, offsets, offsets[1:], strict=False):
-            one.values = values[(slice(None),) * axis + (slice(first, last),)]
+        for one, part in zip(run, parts_of(values, [one.index for one in run], axis), strict=True):
+            one.values = part
 
 
 @dataclass
@@ -299,3 +297,10 @@ def joint(first: Index, last: Index) -> tuple[int, Index]:
     index = list(first)
     index[axis] = slice(first[axis].start, last[axis].stop)
     return axis, tuple(index)
+
+
+def parts_of(values: Any, run: list[Index], axis: int) -> Iterator[Any]:
+    """Cut what was read for a run of windows in one request into what each of them asked for."""
+    lengths = [index[axis].stop - index[axis].start for index in run]
+    for first, last in itertools.pairwise([0, *itertools.accumulate(lengths)]):
+        yield values[(slice(None),) * axis + (slice(first, last),)]

@@ -186,7 +186,10 @@ class View:
     def dropped(self, numbers: Sequence[int]) -> dict[int, tuple[int, ...]]:
         """Say after which of some steps which values of theirs are used no more."""
         last = {i: n for n in numbers for _, i in self.steps[n].inputs}
-        return {n: tuple(i for i in last if last[i] == n and i in numbers) for n in numbers}
+        found: dict[int, list[int]] = {n: [] for n in numbers}
+        for number in found.keys() & last.keys():
+            found[last[number]].append(number)
+        return {n: tuple(values) for n, values in found.items()}
 
     def opened(self, number: int) -> Opened | str:
         """Open the source of a step with tensorstore, once; or say why it is sliced."""

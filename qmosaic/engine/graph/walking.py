@@ -16,7 +16,7 @@ from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef
 from qmosaic.collection.masks import Array
 from qmosaic.engine.chunk_checks import UnexpectedChunkError
 from qmosaic.engine.graph.answering import answers_at_once
-from qmosaic.engine.graph.lanes import adjacent_runs, as_asked, is_plain, joint
+from qmosaic.engine.graph.lanes import adjacent_runs, as_asked, is_window, joint, parts_of
 from qmosaic.engine.graph.lowering import GETTERS, ReadsItself, fast_lane
 from qmosaic.engine.graph.recipes import Key, Nodes, Recipes, node_key
 from qmosaic.engine.graph.stored import Index
@@ -224,10 +224,9 @@ class Walk:
         except UnexpectedChunkError:
             return  # not a source that slices as numpy does: every chunk is read on its own
         count(values)
-        offsets = [0, *itertools.accumulate(r.length(axis) for r in run)]
-        for read, first, last in zip(run, offsets, offsets[1:], strict=False):
-            part = (slice(None),) * axis + (slice(first, last),)
-            self._kept[node_key(read.node)] = values[part]
+        parts = parts_of(values, [read.index for read in run], axis)
+        for read, part in zip(run, parts, strict=True):
+            self._kept[node_key(read.node)] = part
             self._drop_after[read.number].append(node_key(read.node))
 
     def _source(self, argument: Any, nodes: Nodes) -> Any:
@@ -361,9 +360,6 @@ class _Read:
     rest: tuple[Any, ...]
     number: int
 
-    def length(self, axis: int) -> int:
-        return int(self.index[axis].stop - self.index[axis].start)
-
 
 def _index_of(read: _Read) -> Index:
     return read.index
@@ -375,7 +371,7 @@ def _as_read(node: GraphNode, number: int) -> _Read | None:
         return None
     source, index, *rest = node.args
     index = index.value if isinstance(index, DataNode) else index
-    if not (isinstance(index, tuple) and index and all(is_plain(s) for s in index)):
+    if not is_window(index):
         return None
     if any(isinstance(r, GraphNode | TaskRef) for r in rest):
         return None
