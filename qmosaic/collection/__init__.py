@@ -12,6 +12,7 @@ A module imports only modules below it in this table.
 ``location``     where a collection lies: axes, CRS, extent
 ``geometry``     regions as people give them, in any CRS
 ``times``        times as people write them
+``pixelwise``    functions of single pixels
 ``masks``        what is masked, on numpy arrays
 ``readers``      xarray's readers of Zarr and NetCDF
 ================ =============================================

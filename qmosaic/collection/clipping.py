@@ -15,6 +15,7 @@ from qmosaic.collection.declarations import NODATA_NAMES, declared_nodata, maske
 from qmosaic.collection.geometry import as_geometry, everywhere, projected, short_crs
 from qmosaic.collection.location import extent_of, map_dims, whereabouts
 from qmosaic.collection.masks import NO_IMAGE, Array, fits, has_nan
+from qmosaic.collection.pixelwise import Placed
 from qmosaic.collection.times import in_utc
 from qmosaic.collection.transforms import true_to_grid
 from qmosaic.optional import needed
@@ -401,27 +402,12 @@ def _masked_outside(band: xr.DataArray, mask: _Mask, fill: Any) -> xr.DataArray:
     data = band.variable.data
     if not isinstance(data, da.Array):
         return band.copy(data=cut(data, corner=(0, 0)))
-    corners = tuple(np.concatenate([[0], np.cumsum(data.chunks[axis])]) for axis in axes)
     clipped = data.map_blocks(
-        _block_outside_to_fill,
-        cut=cut,
-        corners=corners,
-        axes=axes,
+        Placed(cut, axes, data.chunks),
         dtype=band.dtype,
         meta=np.empty((0,) * band.ndim, band.dtype),
     )
     return band.copy(data=clipped)
-
-
-def _block_outside_to_fill(
-    values: Array,
-    cut: Callable[..., Array],
-    corners: tuple[Array, Array],
-    axes: tuple[int, int],
-    block_id: tuple[int, ...],
-) -> Array:
-    row, column = (int(c[block_id[axis]]) for c, axis in zip(corners, axes, strict=True))
-    return cut(values, corner=(row, column))
 
 
 def _outside_to_fill(

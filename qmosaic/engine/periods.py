@@ -16,6 +16,7 @@ from qmosaic.collection.declarations import masked_value
 from qmosaic.collection.filters import choose_images
 from qmosaic.collection.masks import NO_IMAGE, Array
 from qmosaic.collection.model import bands_of, check_choice
+from qmosaic.collection.pixelwise import of_single_pixels
 from qmosaic.collection.times import in_utc
 from qmosaic.engine.attributes import PREFIX, time_span
 from qmosaic.engine.kernels import Ties, index_dtype
@@ -364,6 +365,7 @@ class _Stack:
         return joined
 
 
+@of_single_pixels
 def _look_up(index: Array, table: Array) -> Array:
     found: Array = table[index]
     return found

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from qmosaic.collection.declarations import check_decoded, declared_nodata, declared_packing
+from qmosaic.collection.pixelwise import of_single_pixels
 from qmosaic.scores.expressions import bare, check_numeric, of_bands
 
 _WIDER: dict[str, str] = {
@@ -89,16 +90,19 @@ def inverse(band: xr.DataArray) -> xr.DataArray:
     return score
 
 
+@of_single_pixels
 def _widened(values: Any, wide: np.dtype[Any]) -> Any:
     """Give integers whose meaning the packing has negated already."""
     return np.asarray(values).astype(wide)
 
 
+@of_single_pixels
 def _wrapping(values: Any, wide: np.dtype[Any]) -> Any:
     """Negate in a wider dtype, without a widened copy in between."""
     return np.asarray(np.negative(values, dtype=wide))
 
 
+@of_single_pixels
 def _negative(values: Any, wide: np.dtype[Any]) -> Any:
     """Negate; the lowest int64 becomes the highest."""
     negative = _wrapping(values, wide)

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from qmosaic.collection.declarations import check_decoded, declared_nodata, declared_packing
+from qmosaic.collection.pixelwise import of_single_pixels
 
 NUMERIC = "biuf"
 
@@ -145,14 +146,16 @@ def of_bands(
 def by_chunk(
     kernel: Callable[..., Any], bands: list[xr.DataArray], dtype: Any, **arguments: Any
 ) -> xr.DataArray:
-    """Apply a function of numpy arrays to bands, chunk by chunk where they are lazy.
+    """Apply a function of single pixels to bands, chunk by chunk where they are lazy.
 
     Unlike what ``apply_ufunc(dask="parallelized")`` makes, the layers are symbolic: however many
     images there are, the tasks of a mosaic carry nothing of them.
     """
     made: xr.DataArray = xr.apply_ufunc(
         functools.partial(
-            _chunk_by_chunk, kernel=functools.partial(kernel, **arguments), dtype=dtype
+            _chunk_by_chunk,
+            kernel=of_single_pixels(functools.partial(kernel, **arguments)),
+            dtype=dtype,
         ),
         *_in_same_chunks([bare(band) for band in bands]),
         dask="allowed",

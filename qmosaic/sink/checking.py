@@ -12,6 +12,7 @@ from qmosaic.collection.declarations import declared_nodata
 from qmosaic.collection.model import check_choice
 from qmosaic.collection.times import in_utc
 from qmosaic.collection.transforms import true_to_grid
+from qmosaic.sink.cutting import BLOCK_BYTES
 from qmosaic.sink.overwriting import check_place
 from qmosaic.sink.steps import Mode, OnError, Request, Sizes, Tell
 from qmosaic.sink.store_group import open_place
@@ -34,6 +35,7 @@ def check(
     encoding: Mapping[Hashable, Mapping[str, Any]] | None = None,
     chunks: Sizes | None = None,
     shards: Sizes | None = None,
+    block_bytes: int | None = None,
     zarr_format: Literal[2, 3] | None = None,
     consolidated: bool | None = None,
     storage_options: dict[str, Any] | None = None,
@@ -58,6 +60,7 @@ def check(
             f"progress={progress!r} does not say how progress is shown: give True for a bar, False "
             "for nothing, a function that takes a qmosaic.Progress, or leave it out."
         )
+    block_bytes = check_block_bytes(block_bytes)
     _refuse_options(others or {})
     place = open_place(store, group, storage_options)
     dataset = as_dataset(mosaic)
@@ -83,9 +86,23 @@ def check(
         encoding=encoding or {},
         chunks=chunks,
         shards=shards,
+        block_bytes=block_bytes,
         zarr_format=zarr_format,
         consolidated=consolidated,
     )
+
+
+def check_block_bytes(block_bytes: int | None) -> int:
+    """Settle how much of a band a job makes at once."""
+    if block_bytes is None:
+        return BLOCK_BYTES
+    if isinstance(block_bytes, bool) or not isinstance(block_bytes, int) or block_bytes < 1:
+        raise ValueError(
+            f"block_bytes={block_bytes!r} does not say how many bytes of a band a task may make at "
+            f"once: give a whole number above 0, such as {BLOCK_BYTES} (the default), or leave it "
+            "out."
+        )
+    return block_bytes
 
 
 def _refuse_options(others: Mapping[str, Any]) -> None:

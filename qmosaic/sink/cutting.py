@@ -8,22 +8,28 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from qmosaic.engine.graph import overlaps
+from qmosaic.engine.graph import Sight, Spans, choose_box
+
+Window = tuple[tuple[int, int], ...]
+"""Along each dimension the first pixel, and the one behind the last."""
 
 BAND = "band"
 """The dimension of the bands in a mosaic that is one array: its bands are of one decision."""
 
+BLOCK_BYTES = 4 * 2**20
+"""The most bytes of a band that a job makes at once, where it may have less: chunks that are larger
+are written in parts."""
+
 ACROSS_BORDERS = 4
-"""Units along a side of a job where blocks and units have other borders: a block on the border of
-two jobs is made twice, and of four units one or two blocks are."""
+"""Units along a side of a job whose blocks are made by ordinary tasks, and have other borders."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,17 @@ class Variable:
     length: tuple[int, ...]
     dtype: np.dtype[Any]
 
+    def windows(self, box: Mapping[Hashable, slice]) -> Iterator[Window]:
+        """Cut what lies in a box into what is made at once: all of it, but for a unit along each
+        dimension that the box does not have."""
+        steps: list[list[tuple[int, int]]] = []
+        for dim, size, unit in zip(self.dims, self.shape, self.unit, strict=True):
+            if dim in box:
+                steps.append([(box[dim].start, min(box[dim].stop, size))])
+            else:
+                steps.append([(n, min(n + unit, size)) for n in range(0, size, unit)])
+        return itertools.product(*steps)
+
     @property
     def unit_bytes(self) -> int:
         """The size of what is written at once."""
@@ -68,26 +85,12 @@ class Variable:
         """The size of the whole variable."""
         return math.prod(self.shape) * self.dtype.itemsize
 
-    def pieces(self, box: Mapping[Hashable, slice]) -> Iterator[tuple[slice, ...]]:
-        """Cut what lies in a box into units."""
+    def pieces(self, window: Window) -> Iterator[tuple[slice, ...]]:
+        """Cut a window into units."""
         steps = []
-        for dim, size, unit in zip(self.dims, self.shape, self.unit, strict=True):
-            span = box.get(dim, slice(0, size))
-            stop = min(span.stop, size)
-            starts = range(span.start, stop, unit)
-            steps.append([slice(start, min(start + unit, stop)) for start in starts])
+        for (start, stop), unit in zip(window, self.unit, strict=True):
+            steps.append([slice(n, min(n + unit, stop)) for n in range(start, stop, unit)])
         return itertools.product(*steps)
-
-    def parts(self, piece: tuple[slice, ...]) -> Iterator[tuple[tuple[int, ...], Any, Any]]:
-        """Number the blocks of a piece; with each goes what part of it is meant, and where in the
-        piece that lies."""
-        per_dim = [
-            list(overlaps(sizes, s.start, s.stop))
-            for s, sizes in zip(piece, self.blocks, strict=True)
-        ]
-        for found in itertools.product(*per_dim):
-            numbers, sources, targets = zip(*found, strict=True) if found else ((), (), ())
-            yield numbers, sources, targets
 
 
 @dataclass(frozen=True)
@@ -131,12 +134,26 @@ class Group:
             for v in self.variables
         )
 
-    def whole_axes(self) -> dict[Hashable, set[int]]:
-        """Name, for each variable, the axes along which a job has all of it."""
+    def spans(self) -> dict[str, tuple[Spans, ...]]:
+        """Say what jobs need of each array."""
         return {
-            v.name: {axis for axis, dim in enumerate(v.dims) if dim not in self.box}
+            v.key: tuple(
+                Spans(
+                    dim,
+                    tuple((n, min(n + self.box[dim], size)) for n in range(0, size, self.box[dim])),
+                )
+                if dim in self.box
+                else Spans(None, ((0, size),))
+                for dim, size in zip(v.dims, v.shape, strict=True)
+            )
             for v in self.variables
         }
+
+    def number(self, place: Mapping[Hashable, int]) -> int:
+        """Number the job at a place; dimensions along which there is one job may be left out."""
+        if not self.counts:
+            return 0
+        return int(np.ravel_multi_index([place.get(dim, 0) for dim in self.box], self.counts))
 
     def place(self, job: int) -> dict[Hashable, slice]:
         """Give the box of a job."""
@@ -166,15 +183,15 @@ class Plan:
             job -= group.jobs
         raise IndexError(f"there is no job {job}")
 
-    def keys(self, job: int) -> list[Any]:
-        """Name the chunks that a job needs, in order."""
+    def windows(self, job: int) -> list[tuple[Variable, Window]]:
+        """Name what a job makes, in order."""
         group, box = self.find(job)
-        return [
-            (variable.key, *block)
-            for variable in group.variables
-            for piece in variable.pieces(box)
-            for block, _, _ in variable.parts(piece)
-        ]
+        return [(v, window) for v in group.variables for window in v.windows(box)]
+
+    @cached_property
+    def by_key(self) -> dict[str, Variable]:
+        """The variables by the names of their arrays."""
+        return {v.key: v for group in self.groups for v in group.variables}
 
     def numbered(self) -> Iterator[tuple[Group, int]]:
         """Give each group and the number of its first job."""
@@ -184,7 +201,12 @@ class Plan:
             first += group.jobs
 
 
-def make_plan(dataset: xr.Dataset, units: Mapping[Hashable, tuple[int, ...]]) -> Plan:
+def make_plan(
+    dataset: xr.Dataset,
+    units: Mapping[Hashable, tuple[int, ...]],
+    sight: Sight,
+    block_bytes: int = BLOCK_BYTES,
+) -> Plan:
     """Cut the lazy variables of a dataset into jobs.
 
     Parameters
@@ -193,12 +215,16 @@ def make_plan(dataset: xr.Dataset, units: Mapping[Hashable, tuple[int, ...]]) ->
         Its dask-backed variables are cut.
     units : mapping
         The chunks of the store, or the shards where there are any, of each variable.
+    sight : Sight
+        Their arrays.
+    block_bytes : int
+        The most bytes of a band that a job makes at once, where it may have less.
     """
     groups: list[list[Variable]] = []
     boxes: list[dict[Hashable, int]] = []
     # A store lists its bands in any order, but the numbers of the jobs have to stay.
-    variables = sorted(_lazy_variables(dataset, units), key=lambda v: (len(v.dims), str(v.name)))
-    for variable in variables:
+    found = _lazy_variables(dataset, units, sight, block_bytes)
+    for variable in sorted(found, key=lambda v: (len(v.dims), str(v.name))):
         for number, box in enumerate(boxes):
             joined = _join(box, variable)
             if joined is not None:
@@ -214,24 +240,43 @@ def make_plan(dataset: xr.Dataset, units: Mapping[Hashable, tuple[int, ...]]) ->
                     if dim != BAND or len(variable.dims) < 3
                 }
             )
-    return Plan(tuple(Group(tuple(v), box) for v, box in zip(groups, boxes, strict=True)))
+    made = (Group(tuple(v), box) for v, box in zip(groups, boxes, strict=True))
+    return Plan(tuple(_widened(group, sight) for group in made))
+
+
+def _widened(group: Group, sight: Sight) -> Group:
+    """Put units together where less is read again then, or where jobs share less."""
+
+    def of(units: Sequence[int]) -> Group:
+        lengths = zip(group.box.items(), units, strict=True)
+        return replace(group, box={dim: length * n for (dim, length), n in lengths})
+
+    units = choose_box(sight, lambda units: of(units).spans(), group.counts)
+    return of(units)
 
 
 def _lazy_variables(
-    dataset: xr.Dataset, units_of: Mapping[Hashable, tuple[int, ...]]
+    dataset: xr.Dataset,
+    units_of: Mapping[Hashable, tuple[int, ...]],
+    sight: Sight,
+    block_bytes: int,
 ) -> Iterator[Variable]:
     for name, variable in dataset.variables.items():
         if variable.chunks is None or not math.prod(variable.shape):
             continue
+        key = variable.data.name
+        seen = sight.views[key] is not None
+        largest = math.prod(max(c) for c in variable.chunks) * variable.dtype.itemsize
         units, lengths = [], []
         for sizes, unit in zip(variable.chunks, units_of[name], strict=True):
             regular = len(set(sizes[:-1])) <= 1 and sizes[-1] <= sizes[0]
             fits = regular and _aligned(sizes[0], unit, sum(sizes))
-            units.append(max(sizes[0], unit) if fits else unit)
-            lengths.append(units[-1] if fits else unit * ACROSS_BORDERS)
+            whole = fits and not (seen and largest > block_bytes)
+            units.append(max(sizes[0], unit) if whole else unit)
+            lengths.append(units[-1] if fits or seen else unit * ACROSS_BORDERS)
         yield Variable(
             name,
-            variable.data.name,
+            key,
             tuple(variable.dims),
             variable.shape,
             tuple(units),

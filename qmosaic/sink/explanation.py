@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import xarray as xr
 
-from qmosaic.engine.graph import Jobs, Reads, make_jobs, survey
+from qmosaic.engine.graph import Jobs, Reads, Sight, survey
 from qmosaic.sink.background import most_under_way
-from qmosaic.sink.checking import as_dataset
-from qmosaic.sink.cutting import Plan, make_plan
+from qmosaic.sink.checking import as_dataset, check_block_bytes
+from qmosaic.sink.cutting import Plan, Window, make_plan
 from qmosaic.sink.layout import lay_out
 from qmosaic.sink.scheduler import capacity
 from qmosaic.sink.tables import as_table
+from qmosaic.sink.tasks import jobs_of
 
 INDEX_BYTES = 4
 """Bytes a pixel for the winners' positions: 2 up to 32 767 images, and a copy while a band is
@@ -160,6 +162,7 @@ def explain(
     *,
     chunks: Mapping[Hashable, int] | None = None,
     shards: Mapping[Hashable, int] | None = None,
+    block_bytes: int | None = None,
 ) -> Explanation:
     """Predict what writing a mosaic takes: images, tasks, bytes, memory. Nothing is computed.
 
@@ -169,6 +172,8 @@ def explain(
         A lazy mosaic.
     chunks, shards : mapping of hashable to int, optional
         The sizes that `to_zarr` will be given.
+    block_bytes : int, optional
+        As for `to_zarr`.
 
     Returns
     -------
@@ -204,8 +209,10 @@ def explain(
     (9, 4, 36864)
     """
     dataset = as_dataset(mosaic, "explain")
-    layout = lay_out(dataset, {}, chunks, shards, 3)
-    plan = make_plan(layout.encoded, layout.units)
+    most = check_block_bytes(block_bytes)
+    layout = lay_out(dataset, {}, chunks, shards, 3, most)
+    sight = Sight([v.data for v in layout.encoded.variables.values() if v.chunks is not None])
+    plan = make_plan(layout.encoded, layout.units, sight, most)
     if not layout.encoding:
         raise ValueError(
             "explain() got a mosaic in memory: nothing of it is left to be computed. Make it of a "
@@ -214,9 +221,8 @@ def explain(
     reads: list[Reads] = []
     tasks, deferred, carried = 0, True, 0
     for group, first in plan.numbered():
-        arrays = [(layout.encoded.variables[n].data, a) for n, a in group.whole_axes().items()]
-        found = survey([array for array, _ in arrays])
-        jobs = make_jobs(arrays, _KeysOf(plan), range(first, first + group.jobs), "explain", "")
+        found = survey([layout.encoded.variables[v.name].data for v in group.variables])
+        jobs = jobs_of(group, first, sight, _WindowsOf(plan), "explain", "")
         tasks += _tasks_of(jobs, range(first, first + group.jobs))
         carried = max(carried, jobs.most_carried())
         deferred &= jobs.self_contained or not found
@@ -274,15 +280,19 @@ def _peak(plan: Plan, reads: list[Reads]) -> int:
 
 
 @dataclass(frozen=True)
-class _KeysOf:
-    """Stands for the work of a plan where only its keys are asked for."""
+class _WindowsOf:
+    """Stands for the work of a plan where only its windows are asked for."""
 
     plan: Plan
 
-    def keys(self, job: int) -> list[object]:
+    def windows(self, job: int) -> list[tuple[str, Window]]:
         """See `qmosaic.engine.graph.Work`."""
-        return self.plan.keys(job)
+        return [(variable.key, window) for variable, window in self.plan.windows(job)]
 
-    def __call__(self, job: int, chunks: object) -> None:
+    def accept(self, name: str, numbers: tuple[int, ...], chunk: Any) -> Any:
+        """See `qmosaic.engine.graph.Work`."""
+        raise NotImplementedError("a plan that is explained is not run")
+
+    def __call__(self, job: int, parts: object) -> None:
         """See `qmosaic.engine.graph.Work`."""
         raise NotImplementedError("a plan that is explained is not run")

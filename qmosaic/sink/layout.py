@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+import numpy as np
 import xarray as xr
 from xarray.conventions import encode_cf_variable
 
 from qmosaic.engine.attributes import KEPT_ENCODING
+from qmosaic.engine.graph import Sight
+from qmosaic.sink.cutting import BLOCK_BYTES
 from qmosaic.sink.steps import Encoding, Layout, Sizes
 from qmosaic.sink.storable import check_dtypes, check_names, settle_attributes, settle_objects
+
+FREE_PART = 512
+"""The side of a part of an array that can be cut anywhere, in pixels."""
 
 
 def lay_out(
@@ -19,6 +26,7 @@ def lay_out(
     chunks: Sizes | None,
     shards: Sizes | None,
     zarr_format: int,
+    block_bytes: int = BLOCK_BYTES,
 ) -> Layout:
     """Decide how a mosaic is stored.
 
@@ -35,6 +43,7 @@ def lay_out(
     full: Encoding = {}
     units: dict[Hashable, tuple[int, ...]] = {}
     dataset = settle_attributes(settle_objects(dataset))
+    blocks = _choose_blocks(dataset, block_bytes)
     for name, variable in list(dataset.variables.items()):
         asked = dict(encoding.get(name, {}))
         # Codecs and chunks of the store that a coordinate is from need not fit this one.
@@ -43,7 +52,8 @@ def lay_out(
             if asked:
                 full[name] = _packing(variable) | asked
             continue
-        units[name] = _choose_sizes(name, variable, asked, chunks or {}, shards or {}, zarr_format)
+        own = {d: chunks.get(d, b) for d, b in blocks[name].items()} if chunks else blocks[name]
+        units[name] = _choose_sizes(name, variable, asked, own, shards or {}, zarr_format)
         full[name] = _packing(variable) | asked
     return Layout(dataset, _encode(dataset, full), full, units)
 
@@ -79,6 +89,61 @@ def _check_sizes(dataset: xr.Dataset, name: str, sizes: Sizes) -> None:
             )
 
 
+def _choose_blocks(dataset: xr.Dataset, block_bytes: int) -> dict[Hashable, dict[Hashable, int]]:
+    """Choose the chunks that are stored where none are asked for: the blocks of the mosaic; of
+    those that are too large, parts that end where chunks of the sources do."""
+    lazy = {name: v for name, v in dataset.variables.items() if v.chunks is not None}
+    blocks = {
+        name: {d: max(max(c), 1) for d, c in zip(v.dims, v.chunks or (), strict=True)}
+        for name, v in lazy.items()
+    }
+    large = {
+        name: v
+        for name, v in lazy.items()
+        if v.dtype.kind != "O" and math.prod(blocks[name].values()) * v.dtype.itemsize > block_bytes
+    }
+    if not large:
+        return blocks
+    sight = Sight([v.data for v in large.values()])
+    parts: dict[Hashable, int] = {}
+    for v in large.values():  # bands of one mosaic are cut alike
+        for dim, borders in zip(v.dims, sight.borders(v.data.name), strict=True):
+            part = _regular(borders, v.sizes[dim])
+            parts[dim] = max(part, parts.get(dim, 1))
+    itemsize = max(v.dtype.itemsize for v in large.values())
+    for name in large:
+        found = {d: min(parts[d], b) for d, b in blocks[name].items()}
+        blocks[name] = _grown(found, blocks[name], block_bytes // itemsize)
+    return blocks
+
+
+def _regular(borders: Any, size: int) -> int:
+    """Give the length of the parts between borders, where all but the last are alike; else the
+    whole length. Without borders, any length will do."""
+    if borders is None:
+        return min(size, FREE_PART)
+    lengths = np.diff(borders)
+    inner = lengths[1:-1]
+    part = int(inner[0]) if len(inner) else int(lengths.max(initial=1))
+    alike = bool((inner == part).all()) and bool((lengths <= part).all())
+    return max(1, part) if alike else max(1, size)
+
+
+def _grown(
+    parts: dict[Hashable, int], whole: dict[Hashable, int], pixels: int
+) -> dict[Hashable, int]:
+    """Double the sides of a part, the shorter one first, as long as it has no more than so many
+    pixels."""
+    found = dict(parts)
+    while True:
+        sides = [d for d in found if found[d] < whole[d]]
+        sides = [d for d in sides if math.prod(found.values()) * 2 <= pixels]
+        if not sides:
+            return found
+        shorter = min(sides, key=lambda d: found[d])
+        found[shorter] = min(2 * found[shorter], whole[shorter])
+
+
 def _choose_sizes(
     name: Hashable,
     variable: xr.Variable,
@@ -89,15 +154,13 @@ def _choose_sizes(
 ) -> tuple[int, ...]:
     """Complete what was asked for with the sizes of chunks and shards; give what is written at
     once."""
-    blocks = [max(max(c), 1) for c in variable.chunks or ()]
     for what in ("chunks", "shards"):
         if asked.get(what) and len(asked[what]) != len(variable.dims):
             raise ValueError(
                 f"the encoding of {name!r} asks for {what} {asked[what]!r}, but it has the "
                 f"dimensions {', '.join(map(repr, variable.dims))}: give one size for each."
             )
-    own = [chunks.get(d, b) for d, b in zip(variable.dims, blocks, strict=True)]
-    asked.setdefault("chunks", tuple(own))
+    asked.setdefault("chunks", tuple(chunks[d] for d in variable.dims))
     if shards and not asked.get("shards") and any(d in shards for d in variable.dims):
         asked["shards"] = tuple(
             shards.get(d, c) for d, c in zip(variable.dims, asked["chunks"], strict=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qmosaic.engine.graph import Web
+from qmosaic.engine.graph import Sight, Web
 from qmosaic.sink.cutting import make_plan
 from qmosaic.sink.identity import identify
 from qmosaic.sink.overwriting import check_sources
@@ -17,9 +17,10 @@ def plan(request: Request, layout: Layout) -> Work:
     ValueError
         It is made from what it would be written over.
     """
-    jobs = make_plan(layout.encoded, layout.units)
+    sight = Sight([v.data for v in layout.encoded.variables.values() if v.chunks is not None])
+    jobs = make_plan(layout.encoded, layout.units, sight, request.block_bytes)
     variables = layout.dataset.variables
     web = Web(variables)
     check_sources(request.place, web, variables)  # before identifying reads what is in memory
     identity = identify(layout.dataset, layout.encoding, request.zarr_format, request.inputs, web)
-    return Work(request, layout, jobs, identity, web)
+    return Work(request, layout, jobs, sight, identity, web)

@@ -30,6 +30,7 @@ def to_zarr(
     mode: Mode = "w-",
     chunks: Sizes | None = None,
     shards: Sizes | None = None,
+    block_bytes: int | None = None,
     retries: int = 3,
     on_error: Literal["raise", "skip"] = "raise",
     progress: bool | Callable[[Progress], Any] | None = None,
@@ -48,8 +49,8 @@ def to_zarr(
     Parameters
     ----------
     mosaic : xarray.Dataset or xarray.DataArray
-        The mosaic. Its blocks become the chunks of the store; where the blocks of a dimension
-        differ in size, which Zarr cannot store, the largest size is taken for all. Any other
+        The mosaic. Its blocks become the chunks of the store (see `block_bytes`); where the blocks
+        of a dimension differ in size, which Zarr cannot store, the largest size is taken. Any other
         Dataset or DataArray is written as it is, too: a collection, for instance, with all its
         images, and not as a mosaic of them.
     store : str, Path or zarr store
@@ -63,6 +64,11 @@ def to_zarr(
     chunks, shards : mapping of hashable to int, optional
         For some dimensions, the size in pixels of the chunks and of the shards of the store. A task
         always writes whole shards, or whole chunks where there are none.
+    block_bytes : int, optional
+        The most bytes of a band that a task makes at once, where it can make less; 4 MiB by
+        default. Blocks of the mosaic that are larger (of a collection opened with
+        ``chunks="auto"``, say) are stored in chunks that are not, cut where the chunks of the
+        sources end.
     retries : int, default: 3
         How often a chunk of the collection that cannot be read is tried again, after 0.1, 0.2,
         0.4 ... s.
@@ -231,13 +237,19 @@ def to_zarr(
             encoding=encoding,
             chunks=chunks,
             shards=shards,
+            block_bytes=block_bytes,
             zarr_format=zarr_format,
             consolidated=consolidated,
             storage_options=storage_options,
             others=others,
         )
         layout = lay_out(
-            request.dataset, request.encoding, request.chunks, request.shards, request.zarr_format
+            request.dataset,
+            request.encoding,
+            request.chunks,
+            request.shards,
+            request.zarr_format,
+            request.block_bytes,
         )
         work = plan(request, layout)
         rehearsed = check_what_is_there(work)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import xarray as xr
 from zarr.abc.store import Store
 
-from qmosaic.engine.graph import Web
+from qmosaic.engine.graph import Sight, Web
 from qmosaic.sink.cutting import Plan
 from qmosaic.sink.fencing import Fence
 from qmosaic.sink.journal import Journal
@@ -35,7 +35,8 @@ class Request:
         A copy of the mosaic.
     place : Place
         Where to write.
-    mode, retries, on_error, progress, inputs, encoding, chunks, shards, zarr_format, consolidated
+    mode, retries, on_error, progress, inputs, encoding, chunks, shards, block_bytes, zarr_format, \
+    consolidated
         As `qmosaic.to_zarr` takes them; the last two are decided.
     """
 
@@ -49,6 +50,7 @@ class Request:
     encoding: Mapping[Hashable, Mapping[str, Any]]
     chunks: Sizes | None
     shards: Sizes | None
+    block_bytes: int
     zarr_format: Literal[2, 3]
     consolidated: bool
 
@@ -87,6 +89,8 @@ class Work:
         How the mosaic is stored.
     plan : Plan
         The jobs.
+    sight : Sight
+        Its lazy variables as they are read.
     identity : dict
         What makes the mosaic the one that it is.
     web : Web
@@ -96,6 +100,7 @@ class Work:
     request: Request
     layout: Layout
     plan: Plan
+    sight: Sight
     identity: dict[str, Any]
     web: Web
 

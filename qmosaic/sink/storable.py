@@ -22,6 +22,7 @@ import numpy as np
 import xarray as xr
 from xarray.conventions import encode_cf_variable
 
+from qmosaic.collection.pixelwise import of_single_pixels
 from qmosaic.sink.journal import GROUP
 
 DOCUMENTS = ("zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata")
@@ -301,6 +302,7 @@ def is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and value != value)
 
 
+@of_single_pixels
 def texts_of(values: Any, name: str) -> Any:
     """Give texts of any length, empty ones where they are missing.
 

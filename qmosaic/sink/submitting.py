@@ -86,11 +86,24 @@ def run_jobs(
         report(outcome)
 
     client = active_client()
+    _make_first(client, jobs)
     if client is not None:
         _run_on_cluster(client, jobs, list(numbers), told, watch, say)
     else:
         with looking(watch.look):
             _run_here(active_scheduler() or dask.threaded.get, jobs, list(numbers), told, stop)
+
+
+def _make_first(client: Any, jobs: Jobs) -> None:
+    """Make what all jobs use, before them and once."""
+    graph, keys = jobs.first()
+    if not keys:
+        return
+    if client is not None:
+        made = client.gather(send(client, graph, keys))
+    else:
+        made = (active_scheduler() or dask.threaded.get)(graph, keys)
+    jobs.take_up(dict(zip(keys, made, strict=True)))
 
 
 # -- dask.distributed -----------------------------------------------------------------------------

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import dask.array as da
 
-from qmosaic.engine.graph import Jobs, make_jobs, survey
+from qmosaic.engine.graph import Jobs, Sight, make_jobs, survey
 from qmosaic.sink.cutting import Group
 from qmosaic.sink.scheduler import active_client
 from qmosaic.sink.sending import check_graph
@@ -50,19 +51,25 @@ def make_tasks(
         numbers = [job for job in todo if first <= job < first + group.jobs]
         if not numbers:
             continue
-        variables = work.layout.encoded.variables
-        arrays = [(variables[name].data, axes) for name, axes in group.whole_axes().items()]
-        jobs = make_jobs(arrays, writer, numbers, _name_in_dashboard(work, group), run)
-        if request.on_error == "skip" and _shares_reads(jobs, [array for array, _ in arrays]):
+        jobs = jobs_of(group, first, work.sight, writer, _name_in_dashboard(work, group), run)
+        arrays = [work.layout.encoded.variables[v.name].data for v in group.variables]
+        if request.on_error == "skip" and _shares_reads(jobs, arrays):
             raise ValueError(
                 "on_error='skip' cannot leave an image out here: blocks of this mosaic share "
-                "costly work (a rechunk, an overlap, persisted data, a cut that does not begin at "
-                "a chunk border), which runs as ordinary tasks of dask. Open the collection in "
-                "chunks that need no rechunk, cut it at chunk borders or cut the mosaic instead, "
-                "or use on_error='raise'."
+                "costly work (a function of whole chunks whose results are rechunked or looked at "
+                "by their neighbours) or lie in memory (persisted data), which runs as ordinary "
+                "tasks of dask. qmosaic.explain(mosaic) says more. Rechunk the collection before "
+                "such a function, do not persist it, or use on_error='raise'."
             )
         found.append((jobs, numbers))
     return found
+
+
+def jobs_of(group: Group, first: int, sight: Sight, work: Any, shown: str, run: str) -> Jobs:
+    """Prepare the jobs of a group of bands; `first` is the number of the first."""
+    return make_jobs(
+        sight, group.spans(), lambda place: first + group.number(place), work, shown, run
+    )
 
 
 def _shares_reads(jobs: Jobs, arrays: list[da.Array]) -> bool:

@@ -18,7 +18,7 @@ from qmosaic.collection.masks import Array
 from qmosaic.engine.chunk_checks import UnexpectedChunkError, as_promised
 from qmosaic.engine.reading import ChunkReadError, Reading, reading_as
 from qmosaic.sink.background import background
-from qmosaic.sink.cutting import Plan, Variable
+from qmosaic.sink.cutting import Plan, Variable, Window
 from qmosaic.sink.encoding import Piece, WritePiece, writer_of
 from qmosaic.sink.fencing import Fence
 from qmosaic.sink.journal import Journal
@@ -130,20 +130,26 @@ class Writer:
     retries: int = 0
     on_error: str = "raise"
 
-    def keys(self, job: int) -> list[Any]:
-        """Name the chunks that a job needs, in order."""
-        return self.plan.keys(job)
+    def windows(self, job: int) -> list[tuple[str, Window]]:
+        """Name the arrays that a job needs, and which part of each, in order."""
+        return [(variable.key, window) for variable, window in self.plan.windows(job)]
 
-    def __call__(self, job: int, chunks: Callable[[], Iterator[Array]]) -> Outcome:
+    def accept(self, name: str, numbers: tuple[int, ...], chunk: Any) -> Array:
+        """Check a block of the mosaic that ordinary tasks have made."""
+        variable = self.plan.by_key[name]
+        shape = tuple(sizes[n] for sizes, n in zip(variable.blocks, numbers, strict=True))
+        return _accept(variable, f"chunk {numbers}", shape, chunk)
+
+    def __call__(self, job: int, parts: Callable[[], Iterator[Array]]) -> Outcome:
         """Make and write all that lies in the box of a job."""
         self._check_wanted(job)
         if isinstance(self.target, Transaction):
             fork = pickle.loads(self.target.pickled)
             writers = writers_of(fork.store, self.target.path, self.plan)
-            outcome = self._make(job, chunks, writers)
+            outcome = self._make(job, parts, writers)
             return Outcome(job, outcome.read, outcome.written, outcome.skipped, fork)
         with explaining_full_disks(self.target.name):
-            outcome = self._make(job, chunks, self.target.writers)
+            outcome = self._make(job, parts, self.target.writers)
             self.target.journal.mark(job, outcome.skipped)
         return outcome
 
@@ -154,7 +160,7 @@ class Writer:
     def _make(
         self,
         job: int,
-        chunks: Callable[[], Iterator[Array]],
+        parts: Callable[[], Iterator[Array]],
         writers: dict[Hashable, WritePiece],
     ) -> Outcome:
         """Write a box, anew without an image that cannot be read where that is allowed."""
@@ -163,30 +169,31 @@ class Writer:
         while True:
             try:
                 with reading_as(reading):
-                    written = self._write(job, chunks(), writers)
+                    written = self._write(job, parts(), writers)
                 return Outcome(job, reading.bytes, written, skipped)
             except ChunkReadError as error:
                 if self.on_error != "skip" or not reading.leave_out(error):
                     raise
                 skipped.append(error.where)
 
-    def _write(self, job: int, chunks: Iterator[Array], writers: dict[Hashable, WritePiece]) -> int:
-        group, box = self.plan.find(job)
-        pieces = [(v, piece) for v in group.variables for piece in v.pieces(box)]
+    def _write(self, job: int, parts: Iterator[Array], writers: dict[Hashable, WritePiece]) -> int:
         written = 0
+        windows = self.plan.windows(job)
         with background(max(w.together for w in writers.values())) as writes:
-            for number, (variable, piece) in enumerate(pieces):
-                values = _held_alone(_assemble(variable, piece, chunks))
-                written += values.nbytes
+            for number, (variable, window) in enumerate(windows):
+                values = _held_alone(_accept_window(variable, window, next(parts)))
                 self._check_wanted(job)  # it may have hung for hours
-                write = partial(self._put, job, writers[variable.name], piece, values)
-                size = values.nbytes
+                pieces = list(variable.pieces(window))
+                for at, piece in enumerate(pieces):
+                    part = values[_inside(piece, window)]
+                    written += part.nbytes
+                    write = partial(self._put, job, writers[variable.name], piece, part)
+                    if number < len(windows) - 1 or at < len(pieces) - 1:
+                        writes.add(part.nbytes, write)
+                    else:  # there is nothing to make beside it
+                        write()
+                    del part, write
                 del values
-                if number < len(pieces) - 1:
-                    writes.add(size, write)
-                else:  # there is nothing to make beside it
-                    write()
-                del write
         return written
 
     def _put(self, job: int, write: WritePiece, piece: Piece, values: Array) -> None:
@@ -210,20 +217,6 @@ def explaining_full_disks(where: str) -> Iterator[None]:
         ) from error
 
 
-def _assemble(variable: Variable, piece: tuple[slice, ...], chunks: Iterator[Array]) -> Array:
-    """Put the blocks of a piece together; the blocks come in the order of `Writer.keys`."""
-    parts = list(variable.parts(piece))
-    shape = tuple(s.stop - s.start for s in piece)
-    if len(parts) == 1:
-        number, source, _ = parts[0]
-        part: Array = _accept(variable, number, next(chunks))[source]
-        return part
-    values: Array = np.empty(shape, variable.dtype)
-    for number, source, target in parts:
-        values[target] = _accept(variable, number, next(chunks))[source]
-    return values
-
-
 def _held_alone(values: Array) -> Array:
     """Give values that keep no larger block in memory until they are written."""
     base = values.base  # a buffer of somebody else, perhaps
@@ -231,14 +224,26 @@ def _held_alone(values: Array) -> Array:
     return values.copy() if larger else values
 
 
-def _accept(variable: Variable, number: tuple[int, ...], chunk: Any) -> Array:
-    """Check a block of the mosaic, which may have come through functions of others."""
-    shape = tuple(sizes[n] for sizes, n in zip(variable.blocks, number, strict=True))
+def _inside(piece: tuple[slice, ...], window: Window) -> tuple[slice, ...]:
+    """Say where a piece lies in a window."""
+    return tuple(
+        slice(s.start - low, s.stop - low) for s, (low, _) in zip(piece, window, strict=True)
+    )
+
+
+def _accept_window(variable: Variable, window: Window, values: Any) -> Array:
+    """Check a part of the mosaic, which may have come through functions of others."""
+    shape = tuple(stop - start for start, stop in window)
+    at = ", ".join(f"{start}:{stop}" for start, stop in window)
+    return _accept(variable, f"[{at}]", shape, values)
+
+
+def _accept(variable: Variable, where: str, shape: tuple[int, ...], values: Any) -> Array:
     try:
-        return as_promised(chunk, shape, variable.dtype)
+        return as_promised(values, shape, variable.dtype)
     except UnexpectedChunkError as error:
         raise UnexpectedChunkError(
-            f"band {variable.name!r} of the mosaic, chunk {number}: {error}"
+            f"band {variable.name!r} of the mosaic, {where}: {error}"
         ) from None
 
 

@@ -6,6 +6,7 @@ their integers makes them alike, and nothing is lost.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from qmosaic.collection.declarations import NODATA_NAMES, declared_nodata
+from qmosaic.collection.pixelwise import Placed
 from qmosaic.sources.packing import NONE, SAME_OFFSET, Harmonize, Packing, declared
 
 IN_PACKED_UNITS = ("valid_min", "valid_max", "valid_range")
@@ -161,7 +163,6 @@ def brought_to(
         pixels = da.from_array(pixels, chunks=-1)
     how: dict[str, Any] = {
         "steps": np.array(agreement.steps, dtype="int64"),
-        "starts": np.cumsum((0, *pixels.chunks[axis])),
         "axis": axis,
         "nodata": None if nodata is None else int(nodata),
         "to": np.dtype(dtype),
@@ -169,7 +170,8 @@ def brought_to(
         "name": str(band.name),
     }
     empty = np.empty((0,) * pixels.ndim, dtype)
-    moved = pixels.map_blocks(_moved, dtype=dtype, meta=empty, how=how)
+    own = functools.partial(_moved, how=how)
+    moved = pixels.map_blocks(Placed(own, [axis], pixels.chunks), dtype=dtype, meta=empty)
     new = declared(band.copy(deep=False, data=moved), agreement.packing)
     new.attrs = {k: v for k, v in new.attrs.items() if k not in IN_PACKED_UNITS}
     if new.dtype != band.dtype:
@@ -189,9 +191,9 @@ def _wider(band: xr.DataArray) -> Any:
     return np.dtype(f"{band.dtype.kind}{size}")
 
 
-def _moved(pixels: Any, *, how: Mapping[str, Any], block_id: tuple[int, ...]) -> Any:
-    """Add to each image of a chunk its own number of steps."""
-    axis, start = how["axis"], int(how["starts"][block_id[how["axis"]]])
+def _moved(pixels: Any, *, how: Mapping[str, Any], corner: tuple[int, ...]) -> Any:
+    """Add to each image its own number of steps; the first of them has the number `corner`."""
+    axis, (start,) = how["axis"], corner
     steps = how["steps"][start : start + pixels.shape[axis]]
     if not steps.any() and pixels.dtype == how["to"]:
         return pixels

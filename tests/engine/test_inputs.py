@@ -86,7 +86,16 @@ def united(values: dict[str, np.ndarray], tmp_path: Path) -> xr.Dataset:
     return in_store(values, tmp_path / "in.zarr")[0].chunk(time=-1, y=16)
 
 
+def rechunked(values: dict[str, np.ndarray], tmp_path: Path) -> xr.Dataset:
+    return in_store(values, tmp_path / "in.zarr")[0].chunk(time=5, y=7, x=11)
+
+
+def whole_images(values: dict[str, np.ndarray], tmp_path: Path) -> xr.Dataset:
+    return in_store(values, tmp_path / "in.zarr", (1, 24, 24))[0].chunk(y=8, x=8)
+
+
 DEFERRED = [fused, derived, sliced, concatenated, stacked, transposed, from_delayed, united]
+DEFERRED += [rechunked, whole_images]
 
 
 @pytest.mark.parametrize("source", DEFERRED)
@@ -97,10 +106,6 @@ def test_sources_that_are_deferred(source: Any, tmp_path: Path) -> None:
     mosaic = qm.quality_mosaic(source(values, tmp_path), "quality")
     assert is_deferred(mosaic)
     same(mosaic.transpose("y", "x"), values)
-
-
-def rechunked(values: dict[str, np.ndarray], tmp_path: Path) -> xr.Dataset:
-    return in_store(values, tmp_path / "in.zarr")[0].chunk(time=5, y=7, x=11)
 
 
 def persisted(values: dict[str, np.ndarray], tmp_path: Path) -> xr.Dataset:
@@ -119,11 +124,7 @@ def overlapped(values: dict[str, np.ndarray], tmp_path: Path) -> xr.Dataset:
     return collection.assign(quality=(("time", "y", "x"), quality))
 
 
-def whole_images(values: dict[str, np.ndarray], tmp_path: Path) -> xr.Dataset:
-    return in_store(values, tmp_path / "in.zarr", (1, 24, 24))[0].chunk(y=8, x=8)
-
-
-DEPENDENCIES = [rechunked, persisted, in_memory, overlapped, whole_images]
+DEPENDENCIES = [persisted, in_memory, overlapped]
 
 
 @pytest.mark.parametrize("ties", ["first", "last"])

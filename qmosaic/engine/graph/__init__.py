@@ -2,26 +2,26 @@
 
 A task needs *some* of its inputs, and learns which only while it runs: which images win a block is
 known once the quality has been read. Dask runs every dependency of a task before the task. So the
-inputs of a block travel as a recipe (`DeferredChunks`) that the task runs itself, chunk by chunk:
+inputs of a block travel in a form that the task reads itself (`DeferredChunks`), window by window:
 
-- Symbolic layers (Blockwise: a store opened lazily, arithmetic on it) are small however many
-  chunks they describe. They are shared by all blocks as one task of the graph, and written out
-  inside a task, for the chunks that it reads; or rather, lowered once to a few steps that serve
-  every block (`View`), so that no tasks are written at all.
-- Layers that are written out (slices, concatenations, loaders that list their tasks) are cut into
-  the parts that one block alone needs; each part travels with the tasks of its block.
-- Where blocks of the map share costly work (a rechunk, an overlap), or where chunks lie in memory
-  already (persisted, Futures), running a recipe would repeat the work or fail. Such inputs stay
-  ordinary dependencies: a reduction over time in a few steps, a few chunks to a task. `defer`
-  decides which of the two it is; the pixels are the same.
-- What looks at neighbouring chunks (a distance to clouds) reads them itself, `map_surroundings`:
-  the chunks are read several times, and none has to wait for its neighbours.
+- A band is lowered once to a `View`: sources that are sliced, functions of single pixels, cuts and
+  joins, functions that look at surroundings. A view can be read at any window, whatever chunks dask
+  has made of it; it does not grow with blocks, and pickles small. Functions of which no more is
+  known are called for whole chunks.
+- Reads may be repeated: they are cheap, and `choose_box` keeps them below a stated factor.
+  Computations are not. What all blocks share and is small (a mean over the map) is made first, once
+  (`Given`); where blocks share what is large and costly, or where chunks lie in memory already
+  (persisted, Futures), inputs stay ordinary dependencies: a reduction over time in a few steps, a
+  few chunks to a task. `defer` decides which of the two it is; the pixels are the same.
+- What looks at neighbouring pixels (a distance to clouds) reads them itself, `map_surroundings`.
 
 What is used of dask beyond its documented interface: ``dask.blockwise.blockwise`` and
-``Blockwise`` (``.cull``, ``.indices``, ``.numblocks``, ``.output``, ``.output_indices``,
-``.io_deps``, ``.task`` and ``blockwise_token``); ``dask.layers.ArrayBlockIdDep``;
-``dask._task_spec``; the ``getter`` functions of ``dask.array.core``. ``tests/engine/test_graph.py``
-and ``test_lowering.py`` have a test for each of them.
+``Blockwise`` (``.indices``, ``.numblocks``, ``.output``, ``.output_indices``, ``.io_deps``,
+``.task`` and ``blockwise_token``); ``dask.layers.ArrayBlockIdDep``, ``ArraySliceDep`` and
+``ArrayChunkShapeDep``; ``dask._task_spec``; the ``getter`` functions, ``concatenate3`` and
+``concatenate_shaped`` of ``dask.array.core``, ``dask.array.chunk``, ``dask.array._shuffle``; what
+``Layer.collection_annotations`` says of chunks. ``tests/engine/test_graph.py`` and
+``test_views.py`` have a test for each of them.
 
 ================ ===========================================================================
 ``tracing``      what stands behind variables: their sources, and names that last
@@ -34,27 +34,31 @@ and ``test_lowering.py`` have a test for each of them.
 ``jobs``         a task for each part of a mosaic, in batches
 ``taking``       the layer that takes
 ``deciding``     the layer that decides
-``surroundings`` functions that look at neighbouring chunks
+``surroundings`` functions that look at neighbouring pixels
 ``assembling``   what layers have in common
 ``deferral``     whether a band can be deferred
-``windows``      chunks with what lies around them
-``chunks``       a band, and its chunks as a task reads them
-``viewing``      making a sequence of chunks
-``walking``      running the tasks behind chunks
-``lowering``     symbolic layers as steps, the same for every block
-``lanes``        how chunks come from a source: tensorstore, or slices
+``making_views`` a view of an array, made of its graph
+``arguments``    the arguments of a symbolic layer
+``pieces``       what tasks that cut and join do
+``windows``      a function of pixels and of what lies around them
+``chunks``       a band, and its images as a task reads them
+``sharing``      what blocks of the map share, and what they read again
+``asking``       making values of views, and reading ahead
+``views``        arrays that can be read at any window
+``lanes``        how windows come from a source: tensorstore, or slices
 ``stored``       which array of a Zarr store stands behind a source
 ``answering``    which sources answer at once
-``recipes``      how chunks are made
+``recipes``      graphs, sorted into symbolic layers and tasks
 ================ ===========================================================================
 """
 
 from qmosaic.engine.graph.chunks import BlockReader, DeferredChunks, Stack, overlaps
 from qmosaic.engine.graph.deciding import Decision, decide
 from qmosaic.engine.graph.deferral import defer
-from qmosaic.engine.graph.jobs import Jobs, Work, make_jobs
+from qmosaic.engine.graph.jobs import Jobs, Sight, Work, choose_box, make_jobs
 from qmosaic.engine.graph.locations import Location, locate_path, locate_store
 from qmosaic.engine.graph.picklable import find_unpicklable
+from qmosaic.engine.graph.sharing import Spans
 from qmosaic.engine.graph.surroundings import map_surroundings
 from qmosaic.engine.graph.survey import Reads, survey
 from qmosaic.engine.graph.taking import take
@@ -68,9 +72,12 @@ __all__ = [
     "Jobs",
     "Location",
     "Reads",
+    "Sight",
+    "Spans",
     "Stack",
     "Web",
     "Work",
+    "choose_box",
     "decide",
     "defer",
     "find_unpicklable",

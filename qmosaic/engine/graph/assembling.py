@@ -13,7 +13,8 @@ from dask.highlevelgraph import HighLevelGraph
 
 from qmosaic.engine.graph.chunks import Stack, promise_of
 from qmosaic.engine.graph.deferral import Deferred
-from qmosaic.engine.graph.recipes import Key
+from qmosaic.engine.graph.recipes import Key, layer_of
+from qmosaic.engine.scheduling import rechunk
 
 CHUNKS_PER_TASK = 4
 
@@ -26,8 +27,9 @@ def number_dims(dims: Sequence[Hashable], among: Sequence[Hashable]) -> tuple[in
     return tuple(among.index(d) for d in dims)
 
 
-def source_layers(deferred: Iterable[Deferred | None]) -> dict[str, Any]:
-    return {d.key: {d.key: DataNode(d.key, d.source)} for d in deferred if d is not None}
+def source_layers(deferred: Iterable[Deferred]) -> dict[str, Any]:
+    """Give the layers that bands in their deferred form take."""
+    return {name: layer for one in deferred for name, layer in one.layers.items()}
 
 
 def promise_layer(stack: Stack) -> tuple[TaskRef, dict[str, Any]]:
@@ -64,10 +66,39 @@ def assemble(
             own.add(array.name)
     for source, layer in sources.items():
         layers[source] = layer
-        dependencies[source] = set()
+        dependencies[source] = _layers_below(layer, layers, sources, own)
     layers[name] = tasks
     dependencies[name] = own
     return HighLevelGraph(layers, dependencies)
+
+
+def _layers_below(
+    layer: Mapping[Key, Any],
+    layers: Mapping[str, Any],
+    sources: Mapping[str, Any],
+    upstream: set[str],
+) -> set[str]:
+    """Name the layers that a source rests on, where something is made first for it."""
+    keys = {key for node in layer.values() for key in node.dependencies}
+    found = {name for name, other in sources.items() if keys & set(other)}
+    for name in {layer_of(key) for key in keys} - found:
+        # a graph without layers has the name of the array
+        found |= {name} if name in layers else upstream - set(sources)
+    return found
+
+
+def in_chunks(array: Any, chunks: tuple[tuple[int, ...], ...]) -> Any:
+    """Give an array the chunks in which it is wanted; nothing changes where it has them."""
+    return array if array.chunks == chunks else rechunk(array, chunks)
+
+
+def say_chunks(graph: HighLevelGraph, name: str, chunks: Any, dtype: Any) -> None:
+    """Note the chunks of a layer that is no array of dask, as dask notes those of its arrays."""
+    graph.layers[name].collection_annotations = {
+        "type": "qmosaic.Decision",
+        "chunks": chunks,
+        "dtype": dtype,
+    }
 
 
 def bytes_of_chunks(stack: Stack, block: tuple[int, ...], chunks: Iterable[int]) -> int:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from dask._task_spec import GraphNode
 
 from qmosaic.collection.masks import Array
 from qmosaic.engine.chunk_checks import UnexpectedChunkError, as_promised
-from qmosaic.engine.graph.recipes import Key, Recipes
-from qmosaic.engine.graph.viewing import ViewWalk, in_turn, walk_over
-from qmosaic.engine.graph.walking import Walk, in_flight
+from qmosaic.engine.graph.asking import Asking, Target, in_flight
+from qmosaic.engine.graph.recipes import Key
+from qmosaic.engine.graph.sharing import Spans
+from qmosaic.engine.graph.views import View, Window
 from qmosaic.engine.kernels import image_at
 from qmosaic.engine.reading import UNNAMED, Origin, Region, current, unexpected, unreadable
 
@@ -133,41 +133,60 @@ class Promise:
         """Give the shape of a block of the map."""
         return tuple(c[i] for c, i in zip(self.map_chunks, block, strict=True))
 
-    def key(self, block: tuple[int, ...], chunk: int) -> Key:
-        """Name the chunk at a block of the map and a chunk of time."""
-        return (self.name, *block[: self.axis], chunk, *block[self.axis :])
+    @cached_property
+    def _starts(self) -> tuple[tuple[int, ...], ...]:
+        return tuple((0, *itertools.accumulate(sizes)) for sizes in self.map_chunks)
 
-    def region(self, block: tuple[int, ...]) -> Region:
-        """Say where on the map a block lies."""
-        return {
-            dim: (sum(sizes[:number]), sum(sizes[: number + 1]))
-            for dim, sizes, number in zip(self.map_dims, self.map_chunks, block, strict=True)
-        }
+    def window(self, block: tuple[int, ...]) -> Window:
+        """Say which pixels of the map a block has."""
+        return tuple((s[n], s[n + 1]) for s, n in zip(self._starts, block, strict=True))
 
-    def place(self, block: tuple[int, ...], chunk: int) -> str:
-        """Name a chunk by its numbers, for errors."""
-        return str(self.key(block, chunk)[1:])  # type: ignore[index]
+    def region(self, window: Window) -> Region:
+        """Name the dimensions of a window of the map."""
+        return dict(zip(self.map_dims, window, strict=True))
 
-    def accept(self, values: Any, block: tuple[int, ...], chunk: int) -> Array:
-        """Give a chunk as it was promised.
+    def place(self, window: Window, position: int) -> str:
+        """Name the chunk of an image by its numbers, for errors: the first that a window
+        touches."""
+        chunks = self.chunks_that_are_named
+        at = [
+            max(0, int(np.searchsorted((0, *np.cumsum(sizes)), low, side="right")) - 1)
+            for sizes, (low, _) in zip(chunks, window, strict=True)
+        ]
+        chunk = int(np.searchsorted(self.first_images, position, side="right")) - 1
+        at = [min(n, len(c) - 1) for n, c in zip(at, chunks, strict=True)]
+        at.insert(self.axis, chunk)
+        return str(tuple(at))
+
+    @property
+    def chunks_that_are_named(self) -> tuple[tuple[int, ...], ...]:
+        """The chunks of the map whose numbers errors name."""
+        return self.map_chunks
+
+    def accept(self, values: Any, window: Window, positions: range) -> Array:
+        """Give images over a window of the map as they were promised.
 
         Raises
         ------
         UnexpectedChunkError
-            It is of another shape or dtype; the error names image, band and chunk.
+            They are of another shape or dtype; the error names image, band and chunk.
         """
-        shape = self.block_shape(block)
-        shape = (*shape[: self.axis], self.time_chunks[chunk], *shape[self.axis :])
+        shape = [stop - start for start, stop in window]
+        shape.insert(self.axis, len(positions))
         try:
-            return as_promised(values, shape, self.dtype, self.nodata)
+            return as_promised(values, tuple(shape), self.dtype, self.nodata)
         except UnexpectedChunkError as error:
-            raise self.broken(block, chunk, error) from None
+            raise self.broken(window, positions, error) from None
+
+    def accept_chunk(self, values: Any, block: tuple[int, ...], chunk: int) -> Array:
+        """Give a chunk as it was promised, see `accept`."""
+        return self.accept(values, self.window(block), self.positions(chunk))
 
     def broken(
-        self, block: tuple[int, ...], chunk: int, error: UnexpectedChunkError
+        self, window: Window, positions: range, error: UnexpectedChunkError
     ) -> UnexpectedChunkError:
         """Name the chunk that was not as promised, or that something unexpected is behind."""
-        return unexpected(self.origin, self.positions(chunk), self.place(block, chunk), error)
+        return unexpected(self.origin, positions, self.place(window, positions[0]), error)
 
 
 def promise_of(stack: Stack) -> Promise:
@@ -186,147 +205,172 @@ def promise_of(stack: Stack) -> Promise:
 
 @dataclass(kw_only=True)
 class DeferredChunks(Promise):
-    """The chunks of a band, to be read inside a task: nothing is read before `open(...)` is walked.
+    """A band, to be read inside a task: nothing is read before `open(...)` is walked.
 
     One such object serves all blocks of the map; a scheduler sends it to each worker once.
 
     Attributes
     ----------
-    recipes : Recipes
-        What makes the chunks.
+    view : View
+        What is behind it.
     beside : int
-        The bytes that making a chunk takes beside it, where what lies around it is looked at.
+        The bytes that making an image takes beside it, where what lies around it is looked at.
+    before : tuple of key
+        The arrays that have to be made first, and are not there yet.
+    named_chunks : tuple of tuple of int
+        The chunks of the map that the band has in dask, by which errors name them; `map_chunks` are
+        the blocks in which it is worked on.
     """
 
-    recipes: Recipes
+    named_chunks: tuple[tuple[int, ...], ...]
+    view: View
     beside: int = 0
+    before: tuple[Key, ...] = ()
 
-    def open(
-        self, block: tuple[int, ...], extra: Mapping[Key, GraphNode], *, candidates: bool = False
-    ) -> BlockReader:
-        """Give a reader of one block of the map; `extra` are the tasks of this block alone.
+    @property
+    def chunks_that_are_named(self) -> tuple[tuple[int, ...], ...]:
+        """See `Promise.chunks_that_are_named`."""
+        return self.named_chunks
+
+    @cached_property
+    def firsts(self) -> Array:
+        """The first image of each part of the time axis that is read at once, and behind them all:
+        single images, but where a chunk holds several."""
+        borders = self.view.borders(self.axis)
+        return np.arange(self.images + 1) if borders is None else np.asarray(borders)
+
+    def open(self, window: Window, *, candidates: bool = False) -> BlockReader:
+        """Give a reader of a window of the map.
 
         With `candidates` it leaves out the images that count as masked there.
         """
-        return BlockReader(self, block, extra, candidates)
+        return BlockReader(self, window, candidates)
+
+    def of_block(self, block: tuple[int, ...], *, candidates: bool = False) -> BlockReader:
+        """Give a reader of a block of the map."""
+        return self.open(self.window(block), candidates=candidates)
+
+    def _laid(self, dims: tuple[Hashable, ...], values: Sequence[Any], rest: Any) -> list[Any]:
+        """Sort what is said of the dimensions of a map by those of the band."""
+        sizes = {d: sum(c) for d, c in zip(self.map_dims, self.map_chunks, strict=True)}
+        found = [values[dims.index(d)] if d in dims else rest(sizes[d]) for d in self.map_dims]
+        found.insert(self.axis, rest(self.images))
+        return found
+
+    def places(self, dims: tuple[Hashable, ...], window: Window) -> Window:
+        """Say which part of the view belongs to a window of the map, with all its images."""
+        return tuple(self._laid(dims, window, lambda size: (0, size)))
+
+    def spread(self, dims: tuple[Hashable, ...], spans: Sequence[Spans]) -> tuple[Spans, ...]:
+        """Say which part of the view belongs to what blocks need of the map."""
+        return tuple(self._laid(dims, spans, lambda size: Spans(None, ((0, size),))))
+
+    def borders(self, dims: tuple[Hashable, ...], axis: int) -> Array | None:
+        """Say where the map can be cut so that nothing is read twice, see `View.borders`."""
+        if dims[axis] not in self.map_dims:
+            return None
+        at = self.map_dims.index(dims[axis])
+        return self.view.borders(at + (at >= self.axis))
 
 
 class BlockReader:
-    """Reads the images of one band over one block by running the tasks behind them.
+    """Reads the images of one band over a window of the map through its view.
 
-    See `qmosaic.engine.blocks.Reader`. It holds a few numbers for each image, and tasks for a few.
+    See `qmosaic.engine.blocks.Reader`. It holds a few numbers for each image.
     """
 
-    def __init__(
-        self,
-        source: DeferredChunks,
-        block: tuple[int, ...],
-        extra: Mapping[Key, GraphNode],
-        candidates: bool,
-    ) -> None:
+    def __init__(self, source: DeferredChunks, window: Window, candidates: bool) -> None:
         self._source = source
         self._candidates = candidates
-        self._block = block
-        self._extra = extra
+        self._window = window
         self._reading = current()
         self._kept: tuple[int, Array] | None = None
         self.images = source.images
-        self.shape = source.block_shape(block)
+        self.shape = tuple(stop - start for start, stop in window)
         self.dtype = source.dtype
 
     def walk(self, positions: Iterable[int], *, ahead: bool = True) -> Iterator[tuple[int, Array]]:
         """See `qmosaic.engine.blocks.Reader.walk`."""
         wanted = self._wanted(positions)
-        chunk_of = self._chunks_of(wanted)
-        starts = np.flatnonzero(np.diff(chunk_of, prepend=-1))
-        chunks, stops = chunk_of[starts], np.append(starts[1:], wanted.size)
-        del chunk_of
-        walk = self._walk_over(chunks)
-        values = self._in_turn(walk, chunks) if ahead else self._one_by_one(walk, chunks)
-        for number, array in enumerate(values):
-            first = self._source.first_images[chunks[number]]
-            for position in wanted[starts[number] : stops[number]]:
-                yield int(position), image_at(array, self._source.axis, int(position - first))
-            del array
+        part_of = self._parts_of(wanted)
+        starts = np.flatnonzero(np.diff(part_of, prepend=-1))
+        parts, stops = part_of[starts], np.append(starts[1:], wanted.size)
+        del part_of
+        asking = Asking(_Targets(self._source, self._window, parts))
+        if ahead:
+            size = self._bytes_of(parts)
+            asking.read_ahead(size, in_flight(max(size, self._source.beside)))
+        try:
+            for number, part in enumerate(parts):
+                array = self._make(asking, number, int(part))
+                first = self._source.firsts[part]
+                for position in wanted[starts[number] : stops[number]]:
+                    image = image_at(array, self._source.axis, int(position - first))
+                    yield int(position), image
+                    del image
+                del array
+        finally:
+            asking.close()
 
     def _wanted(self, positions: Iterable[int]) -> Array:
         """Leave out the images that count as masked here."""
         left_out: set[int] = set()
         if self._candidates and self._reading.excluded:
-            region = self._source.region(self._block)
+            region = self._source.region(self._window)
             left_out = self._reading.leaves_out(self._source.origin.collection, region)
         return np.fromiter((p for p in positions if p not in left_out), np.int64)
 
     def image(self, position: int) -> Array:
         """See `qmosaic.engine.blocks.Reader.image`."""
-        (chunk,) = map(int, self._chunks_of(np.array([position])))
-        if self._kept is None or self._kept[0] != chunk:
+        (part,) = map(int, self._parts_of(np.array([position])))
+        if self._kept is None or self._kept[0] != part:
             self._kept = None
-            walk = self._walk_over(np.array([chunk]))
-            self._kept = (chunk, self._make(walk, 0, chunk))
-        first = int(self._source.first_images[chunk])
-        return image_at(self._kept[1], self._source.axis, position - first)
+            asking = Asking(_Targets(self._source, self._window, np.array([part])))
+            self._kept = (part, self._make(asking, 0, part))
+        return image_at(self._kept[1], self._source.axis, position - self._source.firsts[part])
 
-    def _walk_over(self, chunks: Array) -> Walk | ViewWalk:
+    def _make(self, asking: Asking, number: int, part: int) -> Array:
+        """Make some images, again where that fails."""
         source = self._source
-        keys = _Keys(source, self._block, chunks)
-        varying = frozenset({source.axis} if len(chunks) > 1 else ())
-        return walk_over(source.recipes, self._extra, source.name, keys, varying)
-
-    def _one_by_one(self, walk: Walk | ViewWalk, chunks: Array) -> Iterator[Array]:
-        for number, chunk in enumerate(chunks):
-            yield self._make(walk, number, int(chunk))
-            walk.drop(number)
-
-    def _in_turn(self, walk: Walk | ViewWalk, chunks: Array) -> Iterator[Array]:
-        size = self._chunk_bytes(chunks)
-        return in_turn(
-            walk,
-            lambda number: self._make(walk, number, int(chunks[number])),
-            size,
-            in_flight(max(size, self._source.beside)),
-            self._reading.count,
-        )
-
-    def _make(self, walk: Walk | ViewWalk, number: int, chunk: int) -> Array:
-        """Run the tasks behind a chunk, again where they fail."""
+        positions = range(int(source.firsts[part]), int(source.firsts[part + 1]))
         try:
-            made = self._reading.attempt(lambda: walk.make(number, self._reading.count))
+            made = self._reading.attempt(lambda: asking.make(number, self._reading.count))
         except MemoryError:
             raise
         except UnexpectedChunkError as error:
-            raise self._source.broken(self._block, chunk, error) from None
+            raise source.broken(self._window, positions, error) from None
         except Exception as error:
-            positions = self._source.positions(chunk)
-            at = self._source.place(self._block, chunk)
-            region = self._source.region(self._block)
-            named = unreadable(self._source.origin, positions, region, at, error)
+            at = source.place(self._window, positions[0])
+            region = source.region(self._window)
+            named = unreadable(source.origin, positions, region, at, error)
             if self._reading.names_errors:
                 raise named from error
             error.add_note(str(named))
             raise
-        return self._source.accept(made, self._block, chunk)
+        return source.accept(made, self._window, positions)
 
-    def _chunks_of(self, positions: Array) -> Array:
-        return np.searchsorted(self._source.first_images, positions, side="right") - 1
+    def _parts_of(self, positions: Array) -> Array:
+        return np.searchsorted(self._source.firsts, positions, side="right") - 1
 
-    def _chunk_bytes(self, chunks: Array) -> int:
-        largest = int(np.diff(self._source.first_images)[chunks].max(initial=1))
+    def _bytes_of(self, parts: Array) -> int:
+        largest = int(np.diff(self._source.firsts)[parts].max(initial=1))
         size = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize * largest
         return max(1, size)
 
 
-class _Keys(Sequence[Key]):
-    """The names of some chunks over a block of the map, made when they are asked for."""
+class _Targets(Sequence[Target]):
+    """Parts of the time axis over a window of the map, named when they are asked for."""
 
-    def __init__(self, promise: Promise, block: tuple[int, ...], chunks: Array) -> None:
-        self._promise, self._block, self._chunks = promise, block, chunks
+    def __init__(self, source: DeferredChunks, window: Window, parts: Array) -> None:
+        self._source, self._window, self._parts = source, window, parts
 
     def __len__(self) -> int:
-        return len(self._chunks)
+        return len(self._parts)
 
     def __getitem__(self, number: Any) -> Any:
-        return self._promise.key(self._block, int(self._chunks[number]))
+        part, axis = self._parts[number], self._source.axis
+        along = int(self._source.firsts[part]), int(self._source.firsts[part + 1])
+        return self._source.view, (*self._window[:axis], along, *self._window[axis:])
 
 
 def overlaps(sizes: Sequence[int], start: int, stop: int) -> Iterator[tuple[int, slice, slice]]:

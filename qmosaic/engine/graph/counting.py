@@ -1,26 +1,23 @@
-"""What is read from sources to make the chunks of a band, counted on a sample of them."""
+"""What is read from sources to make the images of a band, counted on a sample of them."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from dask._task_spec import GraphNode, Task
 
-from qmosaic.engine.graph.chunks import DeferredChunks, overlaps
-from qmosaic.engine.graph.recipes import Key, Nodes, Recipes, value_in
-from qmosaic.engine.graph.walking import is_read
-from qmosaic.engine.graph.windows import Around, make_with_surroundings
+from qmosaic.engine.graph.chunks import DeferredChunks
+from qmosaic.engine.graph.views import ByChunk, Chunk, Place, Sliced, View, Window
 
 BLOCKS = 5
 """Blocks of the map that a sample takes along each dimension; all where there are fewer."""
 
-CHUNKS = 8
-"""Chunks of time, one after the other, that a sample takes in each of its blocks."""
+IMAGES = 8
+"""Parts of the time axis, one after the other, that a sample takes in each of its blocks."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +36,13 @@ class Sources:
     chunks: int
 
 
-def count_sources(
-    source: DeferredChunks, extra: Mapping[Key, GraphNode], size: int
-) -> Sources | None:
+def count_sources(source: DeferredChunks, size: int) -> Sources | None:
     """Count what all blocks of a band read from its sources, without reading anything.
 
     Parameters
     ----------
     source : DeferredChunks
         The band.
-    extra : mapping
-        The tasks that stand behind single blocks.
     size : int
         The bytes of the band itself.
 
@@ -61,24 +54,25 @@ def count_sources(
     """
     axes = [spread_over(len(sizes), BLOCKS) for sizes in source.map_chunks]
     blocks = list(itertools.product(*axes))
-    times = len(source.time_chunks)
-    first = max(0, (times - CHUNKS) // 2)
-    chosen = range(first, min(first + CHUNKS, times))
+    times = len(source.firsts) - 1
+    first = max(0, (times - IMAGES) // 2)
+    chosen = range(first, min(first + IMAGES, times))
     area = made = once = read = number_once = number = 0
     for block in blocks:
-        keys = [source.key(block, chunk) for chunk in chosen]
-        found = [_cuts_behind(source.recipes, [key], extra) for key in keys]
-        if any(not cuts for cuts in found):
+        window = source.window(block)
+        found = [_cells_behind(source.view, _target(source, window, part)) for part in chosen]
+        if any(not cells for cells in found):
             return None
         everywhere = set.intersection(*map(set, found)) if times > 1 else set()
-        alone = {k: n for cuts in found for k, n in cuts.items() if k not in everywhere}
+        alone = {k: n for cells in found for k, n in cells.items() if k not in everywhere}
         once += sum(found[0][k] for k in everywhere)
         number_once += len(everywhere)
         read += sum(alone.values())
         number += len(alone)
-        pixels = math.prod(source.block_shape(block))
+        pixels = math.prod(stop - start for start, stop in window)
         area += pixels
-        made += pixels * sum(source.time_chunks[c] for c in chosen) * source.dtype.itemsize
+        images = int(sum(source.firsts[p + 1] - source.firsts[p] for p in chosen))
+        made += pixels * images * source.dtype.itemsize
     if not made:
         return Sources(0, 0)
     whole = math.prod(sum(sizes) for sizes in source.map_chunks)
@@ -89,51 +83,50 @@ def count_sources(
     )
 
 
+def _target(source: DeferredChunks, window: Window, part: int) -> Window:
+    along = int(source.firsts[part]), int(source.firsts[part + 1])
+    return (*window[: source.axis], along, *window[source.axis :])
+
+
 def spread_over(count: int, most: int) -> list[int]:
     """Choose at most `most` numbers from 0 to below `count`: the first, the last, and some
     between."""
     return sorted({round(i) for i in np.linspace(0, count - 1, min(count, most))})
 
 
-def _cuts_behind(
-    recipes: Recipes, keys: Sequence[Key], extra: Mapping[Key, GraphNode]
-) -> dict[Any, int]:
-    """Name the parts of arrays that are read for some chunks, with their sizes."""
-    nodes: Nodes = {}
-    recipes.expand(keys, nodes, extra)
+def _cells_behind(view: View, place: Place) -> dict[Any, int]:
+    """Name the chunks of sources that are read for a window, with their sizes; none where one of
+    them is not known."""
     found: dict[Any, int] = {}
-    for key, node in nodes.items():
-        if not isinstance(node, Task):
+    seen: set[Any] = set()
+    todo: list[tuple[View, Place]] = [(view, place)]
+    while todo:
+        at, where = todo.pop()
+        if (id(at), where) in seen:
             continue
-        if node.func is make_with_surroundings:
-            place, around = (value_in(a, nodes) for a in node.args[:2])
-            inner = list(_around(tuple(place), around))
-            found |= _cuts_behind(around.recipes, inner, {})
-        elif is_read(node) and (size := _size_of_cut(node, nodes)) is not None:
-            found[key] = size
+        seen.add((id(at), where))
+        if isinstance(at, Sliced):
+            found.update(_cells(at, where))
+        elif isinstance(at, ByChunk) and at.reads and type(where) is Chunk:
+            return {}
+        todo += at.needs(where)
     return found
 
 
-def _around(place: tuple[int, ...], around: Around) -> Iterator[Key]:
-    """Name the chunks that are read to make one with what lies around it."""
-    numbers = []
-    for axis, (sizes, number) in enumerate(zip(around.chunks, place, strict=True)):
-        start, depth = sum(sizes[:number]), around.depth.get(axis, 0)
-        low, high = max(0, start - depth), min(sum(sizes), start + sizes[number] + depth)
-        numbers.append([n for n, _, _ in overlaps(sizes, low, high)])
-    return ((around.name, *found) for found in itertools.product(*numbers))
-
-
-def _size_of_cut(node: Task, nodes: Nodes) -> int | None:
-    """Give the bytes that a task cuts out of an array; None where it does something else."""
-    if len(node.args) < 2:
-        return None
-    array, index = (value_in(argument, nodes) for argument in node.args[:2])
-    shape, dtype = getattr(array, "shape", None), getattr(array, "dtype", None)
-    if shape is None or dtype is None or not isinstance(index, tuple):
-        return None
-    whole: tuple[Any, ...] = (*index, *[slice(None)] * (len(shape) - len(index)))
-    size: int = np.dtype(dtype).itemsize
-    for along, length in zip(whole, shape, strict=True):
-        size *= len(range(*along.indices(length))) if isinstance(along, slice) else np.size(along)
-    return size
+def _cells(view: Sliced, place: Place) -> dict[Any, int]:
+    """Name the chunks of a source that a window touches."""
+    window: Any = view.window_of(place) if type(place) is Chunk else place  # type: ignore[arg-type]
+    itemsize = np.dtype(view.dtype or view.source.dtype).itemsize
+    per_axis: list[Sequence[tuple[int, int]]] = []
+    for axis, (low, high) in enumerate(window):
+        borders = view.borders(axis)
+        if borders is None:
+            per_axis.append([(low, high)])
+            continue
+        first = int(np.searchsorted(borders, low, side="right")) - 1
+        last = int(np.searchsorted(borders, high, side="left"))
+        per_axis.append([(int(borders[n]), int(borders[n + 1])) for n in range(first, last)])
+    return {
+        (id(view), cell): itemsize * math.prod(b - a for a, b in cell)
+        for cell in itertools.product(*per_axis)
+    }

@@ -13,24 +13,28 @@ import dask.array as da
 import numpy as np
 from dask._task_spec import Alias, Task, TaskRef
 from dask.base import tokenize
-from dask.blockwise import Blockwise, blockwise
+from dask.blockwise import blockwise
 from dask.highlevelgraph import HighLevelGraph
 from dask.layers import ArrayBlockIdDep
 
 from qmosaic.collection.masks import Array, valid_mask
+from qmosaic.collection.pixelwise import of_single_pixels
 from qmosaic.engine.blocks import Demand, decide_block
 from qmosaic.engine.graph.assembling import (
     CHUNKS_PER_TASK,
     assemble,
     bytes_of_chunks,
     grow,
+    in_chunks,
     number_dims,
     promise_layer,
+    say_chunks,
     source_layers,
 )
 from qmosaic.engine.graph.chunks import Promise, Stack
-from qmosaic.engine.graph.deferral import defer
-from qmosaic.engine.graph.recipes import Key, Nodes, empty_meta
+from qmosaic.engine.graph.deferral import Deferred, defer
+from qmosaic.engine.graph.recipes import Key, empty_meta
+from qmosaic.engine.graph.views import Window
 from qmosaic.engine.kernels import (
     Contest,
     Order,
@@ -84,6 +88,8 @@ class Decision:
         The dimensions of the map.
     chunks : tuple of tuple of int
         The blocks of the map.
+    wanted_chunks : tuple of tuple of int
+        The chunks in which the mosaic is wanted.
     dtype : numpy.dtype
         That of the scores.
     images : int
@@ -94,6 +100,7 @@ class Decision:
     name: str
     dims: tuple[Hashable, ...]
     chunks: tuple[tuple[int, ...], ...]
+    wanted_chunks: tuple[tuple[int, ...], ...]
     dtype: np.dtype[Any]
     images: int
 
@@ -127,7 +134,8 @@ class Decision:
             func, name, letters, self.name, letters, *rest, numblocks=self.numblocks()
         )
         graph = assemble(name, layer, {}, [self, *upstream])
-        return da.Array(graph, name, self.chunks, meta=empty_meta(len(self.dims), dtype))
+        made = da.Array(graph, name, self.chunks, meta=empty_meta(len(self.dims), dtype))
+        return in_chunks(made, self.wanted_chunks)
 
     def numblocks(self) -> dict[str, tuple[int, ...]]:
         """Count the blocks in each dimension, as dask's Blockwise asks for it."""
@@ -157,18 +165,21 @@ def _as_table(band: Stack) -> Any:
 
 
 def _join_table(promise: Promise, *chunks: Any) -> Array:
-    checked = [promise.accept(chunk, (), number) for number, chunk in enumerate(chunks)]
+    checked = [promise.accept_chunk(chunk, (), number) for number, chunk in enumerate(chunks)]
     return np.concatenate(checked)
 
 
+@of_single_pixels
 def _winners_of(outcome: Outcome) -> Array:
     return outcome.index
 
 
+@of_single_pixels
 def _scores_of(outcome: Outcome, fill: Any) -> Array:
     return best_scores(outcome.best, outcome.index, fill)
 
 
+@of_single_pixels
 def _look_up_in(outcome: Outcome, values: Array, fill: Any) -> Array:
     return look_up(outcome.index, values, fill)
 
@@ -207,13 +218,16 @@ def decide(
     )
     name = "qmosaic-decide-" + token
     deferred = [defer(stack) for stack in stacks]
-    if all(d is not None for d in deferred):
-        graph = _decide_deferred(name, quality, demands, order, start, deferred)
+    ready = [d for d in deferred if d is not None]
+    if len(ready) == len(stacks):
+        grid = ready[0].source.map_chunks
+        graph = _decide_deferred(name, quality, demands, order, start, ready)
     else:
+        grid = quality.map_chunks
         graph = _decide_by_reduction(name, quality, demands, order)
-    return Decision(
-        graph, name, quality.map_dims, quality.map_chunks, quality.array.dtype, quality.images
-    )
+    dtype = quality.array.dtype
+    say_chunks(graph, name, grid, dtype)
+    return Decision(graph, name, quality.map_dims, grid, quality.map_chunks, dtype, quality.images)
 
 
 def _on_grid_of(quality: Stack, demand: Stack) -> Stack:
@@ -241,37 +255,29 @@ def _decide_deferred(
     demands: Sequence[Stack],
     order: Order,
     start: Any,
-    deferred: Sequence[Any],
+    deferred: Sequence[Deferred],
 ) -> HighLevelGraph:
     task = DecideTask(
         order,
+        quality.map_dims,
         tuple(d.nodata for d in demands),
         tuple(_axes_from(demand, quality) for demand in demands),
         start is not None,
     )
-    refs = [TaskRef(d.key) for d in deferred]
-    layer: dict[Key, Any] | Blockwise
-    if any(d.extra for d in deferred):
-        layer = {}
-        for block in quality.blocks():
-            places = (block, *(_reorder(block, quality, d) for d in demands))
-            extras = tuple(d.extra.get(b, {}) for d, b in zip(deferred, places, strict=True))
-            first = [] if start is None else [TaskRef((start.name, *block))]
-            key = (name, *block)
-            layer[key] = Task(key, task.with_extras, block, extras, *first, *refs)
-    else:
-        letters = number_dims(quality.map_dims, quality.map_dims)
-        layer = blockwise(
-            task,
-            name,
-            letters,
-            ArrayBlockIdDep(quality.map_chunks),
-            letters,
-            *([] if start is None else [start.name, letters]),
-            *itertools.chain.from_iterable((ref, None) for ref in refs),
-            numblocks={} if start is None else start.numblocks(),
-        )
-    return assemble(name, layer, source_layers(deferred), [] if start is None else [start])
+    letters = number_dims(quality.map_dims, quality.map_dims)
+    layer = blockwise(
+        task,
+        name,
+        letters,
+        ArrayBlockIdDep(deferred[0].source.map_chunks),
+        letters,
+        *([] if start is None else [start.name, letters]),
+        *itertools.chain.from_iterable((TaskRef(d.key), None) for d in deferred),
+        numblocks={} if start is None else start.numblocks(),
+    )
+    upstream = [] if start is None else [start]
+    upstream += [array for d in deferred for array in d.upstream]
+    return assemble(name, layer, source_layers(deferred), upstream)
 
 
 @dataclass(frozen=True)
@@ -282,6 +288,8 @@ class DecideTask:
     ----------
     order : Order
         How images are ranked.
+    dims : tuple of hashable
+        The dimensions of the map.
     nodata : tuple
         That of each demanded band.
     axes : tuple of tuple of int
@@ -291,35 +299,42 @@ class DecideTask:
     """
 
     order: Order
+    dims: tuple[Hashable, ...]
     nodata: tuple[Any, ...]
     axes: tuple[tuple[int, ...], ...]
     started: bool
 
     def __call__(self, block: tuple[int, ...], *inputs: Any) -> Outcome:
-        return self.with_extras(block, ({},) * (1 + len(self.axes)), *inputs)
+        sources = inputs[int(self.started) :]
+        return self.over(sources[0].window(block), sources, inputs[: int(self.started)])
 
-    def with_extras(
-        self, block: tuple[int, ...], extras: tuple[Nodes, ...], *inputs: Any
-    ) -> Outcome:
-        """Decide a block; `extras` are the tasks of each band that are written out for it."""
-        start = inputs[0] if self.started else None
-        sources = inputs[1:] if self.started else inputs
-        places = (block, *(_place(block, axes) for axes in self.axes))
-        readers = [
-            s.open(b, e, candidates=True) for s, b, e in zip(sources, places, extras, strict=True)
-        ]
+    def over(self, window: Window, sources: Sequence[Any], values: Sequence[Any]) -> Outcome:
+        """Decide a window of the map.
+
+        Parameters
+        ----------
+        window : Window
+            Which one.
+        sources : sequence of DeferredChunks
+            The quality, and the demanded bands.
+        values : sequence of Outcome
+            That of another decision, where there is one.
+        """
+        places = (window, *(_place(window, axes) for axes in self.axes))
+        readers = [s.open(p, candidates=True) for s, p in zip(sources, places, strict=True)]
         demands = [
             Demand(r, n, a) for r, n, a in zip(readers[1:], self.nodata, self.axes, strict=True)
         ]
-        first = None if start is None else start.index
+        first = values[0].index if values else None
         return Outcome(*decide_block(readers[0], self.order, demands, first))
 
 
-def _place(block: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
-    """Number a block in the dimension order of a band that `axes` transposes to the quality's."""
-    place = [0] * len(block)
-    for number, axis in zip(block, axes, strict=True):
-        place[axis] = number
+def _place(window: Window, axes: tuple[int, ...]) -> Window:
+    """Say where a window lies in the dimension order of a band that `axes` transposes to the
+    quality's."""
+    place: list[Any] = [None] * len(window)
+    for span, axis in zip(window, axes, strict=True):
+        place[axis] = span
     return tuple(place)
 
 
@@ -414,7 +429,7 @@ def contest_chunks(
     contest = Contest(quality.block_shape(places[0]), quality.dtype, order, images)
     for at, number in enumerate(numbers):
         accepted = [
-            promise.accept(chunks[band * len(numbers) + at], places[band], number)
+            promise.accept_chunk(chunks[band * len(numbers) + at], places[band], number)
             for band, promise in enumerate(promises)
         ]
         positions = quality.positions(number)

@@ -2,42 +2,101 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import contextlib
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Protocol
 
+import numpy as np
 from dask._task_spec import DataNode, Task, TaskRef
 
 from qmosaic.collection.masks import Array
-from qmosaic.engine.graph.deferral import Parts, set_apart
-from qmosaic.engine.graph.recipes import Key, Nodes, Recipes, carried_by, sort_graphs
-from qmosaic.engine.graph.viewing import walk_over_many
-
-MADE_AGAIN = 1.6
-"""How often blocks of a mosaic that was cut may be made on average: those that lie on the border of
-two jobs of 4 × 4 units are made in both, in return for jobs that share nothing."""
-
-BLOCKS_TOGETHER = 1024
-"""Blocks of a job that may rest on one decision: those of all its bands, so that none is made for
-each band anew."""
+from qmosaic.engine.graph.asking import Asking, in_flight
+from qmosaic.engine.graph.chunks import DeferredChunks, overlaps
+from qmosaic.engine.graph.deferral import copies, fill_in, join_chunks
+from qmosaic.engine.graph.making_views import Maker
+from qmosaic.engine.graph.recipes import Key, Nodes, Recipes, sort_graphs
+from qmosaic.engine.graph.sharing import Spans, choose_units, everything, shared_by
+from qmosaic.engine.graph.views import Given, Numbers, View, Window, Written, reached
+from qmosaic.engine.reading import current
 
 
 class Work(Protocol):
-    """What is done with the chunks of a mosaic, job by job; it travels to the workers."""
+    """What is done with parts of a mosaic, job by job; it travels to the workers."""
 
-    def keys(self, job: int) -> list[Key]:
-        """Name the chunks that a job needs, in the order in which it wants them."""
+    def windows(self, job: int) -> list[tuple[str, Window]]:
+        """Name the arrays that a job needs, and which part of each, in the order in which it wants
+        them."""
 
-    def __call__(self, job: int, chunks: Callable[[], Iterator[Array]]) -> Any:
-        """Do a job; `chunks()` gives the chunks in order, and may be called again."""
+    def accept(self, name: str, numbers: Numbers, chunk: Any) -> Array:
+        """Check a chunk of an array that others have made."""
+
+    def __call__(self, job: int, parts: Callable[[], Iterator[Array]]) -> Any:
+        """Do a job; `parts()` gives its parts in order, and may be called again."""
+
+
+class Sight:
+    """Arrays as views, as far as there are any.
+
+    Parameters
+    ----------
+    arrays : sequence of dask.array.Array
+        The arrays.
+    """
+
+    def __init__(self, arrays: Sequence[Any]) -> None:
+        self.recipes = sort_graphs(*(array.__dask_graph__() for array in arrays))
+        self.chunks = {array.name: array.chunks for array in arrays}
+        self.filled = _filled_later(self.recipes)
+        bare = Recipes(
+            self.recipes.symbolic,
+            self.recipes.tasks | {k: DataNode(k, s) for k, (s, _) in self.filled.items()},
+            self.recipes.futures,
+            self.recipes.arrays,
+        )
+        maker = Maker(bare, {a.name: (a.chunks, a.dtype) for a in arrays})
+        self.views = {array.name: maker.of(array.name) for array in arrays}
+
+    def borders(self, name: str) -> list[Array | None]:
+        """Say where an array can be cut so that nothing is read or made twice, axis by axis."""
+        view = self.views[name]
+        if view is None:
+            starts = [(0, *itertools.accumulate(sizes)) for sizes in self.chunks[name]]
+            return [np.asarray(s) for s in starts]
+        return [view.borders(axis) for axis in range(len(view.shape))]
+
+    def roots(self, names: Iterable[str]) -> list[View] | None:
+        """Give the views of some arrays; None where one of them has none."""
+        found = [view for name in names if (view := self.views[name]) is not None]
+        return found if len(found) == len(list(names)) else None
+
+
+def _filled_later(recipes: Recipes) -> dict[Key, tuple[DeferredChunks, Task]]:
+    """Find the sources of which something has to be made first."""
+    found = {}
+    for key, node in recipes.tasks.items():
+        if isinstance(node, Task) and node.func is fill_in:
+            (bare,) = [recipes.tasks[k] for k in node.dependencies if _is_source(recipes, k)]
+            assert isinstance(bare, DataNode)
+            found[key] = (bare.value, node)
+    return found
+
+
+def _is_source(recipes: Recipes, key: Key) -> bool:
+    node = recipes.tasks.get(key)
+    return isinstance(node, DataNode) and isinstance(node.value, DeferredChunks)
 
 
 @dataclass
 class Jobs:
-    """Work on the chunks of several arrays, made into tasks batch by batch.
+    """Work on parts of several arrays, made into tasks batch by batch.
 
-    Where every job can run all that is behind its chunks itself, it is one task that carries
-    nothing but its number; else what is behind the chunks stands in the graph.
+    Where every job can make its parts itself, it is one task that carries nothing but its number;
+    else what is behind the parts stands in the graph.
 
     Attributes
     ----------
@@ -45,19 +104,22 @@ class Jobs:
         What the keys of the jobs begin with.
     work : Work
         What is done.
-    recipes : Recipes
-        All that is behind the chunks.
-    shared : Recipes or None
-        What a job runs itself; None where it has to stay in the graph.
-    extra : dict
+    sight : Sight
+        The arrays.
+    shared : list of View or None
+        The arrays as views; None where what is behind them has to stay in the graph.
+    own : dict
         The tasks that only one job needs.
+    times_read : float
+        How often a source chunk is read, on average.
     """
 
     name: str
     work: Work
-    recipes: Recipes
-    shared: Recipes | None
-    extra: dict[int, Nodes]
+    sight: Sight
+    shared: dict[str, View] | None
+    own: dict[int, dict[tuple[Any, Numbers], Any]] = field(default_factory=dict)
+    times_read: float = 1.0
 
     @property
     def self_contained(self) -> bool:
@@ -66,10 +128,41 @@ class Jobs:
 
     def most_carried(self) -> int:
         """Count the tasks that travel with a job, with the one that has most of them."""
-        return max(
-            (sum(1 + len(carried_by(n)) for n in extra.values()) for extra in self.extra.values()),
-            default=0,
-        )
+        return max(map(len, self.own.values()), default=0)
+
+    def first(self) -> tuple[dict[Key, Any], list[Key]]:
+        """Make the graph of what is made before all jobs.
+
+        Returns
+        -------
+        (dict, list)
+            The graph and its keys; none where there is nothing.
+        """
+        if self.shared is None:
+            return {}, []
+        nodes: Nodes = {}
+        sources = _sources_of(self.shared)
+        for key, (bare, task) in self.sight.filled.items():
+            if any(bare is source for source in sources):
+                nodes[key] = task
+        for view in _given_to(self.shared):
+            key = f"first of {self.name}: {view.name}"
+            counts = tuple(map(len, view.chunks))
+            chunks = [TaskRef((view.name, *n)) for n in itertools.product(*map(range, counts))]
+            nodes[key] = Task(key, join_chunks, counts, *chunks)
+        wanted = list(nodes)
+        behind = {d for node in nodes.values() for d in node.dependencies}
+        self.sight.recipes.expand(behind, nodes, {})
+        return nodes, wanted
+
+    def take_up(self, made: Mapping[Key, Any]) -> None:
+        """Take up what was made before all jobs."""
+        if self.shared is None or not made:
+            return
+        filled = {id(self.sight.filled[k][0]): v for k, v in made.items() if k in self.sight.filled}
+        names = {v.name: f"first of {self.name}: {v.name}" for v in _given_to(self.shared)}
+        views = copies(self.shared.values(), {n: made[k] for n, k in names.items()})
+        self.shared = dict(zip(self.shared, _with_sources(views, filled), strict=True))
 
     def batch(self, jobs: Sequence[int]) -> tuple[dict[Key, Any], list[Key]]:
         """Make the graph of some jobs.
@@ -82,37 +175,141 @@ class Jobs:
         work = f"plan of {self.name}"
         graph: dict[Key, Any] = {work: DataNode(work, self.work)}
         if self.shared is not None:
-            recipes = f"recipes of {self.name}"
-            graph[recipes] = DataNode(recipes, self.shared)
+            views = f"views of {self.name}"
+            graph[views] = DataNode(views, Shared(self.shared, bool(self.own)))
             for job in jobs:
                 key = (self.name, job)
-                extra = [self.extra[job]] if job in self.extra else []
-                graph[key] = Task(key, _run_job, job, TaskRef(work), TaskRef(recipes), *extra)
+                own = [self.own[job]] if job in self.own else []
+                graph[key] = Task(key, _run_job, job, TaskRef(work), TaskRef(views), *own)
         else:
             nodes: Nodes = {}
             for job in jobs:
-                keys = self.work.keys(job)
-                self.recipes.expand(keys, nodes, {})
+                keys = [k for part in self._parts(job) for k, _, _ in part[2]]
+                self.sight.recipes.expand(keys, nodes, {})
                 key = (self.name, job)
-                graph[key] = Task(key, _run_last, job, TaskRef(work), *map(TaskRef, keys))
+                laid = [(name, window, p) for name, window, p in self._parts(job)]
+                graph[key] = Task(key, _run_last, job, TaskRef(work), laid, *map(TaskRef, keys))
             graph.update(nodes)
-            graph.update(self.recipes.futures)
+            graph.update(self.sight.recipes.futures)
         return graph, [(self.name, job) for job in jobs]
 
+    def _parts(self, job: int) -> list[tuple[str, Window, list[tuple[Key, Any, Any]]]]:
+        """Name the chunks of each part that a job needs, and how they lie in it."""
+        return [
+            (name, window, list(_chunks_in(name, self.sight.chunks[name], window)))
+            for name, window in self.work.windows(job)
+        ]
 
-def make_jobs(
-    arrays: Sequence[tuple[Any, set[int]]], work: Work, jobs: Sequence[int], shown: str, run: str
-) -> Jobs:
-    """Prepare work on the chunks of some arrays.
+
+def _chunks_in(name: str, chunks: Any, window: Window) -> Iterator[tuple[Key, Any, Any]]:
+    per_axis = [list(overlaps(c, low, high)) for c, (low, high) in zip(chunks, window, strict=True)]
+    for found in itertools.product(*per_axis):
+        numbers, inside, target = zip(*found, strict=True) if found else ((), (), ())
+        yield (name, *numbers), inside, target
+
+
+class Shared:
+    """Views that all jobs share; tasks that one job alone needs do not travel with them.
 
     Parameters
     ----------
-    arrays : sequence of (dask.array.Array, set of int)
-        The arrays, and the axes along which a job has all chunks.
+    views : dict
+        The views, by the names of the arrays.
+    apart : bool
+        Whether such tasks travel with their jobs.
+    """
+
+    def __init__(self, views: dict[str, View], apart: bool) -> None:
+        self.views, self._apart = views, apart
+
+    def __reduce__(self) -> Any:
+        if not self._apart:
+            return Shared, (self.views, False)
+        return Shared, (_without_tasks(self.views), False)
+
+    @cached_property
+    def _written(self) -> dict[Any, list[Written]]:
+        found: dict[Any, list[Written]] = defaultdict(list)
+        for view in everything(*self.views.values()):
+            if isinstance(view, Written):
+                found[view.name].append(view)
+        return found
+
+    @contextlib.contextmanager
+    def lent(self, own: Mapping[tuple[Any, Numbers], Any]) -> Iterator[dict[str, View]]:
+        """Have the tasks of a job within the block."""
+        missing = []
+        for (name, numbers), task in own.items():
+            for view in self._written.get(name, ()):
+                if numbers not in view.tasks:
+                    view.tasks[numbers] = task
+                    missing.append((view, numbers))
+        try:
+            yield self.views
+        finally:
+            for view, numbers in missing:
+                del view.tasks[numbers]
+
+
+def _without_tasks(views: dict[str, View]) -> dict[str, View]:
+    made: dict[int, View] = {}
+    sources: dict[int, Any] = {}
+    for view in everything(*views.values()):
+        copied = object.__new__(type(view))
+        copied.__dict__.update(view.__getstate__())
+        copied.inputs = tuple(made[id(other)] for other in view.inputs)
+        if isinstance(view, Written) and view.shape:
+            copied.tasks = {}  # type: ignore[attr-defined]
+        if hasattr(view, "sources"):
+            for source in view.sources:
+                if id(source) not in sources:
+                    sources[id(source)] = replace(source, view=made[id(source.view)])
+            copied.sources = tuple(sources[id(s)] for s in view.sources)  # type: ignore[attr-defined]
+        made[id(view)] = copied
+    return {name: made[id(view)] for name, view in views.items()}
+
+
+def _sources_of(views: Mapping[str, View]) -> list[Any]:
+    return [s for v in everything(*views.values()) for s in getattr(v, "sources", ())]
+
+
+def _given_to(views: Mapping[str, View]) -> list[Given]:
+    return [v for v in reached(*views.values()) if isinstance(v, Given) and v.values is None]
+
+
+def _with_sources(views: Sequence[View], filled: Mapping[int, Any]) -> list[View]:
+    """Copy views, with sources to which has been given what was made first."""
+    made: dict[int, View] = {}
+    for view in reached(*views):
+        copied = object.__new__(type(view))
+        copied.__dict__.update(view.__getstate__())
+        copied.inputs = tuple(made[id(other)] for other in view.inputs)
+        if hasattr(view, "sources"):
+            copied.sources = tuple(filled.get(id(s), s) for s in view.sources)  # type: ignore[attr-defined]
+        made[id(view)] = copied
+    return [made[id(view)] for view in views]
+
+
+def make_jobs(
+    sight: Sight,
+    spans: Mapping[str, tuple[Spans, ...]],
+    numbers: Callable[[Mapping[Hashable, int]], int],
+    work: Work,
+    shown: str,
+    run: str,
+) -> Jobs:
+    """Prepare work on parts of some arrays.
+
+    Parameters
+    ----------
+    sight : Sight
+        The arrays.
+    spans : mapping
+        What the jobs need of each of them.
+    numbers : callable
+        Gives the number of a job for its place among the spans.
     work : Work
         What is to be done.
-    jobs : sequence of int
-        The numbers of the jobs.
     shown : str
         What dask's displays show of the keys; without a hyphen, as they cut a key there.
     run : str
@@ -123,31 +320,87 @@ def make_jobs(
     Jobs
         Nothing has been run.
     """
-    recipes = sort_graphs(*(array.__dask_graph__() for array, _ in arrays))
-    apart = set_apart(recipes, arrays, Parts(lambda: jobs, work.keys), again=MADE_AGAIN)
-    shared, extra = (None, {}) if apart is None else apart
-    return Jobs(f"{shown}-{run}", work, recipes, shared, extra)
+    roots = sight.roots(spans)
+    shares = None if roots is None else shared_by(roots, list(spans.values()))
+    if shares is None:
+        return Jobs(f"{shown}-{run}", work, sight, None)
+    views = dict(zip(spans, (view for view, _ in shares.roots), strict=True))
+    own = {}
+    for place, found in shares.own.items():
+        alone = [(view, chunk) for view, chunk in found if (id(view), chunk) not in shares.common]
+        own[numbers(dict(zip(shares.labels, place, strict=True)))] = {
+            (view.name, tuple(chunk)): view.tasks[tuple(chunk)]
+            for view, chunk in alone
+            if view.shape
+        }
+    return Jobs(f"{shown}-{run}", work, sight, views, own, shares.reads_again())
 
 
-def _run_job(job: int, work: Work, recipes: Recipes, extra: Nodes | None = None) -> Any:
-    def chunks() -> Iterator[Array]:
-        wanted = work.keys(job)
-        # a block that several pieces of a job need is made once, and with it what decides it
-        last = {key: number for number, key in enumerate(wanted)}
-        walk = walk_over_many(recipes, extra or {}, list(last), BLOCKS_TOGETHER)
-        held: dict[Key, Array] = {}
-        made = 0
-        for number, key in enumerate(wanted):
-            if key not in held:
-                held[key] = walk.make(made)
-                walk.drop(made)
-                made += 1
-            chunk = held.pop(key) if last[key] == number else held[key]
-            yield chunk
-            del chunk
+def choose_box(
+    sight: Sight,
+    spans_of: Callable[[tuple[int, ...]], Mapping[str, tuple[Spans, ...]]],
+    most: Sequence[int],
+) -> tuple[int, ...]:
+    """Choose how many units along each side of the map a job has: as few as can be, so that jobs
+    share nothing and read little again.
 
-    return work(job, chunks)
+    Parameters
+    ----------
+    sight : Sight
+        The arrays.
+    spans_of : callable
+        Says what jobs of so many units need.
+    most : sequence of int
+        The units that there are along each side.
+    """
+    roots = sight.roots(spans_of((1,) * len(most)))
+    if roots is None:
+        return (1,) * len(most)
+    return choose_units(roots, lambda units: list(spans_of(units).values()), most)[0]
 
 
-def _run_last(job: int, work: Work, *chunks: Array) -> Any:
-    return work(job, lambda: iter(chunks))
+def _run_job(
+    job: int, work: Work, shared: Shared, own: Mapping[tuple[Any, Numbers], Any] | None = None
+) -> Any:
+    with shared.lent(own or {}) as views:
+
+        def parts() -> Iterator[Array]:
+            targets = [(views[name], window) for name, window in work.windows(job)]
+            asking = Asking(targets, together=len(targets))
+            size = max(1, max((_bytes_of(*target) for target in targets), default=1))
+            asking.read_ahead(size, in_flight(size))
+            try:
+                for number in range(len(targets)):
+                    yield asking.make(number, current().count)
+            finally:
+                asking.close()
+
+        return work(job, parts)
+
+
+def _bytes_of(view: View, window: Window) -> int:
+    itemsize = 1 if view.dtype is None else view.dtype.itemsize
+    return math.prod(b - a for a, b in window) * itemsize
+
+
+def _run_last(job: int, work: Work, laid: Sequence[Any], *chunks: Array) -> Any:
+    def parts() -> Iterator[Array]:
+        given = iter(chunks)
+        for name, window, placed in laid:
+            yield _joined(work, name, window, placed, given)
+
+    return work(job, parts)
+
+
+def _joined(work: Work, name: str, window: Window, placed: Any, given: Iterator[Array]) -> Array:
+    """Put the chunks of a part together."""
+    out: Array | None = None
+    for (_, *numbers), inside, target in placed:
+        part = work.accept(name, tuple(numbers), next(given))[inside]
+        if len(placed) == 1:
+            return part
+        if out is None:
+            out = np.empty([b - a for a, b in window], part.dtype)
+        out[target] = part
+    assert out is not None
+    return out

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from dask._task_spec import Alias, DataNode, GraphNode, TaskRef, convert_legacy_graph
+from dask._task_spec import DataNode, GraphNode, TaskRef, convert_legacy_graph
 from dask.blockwise import Blockwise
 from dask.highlevelgraph import HighLevelGraph
 
@@ -18,6 +18,10 @@ Key = Hashable
 
 
 Nodes = dict[Key, GraphNode]
+
+
+Said = tuple[tuple[tuple[int, ...], ...], Any]
+"""What dask says of an array: its chunks, and its dtype."""
 
 
 def layer_of(key: Key) -> Any:
@@ -36,11 +40,14 @@ class Recipes:
         The others, task by task.
     futures : dict
         Keys whose values live elsewhere already.
+    arrays : dict
+        The chunks and the dtype of each array in the graph, by its name, where they are known.
     """
 
     symbolic: dict[str, Blockwise]
     tasks: Nodes
     futures: dict[Key, Any] = field(default_factory=dict)
+    arrays: dict[Any, Said] = field(default_factory=dict)
 
     def expand(self, keys: Iterable[Key], nodes: Nodes, extra: Mapping[Key, GraphNode]) -> None:
         """Write out all tasks behind `keys` into `nodes`.
@@ -91,7 +98,18 @@ def sort_graphs(*graphs: Any) -> Recipes:
     futures = {key: value for key, value in plain.items() if _is_future(value)}
     for key in futures:
         del plain[key]
-    return Recipes(symbolic, _as_nodes(plain, symbolic), futures)
+    arrays = {name: said for name, layer in layers.items() if (said := _said_of(layer))}
+    return Recipes(symbolic, _as_nodes(plain, symbolic), futures, arrays)
+
+
+def _said_of(layer: Any) -> Said | None:
+    """Give the chunks and the dtype of the array that a layer makes, which dask notes there to show
+    them."""
+    noted = getattr(layer, "collection_annotations", None) or {}
+    chunks, dtype = noted.get("chunks"), noted.get("dtype")
+    if chunks is None or any(n != n for sizes in chunks for n in sizes):
+        return None
+    return chunks, None if dtype is None else np.dtype(dtype)
 
 
 def _as_nodes(plain: dict[Key, Any], symbolic: Mapping[str, Blockwise]) -> Nodes:
@@ -110,32 +128,6 @@ def _as_nodes(plain: dict[Key, Any], symbolic: Mapping[str, Blockwise]) -> Nodes
         known = set(plain).union(*(layer.get_output_keys() for layer in symbolic.values()))
         nodes.update(convert_legacy_graph(legacy, known))
     return nodes
-
-
-def node_key(node: GraphNode) -> Key:
-    """Give the key of a task."""
-    key: Key = node.key
-    return key
-
-
-def carried_by(node: GraphNode) -> Nodes:
-    """Give the tasks that a task has among its arguments, to run them itself."""
-    found: Nodes = {}
-    for argument in getattr(node, "args", ()):
-        for part in argument if isinstance(argument, tuple) else (argument,):
-            if isinstance(part, dict):
-                found |= {k: n for k, n in part.items() if isinstance(n, GraphNode)}
-    return found
-
-
-def value_in(argument: Any, nodes: Nodes) -> Any:
-    """Look an argument of a task up, as far as that needs no computation."""
-    while isinstance(argument, TaskRef | Alias | DataNode):
-        if isinstance(argument, DataNode):
-            return argument.value
-        key = argument.key if isinstance(argument, TaskRef) else next(iter(argument.dependencies))
-        argument = nodes.get(key)
-    return argument
 
 
 def empty_meta(ndim: int, dtype: Any) -> Array:

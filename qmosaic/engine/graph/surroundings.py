@@ -16,13 +16,12 @@ from dask.layers import ArrayBlockIdDep
 from qmosaic.collection.masks import Array
 from qmosaic.engine.chunk_checks import UnexpectedChunkError, as_promised
 from qmosaic.engine.graph.assembling import assemble
-from qmosaic.engine.graph.deferral import Parts, set_apart
-from qmosaic.engine.graph.recipes import Key, Nodes, Recipes, empty_meta, sort_graphs
-from qmosaic.engine.graph.windows import Around, make_with_surroundings
+from qmosaic.engine.graph.making_views import Maker
+from qmosaic.engine.graph.recipes import empty_meta, sort_graphs
+from qmosaic.engine.graph.sharing import Spans, shared_by
+from qmosaic.engine.graph.views import View
+from qmosaic.engine.graph.windows import Surroundings, make_with_surroundings
 from qmosaic.engine.scheduling import rechunk
-
-MOST_IN_RECIPE = 200_000
-"""The most tasks that are written out in one recipe: about 50 MB, sent to each worker once."""
 
 
 def map_surroundings(
@@ -59,17 +58,15 @@ def map_surroundings(
         In the chunks of `array`.
     """
     recipes = sort_graphs(array.__dask_graph__())
-    whole = {axis for axis in range(array.ndim) if not depth.get(axis)}
-    apart = set_apart(recipes, [(array, whole)], _columns(array, whole))
-    shared = None if apart is None else _join(*apart)
+    view = Maker(recipes, {array.name: (array.chunks, array.dtype)}).of(array.name)
     meta = empty_meta(array.ndim, dtype)
-    if shared is None:
+    if view is None or not _blocks_share_nothing(view, depth):
         margins = {axis: depth.get(axis, 0) for axis in range(array.ndim)}
         overlapped = da.map_overlap(
             func, _checked(array), depth=margins, boundary="none", dtype=dtype, meta=meta
         )
         return rechunk(overlapped, array.chunks)
-    around = Around(shared, array.name, array.chunks, dict(depth), array.dtype, func, scratch)
+    around = Surroundings(view, dict(depth), np.dtype(dtype), func, scratch)
     token = tokenize(array.name, sorted(depth.items()), func, np.dtype(dtype))
     name, source = "qmosaic-around-" + token, "qmosaic-surroundings-" + token
     letters = tuple(range(array.ndim))
@@ -85,6 +82,19 @@ def map_surroundings(
     )
     graph = assemble(name, layer, {source: {source: DataNode(source, around)}}, [])
     return da.Array(graph, name, array.chunks, meta=meta)
+
+
+def _blocks_share_nothing(view: View, depth: Mapping[int, int]) -> bool:
+    """Whether the blocks of the map can make what lies around them each by itself, without making
+    again what is costly."""
+    spans = []
+    for axis, (sizes, starts) in enumerate(zip(view.chunks, view.starts, strict=True)):
+        by, size = depth.get(axis, 0), sum(sizes)
+        blocks = itertools.pairwise(starts) if by else [(0, size)]
+        found = tuple((max(0, a - by), min(size, b + by)) for a, b in blocks)
+        spans.append(Spans(axis if by else None, found))
+    shares = shared_by([view], [tuple(spans)])
+    return shares is not None and not shares.replaced
 
 
 def _checked(array: Any) -> Any:
@@ -107,27 +117,3 @@ def _accept(
         raise UnexpectedChunkError(
             f"of chunk {block_id} of an array whose neighbouring pixels are looked at, {error}"
         ) from None
-
-
-def _columns(array: Any, whole: set[int]) -> Parts:
-    """Cut an array into blocks of the map, with all chunks along the other axes."""
-    counts = [range(n) for n in array.numblocks]
-
-    def keys_of(block: tuple[int, ...]) -> list[Key]:
-        places = [
-            n if a in whole else (i,) for a, (n, i) in enumerate(zip(counts, block, strict=True))
-        ]
-        return [(array.name, *place) for place in itertools.product(*places)]
-
-    blocks = [range(1) if axis in whole else n for axis, n in enumerate(counts)]
-    return Parts(lambda: itertools.product(*blocks), keys_of)
-
-
-def _join(shared: Recipes, extra: Mapping[Any, Nodes]) -> Recipes | None:
-    """Put what each part has alone into the recipe of all; None where that is too much."""
-    if sum(map(len, extra.values())) > MOST_IN_RECIPE:
-        return None
-    tasks = dict(shared.tasks)
-    for own in extra.values():
-        tasks.update(own)
-    return Recipes(shared.symbolic, tasks)

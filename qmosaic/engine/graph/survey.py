@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from dask._task_spec import Alias, DataNode, Task, TaskRef
 
+from qmosaic.engine.graph.asking import READ_TOGETHER, in_flight
 from qmosaic.engine.graph.chunks import DeferredChunks
 from qmosaic.engine.graph.counting import Sources, count_sources
 from qmosaic.engine.graph.deciding import DecideTask, contest_chunks
 from qmosaic.engine.graph.describing import lane_of
-from qmosaic.engine.graph.recipes import Key, Nodes, Recipes, carried_by, layer_of, sort_graphs
+from qmosaic.engine.graph.recipes import Key, Recipes, layer_of, sort_graphs
 from qmosaic.engine.graph.taking import take_chunks
-from qmosaic.engine.graph.walking import READ_TOGETHER, in_flight, is_read
+from qmosaic.engine.graph.views import Chunkwise, Each, Written, reached
 
 STEP = 0.75
 """How much a step of arithmetic adds to what a task holds, in chunks: some of its inputs and
@@ -81,11 +82,8 @@ def survey(arrays: Sequence[Any]) -> list[Reads]:
     """
     recipes = sort_graphs(*(array.__dask_graph__() for array in arrays))
     deciding = _sources_of_decisions(recipes)
-    extra: Nodes = {}
-    for node in recipes.tasks.values():
-        extra |= carried_by(node)
     found = [
-        _reads_of(node.value, key in deciding, extra)
+        _reads_of(node.value, key in deciding)
         for key, node in recipes.tasks.items()
         if isinstance(node, DataNode) and isinstance(node.value, DeferredChunks)
     ]
@@ -94,39 +92,33 @@ def survey(arrays: Sequence[Any]) -> list[Reads]:
 
 
 def _sources_of_decisions(recipes: Recipes) -> set[Key]:
-    """Name the recipes of qualities: the first that a decision reads; the others are demands."""
+    """Name the sources of qualities: the first that a decision reads; the others are demands."""
     found: set[Key] = set()
     for layer in recipes.symbolic.values():
         if isinstance(layer.task.func, DecideTask):
-            found |= {s.key for s, _ in [i for i in layer.indices if isinstance(i[0], TaskRef)][:1]}
-    for node in recipes.tasks.values():
-        owner = getattr(node.func, "__self__", None) if isinstance(node, Task) else None
-        if isinstance(owner, DecideTask):
-            given = _keys_given(node)
-            found |= set(given[int(owner.started) :][:1])
+            first = [s.key for s, _ in layer.indices if isinstance(s, TaskRef)][:1]
+            for key in first:
+                node = recipes.tasks[key]  # it may get something first
+                found |= {key} if isinstance(node, DataNode) else set(_keys_given(node)[:1])
     return found
 
 
-def _keys_given(task: Task) -> list[Key]:
+def _keys_given(task: Any) -> list[Key]:
     """Name the tasks whose results a task is given, in order; dask before 2025.2 has aliases."""
     return [a.key for a in task.args if isinstance(a, TaskRef | Alias)]
 
 
-def _reads_of(source: DeferredChunks, quality: bool, extra: Nodes) -> Reads:
+def _reads_of(source: DeferredChunks, quality: bool) -> Reads:
     sizes = source.map_chunks
     block = int(np.prod([max(c, default=0) for c in sizes], dtype=np.int64))
     pixels = int(np.prod([sum(c) for c in sizes], dtype=np.int64))
     images, itemsize = sum(source.time_chunks), source.dtype.itemsize
-    chunk = max(1, block * itemsize * max(source.time_chunks, default=1))
+    chunk = max(1, block * itemsize * int(np.diff(source.firsts).max(initial=1)))
     at_once = max(READ_TOGETHER // chunk, in_flight(chunk)) * chunk
     held = int(at_once * (2 + STEP * min(4, _steps(source))))
     held += source.beside * in_flight(max(chunk, source.beside))
     size = images * pixels * itemsize
-    try:
-        behind = count_sources(source, extra, size)
-    except KeyError:  # of a task that lies elsewhere
-        behind = None
-    behind = behind or Sources(size, 0)
+    behind = count_sources(source, size) or Sources(size, 0)
     return Reads(
         quality,
         images,
@@ -138,19 +130,15 @@ def _reads_of(source: DeferredChunks, quality: bool, extra: Nodes) -> Reads:
         source.name,
         behind,
         source.origin.band,
-        lane_of(source, extra),
+        lane_of(source),
     )
 
 
 def _steps(source: DeferredChunks) -> int:
-    """Count the steps of arithmetic behind a chunk."""
-    nodes: Nodes = {}
-    first = (source.name, *(0 for _ in range(len(source.map_chunks) + 1)))
-    try:
-        source.recipes.expand([first], nodes, {})
-    except KeyError:
-        return 4  # written out for each block: not looked at
-    return sum(isinstance(n, Task) and not is_read(n) for n in nodes.values())
+    """Count the steps of arithmetic behind an image."""
+    return sum(
+        isinstance(v, Each | Chunkwise | Written) and bool(v.inputs) for v in reached(source.view)
+    )
 
 
 def _reads_of_trees(recipes: Recipes) -> list[Reads]:

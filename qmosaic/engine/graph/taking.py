@@ -20,6 +20,7 @@ from qmosaic.engine.graph.assembling import (
     CHUNKS_PER_TASK,
     assemble,
     bytes_of_chunks,
+    in_chunks,
     number_dims,
     promise_layer,
     source_layers,
@@ -27,8 +28,12 @@ from qmosaic.engine.graph.assembling import (
 from qmosaic.engine.graph.chunks import DeferredChunks, Promise, Stack, overlaps
 from qmosaic.engine.graph.deciding import Decision, Outcome
 from qmosaic.engine.graph.deferral import Deferred, defer
-from qmosaic.engine.graph.recipes import Key, Nodes, empty_meta
+from qmosaic.engine.graph.recipes import Key, empty_meta
+from qmosaic.engine.graph.views import Window
 from qmosaic.engine.kernels import Winners, give, image_at
+
+Grid = tuple[tuple[int, ...], ...]
+"""The sizes of the blocks of a map along each dimension."""
 
 
 def take(band: Stack, decision: Decision, fill: Any) -> Any:
@@ -53,19 +58,20 @@ def take(band: Stack, decision: Decision, fill: Any) -> Any:
     )
     deferred = defer(band)
     layer: dict[Key, Any] | Blockwise
-    if deferred is not None and not deferred.extra and _same_grid(band, decision):
+    if deferred is not None and _same_grid(band, deferred.source, decision):
         layer = _take_symbolic(name, band, decision, fill, deferred)
     else:
         layer = _take_written_out(name, band, decision, fill, deferred)
-    upstream = [decision] if deferred is not None else [decision, band.array]
-    sources = source_layers([deferred]) if deferred is not None else promise_layer(band)[1]
+    upstream = [decision, *([band.array] if deferred is None else deferred.upstream)]
+    sources = promise_layer(band)[1] if deferred is None else source_layers([deferred])
     graph = assemble(name, layer, sources, upstream)
     meta = empty_meta(len(band.map_dims), band.array.dtype)
-    return da.Array(graph, name, band.map_chunks, meta=meta)
+    grid = band.map_chunks if deferred is None else deferred.source.map_chunks
+    return in_chunks(da.Array(graph, name, grid, meta=meta), band.map_chunks)
 
 
-def _same_grid(band: Stack, decision: Decision) -> bool:
-    chunks = dict(zip(band.map_dims, band.map_chunks, strict=True))
+def _same_grid(band: Stack, source: DeferredChunks, decision: Decision) -> bool:
+    chunks = dict(zip(band.map_dims, source.map_chunks, strict=True))
     return all(chunks[d] == c for d, c in zip(decision.dims, decision.chunks, strict=True))
 
 
@@ -74,10 +80,10 @@ def _take_symbolic(
 ) -> Blockwise:
     letters = number_dims(band.map_dims, band.map_dims)
     return blockwise(
-        _TakeTask(fill, _spread(band, decision.dims)),
+        TakeTask(fill, band.map_dims, _spread(band, decision.dims)),
         name,
         letters,
-        ArrayBlockIdDep(band.map_chunks),
+        ArrayBlockIdDep(deferred.source.map_chunks),
         letters,
         TaskRef(deferred.key),
         None,
@@ -88,42 +94,82 @@ def _take_symbolic(
 
 
 @dataclass(frozen=True)
-class _TakeTask:
-    """What the tasks that take a band have in common; each is called with its block."""
+class TakeTask:
+    """What the tasks that take a band have in common; each is called with its block.
+
+    Attributes
+    ----------
+    fill : scalar
+        What a pixel without candidate gets.
+    dims : tuple of hashable
+        The dimensions of the band, without time.
+    spread : _Spread
+        How the winners are laid over an image of the band.
+    """
 
     fill: Any
+    dims: tuple[Hashable, ...]
     spread: _Spread
 
     def __call__(self, block: tuple[int, ...], source: DeferredChunks, outcome: Outcome) -> Array:
+        return self.over(source.window(block), [source], [outcome])
+
+    def over(self, window: Window, sources: Sequence[Any], values: Sequence[Outcome]) -> Array:
+        """Take the winners' pixels in a window of the map."""
         spread = None if self.spread.same else self.spread.apply
-        return take_block(source.open(block, {}), outcome.winners, self.fill, spread)
+        return take_block(sources[0].open(window), values[0].winners, self.fill, spread)
+
+
+@dataclass(frozen=True)
+class TakePieces:
+    """The same where blocks of the band and of the decision differ: what winners there are under a
+    block is put together.
+
+    Attributes
+    ----------
+    task : TakeTask
+        What is done.
+    index_dims : tuple of hashable
+        The dimensions of the decision.
+    """
+
+    task: TakeTask
+    index_dims: tuple[Hashable, ...]
+
+    def over_pieces(self) -> tuple[TakeTask, tuple[Hashable, ...]]:
+        """Give what is done for any window, and the dimensions of the decision."""
+        return self.task, self.index_dims
+
+    def __call__(
+        self,
+        block: tuple[int, ...],
+        shape: tuple[int, ...],
+        placing: Placing,
+        source: DeferredChunks,
+        *outcomes: Outcome,
+    ) -> Array:
+        winners = _piece_together(shape, placing, outcomes)
+        over = None if self.task.spread.same else self.task.spread.apply
+        return take_block(source.of_block(block), winners, self.task.fill, over)
 
 
 def _take_written_out(
     name: str, band: Stack, decision: Decision, fill: Any, deferred: Deferred | None
 ) -> dict[Key, Any]:
     spread = _spread(band, decision.dims)
+    run = TakePieces(TakeTask(fill, band.map_dims, spread), decision.dims)
     tasks: dict[Key, Any] = {}
-    for block in band.blocks():
-        window = _windows(band, decision, block)
+    grid = band.map_chunks if deferred is None else deferred.source.map_chunks
+    for block in itertools.product(*(range(len(sizes)) for sizes in grid)):
+        window = _windows(band, grid, decision, block)
         refs = [TaskRef((decision.name, *w.block)) for w in window]
         placing = tuple((w.source, w.target) for w in window)
-        shape = _index_shape(band, decision.dims, block)
+        shape = _index_shape(band, grid, decision.dims, block)
         if deferred is None:
             _take_tree(tasks, name, band, block, (shape, placing, spread), fill, refs)
         else:
-            tasks[(name, *block)] = Task(
-                (name, *block),
-                _run_take,
-                block,
-                deferred.extra.get(block, {}),
-                fill,
-                shape,
-                placing,
-                spread,
-                TaskRef(deferred.key),
-                *refs,
-            )
+            key = (name, *block)
+            tasks[key] = Task(key, run, block, shape, placing, TaskRef(deferred.key), *refs)
     return tasks
 
 
@@ -136,12 +182,12 @@ class _Window:
     target: tuple[slice, ...]
 
 
-def _windows(band: Stack, decision: Decision, block: tuple[int, ...]) -> list[_Window]:
+def _windows(band: Stack, grid: Grid, decision: Decision, block: tuple[int, ...]) -> list[_Window]:
     """Find the blocks of a decision under a block of a band: one, where chunks are the same."""
     per_dim = []
     for axis, dim in enumerate(decision.dims):
         at = band.map_dims.index(dim)
-        sizes = band.map_chunks[at]
+        sizes = grid[at]
         start = sum(sizes[: block[at]])
         per_dim.append(list(overlaps(decision.chunks[axis], start, start + sizes[block[at]])))
     return [
@@ -155,9 +201,9 @@ def _windows(band: Stack, decision: Decision, block: tuple[int, ...]) -> list[_W
 
 
 def _index_shape(
-    band: Stack, index_dims: tuple[Hashable, ...], block: tuple[int, ...]
+    band: Stack, grid: Grid, index_dims: tuple[Hashable, ...], block: tuple[int, ...]
 ) -> tuple[int, ...]:
-    shape = band.block_shape(block)
+    shape = [sizes[n] for sizes, n in zip(grid, block, strict=True)]
     return tuple(shape[band.map_dims.index(d)] for d in index_dims)
 
 
@@ -198,21 +244,6 @@ def _piece_together(
     for (source, target), outcome in zip(placing, outcomes, strict=True):
         out[target] = outcome.index[source]
     return Winners(out)
-
-
-def _run_take(
-    block: tuple[int, ...],
-    extra: Nodes,
-    fill: Any,
-    shape: tuple[int, ...],
-    placing: Placing,
-    spread: _Spread,
-    source: DeferredChunks,
-    *outcomes: Outcome,
-) -> Array:
-    winners = _piece_together(shape, placing, outcomes)
-    over = None if spread.same else spread.apply
-    return take_block(source.open(block, extra), winners, fill, over)
 
 
 def _take_tree(
@@ -270,7 +301,7 @@ def take_chunks(
     out: Array = np.full(shape, fill, promise.dtype) if previous is None else previous.copy()
     mask = np.empty(over.shape, bool)
     for number, chunk in zip(numbers, arrays[index_blocks:], strict=True):
-        accepted = promise.accept(chunk, block, number)
+        accepted = promise.accept_chunk(chunk, block, number)
         for i, position in enumerate(promise.positions(number)):
             if position in won:
                 image = image_at(accepted, promise.axis, i)

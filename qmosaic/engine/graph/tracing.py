@@ -40,11 +40,13 @@ from qmosaic.engine.graph.contents import (
 from qmosaic.engine.graph.locations import Location, without_secrets
 from qmosaic.engine.graph.picklable import described
 from qmosaic.engine.graph.recipes import Key, Nodes, Recipes, layer_of, sort_graphs
-from qmosaic.engine.graph.windows import Around
+from qmosaic.engine.graph.views import View
+from qmosaic.engine.graph.windows import Surroundings
 from qmosaic.engine.reading import Origin
 
 Node = tuple[Any, ...]
-"""("layer", name), ("task", key), ("array", name, numbers of blocks) or ("data", id)."""
+"""("layer", name), ("task", key), ("array", name, numbers of blocks), ("view", id) or ("data",
+id)."""
 
 
 NOTHING = frozenset((int, float, bool, type(None), slice))
@@ -99,19 +101,10 @@ class Web:
     # -- the web ------------------------------------------------------------------------------
 
     def _merge(self, recipes: Recipes) -> None:
-        """Take up layers and tasks, with those that travel inside tasks."""
-        todo, seen = [recipes], set()
-        while todo:
-            found = todo.pop()
-            if id(found) in seen:
-                continue
-            seen.add(id(found))
-            self._symbolic.update(found.symbolic)
-            self._futures.update(found.futures)
-            new = {k: n for k, n in found.tasks.items() if k not in self._tasks}
-            self._tasks.update(new)
-            for node in new.values():
-                todo += _travelling(node)
+        """Take up layers and tasks."""
+        self._symbolic.update(recipes.symbolic)
+        self._futures.update(recipes.futures)
+        self._tasks.update(recipes.tasks)
 
     def _array(self, name: str, numblocks: Iterable[int]) -> Node:
         if name in self._symbolic:
@@ -123,6 +116,11 @@ class Web:
         if isinstance(layer, str) and layer in self._symbolic:
             return ("layer", layer)
         return ("task", key)
+
+    def _view(self, view: View) -> Node:
+        node = ("view", id(view))
+        self._data[node] = view
+        return node
 
     def _hold(self, thing: Any) -> Node:
         node = ("data", id(thing))
@@ -142,15 +140,13 @@ class Web:
             return [("task", key) for key in keys if key in self._tasks or key in self._futures]
         if kind == "layer":
             return self._inputs_of_layer(self._symbolic[name])
+        if kind == "view":
+            return [self._view(other) for other in self._data[node].inputs]
         if kind == "data" or name not in self._tasks:
             return []
         task, value = self._tasks[name], self._value(node)
-        if isinstance(value, DeferredChunks):
-            counts = [len(c) for c in value.map_chunks]
-            counts.insert(value.axis, len(value.time_chunks))
-            return [self._array(value.name, counts)]
-        if isinstance(value, Around):
-            return [self._array(value.name, [len(c) for c in value.chunks])]
+        if isinstance(value, DeferredChunks | Surroundings):
+            return [self._view(value.view)]
         found = dict.fromkeys(r.key for r in _references(task))
         found.update(dict.fromkeys(task.dependencies))
         return [self._key(key) for key in found]
@@ -183,12 +179,14 @@ class Web:
             return self._symbolic[name]
         if kind == "data":
             return self._data[node]
+        if kind == "view":
+            return self._data[node].content()
         if kind == "array":
             return None
         value = self._value(node)
         if isinstance(value, Promise):
             return None
-        return value.func if isinstance(value, Around) else self._tasks.get(name)
+        return value.func if isinstance(value, Surroundings) else self._tasks.get(name)
 
     def _reach(self, root: Node) -> Iterator[Node]:
         """Give a node and all that it rests on."""
@@ -263,6 +261,10 @@ class Web:
         if kind == "task" and name in self._futures:
             return _digest("future", repr(name))
         spelling = Spelling(self._spell_key)
+        if kind == "view":
+            return _digest(
+                type(self._data[node]).__name__, *given, spelling.of(self._content(node))
+            )
         if kind == "layer":
             return _digest("layer", *given, *spelling.of_layer(self._symbolic[name]))
         if kind == "task" and name not in self._tasks:
@@ -273,7 +275,7 @@ class Web:
             return _digest(
                 "promise", repr((value.axis, str(value.dtype), str(value.nodata))), *given
             )
-        if isinstance(value, Around):
+        if isinstance(value, Surroundings):
             depth = repr(sorted(value.depth.items()))
             return _digest("around", depth, spelling.of(value.func), *given)
         return _digest(kind, *given, spelling.of(content))
@@ -283,18 +285,6 @@ class Web:
         place = repr(key[1:]) if isinstance(key, tuple) else ""
         node = self._key(key)
         return self._tokens.get(node, repr(node[1])) + place
-
-
-def _travelling(node: GraphNode) -> Iterator[Recipes]:
-    """Give the recipes that travel inside a task."""
-    if isinstance(node, DataNode):
-        if isinstance(node.value, DeferredChunks | Around):
-            yield node.value.recipes
-        return
-    for argument in node.args if isinstance(node, Task) else ():
-        for part in argument if isinstance(argument, tuple) else (argument,):
-            if isinstance(part, dict) and any(isinstance(v, GraphNode) for v in part.values()):
-                yield Recipes({}, part)
 
 
 def _references(node: Any) -> Iterator[TaskRef]:
@@ -349,7 +339,7 @@ def look_inside(thing: Any) -> Behind:
 
 def _travels(value: Any) -> bool:
     """Whether tasks travel in it, which are looked at on their own."""
-    if isinstance(value, Promise | Around | Recipes | Origin):
+    if isinstance(value, Promise | Surroundings | Recipes | Origin):
         return True
     return isinstance(value, dict) and any(isinstance(v, GraphNode) for v in value.values())
 

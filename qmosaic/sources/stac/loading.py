@@ -10,6 +10,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
+from qmosaic.collection.pixelwise import of_single_pixels
 from qmosaic.optional import needed
 from qmosaic.sources.harmonizing import brought_to
 from qmosaic.sources.nodata import declare
@@ -109,6 +110,7 @@ def _images(band: xr.DataArray, image_of: list[int], count: int, about: Band) ->
     return full.rename(band.name)
 
 
+@of_single_pixels
 def _on_top(top: Any, below: Any, nodata: Any) -> Any:
     """Lay an image on another; where it is masked, the other is seen."""
     masked = np.isnan(top) if nodata != nodata else top == nodata

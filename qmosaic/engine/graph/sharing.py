@@ -1,0 +1,436 @@
+"""What blocks of the map share: what would be made again for each of them, and is read again."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qmosaic.engine.graph.views import (
+    Around,
+    ByChunk,
+    ByWindow,
+    Chunk,
+    Chunkwise,
+    Constant,
+    Each,
+    Given,
+    Held,
+    Pieces,
+    Place,
+    Sliced,
+    View,
+    Window,
+    Written,
+    reached,
+)
+
+CHEAP_STEPS = 8
+"""The most steps that may be done again in every block: the opening of a file, a slice of a
+weight."""
+
+SMALL_RESULT = 8 * 2**20
+"""The most bytes of an array that is made before all blocks, and that each of them gets."""
+
+TIMES_READ = 1.6
+"""How often a chunk of a source may be read on average, where blocks and chunks have other borders:
+it is what a block of 4 × 4 chunks costs."""
+
+UNITS = (1, 2, 3, 4, 6, 8, 16)
+"""How many units along a side may be put together."""
+
+PIXEL = 8
+"""Bytes a pixel, where a dtype is not known."""
+
+
+@dataclass(frozen=True)
+class Spans:
+    """What blocks need along an axis.
+
+    Attributes
+    ----------
+    label : hashable or None
+        The axis of the map that the numbers of the blocks go along; None where all blocks need the
+        same.
+    spans : tuple
+        For each number the first pixel and the one behind the last; None where nothing is needed.
+        One for all, where there is no label.
+    """
+
+    label: Hashable
+    spans: tuple[tuple[int, int] | None, ...]
+
+    def moved(self, change: Any) -> Spans:
+        """Change each of them."""
+        return Spans(self.label, tuple(None if s is None else change(s) for s in self.spans))
+
+
+Arrival = tuple[Spans, ...]
+
+
+class Shares:
+    """What blocks need of each view.
+
+    Parameters
+    ----------
+    roots : sequence of (View, Arrival)
+        What is made, and what of it each block needs.
+    """
+
+    def __init__(self, roots: Sequence[tuple[View, Arrival]]) -> None:
+        self.roots = list(roots)
+        # what is behind the sources of mosaics belongs to others
+        self._changeable = {id(view) for view in reached(*(view for view, _ in roots))}
+        self.labels = {
+            span.label: len(span.spans)
+            for _, arrival in roots
+            for span in arrival
+            if span.label is not None and len(span.spans) > 1
+        }
+        self.arrivals: dict[int, dict[Arrival, None]] = defaultdict(dict)
+        self.replaced: list[Given] = []
+        self.own: dict[tuple[int, ...], list[tuple[Written, Chunk]]] = defaultdict(list)
+        self.common: set[tuple[int, Place]] = set()
+
+    def settle(self) -> bool:
+        """Find out whether blocks share nothing but what is cheap, or small: that is replaced by
+        what is given to all of them.
+
+        Returns
+        -------
+        bool
+            Whether it is so.
+        """
+        views = everything(*(view for view, _ in self.roots))
+        if any(isinstance(view, Written) for view in views):
+            return self._settle_one_by_one(views)
+        users: dict[int, list[View]] = defaultdict(list)
+        for view in views:
+            for other in view.inputs:
+                users[id(other)].append(view)
+        for view, arrival in self.roots:
+            self.arrivals[id(view)][arrival] = None
+        for view in reversed(views):
+            arrivals = list(self.arrivals[id(view)])
+            if not arrivals:
+                continue
+            if isinstance(view, ByChunk) and self._shares(view, arrivals) and not _is_cheap(view):
+                if not self._may_be_given(view):
+                    return False
+                self._give(view, users[id(view)])
+                continue
+            for arrival in arrivals:
+                for other, at in _passed(view, arrival):
+                    self.arrivals[id(other)][at] = None
+        return True
+
+    def _settle_one_by_one(self, views: list[View]) -> bool:
+        """The same, where tasks are written out: block by block."""
+        users: dict[int, list[View]] = defaultdict(list)
+        for view in views:
+            for other in view.inputs:
+                users[id(other)].append(view)
+        owners: dict[tuple[int, Place], tuple[int, ...]] = {}
+        given: dict[int, View] = {}
+        cheap: dict[int, bool] = {}
+        for block in np.ndindex(*self.labels.values()):
+            seen: set[tuple[int, Place]] = set()
+            todo = [found for root in self.roots if (found := self._of_block(root, block))]
+            while todo:
+                view, place = todo.pop()
+                key = (id(view), place)
+                if key in seen or id(view) in given:
+                    continue
+                seen.add(key)
+                if isinstance(view, ByChunk) and type(place) is Chunk:
+                    if owners.setdefault(key, block) != block:
+                        if id(view) not in cheap:
+                            cheap[id(view)] = _is_cheap(view)
+                        if not cheap[id(view)]:
+                            if not self._may_be_given(view):
+                                return False
+                            given[id(view)] = view
+                            continue
+                        self.common.add(key)
+                    elif isinstance(view, Written):
+                        self.own[block].append((view, place))
+                todo += view.needs(place)
+                if isinstance(view, ByWindow):
+                    window = view.window_of(place) if type(place) is Chunk else place
+                    todo += [(s.view, s.places(view.func.dims, window)) for s in view.sources]
+        for view in given.values():
+            self._give(view, users[id(view)])
+        return True
+
+    def _may_be_given(self, view: View) -> bool:
+        return id(view) in self._changeable and _is_small(view)
+
+    def _of_block(
+        self, root: tuple[View, Arrival], block: tuple[int, ...]
+    ) -> tuple[View, Window] | None:
+        """Say what a block needs of a root; None where that is nothing."""
+        number = dict(zip(self.labels, block, strict=True))
+        view, arrival = root
+        window = [s.spans[number.get(s.label, 0) if len(s.spans) > 1 else 0] for s in arrival]
+        return None if any(w is None for w in window) else (view, tuple(window))  # type: ignore[arg-type]
+
+    def _give(self, view: View, users: Iterable[View]) -> None:
+        given = Given(view.name, view.chunks, view.dtype)
+        self.replaced.append(given)
+        for user in users:
+            user.inputs = tuple(given if other is view else other for other in user.inputs)
+        self.roots = [(given if v is view else v, a) for v, a in self.roots]
+
+    def _shares(self, view: ByChunk, arrivals: list[Arrival]) -> bool:
+        """Whether several blocks need the same chunk."""
+        owners: dict[tuple[int, int], set[Any]] = defaultdict(set)
+        for arrival in arrivals:
+            along = {span.label for span in arrival}
+            if not set(self.labels) <= along:
+                return True
+        for axis in range(len(view.shape)):
+            for arrival in arrivals:
+                span = arrival[axis]
+                if span.label is None:
+                    continue
+                for block, found in enumerate(span.spans):
+                    if found is not None:
+                        for chunk in _cells(np.asarray(view.starts[axis]), found):
+                            owners[axis, chunk].add((span.label, block))
+        return any(len(found) > 1 for found in owners.values())
+
+    def reads_again(self) -> float:
+        """Say how often the blocks read a source chunk, on average; of several sources, the one of
+        which that is most."""
+        views = {id(v): v for v in everything(*(view for view, _ in self.roots))}
+        return max(
+            (
+                _times_read(view, list(self.arrivals[number]))
+                for number, view in views.items()
+                if isinstance(view, Sliced) and self.arrivals[number]
+            ),
+            default=1.0,
+        )
+
+
+def shared_by(views: Sequence[View], spans: Sequence[Arrival]) -> Shares | None:
+    """Find out what blocks share; None where that is costly. The views stay as they are.
+
+    Parameters
+    ----------
+    views : sequence of View
+        What is made.
+    spans : sequence of Arrival
+        What blocks need of each.
+    """
+    shares = Shares(list(zip(_copied(views), spans, strict=True)))
+    return shares if shares.settle() else None
+
+
+def choose_units(
+    views: Sequence[View],
+    spans_of: Callable[[tuple[int, ...]], Sequence[Arrival]],
+    most: Sequence[int],
+    largest: int | None = None,
+) -> tuple[tuple[int, ...], Shares | None]:
+    """Choose how many units along each side a block has: as few as can be, so that blocks share
+    nothing that is costly, and read little again.
+
+    Parameters
+    ----------
+    views : sequence of View
+        What is made.
+    spans_of : callable
+        Says what blocks of so many units need of each.
+    most : sequence of int
+        The units that there are along each side.
+    largest : int, optional
+        The most units that a block may have.
+
+    Returns
+    -------
+    (tuple of int, Shares or None)
+        The units, and what such blocks share; None where that is costly whatever their size.
+    """
+    sides = [sorted({n for n in UNITS if n < count} | {min(count, UNITS[-1])}) for count in most]
+    choices = sorted(itertools.product(*sides), key=lambda u: (math.prod(u), max(u, default=1), u))
+    best: tuple[float, tuple[int, ...], Shares | None] = (math.inf, choices[0], None)
+    for units in choices:
+        if largest is not None and math.prod(units) > largest and units != choices[0]:
+            break
+        shares = shared_by(views, spans_of(units))
+        if shares is None:
+            continue
+        times = shares.reads_again()
+        if times <= TIMES_READ:
+            return units, shares
+        if times < best[0]:
+            best = times, units, shares
+    return best[1], best[2]
+
+
+def _copied(views: Sequence[View]) -> list[View]:
+    """Copy views, but for what is behind the sources of mosaics: these belong to others."""
+    made: dict[int, View] = {}
+    for view in reached(*views):
+        copied = object.__new__(type(view))
+        copied.__dict__.update(view.__dict__)
+        copied.inputs = tuple(made[id(other)] for other in view.inputs)
+        made[id(view)] = copied
+    return [made[id(view)] for view in views]
+
+
+def everything(*roots: View) -> list[View]:
+    """List views with all that they rest on, also behind the parts of a mosaic, each after that."""
+    order: list[View] = []
+    seen: set[int] = set()
+    stack: list[tuple[View, bool]] = [(root, False) for root in reversed(roots)]
+    while stack:
+        view, ready = stack.pop()
+        if ready:
+            order.append(view)
+        elif id(view) not in seen:
+            seen.add(id(view))
+            stack.append((view, True))
+            below = list(view.inputs)
+            if isinstance(view, ByWindow):
+                below += [source.view for source in view.sources]
+            stack.extend((other, False) for other in below)
+    return order
+
+
+def _passed(view: View, arrival: Arrival) -> Iterator[tuple[View, Arrival]]:
+    """Say what blocks need of what a view rests on."""
+    if isinstance(view, Each | Chunkwise | ByWindow):
+        if isinstance(view, Chunkwise):
+            arrival = _rounded(view, arrival)
+        for other, follows in zip(view.inputs, view.follows, strict=True):
+            yield other, _along(other, follows, arrival)
+    if isinstance(view, ByWindow):
+        for source in view.sources:
+            yield source.view, source.spread(view.func.dims, arrival)
+    elif isinstance(view, Around):
+        depth = view.around.depth
+        yield (
+            view.inputs[0],
+            tuple(
+                span.moved(_Widened(depth.get(axis, 0), size))
+                for axis, (span, size) in enumerate(zip(arrival, view.shape, strict=True))
+            ),
+        )
+    elif isinstance(view, Pieces):
+        for window, i, alongs in view.pieces:
+            inside = tuple(s.moved(_Within(w)) for s, w in zip(arrival, window, strict=True))
+            if all(any(span.spans) for span in inside):
+                yield view.inputs[i], tuple(_followed(along, inside) for along in alongs)
+
+
+def _along(other: View, follows: Any, arrival: Arrival) -> Arrival:
+    if type(follows) is Chunk:
+        return tuple(Spans(None, (span,)) for span in other.window_of(follows))
+    return tuple(
+        Spans(None, ((0, size),)) if axis is None else arrival[axis]
+        for axis, size in zip(follows, other.shape, strict=True)
+    )
+
+
+def _rounded(view: View, arrival: Arrival) -> Arrival:
+    """Widen what is needed to whole chunks."""
+    found = []
+    for starts, span in zip(view.starts, arrival, strict=True):
+        at = np.asarray(starts)
+
+        def whole(one: tuple[int, int], at: Any = at) -> tuple[int, int]:
+            cells = list(_cells(at, one))
+            return (int(at[cells[0]]), int(at[cells[-1] + 1])) if cells else one
+
+        found.append(span.moved(whole))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class _Widened:
+    by: int
+    size: int
+
+    def __call__(self, span: tuple[int, int]) -> tuple[int, int]:
+        return max(0, span[0] - self.by), min(self.size, span[1] + self.by)
+
+
+@dataclass(frozen=True)
+class _Within:
+    window: tuple[int, int]
+
+    def __call__(self, span: tuple[int, int]) -> tuple[int, int] | None:
+        low, high = max(span[0], self.window[0]), min(span[1], self.window[1])
+        return (low, high) if low < high else None
+
+
+def _followed(along: Any, arrival: Arrival) -> Spans:
+    axis, step, offset = along
+    if axis is None or step == 0:
+        return Spans(None, ((offset, offset + 1),))
+
+    def moved(span: tuple[int, int]) -> tuple[int, int]:
+        first, last = step * span[0] + offset, step * (span[1] - 1) + offset
+        return min(first, last), max(first, last) + 1
+
+    return arrival[axis].moved(moved)
+
+
+def _cells(borders: Any, span: tuple[int, int]) -> range:
+    """Number the intervals between borders that a span touches."""
+    low, high = span
+    if high <= low:
+        return range(0)
+    first = int(np.searchsorted(borders, low, side="right")) - 1
+    return range(max(0, first), int(np.searchsorted(borders, high, side="left")))
+
+
+def _times_read(view: Sliced, arrivals: list[Arrival]) -> float:
+    """Say how often chunks of a source are read, on average."""
+    times = 1.0
+    for axis in range(len(view.shape)):
+        borders = view.borders(axis)
+        if borders is None:
+            continue
+        own: dict[Any, set[int]] = defaultdict(set)
+        for arrival in arrivals:
+            span = arrival[axis]
+            for block, found in enumerate(span.spans if span.label is not None else ()):
+                if found is not None:
+                    own[span.label, block].update(_cells(borders, found))
+        once = set().union(*own.values())
+        if once:
+            times *= sum(map(len, own.values())) / len(once)
+    return times
+
+
+def _is_small(view: View) -> bool:
+    """Whether an array is so small that every block may get it: a number for each image, say."""
+    itemsize = PIXEL if view.dtype is None else view.dtype.itemsize
+    is_array = isinstance(view.name, str)
+    line = sum(size > 1 for size in view.shape) < 2
+    return is_array and line and math.prod(view.shape) * itemsize <= SMALL_RESULT
+
+
+def _is_cheap(view: ByChunk) -> bool:
+    """Whether a chunk may be made again for every block."""
+    if sum(size > 1 for size in view.shape) > 1:
+        return False
+    seen: set[Any] = set()
+    todo: list[tuple[View, Place]] = [(view, Chunk(0 for _ in view.shape))]
+    while todo:
+        at, place = todo.pop()
+        if isinstance(at, Held | Constant | Given) or (id(at), place) in seen:
+            continue
+        seen.add((id(at), place))
+        if len(seen) > CHEAP_STEPS:
+            return False
+        todo += at.needs(place)
+    return True
