@@ -261,26 +261,26 @@ def _lazy_variables(
     sight: Sight,
     block_bytes: int,
 ) -> Iterator[Variable]:
-    for name, variable in dataset.variables.items():
-        if variable.chunks is None or not math.prod(variable.shape):
-            continue
+    lazy = {n: v for n, v in dataset.variables.items() if v.chunks and math.prod(v.shape)}
+    widest = max((v.dtype.itemsize for v in lazy.values()), default=1)
+    for name, variable in lazy.items():
         key = variable.data.name
         seen = sight.views[key] is not None
-        largest = math.prod(max(c) for c in variable.chunks) * variable.dtype.itemsize
+        large = math.prod(max(c) for c in variable.chunks or ()) * widest > block_bytes
         units, lengths = [], []
-        for sizes, unit in zip(variable.chunks, units_of[name], strict=True):
-            regular = len(set(sizes[:-1])) <= 1 and sizes[-1] <= sizes[0]
-            fits = regular and _aligned(sizes[0], unit, sum(sizes))
-            whole = fits and not (seen and largest > block_bytes)
-            units.append(max(sizes[0], unit) if whole else unit)
-            lengths.append(units[-1] if fits or seen else unit * ACROSS_BORDERS)
+        for sizes, unit in zip(variable.chunks or (), units_of[name], strict=True):
+            fits = is_even(sizes) and _aligned(sizes[0], unit, sum(sizes))
+            block = max(sizes[0], unit)
+            units.append(block if fits and not seen else unit)
+            alone = fits and not (seen and large)  # a block is a job
+            lengths.append(block if alone else unit * (1 if seen else ACROSS_BORDERS))
         yield Variable(
             name,
             key,
             tuple(variable.dims),
             variable.shape,
             tuple(units),
-            variable.chunks,
+            variable.chunks or (),
             tuple(lengths),
             variable.dtype,
         )
@@ -298,6 +298,11 @@ def _join(box: dict[Hashable, int], variable: Variable) -> dict[Hashable, int] |
                 return None
             joined[dim] = longer
     return joined
+
+
+def is_even(sizes: Sequence[int]) -> bool:
+    """Whether blocks are all alike, but for a smaller one at the end."""
+    return len(set(sizes[:-1])) <= 1 and sizes[-1] <= sizes[0]
 
 
 def _aligned(block: int, unit: int, size: int) -> bool:

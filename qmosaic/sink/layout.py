@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from xarray.conventions import encode_cf_variable
 
 from qmosaic.engine.attributes import KEPT_ENCODING
 from qmosaic.engine.graph import Sight
-from qmosaic.sink.cutting import BLOCK_BYTES
+from qmosaic.sink.cutting import BLOCK_BYTES, is_even
 from qmosaic.sink.steps import Encoding, Layout, Sizes
 from qmosaic.sink.storable import check_dtypes, check_names, settle_attributes, settle_objects
 
@@ -90,31 +90,50 @@ def _check_sizes(dataset: xr.Dataset, name: str, sizes: Sizes) -> None:
 
 
 def _choose_blocks(dataset: xr.Dataset, block_bytes: int) -> dict[Hashable, dict[Hashable, int]]:
-    """Choose the chunks that are stored where none are asked for: the blocks of the mosaic; of
-    those that are too large, parts that end where chunks of the sources do."""
+    """Choose the chunks that are stored where none are asked for: the blocks of the mosaic. Of
+    those that are too large, parts that end where chunks of the sources do; for a band in blocks of
+    odd sizes, those of the others."""
     lazy = {name: v for name, v in dataset.variables.items() if v.chunks is not None}
     blocks = {
         name: {d: max(max(c), 1) for d, c in zip(v.dims, v.chunks or (), strict=True)}
         for name, v in lazy.items()
     }
-    large = {
-        name: v
+    even = _sizes_of_even_blocks(lazy.values())
+    for name, v in lazy.items():
+        for dim, sizes in zip(v.dims, v.chunks or (), strict=True):
+            if not is_even(sizes):
+                blocks[name][dim] = even.get((dim, v.sizes[dim]), blocks[name][dim])
+    large = [
+        name
         for name, v in lazy.items()
         if v.dtype.kind != "O" and math.prod(blocks[name].values()) * v.dtype.itemsize > block_bytes
-    }
+    ]
     if not large:
         return blocks
-    sight = Sight([v.data for v in large.values()])
+    dims = {d for name in large for d in lazy[name].dims}
+    together = {name: v for name, v in lazy.items() if set(v.dims) <= dims}
+    sight = Sight([v.data for v in together.values()])
     parts: dict[Hashable, int] = {}
-    for v in large.values():  # bands of one mosaic are cut alike
+    for v in together.values():  # bands of one mosaic are cut alike
         for dim, borders in zip(v.dims, sight.borders(v.data.name), strict=True):
             part = _regular(borders, v.sizes[dim])
             parts[dim] = max(part, parts.get(dim, 1))
-    itemsize = max(v.dtype.itemsize for v in large.values())
-    for name in large:
+    itemsize = max(4, *(v.dtype.itemsize for v in together.values()))
+    for name in together:
         found = {d: min(parts[d], b) for d, b in blocks[name].items()}
         blocks[name] = _grown(found, blocks[name], block_bytes // itemsize)
     return blocks
+
+
+def _sizes_of_even_blocks(variables: Iterable[xr.Variable]) -> dict[tuple[Hashable, int], int]:
+    """Give the size of blocks that are all alike, by dimension and its length."""
+    found: dict[tuple[Hashable, int], int] = {}
+    for v in variables:
+        for dim, sizes in zip(v.dims, v.chunks or (), strict=True):
+            if is_even(sizes):
+                key = dim, sum(sizes)
+                found[key] = max(sizes[0], found.get(key, 0))
+    return found
 
 
 def _regular(borders: Any, size: int) -> int:

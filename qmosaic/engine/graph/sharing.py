@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +40,10 @@ SMALL_RESULT = 8 * 2**20
 TIMES_READ = 1.6
 """How often a chunk of a source may be read on average, where blocks and chunks have other borders:
 it is what a block of 4 × 4 chunks costs."""
+
+TIMES_MADE = 1.25
+"""How often a chunk that takes a computation may be made on average, where blocks and chunks have
+other borders."""
 
 UNITS = (1, 2, 3, 4, 6, 8, 16)
 """How many units along a side may be put together."""
@@ -119,11 +123,14 @@ class Shares:
             arrivals = list(self.arrivals[id(view)])
             if not arrivals:
                 continue
-            if isinstance(view, ByChunk) and self._shares(view, arrivals) and not _is_cheap(view):
-                if not self._may_be_given(view):
-                    return False
-                self._give(view, users[id(view)])
-                continue
+            if isinstance(view, ByChunk):
+                times = self._times_made(view, arrivals)
+                if times > 1 and not _is_cheap(view):
+                    if self._may_be_given(view):
+                        self._give(view, users[id(view)])
+                        continue
+                    if times > TIMES_MADE:
+                        return False
             for arrival in arrivals:
                 for other, at in _passed(view, arrival):
                     self.arrivals[id(other)][at] = None
@@ -138,6 +145,7 @@ class Shares:
         owners: dict[tuple[int, Place], tuple[int, ...]] = {}
         given: dict[int, View] = {}
         cheap: dict[int, bool] = {}
+        again: Counter[int] = Counter()
         for block in np.ndindex(*self.labels.values()):
             seen: set[tuple[int, Place]] = set()
             todo = [found for root in self.roots if (found := self._of_block(root, block))]
@@ -152,10 +160,12 @@ class Shares:
                         if id(view) not in cheap:
                             cheap[id(view)] = _is_cheap(view)
                         if not cheap[id(view)]:
-                            if not self._may_be_given(view):
+                            if self._may_be_given(view):
+                                given[id(view)] = view
+                                continue
+                            again[id(view)] += 1
+                            if again[id(view)] > (TIMES_MADE - 1) * _count_chunks(view):
                                 return False
-                            given[id(view)] = view
-                            continue
                         self.common.add(key)
                     elif isinstance(view, Written):
                         self.own[block].append((view, place))
@@ -186,23 +196,14 @@ class Shares:
             user.inputs = tuple(given if other is view else other for other in user.inputs)
         self.roots = [(given if v is view else v, a) for v, a in self.roots]
 
-    def _shares(self, view: ByChunk, arrivals: list[Arrival]) -> bool:
-        """Whether several blocks need the same chunk."""
-        owners: dict[tuple[int, int], set[Any]] = defaultdict(set)
+    def _times_made(self, view: ByChunk, arrivals: list[Arrival]) -> float:
+        """Say how often blocks make a chunk, on average."""
+        times = 1.0
         for arrival in arrivals:
             along = {span.label for span in arrival}
-            if not set(self.labels) <= along:
-                return True
-        for axis in range(len(view.shape)):
-            for arrival in arrivals:
-                span = arrival[axis]
-                if span.label is None:
-                    continue
-                for block, found in enumerate(span.spans):
-                    if found is not None:
-                        for chunk in _cells(np.asarray(view.starts[axis]), found):
-                            owners[axis, chunk].add((span.label, block))
-        return any(len(found) > 1 for found in owners.values())
+            missing = [count for label, count in self.labels.items() if label not in along]
+            times = max(times, float(math.prod(missing)))
+        return times * _times_touched(view.starts, arrivals)
 
     def reads_again(self) -> float:
         """Say how often the blocks read a source chunk, on average; of several sources, the one of
@@ -394,21 +395,30 @@ def _cells(borders: Any, span: tuple[int, int]) -> range:
 
 def _times_read(view: Sliced, arrivals: list[Arrival]) -> float:
     """Say how often chunks of a source are read, on average."""
+    return _times_touched([view.borders(axis) for axis in range(len(view.shape))], arrivals)
+
+
+def _times_touched(borders: Sequence[Any], arrivals: list[Arrival]) -> float:
+    """Say how many blocks touch what lies between borders, on average."""
     times = 1.0
-    for axis in range(len(view.shape)):
-        borders = view.borders(axis)
-        if borders is None:
+    for axis, found in enumerate(borders):
+        if found is None:
             continue
+        at = np.asarray(found)
         own: dict[Any, set[int]] = defaultdict(set)
         for arrival in arrivals:
             span = arrival[axis]
-            for block, found in enumerate(span.spans if span.label is not None else ()):
-                if found is not None:
-                    own[span.label, block].update(_cells(borders, found))
+            for block, one in enumerate(span.spans if span.label is not None else ()):
+                if one is not None:
+                    own[span.label, block].update(_cells(at, one))
         once = set().union(*own.values())
         if once:
             times *= sum(map(len, own.values())) / len(once)
     return times
+
+
+def _count_chunks(view: View) -> int:
+    return math.prod(len(sizes) for sizes in view.chunks)
 
 
 def _is_small(view: View) -> bool:
