@@ -144,18 +144,17 @@ class Maker:
     def _nodes(self, name: Any) -> list[GraphNode]:
         """Give the tasks of an array, and those behind them that make no chunks; or a single
         one."""
-        found: list[GraphNode] = []
-        todo = [name] if not self._is_array(name) else list(self._keys(name))
-        seen = set(todo)
-        while todo:
-            node = self._node(todo.pop())
-            found.append(node)
-            if not self._is_array(name):
-                continue
+        if not self._is_array(name):
+            return [self._node(name)]
+        todo: list[Key] = list(self._keys(name))
+        found = [self._node(key) for key in todo]
+        seen: set[Key] = set()
+        for node in found:  # which grows meanwhile
             for key in node.dependencies:
-                if key not in seen and self._numbers(key) is None:
+                if key not in seen:
                     seen.add(key)
-                    todo.append(key)
+                    if self._numbers(key) is None:
+                        found.append(self._node(key))
         return found
 
     def _keys(self, name: Any) -> Iterable[Key]:
@@ -182,12 +181,15 @@ class Maker:
 
     def _numbers(self, key: Key) -> Numbers | None:
         """Give the numbers of a chunk; None for a key that is none of an array."""
-        name = layer_of(key)
-        if not isinstance(key, tuple) or not self._is_array(name):
+        if type(key) is not tuple or type(key[0]) is not str:
             return None
+        said = self._arrays.get(key[0])
         numbers = key[1:]
-        if len(numbers) != len(self._arrays[name][0]) or not all(type(n) is int for n in numbers):
+        if said is None or len(numbers) != len(said[0]):
             return None
+        for n in numbers:
+            if type(n) is not int:
+                return None
         return numbers
 
     def _unit(self, key: Key) -> Any:

@@ -122,6 +122,9 @@ class Layouts:
             raise NotACutError
         func, args = thing.func, thing.args
         if func in GETITEM:
+            found = self._window(*args)
+            if found is not None:
+                return found
             return cut(self.of(args[0]), self._value(args[1]))
         if func is concatenate3 or func is concatenate_shaped:
             parts = _as_list(args[0])
@@ -141,6 +144,27 @@ class Layouts:
         if found is None:
             raise NotACutError
         return found
+
+    def _window(self, array: Any, index: Any) -> Layout | None:
+        """Lay out a window of a chunk, which most tasks cut; None for anything else."""
+        leaf = self._leaf(array.key) if isinstance(array, TaskRef) else None
+        if leaf is None or isinstance(leaf[0], Pieces) or type(index) is not tuple:
+            return None
+        view, numbers = leaf
+        if len(index) != len(numbers):
+            return None
+        window, alongs = [], []
+        for axis, (part, starts, n) in enumerate(zip(index, view.starts, numbers, strict=True)):
+            if type(part) is not slice or part.step not in (None, 1):
+                return None
+            first = starts[n]
+            low, high, _ = part.indices(starts[n + 1] - first)
+            window.append((0, high - low))
+            alongs.append((axis, 1, first + low))
+            if high <= low:
+                return None
+        shape = tuple(b for _, b in window)
+        return Layout(shape, (Box(tuple(window), view, tuple(alongs)),))
 
     def _joined(self, parts: Any, axis: int = 0) -> Layout:
         if not isinstance(parts, list):
@@ -337,10 +361,13 @@ def as_pieces(
         firsts = [s[n] for s, n in zip(starts, numbers, strict=True)]
         for box in layout.boxes:
             alongs = tuple(
-                a if a[0] is None else (a[0], a[1], a[2] - a[1] * firsts[a[0]]) for a in box.alongs
+                [
+                    a if a[0] is None else (a[0], a[1], a[2] - a[1] * firsts[a[0]])
+                    for a in box.alongs
+                ]
             )
             views[id(box.view)] = box.view
-            window = tuple((a + f, b + f) for (a, b), f in zip(box.window, firsts, strict=True))
+            window = tuple([(a + f, b + f) for (a, b), f in zip(box.window, firsts, strict=True)])
             windows[id(box.view), alongs].append(window)
     inputs = {number: n for n, number in enumerate(views)}
     pieces = [
