@@ -32,6 +32,9 @@ WINDOW = 128
 MOST_IN_FLIGHT = 16
 """The most chunks that a task reads at the same time from a source that may keep waiting."""
 
+READS_A_TARGET = 4
+"""So many reads of a target may be asked for together with those of the next ones."""
+
 Count = Callable[[Any], None]
 """What is called with everything that is read."""
 
@@ -173,6 +176,9 @@ class Asking:
             ahead = max(1, min(WINDOW, READ_TOGETHER // size))
         self._targets_ahead = ahead
         self._most = ahead * len(reads)
+        if len(reads) > READS_A_TARGET:  # a sum over many chunks: they are not held together
+            largest = max(1, *map(_bytes_of, reads))
+            self._most = max(2, min(MOST_IN_FLIGHT, READ_TOGETHER // largest))
 
     def _reads_of_first(self) -> list[_Value]:
         """Give what is read for each target, and not for several of them."""

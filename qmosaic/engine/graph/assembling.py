@@ -32,7 +32,7 @@ def source_layers(deferred: Iterable[Deferred]) -> dict[str, Any]:
     return {name: layer for one in deferred for name, layer in one.layers.items()}
 
 
-def promise_layer(stack: Stack) -> tuple[TaskRef, dict[str, Any]]:
+def promise_layer(stack: Stack, why: str = "") -> tuple[TaskRef, dict[str, Any]]:
     """Put what a band promises of its chunks into the graph, once for all tasks that check them.
 
     Returns
@@ -41,7 +41,7 @@ def promise_layer(stack: Stack) -> tuple[TaskRef, dict[str, Any]]:
         What tasks refer to, and the layer.
     """
     key = "qmosaic-promise-" + tokenize(stack.array.name, stack.axis, stack.nodata, stack.origin)
-    return TaskRef(key), {key: {key: DataNode(key, promise_of(stack))}}
+    return TaskRef(key), {key: {key: DataNode(key, promise_of(stack, why))}}
 
 
 def assemble(

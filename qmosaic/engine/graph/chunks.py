@@ -104,6 +104,8 @@ class Promise:
         Its declared nodata.
     origin : Origin
         What to call it in errors.
+    why : str
+        Why it stays an ordinary dependency, where it does.
     """
 
     name: str
@@ -114,6 +116,7 @@ class Promise:
     dtype: np.dtype[Any]
     nodata: Any = None
     origin: Origin = UNNAMED
+    why: str = ""
 
     @cached_property
     def first_images(self) -> Array:
@@ -189,7 +192,7 @@ class Promise:
         return unexpected(self.origin, positions, self.place(window, positions[0]), error)
 
 
-def promise_of(stack: Stack) -> Promise:
+def promise_of(stack: Stack, why: str = "") -> Promise:
     """Give what a band promises of its chunks."""
     return Promise(
         stack.array.name,
@@ -200,6 +203,7 @@ def promise_of(stack: Stack) -> Promise:
         stack.array.dtype,
         stack.nodata,
         stack.origin,
+        why,
     )
 
 

@@ -32,7 +32,7 @@ from qmosaic.engine.graph.assembling import (
     source_layers,
 )
 from qmosaic.engine.graph.chunks import Promise, Stack
-from qmosaic.engine.graph.deferral import Deferred, defer
+from qmosaic.engine.graph.deferral import Deferred, defer_or_why
 from qmosaic.engine.graph.recipes import Key, empty_meta
 from qmosaic.engine.graph.views import Window
 from qmosaic.engine.kernels import (
@@ -45,6 +45,12 @@ from qmosaic.engine.kernels import (
     look_up,
 )
 from qmosaic.engine.scheduling import rechunk
+
+
+def makes_outcomes(function: Any) -> Any:
+    """Mark a function of the reduction over time: what it makes are no chunks of an array."""
+    function.makes_outcomes = True
+    return function
 
 
 @dataclass(eq=False)
@@ -217,14 +223,15 @@ def decide(
         None if start is None else start.name,
     )
     name = "qmosaic-decide-" + token
-    deferred = [defer(stack) for stack in stacks]
-    ready = [d for d in deferred if d is not None]
+    deferred = [defer_or_why(stack) for stack in stacks]
+    ready = [d for d in deferred if isinstance(d, Deferred)]
     if len(ready) == len(stacks):
         grid = ready[0].source.map_chunks
         graph = _decide_deferred(name, quality, demands, order, start, ready)
     else:
         grid = quality.map_chunks
-        graph = _decide_by_reduction(name, quality, demands, order)
+        why = ["" if isinstance(d, Deferred) else d for d in deferred]
+        graph = _decide_by_reduction(name, quality, demands, order, why)
     dtype = quality.array.dtype
     say_chunks(graph, name, grid, dtype)
     return Decision(graph, name, quality.map_dims, grid, quality.map_chunks, dtype, quality.images)
@@ -339,13 +346,13 @@ def _place(window: Window, axes: tuple[int, ...]) -> Window:
 
 
 def _decide_by_reduction(
-    name: str, quality: Stack, demands: Sequence[Stack], order: Order
+    name: str, quality: Stack, demands: Sequence[Stack], order: Order, why: Sequence[str]
 ) -> HighLevelGraph:
     """Decide by a reduction over time: a few chunks to a task, then a few outcomes to a task."""
     demands = [_time_chunks_of(quality, demand) for demand in demands]
     stacks = (quality, *demands)
     axes = tuple(_axes_from(stack, quality) for stack in stacks)
-    promises, layers = zip(*map(promise_layer, stacks), strict=True)
+    promises, layers = zip(*map(promise_layer, stacks, why), strict=True)
     tasks: dict[Key, Any] = {}
     for block in quality.blocks():
         leaves = []
@@ -392,6 +399,7 @@ def _groups(stack: Stack, order: Order) -> Iterator[tuple[int, ...]]:
         yield tuple(chunks[first : first + CHUNKS_PER_TASK])
 
 
+@makes_outcomes
 def contest_chunks(
     order: Order,
     images: int,
@@ -445,6 +453,7 @@ def contest_chunks(
     return Outcome(contest.best, contest.index)
 
 
+@makes_outcomes
 def _merge_contests(order: Order, images: int, *outcomes: Outcome) -> Outcome:
     first = outcomes[0].best
     contest = Contest(first.shape, first.dtype, order, images)

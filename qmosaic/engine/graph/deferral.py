@@ -48,18 +48,24 @@ class Deferred:
 
 def defer(stack: Stack) -> Deferred | None:
     """Put a band into its deferred form, or give None where it has to stay a dependency."""
+    found = defer_or_why(stack)
+    return None if isinstance(found, str) else found
+
+
+def defer_or_why(stack: Stack) -> Deferred | str:
+    """Put a band into its deferred form, or say why it has to stay a dependency."""
     recipes = sort_graphs(stack.array.__dask_graph__())
     array = stack.array
-    view = Maker(recipes, {array.name: (array.chunks, array.dtype)}).of(array.name)
-    if view is None:
-        return None
+    view = Maker(recipes, {array.name: (array.chunks, array.dtype)}).of_or_why(array.name)
+    if isinstance(view, str):
+        return view
     pixels = max(1, math.prod(max(c, default=1) for c in stack.map_chunks) * array.dtype.itemsize)
     most = [len(c) for c in stack.map_chunks]
     units, shares = choose_units(
         [view], lambda units: [_spans_of(stack, units)], most, max(1, BLOCK_BYTES // pixels)
     )
-    if shares is None:
-        return None
+    if isinstance(shares, str):
+        return shares
     ((view, _),) = shares.roots
     given = [v for v in everything(view) if isinstance(v, Given)]
     promise = vars(promise_of(stack)) | {"map_chunks": _grid(stack.map_chunks, units)}

@@ -15,14 +15,17 @@ import numpy as np
 from dask._task_spec import DataNode, Task, TaskRef
 
 from qmosaic.collection.masks import Array
-from qmosaic.engine.graph.asking import Asking, in_flight
+from qmosaic.engine.graph.asking import MOST_IN_FLIGHT, Asking, in_flight
 from qmosaic.engine.graph.chunks import DeferredChunks, overlaps
-from qmosaic.engine.graph.deferral import copies, fill_in, join_chunks
+from qmosaic.engine.graph.deferral import fill_in, join_chunks
 from qmosaic.engine.graph.making_views import Maker
 from qmosaic.engine.graph.recipes import Key, Nodes, Recipes, sort_graphs
 from qmosaic.engine.graph.sharing import Spans, choose_units, everything, shared_by
-from qmosaic.engine.graph.views import Given, Numbers, View, Window, Written, reached
+from qmosaic.engine.graph.views import ByWindow, Chunk, Given, Numbers, View, Window, Written
 from qmosaic.engine.reading import current
+
+FIRST_TASKS = 64
+"""The most tasks that make an array which all jobs use."""
 
 
 class Work(Protocol):
@@ -110,8 +113,8 @@ class Jobs:
         The arrays as views; None where what is behind them has to stay in the graph.
     own : dict
         The tasks that only one job needs.
-    times_read : float
-        How often a source chunk is read, on average.
+    times_read : dict of str to float
+        For each band, how often a chunk behind it is read, on average.
     """
 
     name: str
@@ -119,7 +122,7 @@ class Jobs:
     sight: Sight
     shared: dict[str, View] | None
     own: dict[int, dict[tuple[Any, Numbers], Any]] = field(default_factory=dict)
-    times_read: float = 1.0
+    times_read: dict[str, float] = field(default_factory=dict)
 
     @property
     def self_contained(self) -> bool:
@@ -130,6 +133,14 @@ class Jobs:
         """Count the tasks that travel with a job, with the one that has most of them."""
         return max(map(len, self.own.values()), default=0)
 
+    @cached_property
+    def before(self) -> list[Given]:
+        """What is made before all jobs, and once."""
+        if self.shared is None:
+            return []
+        found = [v for v in everything(*self.shared.values()) if isinstance(v, Given)]
+        return [view for view in found if view.values is None]
+
     def first(self) -> tuple[dict[Key, Any], list[Key]]:
         """Make the graph of what is made before all jobs.
 
@@ -138,31 +149,37 @@ class Jobs:
         (dict, list)
             The graph and its keys; none where there is nothing.
         """
-        if self.shared is None:
-            return {}, []
         nodes: Nodes = {}
-        sources = _sources_of(self.shared)
-        for key, (bare, task) in self.sight.filled.items():
-            if any(bare is source for source in sources):
-                nodes[key] = task
-        for view in _given_to(self.shared):
-            key = f"first of {self.name}: {view.name}"
-            counts = tuple(map(len, view.chunks))
-            chunks = [TaskRef((view.name, *n)) for n in itertools.product(*map(range, counts))]
-            nodes[key] = Task(key, join_chunks, counts, *chunks)
-        wanted = list(nodes)
-        behind = {d for node in nodes.values() for d in node.dependencies}
-        self.sight.recipes.expand(behind, nodes, {})
+        wanted: list[Key] = []
+        for number, given in enumerate(self.before):
+            name = f"first {number} of {self.name}"
+            if given.origin is not None and _made_alone(given.origin):
+                nodes[name] = DataNode(name, given.origin)
+                for part, chunks in enumerate(_parts_of(given)):
+                    key = (name, part)
+                    nodes[key] = Task(key, _make_chunks, TaskRef(name), chunks)
+                    wanted.append(key)
+                continue
+            keys = [(given.name, *numbers) for numbers in _numbers_of(given)]
+            self.sight.recipes.expand(keys, nodes, {})
+            nodes[name, 0] = Task((name, 0), _as_list, *map(TaskRef, keys))
+            wanted.append((name, 0))
         return nodes, wanted
 
     def take_up(self, made: Mapping[Key, Any]) -> None:
         """Take up what was made before all jobs."""
         if self.shared is None or not made:
             return
-        filled = {id(self.sight.filled[k][0]): v for k, v in made.items() if k in self.sight.filled}
-        names = {v.name: f"first of {self.name}: {v.name}" for v in _given_to(self.shared)}
-        views = copies(self.shared.values(), {n: made[k] for n, k in names.items()})
-        self.shared = dict(zip(self.shared, _with_sources(views, filled), strict=True))
+        filled: dict[int, View] = {}
+        for number, given in enumerate(self.before):
+            name = f"first {number} of {self.name}"
+            parts = [made[key] for key in made if key[0] == name]  # type: ignore[index]
+            chunks = list(itertools.chain.from_iterable(parts))
+            full = Given(given.name, given.chunks, given.dtype)
+            full.values = np.asarray(join_chunks(tuple(map(len, given.chunks)), *chunks))
+            filled[id(given)] = full
+        self.shared = replaced(self.shared, filled)
+        del self.before
 
     def batch(self, jobs: Sequence[int]) -> tuple[dict[Key, Any], list[Key]]:
         """Make the graph of some jobs.
@@ -252,42 +269,74 @@ class Shared:
 
 
 def _without_tasks(views: dict[str, View]) -> dict[str, View]:
+    """Copy views, without the tasks of single chunks."""
+
+    def bare(view: View) -> View:
+        if isinstance(view, Written) and view.shape:
+            view.tasks = {}
+        return view
+
+    return replaced(views, {}, bare)
+
+
+def replaced(
+    views: Mapping[str, View],
+    instead: Mapping[int, View],
+    change: Callable[[View], View] = lambda view: view,
+) -> dict[str, View]:
+    """Copy views, with all that is behind them, and others in the place of some."""
     made: dict[int, View] = {}
     sources: dict[int, Any] = {}
     for view in everything(*views.values()):
+        if id(view) in instead:
+            made[id(view)] = instead[id(view)]
+            continue
         copied = object.__new__(type(view))
-        copied.__dict__.update(view.__getstate__())
+        copied.__dict__.update(view.__dict__)
         copied.inputs = tuple(made[id(other)] for other in view.inputs)
-        if isinstance(view, Written) and view.shape:
-            copied.tasks = {}  # type: ignore[attr-defined]
-        if hasattr(view, "sources"):
-            for source in view.sources:
+        if isinstance(copied, ByWindow):
+            for source in copied.sources:
                 if id(source) not in sources:
                     sources[id(source)] = replace(source, view=made[id(source.view)])
-            copied.sources = tuple(sources[id(s)] for s in view.sources)  # type: ignore[attr-defined]
-        made[id(view)] = copied
+            copied.sources = tuple(sources[id(s)] for s in copied.sources)
+        made[id(view)] = change(copied)
     return {name: made[id(view)] for name, view in views.items()}
 
 
 def _sources_of(views: Mapping[str, View]) -> list[Any]:
-    return [s for v in everything(*views.values()) for s in getattr(v, "sources", ())]
+    return [s for v in everything(*views.values()) if isinstance(v, ByWindow) for s in v.sources]
 
 
-def _given_to(views: Mapping[str, View]) -> list[Given]:
-    return [v for v in reached(*views.values()) if isinstance(v, Given) and v.values is None]
+def _numbers_of(view: View) -> Iterator[Numbers]:
+    return itertools.product(*(range(len(sizes)) for sizes in view.chunks))
 
 
-def _with_sources(views: Sequence[View], filled: Mapping[int, Any]) -> list[View]:
-    """Copy views, with sources to which has been given what was made first."""
-    made: dict[int, View] = {}
-    for view in reached(*views):
-        copied = object.__new__(type(view))
-        copied.__dict__.update(view.__getstate__())
-        copied.inputs = tuple(made[id(other)] for other in view.inputs)
-        if hasattr(view, "sources"):
-            copied.sources = tuple(filled.get(id(s), s) for s in view.sources)  # type: ignore[attr-defined]
-        made[id(view)] = copied
-    return [made[id(view)] for view in views]
+def _made_alone(view: View) -> bool:
+    """Whether the chunks of an array share nothing, so that each can be made by itself."""
+    spans = [Spans(n, tuple(itertools.pairwise(starts))) for n, starts in enumerate(view.starts)]
+    shares = shared_by([view], [tuple(spans)])
+    return not isinstance(shares, str) and not shares.replaced
+
+
+def _parts_of(view: View) -> list[list[Numbers]]:
+    """Divide the chunks of an array that is made first into tasks."""
+    numbers = list(_numbers_of(view))
+    size = max(1, -(-len(numbers) // FIRST_TASKS))
+    return [numbers[n : n + size] for n in range(0, len(numbers), size)]
+
+
+def _make_chunks(view: View, numbers: Sequence[Numbers]) -> list[Any]:
+    """Make some chunks of an array."""
+    asking = Asking([(view, Chunk(n)) for n in numbers])
+    asking.read_ahead(1, MOST_IN_FLIGHT)
+    try:
+        return [asking.make(n, current().count) for n in range(len(numbers))]
+    finally:
+        asking.close()
+
+
+def _as_list(*chunks: Any) -> list[Any]:
+    return list(chunks)
 
 
 def make_jobs(
@@ -321,8 +370,8 @@ def make_jobs(
         Nothing has been run.
     """
     roots = sight.roots(spans)
-    shares = None if roots is None else shared_by(roots, list(spans.values()))
-    if shares is None:
+    shares = "" if roots is None else shared_by(roots, list(spans.values()))
+    if isinstance(shares, str):
         return Jobs(f"{shown}-{run}", work, sight, None)
     views = dict(zip(spans, (view for view, _ in shares.roots), strict=True))
     own = {}
@@ -333,7 +382,11 @@ def make_jobs(
             for view, chunk in alone
             if view.shape
         }
-    return Jobs(f"{shown}-{run}", work, sight, views, own, shares.reads_again())
+    times: dict[str, float] = {}
+    for source in _sources_of(views):
+        found = shares.times_read_of(source.view)
+        times[source.origin.band] = max(found, times.get(source.origin.band, 1.0))
+    return Jobs(f"{shown}-{run}", work, sight, views, own, times)
 
 
 def choose_box(

@@ -88,7 +88,11 @@ def placed_in(function: Any) -> Placed | None:
 
 
 class UnviewableError(Exception):
-    """There is no view of an array."""
+    """There is no view of an array; the text says why."""
+
+
+IN_MEMORY = "its chunks lie in memory (persisted, or cut out of an array of numpy)"
+UNKNOWN = "its graph has chunks or tasks of which too little is known"
 
 
 class Maker:
@@ -110,11 +114,18 @@ class Maker:
 
     def of(self, name: Any) -> View | None:
         """Give a view of an array; None where there is none."""
+        found = self.of_or_why(name)
+        return None if isinstance(found, str) else found
+
+    def of_or_why(self, name: Any) -> View | str:
+        """Give a view of an array, or say why there is none."""
         try:
             for layer in self._in_order(name):
                 self._views[layer] = self._make(layer)
-        except (UnviewableError, KeyError):
-            return None
+        except UnviewableError as error:
+            return str(error)
+        except KeyError:  # of a task that lies elsewhere
+            return UNKNOWN
         return self._views[name]
 
     # -- order --------------------------------------------------------------------------------
@@ -195,7 +206,7 @@ class Maker:
     def _unit(self, key: Key) -> Any:
         """Name what is made as one: an array, or a task that is none of one."""
         if key in self._recipes.futures:
-            raise UnviewableError
+            raise UnviewableError(IN_MEMORY)
         if isinstance(key, str) and self._is_array(key):
             return key
         return key if self._numbers(key) is None else layer_of(key)
@@ -215,6 +226,8 @@ class Maker:
         node = self._node(key)
         if isinstance(node, DataNode):
             return Constant(key, node.value)
+        if getattr(node.func, "makes_outcomes", False):
+            raise UnviewableError(UNKNOWN)
         needs = self._needs_of(node)
         return self._as_written(key, (), None, {(): (node, needs)})
 
@@ -295,19 +308,21 @@ class Maker:
     def _sliced(self, name: str, step: Step) -> View:
         chunks, dtype = self._arrays[name]
         if step.slicing is None:
-            raise UnviewableError
+            raise UnviewableError(UNKNOWN)
         source, numbered = step.slicing
         whole = numbered.follows == tuple(None if len(c) == 1 else n for n, c in enumerate(chunks))
         if not isinstance(numbered.values, ArraySliceDep) or not (
             whole or numbered.follows == tuple(range(len(chunks)))
         ):
-            raise UnviewableError
+            raise UnviewableError(UNKNOWN)
         return Sliced(name, chunks, dtype, source, step.slice)
 
     def _written_out(self, name: str) -> View:
         chunks, dtype = self._arrays[name]
         keys = list(self._keys(name))
         nodes = [self._node(key) for key in keys]
+        if getattr(getattr(nodes[0], "func", None), "makes_outcomes", False):
+            raise UnviewableError(UNKNOWN)
         if any(isinstance(n, DataNode) for n in nodes):
             return self._in_memory(name, dtype, nodes)
         if hasattr(getattr(nodes[0], "func", None), "over_pieces"):
@@ -343,7 +358,7 @@ class Maker:
     def _in_memory(self, name: str, dtype: Any, nodes: list[GraphNode]) -> View:
         value = nodes[0].value if isinstance(nodes[0], DataNode) else None
         if len(nodes) > 1 or not isinstance(value, np.ndarray) or value.nbytes > SMALL_DATA:
-            raise UnviewableError  # chunks that lie in memory
+            raise UnviewableError(IN_MEMORY)
         return Held(name, dtype, value)
 
     def _leaf(self, key: Key) -> tuple[View, Numbers] | None:

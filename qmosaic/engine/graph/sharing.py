@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections import Counter, defaultdict
@@ -100,6 +101,7 @@ class Shares:
         self.replaced: list[Given] = []
         self.own: dict[tuple[int, ...], list[tuple[Written, Chunk]]] = defaultdict(list)
         self.common: set[tuple[int, Place]] = set()
+        self.why = ""
 
     def settle(self) -> bool:
         """Find out whether blocks share nothing but what is cheap, or small: that is replaced by
@@ -130,6 +132,7 @@ class Shares:
                         self._give(view, users[id(view)])
                         continue
                     if times > TIMES_MADE:
+                        self.why = _says_shared(view)
                         return False
             for arrival in arrivals:
                 for other, at in _passed(view, arrival):
@@ -165,6 +168,7 @@ class Shares:
                                 continue
                             again[id(view)] += 1
                             if again[id(view)] > (TIMES_MADE - 1) * _count_chunks(view):
+                                self.why = _says_shared(view)
                                 return False
                         self.common.add(key)
                     elif isinstance(view, Written):
@@ -191,6 +195,7 @@ class Shares:
 
     def _give(self, view: View, users: Iterable[View]) -> None:
         given = Given(view.name, view.chunks, view.dtype)
+        given.origin = view
         self.replaced.append(given)
         for user in users:
             user.inputs = tuple(given if other is view else other for other in user.inputs)
@@ -204,6 +209,12 @@ class Shares:
             missing = [count for label, count in self.labels.items() if label not in along]
             times = max(times, float(math.prod(missing)))
         return times * _times_touched(view.starts, arrivals)
+
+    def times_read_of(self, root: View) -> float:
+        """Say how often the blocks read a source chunk behind a view, on average; of several
+        sources, the one of which that is most."""
+        sources = [v for v in everything(root) if isinstance(v, Sliced)]
+        return max((_times_read(v, list(self.arrivals[id(v)])) for v in sources), default=1.0)
 
     def reads_again(self) -> float:
         """Say how often the blocks read a source chunk, on average; of several sources, the one of
@@ -219,8 +230,8 @@ class Shares:
         )
 
 
-def shared_by(views: Sequence[View], spans: Sequence[Arrival]) -> Shares | None:
-    """Find out what blocks share; None where that is costly. The views stay as they are.
+def shared_by(views: Sequence[View], spans: Sequence[Arrival]) -> Shares | str:
+    """Find out what blocks share; where that is costly, say what. The views stay as they are.
 
     Parameters
     ----------
@@ -230,7 +241,7 @@ def shared_by(views: Sequence[View], spans: Sequence[Arrival]) -> Shares | None:
         What blocks need of each.
     """
     shares = Shares(list(zip(_copied(views), spans, strict=True)))
-    return shares if shares.settle() else None
+    return shares if shares.settle() else shares.why
 
 
 def choose_units(
@@ -238,7 +249,7 @@ def choose_units(
     spans_of: Callable[[tuple[int, ...]], Sequence[Arrival]],
     most: Sequence[int],
     largest: int | None = None,
-) -> tuple[tuple[int, ...], Shares | None]:
+) -> tuple[tuple[int, ...], Shares | str]:
     """Choose how many units along each side a block has: as few as can be, so that blocks share
     nothing that is costly, and read little again.
 
@@ -255,17 +266,18 @@ def choose_units(
 
     Returns
     -------
-    (tuple of int, Shares or None)
-        The units, and what such blocks share; None where that is costly whatever their size.
+    (tuple of int, Shares or str)
+        The units, and what such blocks share; in words, where that is costly whatever their size.
     """
     sides = [sorted({n for n in UNITS if n < count} | {min(count, UNITS[-1])}) for count in most]
     choices = sorted(itertools.product(*sides), key=lambda u: (math.prod(u), max(u, default=1), u))
-    best: tuple[float, tuple[int, ...], Shares | None] = (math.inf, choices[0], None)
+    best: tuple[float, tuple[int, ...], Shares | str] = (math.inf, choices[0], "")
     for units in choices:
         if largest is not None and math.prod(units) > largest and units != choices[0]:
             break
         shares = shared_by(views, spans_of(units))
-        if shares is None:
+        if isinstance(shares, str):
+            best = best if best[2] else (math.inf, choices[0], shares)
             continue
         times = shares.reads_again()
         if times <= TIMES_READ:
@@ -415,6 +427,24 @@ def _times_touched(borders: Sequence[Any], arrivals: list[Arrival]) -> float:
         if once:
             times *= sum(map(len, own.values())) / len(once)
     return times
+
+
+def _says_shared(view: View) -> str:
+    """Say what blocks of the map share."""
+    task: Any = None
+    if isinstance(view, Chunkwise):
+        task = view.call.task
+    elif isinstance(view, Written) and view.tasks:
+        task = next(iter(view.tasks.values()))[0]
+    function = getattr(task, "func", None)
+    while isinstance(function, functools.partial):
+        function = next((a for a in function.args if callable(a)), function.func)
+    name = getattr(function, "__name__", "") or "a function"
+    return (
+        f"blocks of the map share what {name}() makes of whole chunks. If it makes each pixel of "
+        "the same pixel, write it with numpy's functions or qmosaic.scores; smooth with "
+        "qmosaic.scores.smooth(); or rechunk before it, not after"
+    )
 
 
 def _count_chunks(view: View) -> int:

@@ -94,7 +94,7 @@ def _blocks_share_nothing(view: View, depth: Mapping[int, int]) -> bool:
         found = tuple((max(0, a - by), min(size, b + by)) for a, b in blocks)
         spans.append(Spans(axis if by else None, found))
     shares = shared_by([view], [tuple(spans)])
-    return shares is not None and not shares.replaced
+    return not isinstance(shares, str) and not shares.replaced
 
 
 def _checked(array: Any) -> Any:

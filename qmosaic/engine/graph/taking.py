@@ -27,7 +27,7 @@ from qmosaic.engine.graph.assembling import (
 )
 from qmosaic.engine.graph.chunks import DeferredChunks, Promise, Stack, overlaps
 from qmosaic.engine.graph.deciding import Decision, Outcome
-from qmosaic.engine.graph.deferral import Deferred, defer
+from qmosaic.engine.graph.deferral import Deferred, defer_or_why
 from qmosaic.engine.graph.recipes import Key, empty_meta
 from qmosaic.engine.graph.views import Window
 from qmosaic.engine.kernels import Winners, give, image_at
@@ -56,14 +56,16 @@ def take(band: Stack, decision: Decision, fill: Any) -> Any:
     name = "qmosaic-take-" + tokenize(
         band.array.name, band.dims, band.time, decision.name, decision.dims, fill
     )
-    deferred = defer(band)
+    found = defer_or_why(band)
+    deferred = found if isinstance(found, Deferred) else None
+    why = found if isinstance(found, str) else ""
     layer: dict[Key, Any] | Blockwise
     if deferred is not None and _same_grid(band, deferred.source, decision):
         layer = _take_symbolic(name, band, decision, fill, deferred)
     else:
         layer = _take_written_out(name, band, decision, fill, deferred)
     upstream = [decision, *([band.array] if deferred is None else deferred.upstream)]
-    sources = promise_layer(band)[1] if deferred is None else source_layers([deferred])
+    sources = promise_layer(band, why)[1] if deferred is None else source_layers([deferred])
     graph = assemble(name, layer, sources, upstream)
     meta = empty_meta(len(band.map_dims), band.array.dtype)
     grid = band.map_chunks if deferred is None else deferred.source.map_chunks

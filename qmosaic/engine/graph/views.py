@@ -105,7 +105,7 @@ class View:
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
-        for noted in ("shape", "starts", "_opened", "_stored", "_waits"):
+        for noted in ("shape", "starts", "_opened", "_stored", "_waits", "origin"):
             state.pop(noted, None)
         return state
 
@@ -272,11 +272,23 @@ class Constant(View):
 
 
 class Given(View):
-    """A small array that is made before anything else, once for all blocks."""
+    """A small array that is made before anything else, once for all blocks.
+
+    Attributes
+    ----------
+    values : array or None
+        The array, when it has been made.
+    origin : View or None
+        What makes it; it does not travel.
+    """
 
     def __init__(self, name: Any, chunks: Any, dtype: Any) -> None:
         super().__init__(name, chunks, dtype, ())
         self.values: Array | None = None
+        self.origin: View | None = None
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({"origin": None, **state})
 
     def needs(self, place: Place) -> list[Need]:
         """See `View.needs`."""
