@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+import math
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ import xarray as xr
 from qmosaic.engine.graph import Jobs, Reads, Sight, survey
 from qmosaic.sink.background import most_under_way
 from qmosaic.sink.checking import as_dataset, check_block_bytes
-from qmosaic.sink.cutting import Plan, Window, make_plan
+from qmosaic.sink.cutting import Group, Plan, Window, make_plan
 from qmosaic.sink.layout import lay_out
 from qmosaic.sink.scheduler import capacity
 from qmosaic.sink.tables import as_table
@@ -69,8 +70,17 @@ class Explanation:
         The number of these chunks; 0 where that is not known.
     lanes : dict of str to str
         For each band, how its chunks are read: "tensorstore", which reads several at the same time
-        in threads of C++; or "slices", by the library that has opened it, and why. The pixels are
-        the same.
+        in threads of C++; "slices", by the library that has opened it, and why; or "ordinary tasks
+        of dask", why, and what to write instead. The pixels are the same.
+    times_read : dict of str to float
+        The bands of which chunks are read again, as blocks and chunks have other borders, and how
+        often a chunk is read on average. 1.6 at most where larger blocks help.
+    first : tuple of str
+        What all blocks use and is made before them, once: a mean over the map, for instance.
+    block_bytes : int
+        The most bytes of a band that a block has, where it could have less.
+    block : dict
+        The size of a block in pixels.
     workers, threads : int
         What the active scheduler works with: workers, and threads of the largest of them. Without
         a cluster one worker, this process; 0 for a cluster that has no worker yet.
@@ -91,6 +101,10 @@ class Explanation:
     quality_chunks: int = 0
     most_band_chunks: int = 0
     lanes: dict[str, str] = field(default_factory=dict)
+    times_read: dict[str, float] = field(default_factory=dict)
+    first: tuple[str, ...] = ()
+    block_bytes: int = 0
+    block: dict[Hashable, int] = field(default_factory=dict)
     workers: int = 0
     threads: int = 0
 
@@ -117,10 +131,11 @@ class Explanation:
         quality, bands = _chunks(self.quality_chunks), _chunks(self.most_band_chunks)
         rows = {
             "images": f"{self.images}{together}",
-            "blocks": f"{self.blocks}, {self.tasks} tasks; {way}",
+            "blocks": f"{self.blocks}{self._sizes()}, {self.tasks} tasks; {way}",
             "quality": f"{_size(self.quality_read_bytes)}{quality}, all of it read",
             "other bands": f"at most {_size(self.most_band_read_bytes)}{bands} read",
             "read by": _named_lanes(self.lanes),
+            **self._more_rows(),
             "mosaic": f"{_size(self.written_bytes)} written",
             "memory": f"{_size(self.peak_bytes)} a worker thread, on top of the bare process",
         }
@@ -132,6 +147,22 @@ class Explanation:
             )
         else:
             rows["workers"] = "none yet"
+        return rows
+
+    def _sizes(self) -> str:
+        return f" of {' × '.join(map(str, self.block.values()))} pixels" if self.block else ""
+
+    def _more_rows(self) -> dict[str, str]:
+        """Say what is read again, and what is made first."""
+        rows = {}
+        if self.times_read:
+            times: dict[float, list[str]] = {}
+            for band, often in self.times_read.items():
+                times.setdefault(often, []).append(band)
+            each = (f"{', '.join(bands)} {often:.3g} ×" for often, bands in times.items())
+            rows["read again"] = f"{'; '.join(each)}: blocks and chunks have other borders"
+        if self.first:
+            rows["made first"] = f"{', '.join(self.first)}; all blocks use it"
         return rows
 
 
@@ -220,12 +251,17 @@ def explain(
         )
     reads: list[Reads] = []
     tasks, deferred, carried = 0, True, 0
+    made_first: list[str] = []
+    again: dict[str, float] = {}
     for group, first in plan.numbered():
-        found = survey([layout.encoded.variables[v.name].data for v in group.variables])
+        found = survey([layout.encoded.variables[v.name].data for v in group.variables], group.box)
         jobs = jobs_of(group, first, sight, _WindowsOf(plan), "explain", "")
         tasks += _tasks_of(jobs, range(first, first + group.jobs))
         carried = max(carried, jobs.most_carried())
         deferred &= jobs.self_contained or not found
+        made_first += [_first_in_words(given) for given in jobs.before]
+        for band, times in jobs.times_read.items():
+            again[band] = max(times, again.get(band, 1.0))
         reads += found
     if plan.jobs and not reads:
         raise ValueError(
@@ -249,9 +285,25 @@ def explain(
         quality_chunks=_sum_of_known(r.behind.chunks for r in reads if r.quality),
         lanes={r.band: r.lane for r in reads if r.band},
         most_band_chunks=_sum_of_known(r.behind.chunks for r in reads if not r.quality),
+        times_read={band: round(times, 2) for band, times in again.items() if times > 1},
+        first=tuple(dict.fromkeys(made_first)),
+        block_bytes=most,
+        block={d: n for group in plan.groups[:1] for d, n in _block_of(group)},
         workers=workers,
         threads=threads,
     )
+
+
+def _block_of(group: Group) -> Iterator[tuple[Hashable, int]]:
+    """Give the size of a job along the dimensions of the map."""
+    sizes = dict(zip(group.variables[0].dims, group.variables[0].shape, strict=True))
+    return ((dim, min(length, sizes[dim])) for dim, length in group.box.items())
+
+
+def _first_in_words(given: Any) -> str:
+    """Say what is made before all blocks."""
+    name = str(given.name).rsplit("-", 1)[0]
+    return f"{name} ({math.prod(given.shape)} numbers)"
 
 
 def _sum_of_known(numbers: Iterable[int]) -> int:

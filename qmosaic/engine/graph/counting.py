@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,8 +36,8 @@ class Sources:
     chunks: int
 
 
-def count_sources(source: DeferredChunks, size: int) -> Sources | None:
-    """Count what all blocks of a band read from its sources, without reading anything.
+def count_sources(source: DeferredChunks, size: int, box: Mapping[Hashable, int]) -> Sources | None:
+    """Count what all jobs read of a band from its sources, without reading anything.
 
     Parameters
     ----------
@@ -45,21 +45,28 @@ def count_sources(source: DeferredChunks, size: int) -> Sources | None:
         The band.
     size : int
         The bytes of the band itself.
+    box : mapping
+        The pixels that a job has along dimensions of the map; all, where there is no number.
 
     Returns
     -------
     Sources or None
-        Right where all blocks are alike, and an estimate from a sample elsewhere. None where what
+        Right where all jobs are alike, and an estimate from a sample elsewhere. None where what
         the source tasks read is theirs to know.
     """
-    axes = [spread_over(len(sizes), BLOCKS) for sizes in source.map_chunks]
-    blocks = list(itertools.product(*axes))
+    lengths = [sum(sizes) for sizes in source.map_chunks]
+    steps = [box.get(d, n) or 1 for d, n in zip(source.map_dims, lengths, strict=True)]
+    counts = [-(-n // step) for n, step in zip(lengths, steps, strict=True)]
+    blocks = list(itertools.product(*(spread_over(count, BLOCKS) for count in counts)))
     times = len(source.firsts) - 1
     first = max(0, (times - IMAGES) // 2)
     chosen = range(first, min(first + IMAGES, times))
     area = made = once = read = number_once = number = 0
     for block in blocks:
-        window = source.window(block)
+        window = tuple(
+            (n * step, min((n + 1) * step, length))
+            for n, step, length in zip(block, steps, lengths, strict=True)
+        )
         found = [_cells_behind(source.view, _target(source, window, part)) for part in chosen]
         if any(not cells for cells in found):
             return None
@@ -75,8 +82,7 @@ def count_sources(source: DeferredChunks, size: int) -> Sources | None:
         made += pixels * images * source.dtype.itemsize
     if not made:
         return Sources(0, 0)
-    whole = math.prod(sum(sizes) for sizes in source.map_chunks)
-    all_blocks = math.prod(len(sizes) for sizes in source.map_chunks)
+    whole, all_blocks = math.prod(lengths), math.prod(counts)
     return Sources(
         round(read / made * size + once * whole / area),
         round((number / len(chosen) * times + number_once) / len(blocks) * all_blocks),

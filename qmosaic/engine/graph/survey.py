@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from dask._task_spec import Alias, DataNode, Task, TaskRef
 
 from qmosaic.engine.graph.asking import READ_TOGETHER, in_flight
-from qmosaic.engine.graph.chunks import DeferredChunks
+from qmosaic.engine.graph.chunks import DeferredChunks, Promise
 from qmosaic.engine.graph.counting import Sources, count_sources
 from qmosaic.engine.graph.deciding import DecideTask, contest_chunks
 from qmosaic.engine.graph.describing import lane_of
@@ -24,8 +25,12 @@ STEP = 0.75
 intermediate values are alive together. Measured on scores of one to six steps."""
 
 
-ORDINARY = "ordinary tasks of dask: blocks of the map share work, or chunks lie in memory"
-"""How chunks come that no task of a mosaic reads itself."""
+ORDINARY = "ordinary tasks of dask: "
+"""How chunks come that no task of a mosaic reads itself, with the reason."""
+
+
+SHARED_BEFORE = "the bands that have to be valid in the winner are made by such tasks"
+"""Why a quality is not read by the tasks of a mosaic, where it could be."""
 
 
 @dataclass(frozen=True)
@@ -69,21 +74,23 @@ class Reads:
     source: str
     behind: Sources
     band: str = ""
-    lane: str = ORDINARY
+    lane: str = ""
 
 
-def survey(arrays: Sequence[Any]) -> list[Reads]:
+def survey(arrays: Sequence[Any], box: Mapping[Hashable, int] | None = None) -> list[Reads]:
     """Find out what making some arrays will read, without reading anything.
 
     Parameters
     ----------
     arrays : sequence of dask.array.Array
         Bands of mosaics, or what is derived from them.
+    box : mapping, optional
+        The pixels that a job has along dimensions of the map.
     """
     recipes = sort_graphs(*(array.__dask_graph__() for array in arrays))
     deciding = _sources_of_decisions(recipes)
     found = [
-        _reads_of(node.value, key in deciding)
+        _reads_of(node.value, key in deciding, box or {})
         for key, node in recipes.tasks.items()
         if isinstance(node, DataNode) and isinstance(node.value, DeferredChunks)
     ]
@@ -108,9 +115,10 @@ def _keys_given(task: Any) -> list[Key]:
     return [a.key for a in task.args if isinstance(a, TaskRef | Alias)]
 
 
-def _reads_of(source: DeferredChunks, quality: bool) -> Reads:
+def _reads_of(source: DeferredChunks, quality: bool, box: Mapping[Hashable, int]) -> Reads:
     sizes = source.map_chunks
-    block = int(np.prod([max(c, default=0) for c in sizes], dtype=np.int64))
+    sides = zip(source.map_dims, sizes, strict=True)
+    block = math.prod(min(box.get(d, max(c, default=0)), sum(c)) for d, c in sides)
     pixels = int(np.prod([sum(c) for c in sizes], dtype=np.int64))
     images, itemsize = sum(source.time_chunks), source.dtype.itemsize
     chunk = max(1, block * itemsize * int(np.diff(source.firsts).max(initial=1)))
@@ -118,7 +126,7 @@ def _reads_of(source: DeferredChunks, quality: bool) -> Reads:
     held = int(at_once * (2 + STEP * min(4, _steps(source))))
     held += source.beside * in_flight(max(chunk, source.beside))
     size = images * pixels * itemsize
-    behind = count_sources(source, size) or Sources(size, 0)
+    behind = count_sources(source, size, box) or Sources(size, 0)
     return Reads(
         quality,
         images,
@@ -145,8 +153,7 @@ def _reads_of_trees(recipes: Recipes) -> list[Reads]:
     """The same for bands that stay ordinary dependencies."""
     sizes: dict[tuple[Any, bool], list[int]] = defaultdict(list)
     images: dict[tuple[Any, bool], int] = {}
-    sources: dict[tuple[Any, bool], str] = {}
-    bands: dict[tuple[Any, bool], str] = {}
+    promises: dict[tuple[Any, bool], Promise] = {}
     for key, node in recipes.tasks.items():
         if isinstance(node, Task) and node.func in (contest_chunks, take_chunks):
             given = [a.value if isinstance(a, DataNode) else a for a in node.args[:8]]
@@ -156,7 +163,7 @@ def _reads_of_trees(recipes: Recipes) -> list[Reads]:
             # the first that it is given is what the band promises
             promise = recipes.tasks[_keys_given(node)[0]]
             assert isinstance(promise, DataNode)
-            sources[name], bands[name] = promise.value.name, promise.value.origin.band
+            promises[name] = promise.value
     return [
         Reads(
             name[1],
@@ -166,9 +173,10 @@ def _reads_of_trees(recipes: Recipes) -> list[Reads]:
             1,
             4 * max(found),
             False,
-            sources[name],
+            promises[name].name,
             Sources(sum(found), 0),
-            bands[name],
+            promises[name].origin.band,
+            ORDINARY + (promises[name].why or SHARED_BEFORE),
         )
         for name, found in sizes.items()
     ]
