@@ -72,7 +72,7 @@ class _Value:
         self.inputs: list[_Value] = []
         self.users = 0
         self.planned = self.made = False
-        self.reads = view.reads and (type(place) is Chunk or isinstance(view, Sliced))
+        self.reads = view.reads and (isinstance(place, Chunk) or isinstance(view, Sliced))
         self.value: Any = None
         self.asked: Pending | None = None
 
@@ -140,7 +140,7 @@ class Asking:
         return order
 
     def _value(self, view: View, place: Place) -> _Value:
-        key = (id(view), place, type(place) is Chunk)
+        key = (id(view), place)
         found = self._live.get(key)
         if found is None:
             found = self._live[key] = _Value(view, place, key)
@@ -235,7 +235,7 @@ class Asking:
 
     def _key(self, number: int) -> Any:
         view, place = self.targets[number]
-        return (id(view), place, type(place) is Chunk)
+        return (id(view), place)
 
     def _make(self, value: _Value, count: Count) -> None:
         if value.reads:
@@ -278,4 +278,4 @@ def _bytes_of(value: _Value) -> int:
     if not isinstance(opened, Opened):
         return 0
     index = value.view.index(value.place)  # type: ignore[attr-defined]
-    return math.prod(s.stop - s.start for s in index) * opened.itemsize
+    return opened.itemsize * math.prod(int(s.stop - s.start) for s in index)

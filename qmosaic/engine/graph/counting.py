@@ -113,7 +113,7 @@ def _cells_behind(view: View, place: Place) -> dict[Any, int]:
         seen.add((id(at), where))
         if isinstance(at, Sliced):
             found.update(_cells(at, where))
-        elif isinstance(at, ByChunk) and at.reads and type(where) is Chunk:
+        elif isinstance(at, ByChunk) and at.reads and isinstance(where, Chunk):
             return {}
         todo += at.needs(where)
     return found
@@ -121,7 +121,7 @@ def _cells_behind(view: View, place: Place) -> dict[Any, int]:
 
 def _cells(view: Sliced, place: Place) -> dict[Any, int]:
     """Name the chunks of a source that a window touches."""
-    window: Any = view.window_of(place) if type(place) is Chunk else place  # type: ignore[arg-type]
+    window = view.at(place)
     itemsize = np.dtype(view.dtype or view.source.dtype).itemsize
     per_axis: list[Sequence[tuple[int, int]]] = []
     for axis, (low, high) in enumerate(window):

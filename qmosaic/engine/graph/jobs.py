@@ -384,8 +384,8 @@ def make_jobs(
         }
     times: dict[str, float] = {}
     for source in _sources_of(views):
-        found = shares.times_read_of(source.view)
-        times[source.origin.band] = max(found, times.get(source.origin.band, 1.0))
+        band, often = source.origin.band, shares.times_read_of(source.view)
+        times[band] = max(often, times.get(band, 1.0))
     return Jobs(f"{shown}-{run}", work, sight, views, own, times)
 
 
@@ -449,7 +449,7 @@ def _joined(work: Work, name: str, window: Window, placed: Any, given: Iterator[
     """Put the chunks of a part together."""
     out: Array | None = None
     for (_, *numbers), inside, target in placed:
-        part = work.accept(name, tuple(numbers), next(given))[inside]
+        part: Array = work.accept(name, tuple(numbers), next(given))[inside]
         if len(placed) == 1:
             return part
         if out is None:

@@ -168,7 +168,7 @@ class Maker:
                         found.append(self._node(key))
         return found
 
-    def _keys(self, name: Any) -> Iterable[Key]:
+    def _keys(self, name: Any) -> Iterable[tuple[Any, ...]]:
         return itertools.product([name], *(range(len(c)) for c in self._arrays[name][0]))
 
     def _node(self, key: Key) -> GraphNode:
@@ -177,6 +177,13 @@ class Maker:
             return self._culled(name)[key]
         node = self._recipes.tasks[key]
         return node
+
+    def _find(self, key: Key) -> GraphNode | None:
+        """Give a task; None where there is none."""
+        try:
+            return self._node(key)
+        except KeyError:
+            return None
 
     def _culled(self, name: str) -> dict[Key, GraphNode]:
         if name not in self._written:
@@ -291,7 +298,7 @@ class Maker:
             return None
         laid: list[Follows] = []
         for view, axes, at in zip(inputs, arguments.axes(), follows, strict=True):
-            if type(at) is Chunk:
+            if isinstance(at, Chunk):
                 laid.append(at)
                 continue
             if len(axes) != len(view.shape):
@@ -327,7 +334,7 @@ class Maker:
             return self._in_memory(name, dtype, nodes)
         if hasattr(getattr(nodes[0], "func", None), "over_pieces"):
             return self._by_window(name, nodes[0])
-        layouts = Layouts(_Lookup(self), self._leaf, self._slice_of)
+        layouts = Layouts(self._find, self._leaf, self._slice_of)
         starts = [(0, *itertools.accumulate(sizes)) for sizes in chunks]
         try:
             found = {key[1:]: layouts.of(node) for key, node in zip(keys, nodes, strict=True)}
@@ -404,19 +411,6 @@ class Maker:
         if isinstance(thing, GraphNode):
             raise NotACutError
         return thing
-
-
-class _Lookup:
-    """Tasks by their keys."""
-
-    def __init__(self, maker: Maker) -> None:
-        self._maker = maker
-
-    def get(self, key: Key) -> GraphNode | None:
-        try:
-            return self._maker._node(key)
-        except KeyError:
-            return None
 
 
 class SourceRead:

@@ -60,13 +60,13 @@ def whole_chunk(view: View, numbers: Numbers) -> Layout:
     window = view.window_of(numbers)
     shape = tuple(b - a for a, b in window)
     if not isinstance(view, Pieces):
-        alongs = tuple((n, 1, a) for n, (a, _) in enumerate(window))
+        alongs: tuple[Along, ...] = tuple((n, 1, a) for n, (a, _) in enumerate(window))
         return Layout(shape, (Box(tuple((0, s) for s in shape), view, alongs),))
     boxes = []
-    for number, part in view._parts(window):
-        _, i, alongs = view.pieces[number]
+    for number, part in view.parts(window):
+        _, i, follows = view.pieces[number]
         own = tuple((a - low, b - low) for (a, b), (low, _) in zip(part, window, strict=True))
-        boxes.append(Box(own, view.inputs[i], tuple(_from(along, window) for along in alongs)))
+        boxes.append(Box(own, view.inputs[i], tuple(_from(along, window) for along in follows)))
     return Layout(shape, tuple(boxes))
 
 
@@ -83,8 +83,8 @@ class Layouts:
 
     Parameters
     ----------
-    nodes : mapping
-        The tasks.
+    node : callable
+        Gives a task by its key; None where there is none.
     leaf : callable
         Gives the view and the numbers of a chunk for a key; None for a key that is no chunk of an
         array.
@@ -92,18 +92,18 @@ class Layouts:
 
     def __init__(
         self,
-        nodes: Mapping[Key, Any],
+        node: Callable[[Key], Any],
         leaf: Callable[[Key], tuple[View, Numbers] | None],
         slicing: Callable[[Any], Layout | None],
     ) -> None:
-        self._nodes, self._leaf, self._slicing = nodes, leaf, slicing
+        self._node, self._leaf, self._slicing = node, leaf, slicing
 
     def of_key(self, key: Key) -> Layout:
         """Lay out what a key stands for."""
         found = self._leaf(key)
         if found is not None:
             return whole_chunk(*found)
-        return self.of(self._nodes.get(key))
+        return self.of(self._node(key))
 
     def of(self, thing: Any) -> Layout:
         """Lay out what a task gives.
@@ -178,7 +178,7 @@ class Layouts:
                 thing = thing.value
                 break
             key = thing.key if isinstance(thing, TaskRef) else next(iter(thing.dependencies))
-            thing = self._nodes.get(key)
+            thing = self._node(key)
         if isinstance(thing, NestedContainer) or getattr(thing, "func", None) is _identity_cast:
             if thing.dependencies:
                 raise NotACutError

@@ -151,14 +151,15 @@ class Shares:
         again: Counter[int] = Counter()
         for block in np.ndindex(*self.labels.values()):
             seen: set[tuple[int, Place]] = set()
-            todo = [found for root in self.roots if (found := self._of_block(root, block))]
+            todo: list[tuple[View, Place]] = []
+            todo += [found for root in self.roots if (found := self._of_block(root, block))]
             while todo:
                 view, place = todo.pop()
                 key = (id(view), place)
                 if key in seen or id(view) in given:
                     continue
                 seen.add(key)
-                if isinstance(view, ByChunk) and type(place) is Chunk:
+                if isinstance(view, ByChunk) and isinstance(place, Chunk):
                     if owners.setdefault(key, block) != block:
                         if id(view) not in cheap:
                             cheap[id(view)] = _is_cheap(view)
@@ -175,7 +176,7 @@ class Shares:
                         self.own[block].append((view, place))
                 todo += view.needs(place)
                 if isinstance(view, ByWindow):
-                    window = view.window_of(place) if type(place) is Chunk else place
+                    window = view.at(place)
                     todo += [(s.view, s.places(view.func.dims, window)) for s in view.sources]
         for view in given.values():
             self._give(view, users[id(view)])
@@ -344,7 +345,7 @@ def _passed(view: View, arrival: Arrival) -> Iterator[tuple[View, Arrival]]:
 
 
 def _along(other: View, follows: Any, arrival: Arrival) -> Arrival:
-    if type(follows) is Chunk:
+    if isinstance(follows, Chunk):
         return tuple(Spans(None, (span,)) for span in other.window_of(follows))
     return tuple(
         Spans(None, ((0, size),)) if axis is None else arrival[axis]
@@ -393,7 +394,8 @@ def _followed(along: Any, arrival: Arrival) -> Spans:
         first, last = step * span[0] + offset, step * (span[1] - 1) + offset
         return min(first, last), max(first, last) + 1
 
-    return arrival[axis].moved(moved)
+    spans: Spans = arrival[axis].moved(moved)
+    return spans
 
 
 def _cells(borders: Any, span: tuple[int, int]) -> range:

@@ -86,6 +86,10 @@ class View:
         """Say where a chunk lies."""
         return tuple((s[n], s[n + 1]) for s, n in zip(self.starts, numbers, strict=True))
 
+    def at(self, place: Place) -> Window:
+        """Give the window that is meant."""
+        return self.window_of(place) if isinstance(place, Chunk) else place
+
     def needs(self, place: Place) -> list[Need]:
         """Name what a value rests on."""
         raise NotImplementedError
@@ -178,7 +182,7 @@ class Sliced(View):
 
     def index(self, place: Place) -> tuple[slice, ...]:
         """Give the window as it is asked for."""
-        return slices_of(self.window_of(place) if type(place) is Chunk else place)  # type: ignore[arg-type]
+        return slices_of(self.at(place))
 
     def make(self, place: Place, values: list[Any]) -> Any:
         """See `View.make`."""
@@ -236,7 +240,8 @@ class Held(View):
 
     def make(self, place: Place, values: list[Any]) -> Any:
         """See `View.make`."""
-        return self.values if type(place) is Chunk else self.values[slices_of(place)]  # type: ignore[arg-type]
+        found: Array = self.values[slices_of(self.at(place))]
+        return found
 
     def borders(self, axis: int) -> Array | None:
         """See `View.borders`."""
@@ -296,7 +301,7 @@ class Given(View):
 
     def make(self, place: Place, values: list[Any]) -> Any:
         """See `View.make`."""
-        window: Any = self.window_of(place) if type(place) is Chunk else place  # type: ignore[arg-type]
+        window = self.at(place)
         assert self.values is not None
         return self.values[slices_of(window)]
 
@@ -369,7 +374,7 @@ class Each(View):
 
     def needs(self, place: Place) -> list[Need]:
         """See `View.needs`."""
-        window: Any = self.window_of(place) if type(place) is Chunk else place  # type: ignore[arg-type]
+        window = self.at(place)
         return [
             (view, _followed(follows, window))
             for view, follows in zip(self.inputs, self.follows, strict=True)
@@ -378,10 +383,10 @@ class Each(View):
     def make(self, place: Place, values: list[Any]) -> Any:
         """See `View.make`."""
         if self.placed is not None:
-            at: Any = self.window_of(place) if type(place) is Chunk else place  # type: ignore[arg-type]
+            at = self.at(place)
             return self.placed.at(values[0], at)
         if self.call.numbered:  # an array that is filled: the shape of a chunk
-            window: Any = self.window_of(place) if type(place) is Chunk else place  # type: ignore[arg-type]
+            window = self.at(place)
             shape = tuple(b - a for a, b in window)
             return self.call.task({**self.call.fixed, self.call.numbered[0].token: shape})
         return self.call.at((), values)
@@ -391,7 +396,7 @@ class Each(View):
         return _common(
             view.borders(follows.index(axis))
             for view, follows in zip(self.inputs, self.follows, strict=True)
-            if type(follows) is not Chunk and axis in follows
+            if not isinstance(follows, Chunk) and axis in follows
         )
 
     def content(self) -> Any:
@@ -401,13 +406,13 @@ class Each(View):
 
 
 def _followed(follows: Follows, window: Window) -> Place:
-    if type(follows) is Chunk:
+    if isinstance(follows, Chunk):
         return follows
     return tuple((0, 1) if along is None else window[along] for along in follows)
 
 
 def _numbered(follows: Follows, numbers: Numbers) -> Chunk:
-    if type(follows) is Chunk:
+    if isinstance(follows, Chunk):
         return follows
     return Chunk(0 if along is None else numbers[along] for along in follows)
 
@@ -417,21 +422,21 @@ class ByChunk(View):
 
     def needs(self, place: Place) -> list[Need]:
         """See `View.needs`."""
-        if type(place) is Chunk:
+        if isinstance(place, Chunk):
             return self.needs_of_chunk(place)
-        return [(self, Chunk(numbers)) for numbers, _, _ in self.touched(place)]  # type: ignore[arg-type]
+        return [(self, Chunk(numbers)) for numbers, _, _ in self.touched(place)]
 
     def make(self, place: Place, values: list[Any]) -> Any:
         """See `View.make`."""
-        if type(place) is Chunk:
+        if isinstance(place, Chunk):
             return self.make_chunk(place, values)
-        parts = list(self.touched(place))  # type: ignore[arg-type]
+        parts = list(self.touched(place))
         if len(parts) == 1 and self.window_of(parts[0][0]) == place:
             return values[0]
         checked = [self._checked(n, v) for (n, _, _), v in zip(parts, values, strict=True)]
         if len(parts) == 1:
             return checked[0][parts[0][1]]
-        out: Array = np.empty([b - a for a, b in place], np.result_type(*checked))  # type: ignore[misc]
+        out: Array = np.empty([b - a for a, b in place], np.result_type(*checked))
         for (_, inside, target), value in zip(parts, checked, strict=True):
             out[target] = value[inside]
         return out
@@ -465,8 +470,7 @@ class ByChunk(View):
                     break
             per_axis.append(found)
         for parts in itertools.product(*per_axis):
-            numbers, inside, target = zip(*parts, strict=True) if parts else ((), (), ())
-            yield numbers, inside, target
+            yield tuple(p[0] for p in parts), tuple(p[1] for p in parts), tuple(p[2] for p in parts)
 
     def borders(self, axis: int) -> Array | None:
         """See `View.borders`."""
@@ -533,7 +537,7 @@ class Chunkwise(ByChunk):
         below = [
             view.borders(follows.index(axis))
             for view, follows in zip(self.inputs, self.follows, strict=True)
-            if type(follows) is not Chunk
+            if not isinstance(follows, Chunk)
             and axis in follows
             and view.shape[follows.index(axis)] == self.shape[axis]
         ]
@@ -604,7 +608,7 @@ class Around(View):
         self.around = around
 
     def _wide(self, place: Place) -> tuple[Window, Window]:
-        window: Any = self.window_of(place) if type(place) is Chunk else place  # type: ignore[arg-type]
+        window = self.at(place)
         depth = self.around.depth
         wide = tuple(
             (max(0, a - depth.get(axis, 0)), min(size, b + depth.get(axis, 0)))
@@ -662,12 +666,9 @@ class ByWindow(View):
         super().__init__(name, chunks, dtype, inputs)
         self.follows, self.func, self.sources = tuple(follows), func, tuple(sources)
 
-    def _window(self, place: Place) -> Any:
-        return self.window_of(place) if type(place) is Chunk else place  # type: ignore[arg-type]
-
     def needs(self, place: Place) -> list[Need]:
         """See `View.needs`."""
-        window = self._window(place)
+        window = self.at(place)
         return [
             (view, _followed(follows, window))
             for view, follows in zip(self.inputs, self.follows, strict=True)
@@ -675,7 +676,7 @@ class ByWindow(View):
 
     def make(self, place: Place, values: list[Any]) -> Any:
         """See `View.make`."""
-        return self.func.over(self._window(place), self.sources, values)
+        return self.func.over(self.at(place), self.sources, values)
 
     def borders(self, axis: int) -> Array | None:
         """See `View.borders`."""
@@ -715,9 +716,9 @@ class Pieces(View):
         self._low = np.array([[a for a, _ in w] for w, _, _ in pieces]).reshape(len(pieces), -1)
         self._high = np.array([[b for _, b in w] for w, _, _ in pieces]).reshape(len(pieces), -1)
 
-    def _parts(self, place: Place) -> list[tuple[int, Window]]:
+    def parts(self, place: Place) -> list[tuple[int, Window]]:
         """Give the pieces that a window touches, and what part of the array each gives."""
-        window: Any = self.window_of(place) if type(place) is Chunk else place  # type: ignore[arg-type]
+        window = self.at(place)
         if len(self.pieces) == 1:
             return [(0, window)]
         low, high = np.array(window).reshape(-1, 2).T
@@ -733,21 +734,21 @@ class Pieces(View):
     def needs(self, place: Place) -> list[Need]:
         """See `View.needs`."""
         found: list[Need] = []
-        for number, window in self._parts(place):
+        for number, window in self.parts(place):
             _, i, alongs = self.pieces[number]
             found.append((self.inputs[i], tuple(_moved(along, window) for along in alongs)))
         return found
 
     def make(self, place: Place, values: list[Any]) -> Any:
         """See `View.make`."""
-        parts = self._parts(place)
+        parts = self.parts(place)
         placed = [
             _placed(value, self.pieces[number][2], window)
             for (number, window), value in zip(parts, values, strict=True)
         ]
         if len(placed) == 1:
             return placed[0]
-        window: Any = self.window_of(place) if type(place) is Chunk else place  # type: ignore[arg-type]
+        window = self.at(place)
         dtype = np.result_type(*{p.dtype for p in placed})
         out: Array = np.empty([b - a for a, b in window], dtype)
         for (_, part), value in zip(parts, placed, strict=True):
