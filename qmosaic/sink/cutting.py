@@ -28,6 +28,9 @@ BLOCK_BYTES = 4 * 2**20
 """The most bytes of a band that a job makes at once, where it may have less: chunks that are larger
 are written in parts."""
 
+TOGETHER = 4
+"""So many times larger may a job be where less is read again then."""
+
 ACROSS_BORDERS = 4
 """Units along a side of a job whose blocks are made by ordinary tasks, and have other borders."""
 
@@ -241,17 +244,21 @@ def make_plan(
                 }
             )
     made = (Group(tuple(v), box) for v, box in zip(groups, boxes, strict=True))
-    return Plan(tuple(_widened(group, sight) for group in made))
+    return Plan(tuple(_widened(group, sight, block_bytes) for group in made))
 
 
-def _widened(group: Group, sight: Sight) -> Group:
+def _widened(group: Group, sight: Sight, block_bytes: int) -> Group:
     """Put units together where less is read again then, or where jobs share less."""
 
     def of(units: Sequence[int]) -> Group:
         lengths = zip(group.box.items(), units, strict=True)
         return replace(group, box={dim: length * n for (dim, length), n in lengths})
 
-    units = choose_box(sight, lambda units: of(units).spans(), group.counts)
+    sizes = dict(zip(group.variables[0].dims, group.variables[0].shape, strict=True))
+    pixels = math.prod(min(length, sizes[dim]) for dim, length in group.box.items())
+    widest = max(v.dtype.itemsize for v in group.variables)
+    largest = max(1, TOGETHER * block_bytes // (pixels * widest))
+    units = choose_box(sight, lambda units: of(units).spans(), group.counts, largest)
     return of(units)
 
 

@@ -393,6 +393,7 @@ def choose_box(
     sight: Sight,
     spans_of: Callable[[tuple[int, ...]], Mapping[str, tuple[Spans, ...]]],
     most: Sequence[int],
+    largest: int,
 ) -> tuple[int, ...]:
     """Choose how many units along each side of the map a job has: as few as can be, so that jobs
     share nothing and read little again.
@@ -405,11 +406,13 @@ def choose_box(
         Says what jobs of so many units need.
     most : sequence of int
         The units that there are along each side.
+    largest : int
+        The most units that a job may have.
     """
     roots = sight.roots(spans_of((1,) * len(most)))
     if roots is None:
         return (1,) * len(most)
-    return choose_units(roots, lambda units: list(spans_of(units).values()), most)[0]
+    return choose_units(roots, lambda units: list(spans_of(units).values()), most, largest)[0]
 
 
 def _run_job(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -456,19 +457,15 @@ class ByChunk(View):
         where in the window that lies."""
         per_axis = []
         for starts, (low, high) in zip(self.starts, window, strict=True):
-            found = []
-            first = max(0, int(np.searchsorted(starts, low, side="right")) - 1)
-            for number in range(first, len(starts) - 1):
-                a, b = max(starts[number], low), min(starts[number + 1], high)
-                if a >= b and not (low == high and a == b):
-                    if starts[number] >= high:
-                        break
-                    continue
-                inside = slice(a - starts[number], b - starts[number])
-                found.append((number, inside, slice(a - low, b - low)))
-                if low == high:
-                    break
-            per_axis.append(found)
+            first = max(0, min(bisect_right(starts, low), len(starts) - 1) - 1)
+            last = max(first + 1, bisect_left(starts, high))
+            per_axis.append(
+                [
+                    (n, slice(a - starts[n], b - starts[n]), slice(a - low, b - low))
+                    for n in range(first, last)
+                    for a, b in [(max(starts[n], low), min(starts[n + 1], high))]
+                ]
+            )
         for parts in itertools.product(*per_axis):
             yield tuple(p[0] for p in parts), tuple(p[1] for p in parts), tuple(p[2] for p in parts)
 
