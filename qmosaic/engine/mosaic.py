@@ -104,8 +104,8 @@ def quality_mosaic(
     ``.where()`` makes such floats of integers, and they are packed still.
 
     **What is read.** The quality once; then, of each band, only the chunks of images that won a
-    pixel there. Time chunks of the quality are read whole: of a collection with all times in one
-    chunk nothing can be skipped. ``masked="fill"`` reads the winners' chunks of a band twice where
+    pixel there. What counts are the chunks that are stored, not those of dask: images that dask
+    has in one chunk are read one by one, where they are stored so. ``masked="fill"`` reads the winners' chunks of a band twice where
     it has to look for substitutes. ``masked="skip"`` reads most of every band that can be masked:
     it cannot know before. Each chunk costs time, whatever it holds: larger chunks help.
 
@@ -125,15 +125,20 @@ def quality_mosaic(
     **Memory** does not grow with the number of images: a task holds the best scores so far, the
     positions of their images, and a few chunks.
 
-    **What can be deferred.** Zarr, ``odc.stac.load``, rioxarray, ``xarray.concat`` of single
-    images, arithmetic on any of these, and ``.chunk()`` where a new chunk is made of whole old
-    ones: ``chunk(time=-1)``, ``chunk(y=1024)`` on chunks of 512. Chunks that cut the old ones, as
-    ``chunk(y=256)`` does, inputs that are persisted or Futures of a cluster, and a quality that
-    needs all of the map (a mean over y and x) fall back to a reduction over time in ordinary tasks
-    of dask. The pixels are the same, but every chunk is read, and the scheduler sees a task for
-    every few chunks. The arguments ``retries`` and ``on_error`` of `to_zarr` and its count of bytes
-    do not reach such reads; so it is with ``masked="fill"`` or ``"skip"`` and a band that has only
-    time. `explain` says where blocks share work in this way.
+    **Any chunks.** Zarr, ``odc.stac.load``, rioxarray, ``xarray.concat`` of single images, cuts
+    (``isel``, ``clip``), ``.chunk()`` to any size, images in any order, arithmetic on any of these:
+    a task reads the windows that it needs. Where blocks and stored chunks have other borders,
+    blocks are put together until a stored chunk is read 1.6 times at most on average, as long as
+    that keeps them small. Functions of which nothing is known (``map_blocks``, ``apply_ufunc``,
+    ``rolling``) are called for the chunks that dask has made, each once or nearly so. What all
+    blocks use and is small, a mean over y and x for each image, is made first, once.
+
+    **What cannot be deferred.** Inputs that are persisted, Futures of a cluster, or cut out of an
+    array of numpy; and functions of whole chunks whose results are cut otherwise afterwards, or
+    looked at by their neighbours. They are reduced over time in ordinary tasks of dask. The pixels
+    are the same, but every chunk is read, and the scheduler sees a task for every few chunks. The
+    arguments ``retries`` and ``on_error`` of `to_zarr` and its count of bytes do not reach such
+    reads. `explain` says of each band how it is read, why, and what to write instead.
 
     **Chunks are checked** against the shape and dtype that their dask array promises, and so is
     what is read from a source. What one function of yours hands to the next inside dask is not

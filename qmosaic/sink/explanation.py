@@ -23,7 +23,7 @@ INDEX_BYTES = 4
 taken."""
 
 TASK_BYTES = 2048
-"""What a task takes that is written out for one block, as those of a cut collection are."""
+"""What a task takes that is written out for one block, as those of some loaders are."""
 
 SAMPLE = 64
 """Blocks whose tasks are written out to be counted, where a block is not one task."""
@@ -54,8 +54,8 @@ class Explanation:
     peak_bytes : int
         What a worker thread needs at most, on top of the bare process.
     deferred : bool
-        Whether a block is one task that reads only what won. If not, blocks share costly work (a
-        rechunk, an overlap, persisted data), which is made of tasks of its own.
+        Whether a block is one task that reads only what won. If not, inputs lie in memory, or
+        blocks share costly work, which is made of tasks of its own; `lanes` says why.
     bands_deferred : bool
         Whether of the bands that are not the quality only what won is read; so it is too where
         blocks share the work of the quality alone.

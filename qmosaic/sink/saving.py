@@ -138,13 +138,13 @@ def to_zarr(
     *Tasks.* A task makes one block: it finds the best images there, takes all bands, and writes
     whole chunks. While a band is encoded and written, the next one is taken; a block counts as
     there when all its chunks are. At most 256 blocks (or 8 for each thread) are known to the
-    scheduler at a time, so graphs stay small. `explain` predicts the memory of a worker. Where
-    blocks share costly work (`explain` says so: chunks that cut the stored ones, a persisted
-    collection, an overlap, ``masked="fill"`` or ``"skip"`` with a band that has only time), chunks
-    are read by ordinary tasks of dask, which `retries` and `on_error` do not reach, and whose bytes
-    are not counted. Where the mosaic or its collection was cut off the chunk borders, up to 4 × 4
-    blocks become one task, and blocks on the borders of two tasks are made twice: clip the mosaic,
-    not the collection, and with ``drop=False`` or edges on chunk borders.
+    scheduler at a time, so graphs stay small. `explain` predicts the memory of a worker. Where the
+    chunks of the store and those of the sources have other borders (a cut, a rechunk, `chunks`),
+    several chunks become one task, of up to four times `block_bytes` a band, so that a chunk of a
+    source is read 1.6 times at most on average. What all blocks use (a mean over the map) is made
+    before them, once, and not counted. Where blocks share what is costly, or inputs lie in memory
+    (`explain` says so, and why), chunks are read by ordinary tasks of dask, which `retries` and
+    `on_error` do not reach, and whose bytes are not counted.
 
     *Continuing.* After any error, a killed process, a lost machine, a full disk or Ctrl-C,
     ``mode="resume"`` goes on, in the same process too. Blocks that are complete are not computed
