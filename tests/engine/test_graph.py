@@ -24,6 +24,7 @@ from tests.support.sources import (
     CountingArray,
     Forbidden,
     as_dataset,
+    chunked,
     expected,
     in_store,
     random_stack,
@@ -96,6 +97,30 @@ def test_a_mean_over_time_in_the_quality_stays_deferred() -> None:
     values["quality"] = values["quality"] - mean
     np.testing.assert_array_equal(mosaic["red"].values, expected(values)["red"])
     assert sum(s[0].stop - s[0].start for s in source["nir"].calls) <= 2 * 12
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_mean_over_the_map_in_the_quality(plain: bool) -> None:
+    """What all blocks share and is small is made once, and dask's optimization joins nothing that
+    does not belong together."""
+    values = random_stack()
+    nir = CountingArray(values["nir"])
+    lazy = chunked({n: v for n, v in values.items() if n != "nir"})
+    lazy["nir"] = (("time", "y", "x"), da.from_array(nir, chunks=(1, 8, 8)))
+    lazy["quality"] = lazy["quality"] - lazy["nir"].mean(["y", "x"]).astype("float32")
+    if plain:
+        array = lazy["quality"].data
+        lazy["quality"].data = da.Array(
+            dict(array.__dask_graph__()), array.name, array.chunks, meta=array._meta
+        )
+    mosaic = qm.quality_mosaic(lazy, "quality")[["quality", "red"]]
+    nir.calls.clear()
+    got = mosaic.compute(scheduler="synchronous")
+    assert len(nir.calls) == 12 * 9
+    mean = values["nir"].mean(axis=(1, 2), keepdims=True).astype("float32")
+    want = expected(values | {"quality": values["quality"] - mean})
+    np.testing.assert_allclose(got["quality"].values, want["quality"], rtol=1e-6)
+    np.testing.assert_array_equal(got["red"].values, want["red"])
 
 
 def test_query_planning_graphs_are_plain_dicts(tmp_path: Path) -> None:

@@ -49,12 +49,30 @@ def assemble(
     tasks: dict[Key, Any] | Blockwise,
     sources: Mapping[str, Any],
     upstream: Sequence[Any],
+    beneath: Sequence[Any] = (),
 ) -> HighLevelGraph:
-    """Put a layer on top of the recipes and of the arrays that it depends on."""
+    """Put a layer on top of the recipes and of the arrays that it depends on; `beneath` are those
+    on which recipes alone rest.
+
+    A Blockwise layer that depends on another one which it does not name is more than dask can join.
+    """
     layers: dict[str, Any] = {}
     dependencies: dict[str, set[str]] = {}
-    own: set[str] = set(sources)
-    for array in upstream:
+    own, below = (_take_in(arrays, layers, dependencies) for arrays in (upstream, beneath))
+    for source, layer in sources.items():
+        layers[source] = layer
+        dependencies[source] = _layers_below(layer, layers, sources, below)
+    layers[name] = tasks
+    dependencies[name] = own | set(sources)
+    return HighLevelGraph(layers, dependencies)
+
+
+def _take_in(
+    arrays: Iterable[Any], layers: dict[str, Any], dependencies: dict[str, set[str]]
+) -> set[str]:
+    """Add the graphs of arrays; name their own layers."""
+    own: set[str] = set()
+    for array in arrays:
         graph = array.__dask_graph__()
         if isinstance(graph, HighLevelGraph):
             layers.update(graph.layers)
@@ -64,26 +82,21 @@ def assemble(
             layers[array.name] = graph
             dependencies[array.name] = set()
             own.add(array.name)
-    for source, layer in sources.items():
-        layers[source] = layer
-        dependencies[source] = _layers_below(layer, layers, sources, own)
-    layers[name] = tasks
-    dependencies[name] = own
-    return HighLevelGraph(layers, dependencies)
+    return own
 
 
 def _layers_below(
     layer: Mapping[Key, Any],
     layers: Mapping[str, Any],
     sources: Mapping[str, Any],
-    upstream: set[str],
+    beneath: set[str],
 ) -> set[str]:
     """Name the layers that a source rests on, where something is made first for it."""
     keys = {key for node in layer.values() for key in node.dependencies}
     found = {name for name, other in sources.items() if keys & set(other)}
     for name in {layer_of(key) for key in keys} - found:
         # a graph without layers has the name of the array
-        found |= {name} if name in layers else upstream - set(sources)
+        found |= {name} if name in layers else beneath
     return found
 
 

@@ -283,8 +283,8 @@ def _decide_deferred(
         numblocks={} if start is None else start.numblocks(),
     )
     upstream = [] if start is None else [start]
-    upstream += [array for d in deferred for array in d.upstream]
-    return assemble(name, layer, source_layers(deferred), upstream)
+    beneath = [array for d in deferred for array in d.upstream]
+    return assemble(name, layer, source_layers(deferred), upstream, beneath)
 
 
 @dataclass(frozen=True)

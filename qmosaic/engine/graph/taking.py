@@ -64,9 +64,10 @@ def take(band: Stack, decision: Decision, fill: Any) -> Any:
         layer = _take_symbolic(name, band, decision, fill, deferred)
     else:
         layer = _take_written_out(name, band, decision, fill, deferred)
-    upstream = [decision, *([band.array] if deferred is None else deferred.upstream)]
+    upstream = [decision, *([band.array] if deferred is None else [])]
+    beneath = [] if deferred is None else deferred.upstream
     sources = promise_layer(band, why)[1] if deferred is None else source_layers([deferred])
-    graph = assemble(name, layer, sources, upstream)
+    graph = assemble(name, layer, sources, upstream, beneath)
     meta = empty_meta(len(band.map_dims), band.array.dtype)
     grid = band.map_chunks if deferred is None else deferred.source.map_chunks
     return in_chunks(da.Array(graph, name, grid, meta=meta), band.map_chunks)
