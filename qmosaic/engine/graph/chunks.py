@@ -123,6 +123,11 @@ class Promise:
         """The position of the first image of each chunk of time, and behind them all."""
         return np.cumsum((0, *self.time_chunks))
 
+    def __getstate__(self) -> dict[str, Any]:
+        # what was noted here, some numbers for each image, is found again there
+        noted = {n for c in type(self).__mro__ for n, v in vars(c).items() if _is_noted(v)}
+        return {name: value for name, value in vars(self).items() if name not in noted}
+
     @property
     def images(self) -> int:
         """The number of images."""
@@ -190,6 +195,10 @@ class Promise:
     ) -> UnexpectedChunkError:
         """Name the chunk that was not as promised, or that something unexpected is behind."""
         return unexpected(self.origin, positions, self.place(window, positions[0]), error)
+
+
+def _is_noted(attribute: object) -> bool:
+    return isinstance(attribute, cached_property)
 
 
 def promise_of(stack: Stack, why: str = "") -> Promise:
