@@ -297,14 +297,18 @@ def test_sources_behind_arithmetic_are_checked(change: Change) -> None:
         qm.quality_mosaic(collection_of(quality, good()), "quality").compute()
 
 
-def test_a_mosaic_that_went_through_a_function_is_checked() -> None:
-    """Blocks are checked before they are written, too."""
+@pytest.mark.parametrize(
+    ("persisted", "where"),
+    [(False, r"\[[04]:[48], [04]:[48]\]"), (True, r"chunk \([01], [01]\)")],
+)
+def test_a_mosaic_that_went_through_a_function_is_checked(persisted: bool, where: str) -> None:
+    """Blocks are checked before they are written, too: the window that a job makes itself, the
+    chunk that it is given."""
     mosaic = qm.quality_mosaic(collection_of(good(), good()), "quality")
+    mosaic = mosaic.persist(scheduler="synchronous") if persisted else mosaic
     wrong = mosaic["red"].data.map_blocks(lambda b: b[:1], dtype="int32", chunks=((4, 4), (4, 4)))
     mosaic["red"] = (("y", "x"), wrong)
-    with pytest.raises(
-        UnexpectedChunkError, match=r"band 'red' of the mosaic, chunk \([01], [01]\)"
-    ):
+    with pytest.raises(UnexpectedChunkError, match=f"band 'red' of the mosaic, {where}"):
         qm.to_zarr(mosaic, zarr.storage.MemoryStore())
 
 

@@ -94,14 +94,22 @@ def whole_images(values: dict[str, np.ndarray], tmp_path: Path) -> xr.Dataset:
     return in_store(values, tmp_path / "in.zarr", (1, 24, 24))[0].chunk(y=8, x=8)
 
 
+def overlapped(values: dict[str, np.ndarray], tmp_path: Path) -> xr.Dataset:
+    collection = in_store(values, tmp_path / "in.zarr")[0]
+    quality = collection["quality"].data.map_overlap(
+        lambda block: block + 0, depth=(0, 1, 1), boundary="none", meta=np.empty((0, 0, 0), "f4")
+    )
+    return collection.assign(quality=(("time", "y", "x"), quality))
+
+
 DEFERRED = [fused, derived, sliced, concatenated, stacked, transposed, from_delayed, united]
-DEFERRED += [rechunked, whole_images]
+DEFERRED += [rechunked, whole_images, overlapped]
 
 
 @pytest.mark.parametrize("source", DEFERRED)
 def test_sources_that_are_deferred(source: Any, tmp_path: Path) -> None:
-    """Stores, lazy arithmetic, slices, concatenations, stacks, chunks made of whole stored ones:
-    deferred, and the right pixels."""
+    """Stores, lazy arithmetic, slices, concatenations, stacks, other chunks than those that are
+    stored, overlaps: deferred, and the right pixels."""
     values = random_stack()
     mosaic = qm.quality_mosaic(source(values, tmp_path), "quality")
     assert is_deferred(mosaic)
@@ -116,22 +124,24 @@ def in_memory(values: dict[str, np.ndarray], tmp_path: Path) -> xr.Dataset:
     return as_dataset(values).chunk(time=1, y=8, x=8)
 
 
-def overlapped(values: dict[str, np.ndarray], tmp_path: Path) -> xr.Dataset:
+def shared(values: dict[str, np.ndarray], tmp_path: Path) -> xr.Dataset:
     collection = in_store(values, tmp_path / "in.zarr")[0]
-    quality = collection["quality"].data.map_overlap(
-        lambda block: block + 0, depth=(0, 1, 1), boundary="none", meta=np.empty((0, 0, 0), "f4")
-    )
-    return collection.assign(quality=(("time", "y", "x"), quality))
+    whole = collection["quality"].data.rechunk((1, 24, 24))
+    made = whole.map_blocks(lambda image: image + 0, dtype="f4")
+    return collection.assign(quality=(("time", "y", "x"), made.rechunk((1, 8, 8))))
 
 
-DEPENDENCIES = [persisted, in_memory, overlapped]
+DEPENDENCIES = [persisted, in_memory, shared]
 
 
 @pytest.mark.parametrize("ties", ["first", "last"])
 @pytest.mark.parametrize("source", DEPENDENCIES)
-def test_sources_that_stay_dependencies(source: Any, ties: str, tmp_path: Path) -> None:
-    """What blocks share, or what lies in memory, falls back to a reduction over time: the same
-    pixels."""
+def test_sources_that_stay_dependencies(
+    source: Any, ties: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What blocks share that are not small enough to be put together, or what lies in memory,
+    falls back to a reduction over time: the same pixels."""
+    monkeypatch.setattr("qmosaic.engine.graph.deferral.BLOCK_BYTES", 1)
     values = random_stack()
     collection = source(values, tmp_path)
     mosaic = qm.quality_mosaic(collection, "quality", ties=ties)

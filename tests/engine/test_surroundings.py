@@ -48,9 +48,10 @@ KINDS = ["symbolic", "written out", "persisted", "rechunked", "made by chunk"]
     "chunks", [(1, 8, 8), (2, 24, 1), (5, (9, 1, 14), (2, 2, 20)), (1, 24, 24)]
 )
 @pytest.mark.parametrize("kind", KINDS)
-def test_surroundings(chunks: Any, kind: str) -> None:
+def test_surroundings(chunks: Any, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What lies around a chunk is seen whatever the chunks and the source; it is deferred where
     reading again repeats no work."""
+    monkeypatch.setattr("qmosaic.engine.graph.deferral.BLOCK_BYTES", 1)
     values = np.random.default_rng(0).integers(0, 999, (6, 24, 24)).astype("uint16")
     array = da.from_array(CountingArray(values), chunks=chunks)
     if kind == "written out":  # a concatenation

@@ -19,9 +19,12 @@ def same(mosaic: xr.Dataset, values: dict[str, np.ndarray]) -> None:
 
 
 def is_deferred(mosaic: xr.Dataset) -> bool:
-    """Whether no task of the source stands in the graph of any band."""
-    keys = [str(k) for k in dict(mosaic.__dask_graph__())]
-    return all("qmosaic-" in key for key in keys)
+    """Whether no task of the source stands in the graph of any band: tasks of the engine rest on
+    such tasks alone, and what else there is (blocks cut into the chunks that are wanted) on them."""
+    graph = dict(mosaic.__dask_graph__())
+    own = {key for key in graph if "qmosaic-" in str(key)}
+    rests_on = {key: set(getattr(task, "dependencies", ())) for key, task in graph.items()}
+    return all(found <= own if key in own else found for key, found in rests_on.items())
 
 
 def stack_of(band: xr.DataArray) -> Stack:
