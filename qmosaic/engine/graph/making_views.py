@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef
 from dask.array import chunk
 from dask.layers import ArrayChunkShapeDep, ArraySliceDep
 
+from qmosaic.collection.masks import Array
 from qmosaic.collection.pixelwise import Placed
 from qmosaic.engine.graph.arguments import GETTERS, Arguments, Step
 from qmosaic.engine.graph.pieces import Layout, Layouts, NotACutError, as_pieces, whole_chunk
@@ -363,10 +364,21 @@ class Maker:
             self._views[unit] = self._make(unit)
 
     def _in_memory(self, name: str, dtype: Any, nodes: list[GraphNode]) -> View:
-        value = nodes[0].value if isinstance(nodes[0], DataNode) else None
-        if len(nodes) > 1 or not isinstance(value, np.ndarray) or value.nbytes > SMALL_DATA:
+        values = [node.value if isinstance(node, DataNode) else None for node in nodes]
+        if len(values) > 1:
+            values = [self._joined(name, values)]
+        if not isinstance(values[0], np.ndarray) or values[0].nbytes > SMALL_DATA:
             raise UnviewableError(IN_MEMORY)
-        return Held(name, dtype, value)
+        return Held(name, self._arrays[name][0], dtype, values[0])
+
+    def _joined(self, name: str, values: Sequence[Any]) -> Array | None:
+        """Join the chunks of a line, such as a number for each image; None for anything else."""
+        counts = [len(sizes) for sizes in self._arrays[name][0]]
+        if sum(size > 1 for size in map(sum, self._arrays[name][0])) > 1:
+            return None
+        if any(type(value) is not np.ndarray for value in values):
+            return None
+        return np.concatenate(values, axis=counts.index(len(values)))
 
     def _leaf(self, key: Key) -> tuple[View, Numbers] | None:
         numbers = self._numbers(key)

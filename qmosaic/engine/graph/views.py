@@ -231,8 +231,8 @@ class Sliced(View):
 class Held(View):
     """An array that lies in memory, and is small or travels in parts."""
 
-    def __init__(self, name: Any, dtype: Any, values: Array) -> None:
-        super().__init__(name, tuple((n,) for n in values.shape), dtype, ())
+    def __init__(self, name: Any, chunks: Any, dtype: Any, values: Array) -> None:
+        super().__init__(name, chunks, dtype, ())
         self.values = values
 
     def needs(self, place: Place) -> list[Need]:
