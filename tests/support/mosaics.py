@@ -19,8 +19,11 @@ def same(mosaic: xr.Dataset, values: dict[str, np.ndarray]) -> None:
 
 
 def is_deferred(mosaic: xr.Dataset) -> bool:
-    """Whether no task of the source stands in the graph of any band: tasks of the engine rest on
-    such tasks alone, and what else there is (blocks cut into the chunks that are wanted) on them."""
+    """Whether no task of the source stands in the graph of any band.
+
+    Tasks of the engine rest on such tasks alone, and what else there is (blocks that are cut into
+    the chunks that are wanted) on them.
+    """
     graph = dict(mosaic.__dask_graph__())
     own = {key for key in graph if "qmosaic-" in str(key)}
     rests_on = {key: set(getattr(task, "dependencies", ())) for key, task in graph.items()}
