@@ -10,9 +10,11 @@ from pathlib import Path
 from benchmarks import figures, report
 from benchmarks.cluster import CLUSTERS, speed_up
 from benchmarks.compare import Plan, compare
+from benchmarks.forms import FORMS
 from benchmarks.imports import measure_imports
 from benchmarks.profiling import profile
 from benchmarks.routes import ROUTES
+from benchmarks.shapes import Run, compare_shapes, table
 from benchmarks.stores import compare_stores
 from benchmarks.survive import survive
 from benchmarks.workloads import workloads
@@ -63,6 +65,14 @@ def parser() -> argparse.ArgumentParser:
     where.add_argument("--size", choices=["full", "tiny"], default="full")
     where.add_argument("--out", type=Path, default=HERE / "out" / "profile")
     where.add_argument("--data", type=Path, default=HERE / "out" / "data")
+    shapes = commands.add_parser("shapes", help="a collection that comes in many shapes")
+    shapes.add_argument("--rows", nargs="+", default=list(FORMS), choices=list(FORMS))
+    shapes.add_argument("--rounds", type=int, default=1)
+    shapes.add_argument("--quick", action="store_true", help="without the hand-written route")
+    shapes.add_argument("--size", choices=["full", "tiny"], default="full")
+    shapes.add_argument("--out", type=Path, default=HERE / "out" / "shapes")
+    shapes.add_argument("--data", type=Path, default=HERE / "out" / "data")
+    shapes.add_argument("--timeout", type=float, default=900.0, help="seconds for one run")
     hurt = commands.add_parser("survive", help="a worker and the client killed, the same bytes")
     hurt.add_argument("--out", type=Path, default=HERE / "out" / "survive")
     for name in ("graph", "latency"):
@@ -95,6 +105,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     elif asked.command == "cluster":
         data = asked.data / asked.size
         speed_up(asked.workload, asked.size, asked.rounds, data, asked.out, asked.cluster)
+    elif asked.command == "shapes":
+        run = Run(
+            asked.rows,
+            asked.rounds,
+            asked.size,
+            asked.out,
+            asked.data,
+            asked.timeout,
+            asked.quick,
+        )
+        print(f"\n{table(compare_shapes(run))}")
     elif asked.command == "profile":
         profile(asked.workload, asked.route, asked.size, asked.rounds, asked.data, asked.out)
     elif asked.command in ("graph", "latency"):

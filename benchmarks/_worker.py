@@ -18,6 +18,7 @@ from typing import Any
 
 from benchmarks import oracle
 from benchmarks.counting import counting
+from benchmarks.forms import shaped
 from benchmarks.job import Job
 from benchmarks.routes import ROUTES, Route
 from benchmarks.workloads import workloads
@@ -71,7 +72,7 @@ def count(route: Route, job: Job) -> dict[str, Any]:
     _get_ready(route, job)
     with counting(job) as counts:
         route.run(job)
-    return counts
+    return counts if route.tell is None else {**counts, **route.tell(job)}
 
 
 def _get_ready(route: Route, job: Job) -> None:
@@ -86,7 +87,7 @@ def _get_ready(route: Route, job: Job) -> None:
 
 
 def main(request: str) -> None:
-    """Carry out a request of `compare` and print the record."""
+    """Carry out a request of `compare` or `shapes` and print the record."""
     warnings.simplefilter("ignore")
     asked = json.loads(request)
     job = Job(
@@ -94,9 +95,11 @@ def main(request: str) -> None:
         Path(asked["store"]),
         Path(asked["output"]),
         Path(asked["oracle"]),
+        relaid=Path(asked["relaid"]) if "relaid" in asked else None,
     )
     shutil.rmtree(job.output, ignore_errors=True)
-    route = ROUTES[asked["route"]]
+    shape = asked.get("shape")
+    route = ROUTES[asked["route"]] if shape is None else shaped(shape, asked["route"])
     try:
         if asked["count"]:
             record = count(route, job)

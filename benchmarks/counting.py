@@ -32,13 +32,20 @@ def counting(job: Job) -> Iterator[dict[str, Any]]:
     counts: dict[str, Any] = {"tasks": 0, "chunks": None, "bytes": None}
     with ExitStack() as stack:
         stack.enter_context(_counted_tasks(counts))
-        opened = stack.enter_context(
-            opened_files({f.parent for f in chunk_files(job.workload, job.store)})
-        )
+        opened = stack.enter_context(opened_files(_folders(job)))
         yield counts
     if opened is not None:
         counts["chunks"] = len(opened)
         counts["bytes"] = sum(file.stat().st_size for file in opened)
+
+
+def _folders(job: Job) -> set[Path]:
+    """Name the folders in which there are chunks of the job's bands."""
+    folders = {f.parent for f in chunk_files(job.workload, job.store)}
+    for folder, below, _ in os.walk(job.relaid or os.devnull):
+        if not below and set(job.workload.bands) & set(Path(folder).parts):
+            folders.add(Path(folder))
+    return folders
 
 
 @contextmanager

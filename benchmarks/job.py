@@ -16,6 +16,8 @@ class Job:
     ----------
     whole_series : bool
         Whether xarray opens all images as one chunk along time, and not each as it is stored.
+    relaid : pathlib.Path or None
+        Where stores of the same images in other layouts lie.
     """
 
     workload: Workload
@@ -23,3 +25,4 @@ class Job:
     output: Path
     oracle: Path
     whole_series: bool = False
+    relaid: Path | None = None

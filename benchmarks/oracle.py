@@ -126,7 +126,7 @@ def check(workload: Workload, folder: Path, output: Path) -> dict[str, Any]:
     import zarr
 
     group = zarr.open_group(output, mode="r")
-    wrong = np.zeros((workload.scene.size,) * 2, bool)
+    wrong = np.zeros(np.load(folder / "quality.npy").shape, bool)
     report: dict[str, Any] = {"wrong_by_band": {}, "missing": [], "dtypes": {}}
     for band in (*workload.bands, "quality"):
         right = np.load(folder / f"{band}.npy")

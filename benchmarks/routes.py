@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 XARRAY = ("xarray", "xarray.backends.zarr", "dask.array", "pandas", "zarr")
 OURS = ("qmosaic", "tensorstore", *XARRAY)
+Kernel = Callable[..., Any]
 UNUSED_BY_BANDS = {"B02": 0, "B03": 0, "B04": 0, "B08": 0, "cloud": CLOUD_NODATA, "score": 0}
 """A value that no valid pixel has: routes that mark losers inside the band need one."""
 
@@ -42,6 +43,8 @@ class Route:
         What is imported before the clock starts; where one is missing, the route is skipped.
     written : bool
         Whether there is a mosaic to be checked.
+    tell : callable or None
+        What can be said of the run without running it; stands beside what is counted.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Route:
     written: bool = True
     cannot: Callable[[Workload], str | None] = lambda workload: None
     prepare: Callable[[Job], Any] | None = None
+    tell: Callable[[Job], dict[str, Any]] | None = None
 
     def missing(self) -> str | None:
         """Say which module is not installed, if any is not."""
@@ -143,30 +147,37 @@ def _no_bound(workload: Workload) -> str | None:
     return None if workload.upper_bound is not None else "the quality has no known upper bound"
 
 
-def _argmax(quality: Any) -> Any:
+def apply_ufunc(job: Job) -> None:
+    """The usual recipe: all images of a block in one chunk, argmax, take_along_axis."""
+    write(hand_written(with_quality(open_collection(job), job.workload), argmax, pick), job)
+
+
+def argmax(quality: Any) -> Any:
+    """Give the first of the best."""
     return quality.argmax(axis=-1)
 
 
-def _pick(band: Any, index: Any) -> Any:
+def pick(band: Any, index: Any) -> Any:
+    """Give a band's pixels of these images."""
     return np.take_along_axis(band, index[..., None], axis=-1)[..., 0]
 
 
-def apply_ufunc(job: Job) -> None:
-    """The usual recipe: all images of a block in one chunk, argmax, take_along_axis."""
+def hand_written(collection: xr.Dataset, best: Kernel, take: Kernel) -> xr.Dataset:
+    """Make the mosaic by `xarray.apply_ufunc`, of functions for the best index and its pixels."""
     import xarray as xr
 
-    collection = with_quality(open_collection(job), job.workload).chunk(time=-1)
+    collection = collection.chunk(time=-1)
     index = xr.apply_ufunc(
-        _argmax,
+        best,
         collection["quality"],
         input_core_dims=[["time"]],
         dask="parallelized",
         output_dtypes=[np.intp],
     )
-    mosaic = xr.Dataset(
+    return xr.Dataset(
         {
             name: xr.apply_ufunc(
-                _pick,
+                take,
                 band,
                 index,
                 input_core_dims=[["time"], []],
@@ -176,7 +187,6 @@ def apply_ufunc(job: Job) -> None:
             for name, band in collection.data_vars.items()
         }
     )
-    write(mosaic, job)
 
 
 def odc_algo(job: Job) -> None:

@@ -159,7 +159,7 @@ def chunk_files(workload: Workload, store: Path) -> list[Path]:
 
 
 def _generate(scene: Scene, store: Path) -> None:
-    arrays = _create_arrays(scene, store, scene.images)
+    arrays = create_arrays(scene, store, scene.images)
     make = _ImageMaker(scene)
 
     def write(t: int) -> None:
@@ -170,7 +170,7 @@ def _generate(scene: Scene, store: Path) -> None:
         list(pool.map(write, range(scene.images)))
 
 
-def _create_arrays(scene: Scene, store: Path, images: int) -> dict[str, zarr.Array[Any]]:
+def create_arrays(scene: Scene, store: Path, images: int) -> dict[str, zarr.Array[Any]]:
     """Lay out an empty store that `xarray.open_zarr` reads as a Dataset."""
     import zarr
     from zarr.codecs import BloscCodec
@@ -214,7 +214,7 @@ def _coordinate(group: Any, name: str, values: Array, attributes: dict[str, str]
 
 def _shorten(scene: Scene, longer: Path, store: Path) -> None:
     """Make the first images of a longer store a store of their own, without copying a chunk."""
-    arrays = _create_arrays(scene, store, scene.images)
+    arrays = create_arrays(scene, store, scene.images)
     for name in arrays:
         (store / name / "c").symlink_to((longer / name / "c").resolve(), target_is_directory=True)
 
