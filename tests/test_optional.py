@@ -48,6 +48,7 @@ CALLS: dict[str, tuple[str, Callable[[Path], Any]]] = {
         "scores",
         lambda at: qm.scores.distance_to(RED > 1, max_distance=9),
     ),
+    "a mean": ("scores", lambda at: qm.scores.smooth(RED, 9)),
     "a map": ("map", lambda at: qm.display.Map()),
 }
 
@@ -172,6 +173,7 @@ def drawn() -> Any:
 
 USES: dict[str, tuple[Callable[[], Any], str]] = {
     "distance_to": (lambda: qm.scores.distance_to(cloud(), max_distance=30), "scores"),
+    "smooth": (lambda: qm.scores.smooth(cloud(), 30), "scores"),
     "index": (
         lambda: qm.scores.index(image(), "NDVI", bands={"N": "red", "R": "red"}),
         "scores",

@@ -12,8 +12,9 @@ INSTEAD = {
     "reduce": "median(), mean(), min() or max(), or .dataset with xarray's reductions",
     "reduceRegion": ".dataset with xarray's mean(), quantile(), ... after filterBounds or clip",
     "reduceRegions": ".dataset with xarray's reductions, or exactextract",
-    "reduceNeighborhood": ".dataset with xarray's rolling()",
-    "focal_mean": ".dataset with xarray's rolling()",
+    "reduceNeighborhood": "qmosaic.scores.smooth(band, metres) for means, or .dataset with "
+    "xarray's rolling()",
+    "focal_mean": "qmosaic.scores.smooth(band, metres)",
     "fastDistanceTransform": "qmosaic.scores.distance_to(mask, max_distance=...)",
     "distance": "qmosaic.scores.distance_to(mask, max_distance=...)",
     "expression": "add, subtract, multiply, divide, or qmosaic.scores.index(image.dataset, 'EVI', "

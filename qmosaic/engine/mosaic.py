@@ -105,9 +105,10 @@ def quality_mosaic(
 
     **What is read.** The quality once; then, of each band, only the chunks of images that won a
     pixel there. What counts are the chunks that are stored, not those of dask: images that dask
-    has in one chunk are read one by one, where they are stored so. ``masked="fill"`` reads the winners' chunks of a band twice where
-    it has to look for substitutes. ``masked="skip"`` reads most of every band that can be masked:
-    it cannot know before. Each chunk costs time, whatever it holds: larger chunks help.
+    has in one chunk are read one by one, where they are stored so. ``masked="fill"`` reads the
+    winners' chunks of a band twice where it has to look for substitutes. ``masked="skip"`` reads
+    most of every band that can be masked: it cannot know before. Each chunk costs time, whatever it
+    holds: larger chunks help.
 
     **How it is read.** Arrays of Zarr in local folders are read by ``tensorstore``, where that is
     installed (in the checkout of qmosaic, ``pip install ".[fast]"``). Everything else is sliced
@@ -139,6 +140,10 @@ def quality_mosaic(
     are the same, but every chunk is read, and the scheduler sees a task for every few chunks. The
     arguments ``retries`` and ``on_error`` of `to_zarr` and its count of bytes do not reach such
     reads. `explain` says of each band how it is read, why, and what to write instead.
+
+    **A quality that looks at neighbouring pixels** is best made by `scores.smooth` or
+    `scores.distance_to`: a task reads what lies around its block itself, once. xarray's ``rolling``
+    costs much more for the same means.
 
     **Chunks are checked** against the shape and dtype that their dask array promises, and so is
     what is read from a source. What one function of yours hands to the next inside dask is not

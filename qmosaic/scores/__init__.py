@@ -12,6 +12,7 @@ its input is lazy; one that you write yourself will do as well.
 ``bits``                  a score for each bit flag
 ``target_date``           near a date
 ``target_day_of_year``    near a day of the year
+``smooth``                the mean of a score over what lies around a pixel
 ``distance_to``           metres to the nearest cloud or shadow
 ``cloud_distance``        far from clouds
 ``haze``                  without haze
@@ -42,7 +43,7 @@ declares 0 as its nodata, too. Where 0 is a score, remove that from its ``attrs`
 ``collection.where(...)`` makes floats of packed integers and leaves their packing among the
 attributes: such floats are refused. Mask after decoding, ``xarray.decode_cf(col).where(...)``.
 
-`index` and `distance_to` need ``pip install ".[scores]"`` in the checkout of qmosaic.
+`index`, `smooth` and `distance_to` need ``pip install ".[scores]"`` in the checkout of qmosaic.
 
 Modules. Each imports only modules below it in this table.
 
@@ -50,6 +51,7 @@ Modules. Each imports only modules below it in this table.
 ``best_pixel``  distance to clouds, haze, view angle as scores; several scores in one
 ``indices``     spectral indices
 ``distance``    metres to the nearest cloud or shadow
+``smoothing``   the mean of a score over what lies around a pixel
 ``dates``       near a date, near a day of the year
 ``categories``  scene classes, bit flags
 ``basic``       a negated band, the normalized difference of two
@@ -66,6 +68,7 @@ from qmosaic.scores.categories import bits, classes
 from qmosaic.scores.dates import target_date, target_day_of_year
 from qmosaic.scores.distance import distance_to
 from qmosaic.scores.indices import index
+from qmosaic.scores.smoothing import smooth
 
 __all__ = [
     "bits",
@@ -76,6 +79,7 @@ __all__ = [
     "index",
     "inverse",
     "normalized_difference",
+    "smooth",
     "target_date",
     "target_day_of_year",
     "view_angle",

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from qmosaic.engine.graph.walking import MOST_IN_FLIGHT, WINDOW, Walk, in_flight
 from zarr.storage import LocalStore, MemoryStore
 
 import qmosaic as qm
 from qmosaic.engine.graph import BlockReader, Stack, defer, map_surroundings, recipes, walking
-from qmosaic.engine.graph.walking import MOST_IN_FLIGHT, WINDOW, Walk, in_flight
 from tests.support.sources import CountingArray, as_dataset, expected
 
 PATIENCE = 60.0

@@ -32,6 +32,7 @@ MAKERS = {
     "classes": lambda b: qm.scores.classes(b.astype("uint8"), {1: 1.0}),
     "bits": lambda b: qm.scores.bits(b.astype("uint8"), {1: 0.0}),
     "distance_to": lambda b: qm.scores.distance_to(b > 0.5, max_distance=100),
+    "smooth": lambda b: qm.scores.smooth(b, 50),
     "cloud_distance": qm.scores.cloud_distance,
     "view_angle": qm.scores.view_angle,
     "haze": lambda b: qm.scores.haze(b, b),
