@@ -355,6 +355,9 @@ def as_pieces(
     """Make a view of the layouts of all chunks of an array: as few pieces as can be."""
     if not all(layout.boxes for layout in layouts.values()):
         raise NotACutError  # of no pixels
+    for numbers, layout in layouts.items():
+        if layout.shape != tuple(sizes[n] for sizes, n in zip(chunks, numbers, strict=True)):
+            raise NotACutError  # not what the array promises: apply_gufunc names chunks so
     windows: dict[Any, list[Window]] = defaultdict(list)
     views: dict[int, View] = {}
     for numbers, layout in layouts.items():
