@@ -6,7 +6,7 @@ sizes which it meets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -307,8 +307,9 @@ def steps(draw: st.DrawFn, sizes: dict[str, int], keeps_grid: bool) -> Step:
             for d, n in sizes.items()
             for _ in range(2)
         ),
-        st.builds(lambda d, a, b: Step("pad", {d: (a, b)}), ANY_SIDE, st.integers(0, 2),
-                  st.integers(0, 2)),
+        st.builds(
+            lambda d, a, b: Step("pad", {d: (a, b)}), ANY_SIDE, st.integers(0, 2), st.integers(0, 2)
+        ),
         st.integers(0, 9).map(lambda n: Step("reindex", {"missing": n})),
         st.sampled_from(["mean", "max"]).map(lambda how: Step("coarsen", {"how": how})),
         *_simple("load_one"),

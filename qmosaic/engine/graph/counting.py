@@ -61,32 +61,29 @@ def count_sources(source: DeferredChunks, size: int, box: Mapping[Hashable, int]
     times = len(source.firsts) - 1
     first = max(0, (times - IMAGES) // 2)
     chosen = range(first, min(first + IMAGES, times))
-    area = made = once = read = number_once = number = 0
+    area, size_read, number_read = 0, 0.0, 0.0
     for block in blocks:
         window = tuple(
             (n * step, min((n + 1) * step, length))
             for n, step, length in zip(block, steps, lengths, strict=True)
         )
-        found = [_cells_behind(source.view, _target(source, window, part)) for part in chosen]
-        if any(not cells for cells in found):
-            return None
-        everywhere = set.intersection(*map(set, found)) if times > 1 else set()
-        alone = {k: n for cells in found for k, n in cells.items() if k not in everywhere}
-        once += sum(found[0][k] for k in everywhere)
-        number_once += len(everywhere)
-        read += sum(alone.values())
-        number += len(alone)
-        pixels = math.prod(stop - start for start, stop in window)
-        area += pixels
-        images = int(sum(source.firsts[p + 1] - source.firsts[p] for p in chosen))
-        made += pixels * images * source.dtype.itemsize
-    if not made:
+        found: list[dict[Any, int]] = []
+        made: set[Any] = set()
+        for part in chosen:
+            cells, made = _cells_behind(source.view, _target(source, window, part), made)
+            found.append(cells)
+        if not found or not found[0]:
+            return Sources(0, 0) if not found else None
+        area += math.prod(stop - start for start, stop in window)
+        # what all images use is made for the first one
+        others = found[1:] or found
+        size_read += sum(found[0].values())
+        size_read += sum(sum(c.values()) for c in others) / len(others) * (times - 1)
+        number_read += len(found[0]) + sum(map(len, others)) / len(others) * (times - 1)
+    if not area:
         return Sources(0, 0)
     whole, all_blocks = math.prod(lengths), math.prod(counts)
-    return Sources(
-        round(read / made * size + once * whole / area),
-        round((number / len(chosen) * times + number_once) / len(blocks) * all_blocks),
-    )
+    return Sources(round(size_read * whole / area), round(number_read / len(blocks) * all_blocks))
 
 
 def _target(source: DeferredChunks, window: Window, part: int) -> Window:
@@ -100,9 +97,22 @@ def spread_over(count: int, most: int) -> list[int]:
     return sorted({round(i) for i in np.linspace(0, count - 1, min(count, most))})
 
 
-def _cells_behind(view: View, place: Place) -> dict[Any, int]:
+def _cells_behind(view: View, place: Place, made: set[Any]) -> tuple[dict[Any, int], set[Any]]:
     """Name the chunks of sources that are read for a window, with their sizes; none where one of
-    them is not known."""
+    them is not known.
+
+    Parameters
+    ----------
+    view, place
+        What is made.
+    made : set
+        What is there from the image before.
+
+    Returns
+    -------
+    (dict, set)
+        The chunks, and what is there afterwards.
+    """
     found: dict[Any, int] = {}
     seen: set[Any] = set()
     todo: list[tuple[View, Place]] = [(view, place)]
@@ -111,12 +121,14 @@ def _cells_behind(view: View, place: Place) -> dict[Any, int]:
         if (id(at), where) in seen:
             continue
         seen.add((id(at), where))
+        if (id(at), where) in made:
+            continue
         if isinstance(at, Sliced):
             found.update(_cells(at, where))
         elif isinstance(at, ByChunk) and at.reads and isinstance(where, Chunk):
-            return {}
+            return {}, seen
         todo += at.needs(where)
-    return found
+    return found, seen
 
 
 def _cells(view: Sliced, place: Place) -> dict[Any, int]:

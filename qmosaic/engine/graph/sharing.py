@@ -49,6 +49,13 @@ other borders."""
 UNITS = (1, 2, 3, 4, 6, 8, 16)
 """How many units along a side may be put together."""
 
+FEWER_UNITS = (1, 2, 4)
+"""The same, where it takes long to find out what comes of it."""
+
+CELLS = 20_000
+"""So many reads are looked at to find out how often a source chunk is read, where tasks are written
+out."""
+
 PIXEL = 8
 """Bytes a pixel, where a dtype is not known."""
 
@@ -102,6 +109,7 @@ class Shares:
         self.own: dict[tuple[int, ...], list[tuple[Written, Chunk]]] = defaultdict(list)
         self.common: set[tuple[int, Place]] = set()
         self.why = ""
+        self._cells: CellsTouched | None = None
 
     def settle(self) -> bool:
         """Find out whether blocks share nothing but what is cheap, or small: that is replaced by
@@ -149,6 +157,7 @@ class Shares:
         given: dict[int, View] = {}
         cheap: dict[int, bool] = {}
         again: Counter[int] = Counter()
+        self._cells = CellsTouched()
         for block in np.ndindex(*self.labels.values()):
             seen: set[tuple[int, Place]] = set()
             todo: list[tuple[View, Place]] = []
@@ -174,6 +183,8 @@ class Shares:
                         self.common.add(key)
                     elif isinstance(view, Written):
                         self.own[block].append((view, place))
+                if isinstance(view, Sliced):
+                    self._cells.add(view, view.at(place), block)
                 todo += view.needs(place)
                 if isinstance(view, ByWindow):
                     window = view.at(place)
@@ -215,20 +226,50 @@ class Shares:
         """Say how often the blocks read a source chunk behind a view, on average; of several
         sources, the one of which that is most."""
         sources = [v for v in everything(root) if isinstance(v, Sliced)]
-        return max((_times_read(v, list(self.arrivals[id(v)])) for v in sources), default=1.0)
+        return max(map(self._times_read, sources), default=1.0)
+
+    def _times_read(self, view: Sliced) -> float:
+        if self._cells is not None:
+            return self._cells.times(view)
+        return _times_touched(
+            [view.borders(axis) for axis in range(len(view.shape))],
+            list(self.arrivals[id(view)]),
+        )
 
     def reads_again(self) -> float:
         """Say how often the blocks read a source chunk, on average; of several sources, the one of
         which that is most."""
-        views = {id(v): v for v in everything(*(view for view, _ in self.roots))}
-        return max(
-            (
-                _times_read(view, list(self.arrivals[number]))
-                for number, view in views.items()
-                if isinstance(view, Sliced) and self.arrivals[number]
-            ),
-            default=1.0,
-        )
+        return max((self.times_read_of(view) for view, _ in self.roots), default=1.0)
+
+
+class CellsTouched:
+    """Which chunks of sources blocks touch, counted one by one."""
+
+    def __init__(self) -> None:
+        self._own: dict[int, set[Any]] = defaultdict(set)
+        self._once: dict[int, set[Any]] = defaultdict(set)
+        self._borders: dict[int, list[Any]] = {}
+        self._looked_at = 0
+
+    def add(self, view: Sliced, window: Window, block: tuple[int, ...]) -> None:
+        """Note a window that a block reads."""
+        if self._looked_at > CELLS:
+            return
+        self._looked_at += 1
+        if id(view) not in self._borders:
+            self._borders[id(view)] = [view.borders(axis) for axis in range(len(view.shape))]
+        touched = [
+            (span,) if borders is None else _cells(borders, span)
+            for borders, span in zip(self._borders[id(view)], window, strict=True)
+        ]
+        for cell in itertools.product(*touched):
+            self._own[id(view)].add((block, cell))
+            self._once[id(view)].add(cell)
+
+    def times(self, view: Sliced) -> float:
+        """Say how often a chunk is touched, on average."""
+        once = len(self._once[id(view)])
+        return len(self._own[id(view)]) / once if once else 1.0
 
 
 def shared_by(views: Sequence[View], spans: Sequence[Arrival]) -> Shares | str:
@@ -270,7 +311,10 @@ def choose_units(
     (tuple of int, Shares or str)
         The units, and what such blocks share; in words, where that is costly whatever their size.
     """
-    sides = [sorted({n for n in UNITS if n < count} | {min(count, UNITS[-1])}) for count in most]
+    tried: tuple[int, ...] = UNITS
+    if any(isinstance(view, Written) for view in everything(*views)):
+        tried = FEWER_UNITS  # every choice is followed task by task
+    sides = [sorted({n for n in tried if n < count} | {min(count, tried[-1])}) for count in most]
     choices = sorted(itertools.product(*sides), key=lambda u: (math.prod(u), max(u, default=1), u))
     best: tuple[float, tuple[int, ...], Shares | str] = (math.inf, choices[0], "")
     for units in choices:
@@ -405,11 +449,6 @@ def _cells(borders: Any, span: tuple[int, int]) -> range:
         return range(0)
     first = int(np.searchsorted(borders, low, side="right")) - 1
     return range(max(0, first), int(np.searchsorted(borders, high, side="left")))
-
-
-def _times_read(view: Sliced, arrivals: list[Arrival]) -> float:
-    """Say how often chunks of a source are read, on average."""
-    return _times_touched([view.borders(axis) for axis in range(len(view.shape))], arrivals)
 
 
 def _times_touched(borders: Sequence[Any], arrivals: list[Arrival]) -> float:
