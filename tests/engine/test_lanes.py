@@ -22,7 +22,7 @@ import zarr
 from zarr.storage import LocalStore, MemoryStore, ZipStore
 
 import qmosaic as qm
-from qmosaic.engine.graph import Stack, defer, lanes, lowering, walking
+from qmosaic.engine.graph import Stack, asking, defer, lanes
 from qmosaic.engine.graph.lanes import AtOnce, InThreads, Opened, open_fast
 from qmosaic.engine.graph.stored import StoredArray, find_stored
 from tests.support.sources import CountingArray, expected, random_stack
@@ -527,7 +527,7 @@ def test_how_far_ahead_is_a_matter_of_stored_bytes(tmp_path: Path, asked: list[A
         deferred = defer(Stack(array, ("time", "y", "x"), "time"))
         assert deferred is not None
         asked.clear()
-        for number, (_, image) in enumerate(deferred.source.open((0, 0), {}).walk(range(40))):
+        for number, (_, image) in enumerate(deferred.source.of_block((0, 0)).walk(range(40))):
             assert (image == 1).all()
             assert len(asked) == min(number + want, 40)
 
@@ -543,8 +543,7 @@ def test_what_is_opened_lives_as_long_as_the_recipe(
         opened.append(stored.array.path)
         return open_stored(stored)
 
-    for module in (lanes, lowering):
-        monkeypatch.setattr(module, "open_stored", counted)
+    monkeypatch.setattr(lanes, "open_stored", counted)
     mosaic = qm.quality_mosaic(collection, "quality")
     with dask.config.set(scheduler="synchronous"):
         mosaic.compute()
@@ -581,7 +580,7 @@ def test_written_out_tasks_read_through_tensorstore_too(
     mosaic = qm.quality_mosaic(cut, "quality")
     mosaic["quality"].compute(scheduler="synchronous")
     assert {path for path, _ in asked} == {"quality"}
-    assert walking.READ_TOGETHER >= 4 * 2**20
+    assert asking.READ_TOGETHER >= 4 * 2**20
 
 
 def test_explain_says_how_bands_are_read(

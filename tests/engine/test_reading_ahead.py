@@ -16,28 +16,32 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
-from qmosaic.engine.graph.walking import MOST_IN_FLIGHT, WINDOW, Walk, in_flight
 from zarr.storage import LocalStore, MemoryStore
 
 import qmosaic as qm
-from qmosaic.engine.graph import BlockReader, Stack, defer, map_surroundings, recipes, walking
+from qmosaic.engine.graph import BlockReader, Stack, asking, defer, map_surroundings
+from qmosaic.engine.graph.asking import MOST_IN_FLIGHT, WINDOW, Asking, in_flight
+from qmosaic.engine.graph.making_views import Maker
+from qmosaic.engine.graph.recipes import sort_graphs
 from tests.support.sources import CountingArray, as_dataset, expected
 
 PATIENCE = 60.0
 """Seconds after which a test gives up waiting; nothing is measured with it."""
 
 
-def walk_of(array: da.Array) -> Walk:
-    """Walk over the first chunk of an array."""
-    made = recipes.sort_graphs(array.__dask_graph__())
-    return Walk(made, {}, [(array.name, *(0 for _ in array.shape))])
+def asking_for(array: da.Array) -> Asking:
+    """Ask for the first chunk of an array."""
+    maker = Maker(sort_graphs(array.__dask_graph__()), {array.name: (array.chunks, array.dtype)})
+    view = maker.of(array.name)
+    assert view is not None
+    return Asking([(view, view.window_of((0,) * array.ndim))])
 
 
 def reader_of(array: da.Array) -> BlockReader:
     """Read the first block of the map."""
     deferred = defer(Stack(array, ("time", "y", "x"), "time"))
     assert deferred is not None
-    return deferred.source.open((0, 0), {})
+    return deferred.source.of_block((0, 0))
 
 
 # -- kinds of sources -----------------------------------------------------------------------------
@@ -82,10 +86,10 @@ def test_what_answers_at_once(tmp_path: Path) -> None:
         netcdf(tmp_path / "a.nc", "netcdf4"),
         netcdf(tmp_path / "b.nc", "scipy"),
         in_memory_store(),
-        da.from_array(VALUES, chunks=(1, 4, 4)),
+        da.from_array(VALUES, chunks=-1),
         map_surroundings(stored(tmp_path / "a.zarr"), np.negative, {1: 1, 2: 1}, "float64"),
     ):
-        assert not walk_of(array).may_wait()
+        assert not asking_for(array).may_wait()
 
 
 def _ones(block_info: Any = None) -> np.ndarray:
@@ -103,12 +107,12 @@ def test_what_may_keep_a_task_waiting(tmp_path: Path) -> None:
             da.from_array(CountingArray(VALUES), chunks=(1, 4, 4)), np.negative, {1: 1}, "float64"
         ),
     ):
-        assert walk_of(array).may_wait()
+        assert asking_for(array).may_wait()
 
 
 def test_no_clock_decides() -> None:
     """The engine's modules do not look at the time: what is held must not depend on the load."""
-    for path in Path(walking.__file__).parent.glob("*.py"):
+    for path in Path(asking.__file__).parent.glob("*.py"):
         names = {
             alias.name
             for node in ast.walk(ast.parse(path.read_text()))
@@ -276,7 +280,7 @@ def test_a_running_block_holds_little_for_each_image(
 ) -> None:
     """At most 100 bytes for each image; the tasks of all of them would be 4000 bytes for each.
     Windows are small here, so that how many of them are there makes no difference."""
-    monkeypatch.setattr(walking, "WINDOW", 16)
+    monkeypatch.setattr(asking, "WINDOW", 16)
     few, many = 256, 1024
     growth = held_in_a_walk(many, at_once) - held_in_a_walk(few, at_once)
     assert growth < 100 * (many - few)

@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import wait
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import dask
@@ -21,7 +20,7 @@ import numpy as np
 import pytest
 
 import qmosaic as qm
-from qmosaic.engine.graph import walking
+from qmosaic.engine.graph import Stack, defer
 from qmosaic.engine.threads import Threads
 from tests.support import hanging
 from tests.support.job import content, mosaic_of, same_as
@@ -174,25 +173,32 @@ def test_an_error_does_not_wait_for_what_hangs(
 
 
 def test_reads_ahead_that_hang_are_left_behind() -> None:
-    """Who stops to walk through the chunks of a slow source does not wait for those on their
+    """Who stops to walk through the images of a slow source does not wait for those on their
     way."""
-    gate = threading.Event()
 
-    def fetch(number: int, keys: Any, count: Any) -> None:
-        if number > 0:
-            gate.wait()
+    class HangsLater(CountingArray):
+        """An array of which only the first image comes at once."""
 
-    walk: Any = SimpleNamespace(
-        targets=[0, 1, 2],
-        may_wait=lambda: True,
-        claim=lambda number: [],
-        fetch=fetch,
-        drop=lambda number: None,
-    )
-    chunks: Any = walking.in_turn(walk, lambda number: np.zeros(1), 2**30, 2, lambda values: None)
-    next(chunks)
-    chunks.close()  # comes back
-    gate.set()
+        def __init__(self, values: np.ndarray) -> None:
+            super().__init__(values)
+            self.open, self.waits = threading.Event(), threading.Event()
+
+        def __getitem__(self, index: Any) -> Any:
+            if index[0].start:
+                self.waits.set()
+                self.open.wait()
+            return super().__getitem__(index)
+
+    slow = HangsLater(np.ones((3, 8, 8)))
+    deferred = defer(Stack(da.from_array(slow, chunks=(1, 8, 8)), ("time", "y", "x"), "time"))
+    assert deferred is not None
+    images: Any = deferred.source.of_block((0, 0)).walk(range(3))
+    try:
+        next(images)
+        assert slow.waits.wait(PATIENCE)  # it has been asked for
+        images.close()  # comes back
+    finally:
+        slow.open.set()
 
 
 def test_a_process_ends_though_its_threads_hang() -> None:
