@@ -10,14 +10,18 @@ them. A module imports only modules below it.
 ``imports``   what imports and opening a store take of memory and time
 ``survive``   a job on a cluster that is hurt and finishes all the same
 ``cluster``   workers' processes and threads, with memory kept and given back
+``shapes``    the same collection in many shapes: other chunks, cuts, qualities, layouts
 ``profiling`` where the time of a route goes, module by module
 ``report``    ratios, the table and the figure, from the JSON alone
 ``compare``   the rounds: every route in turn, then the next round
 ``_worker``   one run in a process of its own; prints one line of JSON
 ``counting``  the chunk files that a run opens, told by the kernel
+``forms``     the collection in each of these shapes
 ``routes``    one small function for each way to make the mosaic
 ``bare``      decide, sort, take, write: a bare loop over tensorstore
 ``limit``     bare reads, decompression and writing, with none of the libraries
+``relaid``    stores of the same images in other layouts
+``truths``    the pixels that are right for each shape, by plain numpy
 ``job``       what one run is given: where to read, where to write
 ``oracle``    the pixels that are right, by plain loops; shares nothing with `qmosaic`
 ``workloads`` the synthetic collections: seeded, made once, kept on disk
@@ -80,5 +84,10 @@ Other figures
   (``imports``).
 - Where the time of a route goes, module by module and with the threads that wait: ``profile``
   (``profile --workload NAME --route NAME``).
+- The same mosaic from a collection in other shapes: rechunked, cut, opened in other chunks,
+  smoothed, shuffled, a store an image, and so on. For each of them ``shapes`` runs `qmosaic` and
+  the hand-written route in turn, checks all pixels, counts tasks and chunks that are read, and says
+  how blocks and bands come. ``shapes --rows stored cut --rounds 3`` runs some of them;
+  ``shapes --quick`` leaves the hand-written route out.
 - A job whose worker and client are killed ends with the bytes of one without trouble (``survive``).
 """

@@ -71,7 +71,7 @@ def compare_shapes(run: Run) -> Record:
         asked = {**request, "shape": name, "oracle": str(right), "relaid": str(folder)}
         found["rows"][name] = _row(name, asked, run)
         (run.out / "shapes.json").write_text(json.dumps(found, indent=1))
-        for line in _lines(name, found["rows"][name]):
+        for line in spoken(name, found["rows"][name]):
             print(line, flush=True)
     return found
 
@@ -105,7 +105,7 @@ def _counted(asked: Record, timeout: float) -> Record:
         return run_once({**asked, "store": str(store), "relaid": str(again)}, timeout)
 
 
-def _lines(name: str, row: Record) -> list[str]:
+def spoken(name: str, row: Record) -> list[str]:
     """Say in a few words what came of a row."""
     lines = []
     for way, entry in row["routes"].items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -16,10 +17,24 @@ import pytest
 import zarr
 
 import benchmarks
-from benchmarks import bare, cluster, compare, counting, imports, oracle, profiling, report, survive
+from benchmarks import (
+    bare,
+    cluster,
+    compare,
+    counting,
+    imports,
+    oracle,
+    profiling,
+    relaid,
+    report,
+    shapes,
+    survive,
+    truths,
+)
 from benchmarks import workloads as bench
 from benchmarks.__main__ import join, parser
 from benchmarks.compare import ROOT
+from benchmarks.forms import FORMS, WAYS, shaped
 from benchmarks.job import Job
 from benchmarks.routes import Route
 from tests.support.printed import without_figures
@@ -326,6 +341,68 @@ def test_a_cluster_with_and_without_the_threshold(
     assert kept.items() <= given.items()
 
 
+@pytest.fixture(scope="module")
+def in_shapes(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    folder = tmp_path_factory.mktemp("shapes")
+    workload = bench.workloads("tiny")["cloudy"]
+    store = bench.ensure(workload.scene, folder)
+    relaid.single_images(workload.scene, store, folder)
+    relaid.coarse(workload.scene, store, folder)
+    return Job(workload, store, folder / "m.zarr", folder, relaid=folder)
+
+
+@pytest.mark.filterwarnings("ignore:The specified chunks separate the stored chunks")
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", FORMS)
+def test_every_shape_of_a_collection_gives_the_right_pixels(
+    in_shapes: Job, name: str, way: str
+) -> None:
+    """Both ways agree with plain numpy in every band and its dtype, whatever the shape."""
+    route = shaped(name, way)
+    if reason := route.missing():
+        pytest.skip(reason)
+    workload, store = in_shapes.workload, in_shapes.store
+    right = truths.ensure(FORMS[name].truth, workload, store, in_shapes.oracle)
+    assert route.prepare is not None
+    route.prepare(in_shapes)
+    route.run(in_shapes)
+    found = oracle.check(workload, right, in_shapes.output)
+    assert found == {"wrong_by_band": {}, "missing": [], "dtypes": {}, "wrong_pixels": 0}
+
+
+def test_shapes_are_run_side_by_side(tmp_path: Path) -> None:
+    """A line for each way: what a shape takes, what is read of all its stores, how its bands come,
+    and ratios within a round."""
+    folder = ("--out", str(tmp_path / "out"), "--data", str(tmp_path / "data"))
+    said = command_line("shapes", "--size", "tiny", "--rounds", "1", "--rows", "concat", *folder)
+    assert said.count("all pixels right") == 2
+    found = json.loads((tmp_path / "out" / "shapes.json").read_text())
+    assert shapes.table(found) in said
+    ours, theirs = (found["rows"]["concat"]["routes"][way] for way in WAYS)
+    assert ours["counts"]["blocks"] == 4
+    if importlib.util.find_spec("inotify_simple"):
+        assert 32 <= ours["counts"]["chunks"] <= 32 + 5 * 32  # of 8 images, 4 blocks, 5 bands
+    quotient = theirs["rounds"][0]["wall"] / ours["rounds"][0]["wall"]
+    assert f"{quotient:.2f}" in said
+    assert f"\nconcat: {FORMS['concat'].about}. Blocks: 4" in said
+
+
+def test_a_shape_with_wrong_pixels_is_told() -> None:
+    """In the line of the row and in the table; what failed says why."""
+    record = {"wall": 1.0, "cpu": 2.0, "peak": 9e6, "rss_before": 5e6, "missing": []}
+    entry = {"skipped": None, "error": None, "counts": {"tasks": 4, "chunks": 7, "text": ""}}
+    wrong = {**entry, "rounds": [{**record, "wrong_pixels": 3}]}
+    failed = {**entry, "rounds": [], "counts": None, "error": "ValueError: no"}
+    row = {"about": "cut", "routes": {"qmosaic": failed, "by hand": wrong}}
+    assert shapes.spoken("cut", row) == [
+        "cut, qmosaic: ValueError: no",
+        "cut, by hand: 1.00 s, 2.00 s of CPU, 3 WRONG PIXELS",
+    ]
+    lines = shapes.table({"rows": {"cut": row}}).splitlines()
+    assert lines[1].split() == ["cut", "by", "hand", "1.00", "2.00", "4", "7", "4", "3"]
+    assert lines[-1] == "cut: cut. ValueError: no"
+
+
 def frames_of(*frames: tuple[str, str]) -> str:
     return ";".join(f"{function} ({file}:1)" for function, file in frames)
 
@@ -429,7 +506,7 @@ def test_each_figure_has_its_command() -> None:
     """What the docstring of `benchmarks` names as a command is one, with those options."""
     text = " ".join(str(benchmarks.__doc__).split())
     named = re.findall(
-        r"``(?:python -m benchmarks )?((?:compare|cluster|profile|report) [^`]*)``", text
+        r"``(?:python -m benchmarks )?((?:compare|cluster|profile|report|shapes) [^`]*)``", text
     )
     assert len(named) >= 3
     for command in named:
@@ -446,6 +523,7 @@ def test_each_figure_has_its_command() -> None:
         "stores",
         "imports",
         "profile",
+        "shapes",
     }
     assert commands & offered == offered
     assert "python -m pydoc benchmarks" in parser().format_help()
