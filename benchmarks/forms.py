@@ -139,6 +139,12 @@ def _rolling(cloud: xr.DataArray) -> xr.DataArray:
     return -cloud.astype("float32").rolling(y=side, x=side, center=True).mean()
 
 
+def _smooth(cloud: xr.DataArray) -> xr.DataArray:
+    import qmosaic as qm
+
+    return -qm.scores.smooth(cloud, truths.WINDOW, resolution=1)
+
+
 def _map_mean(cloud: xr.DataArray) -> xr.DataArray:
     return -(cloud + cloud.mean(["y", "x"]))
 
@@ -245,6 +251,7 @@ _ALL = (
     Form("open-256", "opened with y: 256, x: 256", _opened({"y": 256, "x": 256})),
     Form("grids", "a chunk grid for each band", _on_other_grids),
     Form("rolling", "quality: rolling mean of 5 × 5", _with(_rolling), "rolling", holes=True),
+    Form("smooth", "quality: qm.scores.smooth", _with(_smooth), "smooth", ("scipy.ndimage",)),
     Form("map-mean", 'quality: mean(["y", "x"]) in it', _with(_map_mean), "map-mean"),
     Form("time-mean", 'quality: mean("time") in it', _with(_time_mean), "time-mean"),
     Form("month-anomaly", "quality: anomaly of its month", _with(_month_anomaly), "month-anomaly"),

@@ -78,19 +78,30 @@ def inverse(series: Series) -> Array:
 
 
 def smoothed(series: Series) -> Array:
+    """Give the mean of those pixels around that lie on the map."""
+    total, number = _around(series)
+    return -(total.astype("float32") / number.astype("float32"))
+
+
+def rolled(series: Series) -> Array:
     """Give the mean of the pixels around; none where the window reaches over the map's edge."""
-    half = WINDOW // 2
-    wide = series("cloud", half)
-    height, width = (s.stop - s.start for s in series.block)
-    shifts = [(y, x) for y in range(WINDOW) for x in range(WINDOW)]
-    parts = [(slice(None), slice(y, y + height), slice(x, x + width)) for y, x in shifts]
-    total = np.zeros((len(wide), height, width), "int32")
-    outside = np.zeros(total.shape, bool)
-    for part in parts:
-        total += wide[part]
-        outside |= wide[part] < 0
+    total, number = _around(series)
     mean = -(total.astype("float32") / np.float32(WINDOW**2))
-    return np.where(outside, np.float32(np.nan), mean)
+    return np.where(number == WINDOW**2, mean, np.float32(np.nan))
+
+
+def _around(series: Series) -> tuple[Array, Array]:
+    """Give the sum of the cloud probabilities around each pixel, and their number."""
+    wide = series("cloud", WINDOW // 2)
+    height, width = (s.stop - s.start for s in series.block)
+    total = np.zeros((len(wide), height, width), "int32")
+    number = np.zeros(total.shape, "int32")
+    for y in range(WINDOW):
+        for x in range(WINDOW):
+            part = wide[:, y : y + height, x : x + width]
+            total += np.maximum(part, 0)
+            number += part >= 0
+    return total, number
 
 
 def against_its_mean(series: Series) -> Array:
@@ -211,7 +222,8 @@ class Truth:
 TRUTHS = {
     "stored": Truth(),
     "cut": Truth(margin=100),
-    "rolling": Truth(smoothed),
+    "rolling": Truth(rolled),
+    "smooth": Truth(smoothed),
     "map-mean": Truth(against_its_mean),
     "time-mean": Truth(against_mean_of_times),
     "first": Truth(images=the_first),
