@@ -10,6 +10,7 @@ from pathlib import Path
 import dask
 import dask.array as da
 import numpy as np
+import odc.geo.xr
 import pytest
 import xarray as xr
 
@@ -25,6 +26,7 @@ def lazily(dtype: str = "float32", images: int = 3) -> xr.DataArray:
     coords = {"time": dates(images), "y": np.arange(20) * -10.0, "x": np.arange(20) * 10.0}
     band_ = xr.DataArray(pixels, coords, ("time", "y", "x"), name="band")
     band_["x"].attrs["units"] = "metre"
+    assert odc.geo.xr is not None
     return band_.odc.assign_crs("EPSG:32633")
 
 

@@ -53,18 +53,20 @@ def means(values: np.ndarray, kind: str, sizes: Any, metres: float) -> np.ndarra
     return made
 
 
-def numbers(shape: tuple[int, ...], masked: float = 0.2, seed: int = 0) -> np.ndarray:
+def numbers(
+    shape: tuple[int, ...], masked: float = 0.2, seed: int = 0, powers: int = 18
+) -> np.ndarray:
     """Make floats of very different sizes, whose sums depend on the order; some are masked."""
     rng = np.random.default_rng(seed)
-    values = rng.normal(size=shape) * 10.0 ** rng.integers(-5, 6, shape)
+    values = rng.normal(size=shape) * 10.0 ** rng.integers(-powers, powers + 1, shape)
     values[rng.random(shape) < masked] = NAN
     return values.astype("float32")
 
 
 def bits(score: xr.DataArray) -> np.ndarray:
-    """Give the bits of float32 values, so that nothing counts as equal that is not."""
-    assert score.dtype == "float32"
-    return np.ascontiguousarray(score.transpose(*DIMS).values).view("uint32")
+    """Give the bits of floats, so that nothing counts as equal that is not."""
+    values = np.ascontiguousarray(score.transpose(*DIMS).values)
+    return values.view(f"uint{8 * values.itemsize}")
 
 
 @settings(max_examples=40, deadline=None)
@@ -90,7 +92,7 @@ def test_means_are_exact_across_chunk_borders(
 ) -> None:
     """As a loop over all pairs of pixels, never between images; the same to the last bit for all
     chunks, in memory or not."""
-    values = numbers(shape, masked, seed)
+    values = numbers(shape, masked, seed, powers=3)
     wanted = means(values, kind, sizes, metres)
     plain = xr.DataArray(values, dims=DIMS).transpose(*order)
     in_memory = plain.chunk(dict(zip(DIMS, cut, strict=True)))
@@ -104,6 +106,7 @@ def test_means_are_exact_across_chunk_borders(
     largest = np.nanmax(np.abs(values), initial=0)
     for score, data in zip(made, (plain, in_memory, deferred), strict=True):
         assert score.dims == order
+        assert score.dtype == "float32"
         assert score.chunks == data.chunks
         np.testing.assert_allclose(
             score.transpose(*DIMS).values, wanted, rtol=1e-6, atol=1e-7 * largest
@@ -111,12 +114,15 @@ def test_means_are_exact_across_chunk_borders(
         np.testing.assert_array_equal(bits(score), bits(made[0]))
 
 
-@pytest.mark.parametrize("kind", ["mean", "gaussian"])
-def test_bits_do_not_depend_on_chunks(tmp_path: Path, kind: Any) -> None:
+@pytest.mark.parametrize(
+    ("kind", "dtype"), [("mean", "float32"), ("gaussian", "float32"), ("gaussian", "float64")]
+)
+def test_bits_do_not_depend_on_chunks(tmp_path: Path, kind: Any, dtype: str) -> None:
     """Wide windows on a larger map: stored, rechunked, persisted, cut, and as the quality of a
     mosaic, which reads boxes of its own choice."""
     values = {"quality": numbers((3, 90, 70)), "red": np.ones((3, 90, 70), "uint8")}
     values["quality"][:, 20:60, 10:50] = numbers((3, 40, 40), masked=0)  # windows without a hole
+    values["quality"] = values["quality"].astype(dtype)
     options: Any = {"metres": 170, "kind": kind, "resolution": 10}
     whole = qm.scores.smooth(as_dataset(values)["quality"], **options)
     stored, _ = in_store(values, tmp_path / "in.zarr", (1, 32, 32))
@@ -139,13 +145,15 @@ def test_bits_do_not_depend_on_chunks(tmp_path: Path, kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["mean", "gaussian"])
-def test_equal_neighbourhoods_have_equal_means(kind: Any) -> None:
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("masked", [0.0, 0.2])
+def test_equal_neighbourhoods_have_equal_means(kind: Any, dtype: str, masked: float) -> None:
     """Ties stay ties, wherever they lie: no sum is carried on from one pixel to the next."""
-    values = np.tile(numbers((1, 20, 20)), (1, 6, 6))
+    values = np.tile(numbers((1, 20, 20), masked), (1, 6, 6)).astype(dtype)
     score = qm.scores.smooth(xr.DataArray(values, dims=DIMS), 50, kind=kind, resolution=10)
     inner = bits(score)[:, 20:-20, 20:-20]
     np.testing.assert_array_equal(inner, np.tile(inner[:, :20, :20], (1, 4, 4)))
-    level = xr.DataArray(np.where(np.isnan(values), NAN, np.float32(0.1)), dims=DIMS)
+    level = xr.DataArray(np.where(np.isnan(values), np.float32(NAN), np.float32(0.1)), dims=DIMS)
     score = qm.scores.smooth(level, 50, kind=kind, resolution=10)
     np.testing.assert_array_equal(score, level)
 
@@ -184,7 +192,7 @@ def test_the_window(metres: float, sizes: Any, kind: Any, window: tuple[int, int
 
 def test_the_mean_is_that_of_rolling() -> None:
     """In its place: the same means, where the score is not masked."""
-    values = xr.DataArray(numbers((2, 30, 40)).astype("float64"), dims=DIMS)
+    values = xr.DataArray(numbers((2, 30, 40), powers=3).astype("float64"), dims=DIMS)
     rolled = values.rolling(y=5, x=3, center=True, min_periods=1).mean()
     score = qm.scores.smooth(values, 5, resolution=(1, 5 / 3))
     np.testing.assert_allclose(score, rolled.where(values.notnull()), rtol=1e-6, atol=1e-6)
