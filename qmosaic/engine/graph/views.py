@@ -34,9 +34,20 @@ Numbers = tuple[int, ...]
 
 
 class Chunk(tuple[int, ...]):
-    """The numbers of a chunk, where an array is asked for one of its chunks."""
+    """The numbers of a chunk, where an array is asked for one of its chunks.
+
+    It equals no window: of an array without axes both are empty, and its window rests on its chunk.
+    """
 
     __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Chunk and tuple.__eq__(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = tuple.__hash__
 
 
 Place = Window | Chunk
