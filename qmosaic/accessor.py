@@ -133,6 +133,7 @@ class _Methods(Generic[Collection]):
         mode: Mode = "w-",
         chunks: Sizes | None = None,
         shards: Sizes | None = None,
+        block_bytes: int | None = None,
         retries: int = 3,
         on_error: Literal["raise", "skip"] = "raise",
         progress: bool | Callable[[Progress], Any] | None = None,
@@ -151,6 +152,7 @@ class _Methods(Generic[Collection]):
             mode=mode,
             chunks=chunks,
             shards=shards,
+            block_bytes=block_bytes,
             retries=retries,
             on_error=on_error,
             progress=progress,
@@ -169,9 +171,10 @@ class _Methods(Generic[Collection]):
         *,
         chunks: Mapping[Hashable, int] | None = None,
         shards: Mapping[Hashable, int] | None = None,
+        block_bytes: int | None = None,
     ) -> Explanation:
         """Say what a mosaic will read and cost, before anything runs."""
-        return explain(self._collection, chunks=chunks, shards=shards)
+        return explain(self._collection, chunks=chunks, shards=shards, block_bytes=block_bytes)
 
     @_documented_as(visualize)
     def visualize(

@@ -166,7 +166,7 @@ class Asking:
         reads = self._reads_of_first()
         if not reads:
             return
-        if any(v.view.waits() for v in reads):  # type: ignore[attr-defined]
+        if self.may_wait():
             ahead = most
             self.pool = Threads(most, "qmosaic-read")
         elif any(isinstance(v.view.opened(), Opened) for v in reads):  # type: ignore[attr-defined]

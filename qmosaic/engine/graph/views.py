@@ -10,7 +10,6 @@ chunks are called for whole chunks.
 from __future__ import annotations
 
 import itertools
-import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -140,11 +139,6 @@ def reached(*roots: View) -> list[View]:
             stack.append((view, True))
             stack.extend((other, False) for other in reversed(view.inputs))
     return order
-
-
-def size_of(window: Window) -> int:
-    """Count the pixels of a window."""
-    return math.prod(stop - start for start, stop in window)
 
 
 def slices_of(window: Window) -> tuple[slice, ...]:
