@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,8 +15,8 @@ from dask.base import tokenize
 from qmosaic.engine.graph.chunks import DeferredChunks, Stack, promise_of
 from qmosaic.engine.graph.making_views import Maker
 from qmosaic.engine.graph.recipes import sort_graphs
-from qmosaic.engine.graph.sharing import Spans, choose_units, everything
-from qmosaic.engine.graph.views import Given, View
+from qmosaic.engine.graph.sharing import Spans, choose_units, rebuilt
+from qmosaic.engine.graph.views import Given, reached
 from qmosaic.engine.graph.windows import held_around
 
 BLOCK_BYTES = 4 * 2**20
@@ -67,7 +67,7 @@ def defer_or_why(stack: Stack) -> Deferred | str:
     if isinstance(shares, str):
         return shares
     ((view, _),) = shares.roots
-    given = [v for v in everything(view) if isinstance(v, Given)]
+    given = [v for v in reached(view) if isinstance(v, Given)]
     promise = vars(promise_of(stack)) | {"map_chunks": _grid(stack.map_chunks, units)}
     before = tuple(one.name for one in given)
     source = DeferredChunks(
@@ -125,29 +125,7 @@ def join_chunks(counts: tuple[int, ...], *chunks: Any) -> Any:
 
 def fill_in(source: DeferredChunks, *values: Any) -> DeferredChunks:
     """Give a band what was made first."""
-    given = dict(zip(source.before, values, strict=True))
-    return replace(source, view=with_given(source.view, given), before=())
-
-
-def with_given(view: View, values: Mapping[Any, Any]) -> View:
-    """Copy a view, with what was made first in its place."""
-    (copied,) = copies([view], values)
-    return copied
-
-
-def copies(roots: Iterable[View], values: Mapping[Any, Any]) -> list[View]:
-    """Copy views that rest on what was made first; the others are the same."""
-    roots = list(roots)
-    made: dict[int, View] = {}
-    for one in everything(*roots):
-        copied = one
-        inputs = tuple(made[id(other)] for other in one.inputs)
-        if isinstance(one, Given) and one.name in values:
-            copied = Given(one.name, one.chunks, one.dtype)
-            copied.values = np.asarray(values[one.name])
-        elif any(a is not b for a, b in zip(inputs, one.inputs, strict=True)):
-            copied = object.__new__(type(one))
-            copied.__dict__.update(one.__getstate__())
-            copied.inputs = inputs
-        made[id(one)] = copied
-    return [made[id(root)] for root in roots]
+    made = dict(zip(source.before, values, strict=True))
+    waiting = [view for view in reached(source.view) if isinstance(view, Given)]
+    (view,) = rebuilt([source.view], {id(given): given.full(made[given.name]) for given in waiting})
+    return replace(source, view=view, before=())

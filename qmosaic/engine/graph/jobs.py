@@ -7,7 +7,7 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -20,7 +20,7 @@ from qmosaic.engine.graph.chunks import DeferredChunks, overlaps
 from qmosaic.engine.graph.deferral import fill_in, join_chunks
 from qmosaic.engine.graph.making_views import Maker
 from qmosaic.engine.graph.recipes import Key, Nodes, Recipes, sort_graphs
-from qmosaic.engine.graph.sharing import Spans, choose_units, everything, shared_by
+from qmosaic.engine.graph.sharing import Spans, choose_units, everything, rebuilt, shared_by
 from qmosaic.engine.graph.views import ByWindow, Chunk, Given, Numbers, View, Window, Written
 from qmosaic.engine.reading import current
 
@@ -175,10 +175,9 @@ class Jobs:
             name = f"first {number} of {self.name}"
             parts = [made[key] for key in made if key[0] == name]  # type: ignore[index]
             chunks = list(itertools.chain.from_iterable(parts))
-            full = Given(given.name, given.chunks, given.dtype)
-            full.values = np.asarray(join_chunks(tuple(map(len, given.chunks)), *chunks))
-            filled[id(given)] = full
-        self.shared = replaced(self.shared, filled)
+            filled[id(given)] = given.full(join_chunks(tuple(map(len, given.chunks)), *chunks))
+        views = rebuilt(list(self.shared.values()), filled)
+        self.shared = dict(zip(self.shared, views, strict=True))
         del self.before
 
     def batch(self, jobs: Sequence[int]) -> tuple[dict[Key, Any], list[Key]]:
@@ -271,36 +270,11 @@ class Shared:
 def _without_tasks(views: dict[str, View]) -> dict[str, View]:
     """Copy views, without the tasks of single chunks."""
 
-    def bare(view: View) -> View:
+    def empty(view: View) -> None:
         if isinstance(view, Written) and view.shape:
             view.tasks = {}
-        return view
 
-    return replaced(views, {}, bare)
-
-
-def replaced(
-    views: Mapping[str, View],
-    instead: Mapping[int, View],
-    change: Callable[[View], View] = lambda view: view,
-) -> dict[str, View]:
-    """Copy views, with all that is behind them, and others in the place of some."""
-    made: dict[int, View] = {}
-    sources: dict[int, Any] = {}
-    for view in everything(*views.values()):
-        if id(view) in instead:
-            made[id(view)] = instead[id(view)]
-            continue
-        copied = object.__new__(type(view))
-        copied.__dict__.update(view.__dict__)
-        copied.inputs = tuple(made[id(other)] for other in view.inputs)
-        if isinstance(copied, ByWindow):
-            for source in copied.sources:
-                if id(source) not in sources:
-                    sources[id(source)] = replace(source, view=made[id(source.view)])
-            copied.sources = tuple(sources[id(s)] for s in copied.sources)
-        made[id(view)] = change(copied)
-    return {name: made[id(view)] for name, view in views.items()}
+    return dict(zip(views, rebuilt(list(views.values()), change=empty), strict=True))
 
 
 def _sources_of(views: Mapping[str, View]) -> list[Any]:

@@ -6,8 +6,8 @@ import functools
 import itertools
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -282,7 +282,7 @@ def shared_by(views: Sequence[View], spans: Sequence[Arrival]) -> Shares | str:
     spans : sequence of Arrival
         What blocks need of each.
     """
-    shares = Shares(list(zip(_copied(views), spans, strict=True)))
+    shares = Shares(list(zip(rebuilt(views, sources_too=False), spans, strict=True)))
     return shares if shares.settle() else shares.why
 
 
@@ -332,13 +332,40 @@ def choose_units(
     return best[1], best[2]
 
 
-def _copied(views: Sequence[View]) -> list[View]:
-    """Copy views, but for what is behind the sources of mosaics: these belong to others."""
-    made: dict[int, View] = {}
-    for view in reached(*views):
+def rebuilt(
+    views: Sequence[View],
+    instead: Mapping[int, View] | None = None,
+    change: Callable[[View], None] = lambda view: None,
+    *,
+    sources_too: bool = True,
+) -> list[View]:
+    """Copy views with what they rest on.
+
+    Parameters
+    ----------
+    views : sequence of View
+        What is copied; it stays as it is.
+    instead : mapping, optional
+        By their ids, views in whose place others come.
+    change : callable, optional
+        Changes a copy.
+    sources_too : bool, default: True
+        Whether to copy what is behind the sources of mosaics.
+    """
+    made: dict[int, View] = dict(instead or {})
+    sources: dict[int, Any] = {}
+    for view in everything(*views) if sources_too else reached(*views):
+        if id(view) in made:
+            continue
         copied = object.__new__(type(view))
         copied.__dict__.update(view.__dict__)
         copied.inputs = tuple(made[id(other)] for other in view.inputs)
+        if isinstance(copied, ByWindow) and sources_too:
+            for source in copied.sources:
+                if id(source) not in sources:
+                    sources[id(source)] = replace(source, view=made[id(source.view)])
+            copied.sources = tuple(sources[id(source)] for source in copied.sources)
+        change(copied)
         made[id(view)] = copied
     return [made[id(view)] for view in views]
 

@@ -301,6 +301,12 @@ class Given(View):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update({"origin": None, **state})
 
+    def full(self, values: Any) -> Given:
+        """Give the same with its values."""
+        filled = Given(self.name, self.chunks, self.dtype)
+        filled.values = np.asarray(values)
+        return filled
+
     def needs(self, place: Place) -> list[Need]:
         """See `View.needs`."""
         return []
