@@ -571,36 +571,43 @@ def test_no_lane_is_faster_than_it_may_be() -> None:
     assert InThreads.ask is not AtOnce.ask
 
 
-def test_written_out_tasks_read_through_tensorstore_too(
+def test_a_cut_collection_comes_through_tensorstore_too(
     collection: xr.Dataset, asked: list[tuple[str, Any]]
 ) -> None:
-    """A cut collection has tasks for each chunk; where they slice a Zarr array, tensorstore reads,
-    adjacent chunks in one request."""
+    """It is read where it lies: what was cut off is not asked for."""
     cut = collection.isel(y=slice(3, 19))
     mosaic = qm.quality_mosaic(cut, "quality")
     mosaic["quality"].compute(scheduler="synchronous")
     assert {path for path, _ in asked} == {"quality"}
+    assert min(index[1].start for _, index in asked) == 3
+    assert max(index[1].stop for _, index in asked) == 19
     assert asking.READ_TOGETHER >= 4 * 2**20
 
 
 def test_explain_says_how_bands_are_read(
-    collection: xr.Dataset, tmp_path: Path, without: Callable[[], None]
+    collection: xr.Dataset,
+    tmp_path: Path,
+    without: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """For each band the lane, and why not through tensorstore."""
+    monkeypatch.setattr("qmosaic.engine.graph.deferral.BLOCK_BYTES", 1)
     assert set(qm.explain(qm.quality_mosaic(collection, "quality")).lanes.values()) == {
         "tensorstore"
     }
     bands = {
         "near": collection["quality"] * 2,
         "memory": collection["red"].load().chunk(time=1),
-        "cut": collection["nir"].chunk(y=7),
+        "rechunked": collection["nir"].chunk(y=7),
+        "shared": collection["nir"].chunk(y=-1, x=-1).map_blocks(_doubled).chunk(y=7, x=7),
     }
     mosaic = qm.quality_mosaic(xr.Dataset(bands), "near")
     explained = qm.explain(mosaic)
     assert explained.lanes["near"] == "tensorstore"
     assert "lie in memory" in explained.lanes["memory"]
-    assert "ordinary tasks of dask" in explained.lanes["cut"]
-    assert "near: tensorstore" in str(explained)
+    assert explained.lanes["rechunked"] == "tensorstore"
+    assert "ordinary tasks of dask" in explained.lanes["shared"]
+    assert "near, rechunked: tensorstore" in str(explained)
     without()
     again = xr.open_zarr(tmp_path / "in.zarr", chunks={}, consolidated=False)
     lanes = qm.explain(qm.quality_mosaic(again, "quality")).lanes
@@ -623,6 +630,10 @@ def test_explain_names_all_lanes_of_a_band(collection: xr.Dataset) -> None:
     assert lanes["nir"] == "tensorstore"
     assert lanes["quality"] == "tensorstore and slices, as a function makes its chunks"
     assert lanes["red"] == "tensorstore and slices, as it is no array of Zarr (CountingArray)"
+
+
+def _doubled(band: xr.DataArray) -> xr.DataArray:
+    return band * 2
 
 
 def _made(block_info: Any = None) -> np.ndarray:

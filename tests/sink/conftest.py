@@ -27,3 +27,10 @@ def source(tmp_path: Path, values: dict[str, np.ndarray]) -> Path:
     """The same on disk, in chunks of 8 × 8 pixels."""
     in_store(values, tmp_path / "in.zarr")
     return tmp_path / "in.zarr"
+
+
+@pytest.fixture
+def never_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of the map are not put together, as if they were large."""
+    monkeypatch.setattr("qmosaic.engine.graph.deferral.BLOCK_BYTES", 1)
+    monkeypatch.setattr("qmosaic.sink.cutting.TOGETHER", 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,16 @@ import zarr
 
 import qmosaic as qm
 from qmosaic.sink.tables import as_table
-from tests.support.sources import CountingArray, Forbidden, as_dataset, chunked, dates, random_stack
+from tests.support.sources import (
+    CountingArray,
+    Forbidden,
+    as_dataset,
+    chunked,
+    dates,
+    in_store,
+    made_of_whole_images,
+    random_stack,
+)
 
 
 def noise(images: int, side: int, blocks: int, dtype: str = "uint16", seed: int = 0) -> da.Array:
@@ -59,27 +67,29 @@ def test_explain_says_what_will_be_done() -> None:
         assert part in str(explained)
 
 
-def read_by(scores: Any, cut: slice) -> tuple[int, int, int]:
+def read_by(scores: Any, cut: slice, path: Path) -> tuple[int, int, int]:
     """Count by hand what writing the mosaic of a score reads, and give what explain says."""
-    source = CountingArray(np.zeros((5, 40, 48), "uint8"))
-    relief = CountingArray(np.zeros((40, 48), "float32"))
-    score = as_dataset({"score": da.from_array(source, chunks=(1, 8, 16))})["score"]
-    height = xr.DataArray(da.from_array(relief, chunks=(8, 16)), dims=("y", "x"))
-    collection = xr.Dataset({"quality": scores(score, height)}).isel(y=cut)
+    arrays = {"score": np.zeros((5, 40, 48), "uint8"), "relief": np.zeros((1, 40, 48), "float32")}
+    stores = {}
+    for name, values in arrays.items():
+        opened, stores[name] = in_store({name: values}, path / name, (1, 8, 16))
+        arrays[name] = opened[name]
+    height = arrays["relief"].isel(time=0, drop=True)
+    collection = xr.Dataset({"quality": scores(arrays["score"], height)}).isel(y=cut)
     mosaic = qm.quality_mosaic(collection, "quality")
     explained = qm.explain(mosaic)
-    source.calls.clear()
-    relief.calls.clear()
+    for store in stores.values():
+        store.reads.clear()
     with dask.config.set(scheduler="synchronous"):
         qm.to_zarr(mosaic, zarr.storage.MemoryStore())
-    sizes = [(a, [s.stop - s.start for s in c]) for a in (source, relief) for c in a.calls]
-    read = sum(math.prod(shape) * a.dtype.itemsize for a, shape in sizes)
+    chunks = {name: sum(store.chunks(name).values()) for name, store in stores.items()}
+    read = sum(n * 8 * 16 * arrays[name].dtype.itemsize for name, n in chunks.items())
     return read, explained.quality_read_bytes, explained.quality_bytes
 
 
 @pytest.mark.parametrize("score", ["widened", "two reads", "static", "around"])
 @pytest.mark.parametrize("cut", [slice(None), slice(8, 24), slice(3, None)])
-def test_explain_says_what_is_read(score: str, cut: slice) -> None:
+def test_explain_says_what_is_read(score: str, cut: slice, tmp_path: Path) -> None:
     """Not the size of the score but what stands behind it, however it is derived: each chunk as
     often as a block reads it, counted where it is read."""
     scores = {
@@ -90,7 +100,7 @@ def test_explain_says_what_is_read(score: str, cut: slice) -> None:
             band == 1, max_distance=20, resolution=10
         ),
     }
-    read, told, decoded = read_by(scores[score], cut)
+    read, told, decoded = read_by(scores[score], cut, tmp_path)
     assert told == pytest.approx(read, rel=0.15 if score == "around" or cut.start == 3 else 0)
     assert told != decoded
 
@@ -139,14 +149,20 @@ def test_explanations_and_progress_in_notebooks() -> None:
 
 
 def test_the_prediction_grows_with_what_travels(tmp_path: Path) -> None:
-    """A collection that is cut has tasks for each image of a block: with more images its writing
-    takes more memory, and no more than the prediction says; one that is not cut has none."""
-    peaks, predicted, uncut = [], [], []
+    """A collection whose images are loaded one by one has a task for each image of a block: with
+    more images its writing takes more memory, and no more than the prediction says; one that is
+    cut out of an array has none."""
+    peaks, predicted, cut = [], [], []
     for images in (100, 100, 700):  # the first for imports and caches
         source = da.from_array(CountingArray(np.zeros((images, 8, 8), "uint8")), chunks=(1, 8, 8))
-        collection = as_dataset({"red": source, "quality": source + 1})
-        uncut.append(qm.explain(qm.quality_mosaic(collection, "quality")).peak_bytes)
-        mosaic = qm.quality_mosaic(collection.isel(y=slice(5)), "quality")
+        collection = as_dataset({"red": source, "quality": source + 1}).isel(y=slice(5))
+        cut.append(qm.explain(qm.quality_mosaic(collection, "quality")).peak_bytes)
+        loaded = [
+            da.from_delayed(dask.delayed(np.full)((5, 8), t % 200, "uint8"), (5, 8), "uint8")
+            for t in range(images)
+        ]
+        collection["quality"] = collection["quality"].copy(data=da.stack(loaded))
+        mosaic = qm.quality_mosaic(collection, "quality")
         predicted.append(qm.explain(mosaic).peak_bytes)
         with dask.config.set(scheduler="synchronous"):
             tracemalloc.start()
@@ -155,14 +171,17 @@ def test_the_prediction_grows_with_what_travels(tmp_path: Path) -> None:
                 peaks.append(tracemalloc.get_traced_memory()[1])
             finally:
                 tracemalloc.stop()
-    assert uncut[1] == uncut[2]
+    assert cut[1] == cut[2]
     assert 0 < peaks[2] - peaks[1] < predicted[2] - predicted[1]
 
 
+@pytest.mark.usefixtures("never_together")
 def test_explain_says_where_blocks_share_work() -> None:
-    """A rechunk: the same sizes, but everything is read, and tasks grow with the images."""
+    """A function of whole images: the same sizes, but everything is read, and tasks grow with the
+    images."""
     values = random_stack(images=6)
-    explained = qm.explain(qm.quality_mosaic(chunked(values).chunk(y=5), "quality"))
+    shared = made_of_whole_images(chunked(values), (1, 5, 8))
+    explained = qm.explain(qm.quality_mosaic(shared, "quality"))
     assert not explained.deferred
     assert explained.images == 6
     assert explained.quality_bytes == 6 * 24 * 24 * 4

@@ -28,6 +28,7 @@ from tests.support.sources import (
     chunked,
     dates,
     expected,
+    made_of_whole_images,
 )
 
 
@@ -159,11 +160,13 @@ def test_skipping_is_counted_and_logged(
     assert "2020-07-03" in caplog.text
 
 
+@pytest.mark.usefixtures("never_together")
 def test_skipping_is_refused_where_it_cannot_be_done(
     values: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
     """Where blocks share work, tasks of dask read: nothing can be left out."""
-    mosaic = qm.quality_mosaic(chunked(values).chunk(y=5), "quality")
+    shared = made_of_whole_images(chunked(values), (1, 5, 8))
+    mosaic = qm.quality_mosaic(shared, "quality")
     with pytest.raises(ValueError, match="rechunk"):
         qm.to_zarr(mosaic, tmp_path / "out.zarr", on_error="skip")
 

@@ -17,7 +17,14 @@ from zarr.core.sync import sync
 from zarr.storage import MemoryStore
 
 import qmosaic as qm
-from tests.support.sources import Forbidden, as_dataset, expected, in_store, random_stack
+from tests.support.sources import (
+    Forbidden,
+    as_dataset,
+    expected,
+    in_store,
+    made_of_whole_images,
+    random_stack,
+)
 
 
 @pytest.fixture
@@ -282,14 +289,17 @@ BAD_ARGUMENTS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("mode", ["w-", "w", "resume"])
 @pytest.mark.parametrize("what", BAD_ARGUMENTS)
+@pytest.mark.usefixtures("never_together")
 def test_what_fails_before_the_first_block_leaves_nothing(
     tmp_path: Path, what: str, mode: Any
 ) -> None:
     """No folder where there was none; the old mosaic where there was one."""
     path = tmp_path / "out.zarr"
     source = da.from_array(Forbidden((3, 8, 8), "uint16"), chunks=(1, 4, 4))
-    shared = source if "left out" not in what else source.rechunk((1, 3, 3))
-    mosaic = qm.quality_mosaic(as_dataset({"red": shared, "quality": shared}), "red")
+    collection = as_dataset({"red": source, "quality": source})
+    if "left out" in what:
+        collection = made_of_whole_images(collection, (1, 3, 3))
+    mosaic = qm.quality_mosaic(collection, "red")
     with pytest.raises((ValueError, TypeError, KeyError)):
         qm.to_zarr(mosaic, path, mode=mode, **BAD_ARGUMENTS[what])
     assert not list(tmp_path.iterdir())

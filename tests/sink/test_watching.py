@@ -237,5 +237,5 @@ def test_tasks_have_telling_names(source: Path, tmp_path: Path) -> None:
         qm.to_zarr(mosaic, tmp_path / "best-of-may.zarr", progress=callback)
     assert "write best_of_may.zarr: nir,quality,red" in seen
     assert "plan of write best_of_may.zarr: nir,quality,red" in seen
-    assert "recipes of write best_of_may.zarr: nir,quality,red" in seen
+    assert "views of write best_of_may.zarr: nir,quality,red" in seen
     assert "write best_of_may.zarr: mean" in seen

@@ -125,3 +125,17 @@ def chunked(values: dict[str, np.ndarray], chunks: Any = (1, 8, 8)) -> xr.Datase
     return as_dataset(
         {n: da.from_array(CountingArray(v), chunks=chunks) for n, v in values.items()}
     )
+
+
+def made_of_whole_images(collection: xr.Dataset, chunks: Any) -> xr.Dataset:
+    """Let a function of which nothing is known make whole images, and cut them into chunks: all
+    blocks of the map share what it makes."""
+
+    def made(images: np.ndarray) -> np.ndarray:
+        return images.copy()
+
+    def cut(band: xr.DataArray) -> xr.DataArray:
+        whole = band.data.rechunk((1, -1, -1)).map_blocks(made, dtype=band.dtype)
+        return band.copy(data=whole.rechunk(chunks))
+
+    return collection.map(cut)
