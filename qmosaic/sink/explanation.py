@@ -22,7 +22,7 @@ INDEX_BYTES = 4
 """Bytes a pixel for the winners' positions: 2 up to 32 767 images, and a copy while a band is
 taken."""
 
-TASK_BYTES = 2048
+TASK_BYTES = 3072
 """What a task takes that is written out for one block, as those of some loaders are."""
 
 SAMPLE = 64
