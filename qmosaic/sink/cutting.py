@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -65,6 +66,7 @@ class Variable:
     blocks: tuple[tuple[int, ...], ...]
     length: tuple[int, ...]
     dtype: np.dtype[Any]
+    borders: tuple[tuple[int, ...], ...]
 
     def windows(self, box: Mapping[Hashable, slice]) -> Iterator[Window]:
         """Cut what lies in a box into what is made at once: all of it, but for a unit along each
@@ -192,6 +194,24 @@ class Plan:
         return [(v, window) for v in group.variables for window in v.windows(box)]
 
     @cached_property
+    def _borders(self) -> dict[Hashable, list[int]]:
+        """Where blocks or source chunks of any of the bands end, along each dimension."""
+        found: dict[Hashable, set[int]] = defaultdict(set)
+        for variable in self.by_key.values():
+            for dim, borders in zip(variable.dims, variable.borders, strict=True):
+                found[dim].update(borders)
+        return {dim: sorted(borders) for dim, borders in found.items()}
+
+    def cells(self, variable: Variable, window: Window) -> Iterator[Window]:
+        """Cut a window where source chunks end: all bands alike, so that they stay of the same
+        images."""
+        steps = []
+        for dim, (low, high) in zip(variable.dims, window, strict=True):
+            inner = [n for n in self._borders[dim] if low < n < high]
+            steps.append(list(itertools.pairwise((low, *inner, high))))
+        return itertools.product(*steps)
+
+    @cached_property
     def by_key(self) -> dict[str, Variable]:
         """The variables by the names of their arrays."""
         return {v.key: v for group in self.groups for v in group.variables}
@@ -290,7 +310,16 @@ def _lazy_variables(
             variable.chunks or (),
             tuple(lengths),
             variable.dtype,
+            tuple(_borders_of(key, variable.chunks or (), sight)),
         )
+
+
+def _borders_of(
+    key: str, blocks: Sequence[tuple[int, ...]], sight: Sight
+) -> Iterator[tuple[int, ...]]:
+    for sizes, behind in zip(blocks, sight.borders(key), strict=True):
+        ends = {*itertools.accumulate(sizes), *(() if behind is None else behind.tolist())}
+        yield tuple(sorted(ends))
 
 
 def _join(box: dict[Hashable, int], variable: Variable) -> dict[Hashable, int] | None:

@@ -140,7 +140,7 @@ class Writer:
         shape = tuple(sizes[n] for sizes, n in zip(variable.blocks, numbers, strict=True))
         return _accept(variable, f"chunk {numbers}", shape, chunk)
 
-    def __call__(self, job: int, parts: Callable[[], Iterator[Array]]) -> Outcome:
+    def __call__(self, job: int, parts: Callable[..., Iterator[Array]]) -> Outcome:
         """Make and write all that lies in the box of a job."""
         self._check_wanted(job)
         if isinstance(self.target, Transaction):
@@ -160,21 +160,43 @@ class Writer:
     def _make(
         self,
         job: int,
-        parts: Callable[[], Iterator[Array]],
+        parts: Callable[..., Iterator[Array]],
         writers: dict[Hashable, WritePiece],
     ) -> Outcome:
-        """Write a box, anew without an image that cannot be read where that is allowed."""
+        """Write a box.
+
+        Where something cannot be read, it is made once more, block by block: that tells where it
+        is, and, where images may be left out, they are left out there and nowhere else.
+        """
         reading = Reading(retries=self.retries, names_errors=True)
         skipped: list[str] = []
+        make, once_more = parts, self._has_several_blocks(job)
         while True:
             try:
                 with reading_as(reading):
-                    written = self._write(job, parts(), writers)
+                    written = self._write(job, make(), writers)
                 return Outcome(job, reading.bytes, written, skipped)
             except ChunkReadError as error:
+                if once_more:
+                    make, once_more = partial(self._by_block, job, parts), False
+                    continue
                 if self.on_error != "skip" or not reading.leave_out(error):
                     raise
                 skipped.append(error.where)
+
+    def _has_several_blocks(self, job: int) -> bool:
+        return any(len(list(self.plan.cells(v, w))) > 1 for v, w in self.plan.windows(job))
+
+    def _by_block(self, job: int, parts: Callable[..., Iterator[Array]]) -> Iterator[Array]:
+        """Give the parts of a job, put together from blocks that are made one by one."""
+        found = [(v, w, list(self.plan.cells(v, w))) for v, w in self.plan.windows(job)]
+        given = parts([(v.key, cell) for v, _, cells in found for cell in cells])
+        for variable, window, cells in found:
+            whole: Array = np.empty([stop - start for start, stop in window], variable.dtype)
+            for cell in cells:
+                at = _inside(tuple(slice(*span) for span in cell), window)
+                whole[at] = _accept_window(variable, cell, next(given))
+            yield whole
 
     def _write(self, job: int, parts: Iterator[Array], writers: dict[Hashable, WritePiece]) -> int:
         written = 0

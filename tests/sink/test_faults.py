@@ -28,6 +28,7 @@ from tests.support.sources import (
     chunked,
     dates,
     expected,
+    in_store,
     made_of_whole_images,
 )
 
@@ -130,10 +131,30 @@ def test_a_corrupt_chunk_that_a_distance_looks_at(
 def test_what_is_skipped_does_not_grow_with_the_shards(
     source: Path, tmp_path: Path, values: dict[str, np.ndarray], band: str
 ) -> None:
-    """The image is masked where its chunk lies, not in all that one task writes."""
+    """The image is masked where its chunk lies, not in all that one task writes; the error names
+    that chunk, too."""
     corrupt(source, band, 2, 1, 0)
-    shards = {"y": 16, "x": 24}
-    qm.to_zarr(mosaic_of(source), tmp_path / "out.zarr", on_error="skip", shards=shards)
+    shards, out = {"y": 16, "x": 24}, tmp_path / "out.zarr"
+    with pytest.raises(qm.ChunkReadError, match=r"2020-07-03.*\(2, 1, 0\)"):
+        qm.to_zarr(mosaic_of(source), out, shards=shards)
+    qm.to_zarr(mosaic_of(source), out, on_error="skip", shards=shards, mode="resume")
+    same_as(out, expected(masked_there(values, 2, 1, 0)))
+    (skipped,) = qm.open_mosaic(out).attrs["qmosaic_skipped"]
+    assert "(2, 1, 0)" in skipped
+
+
+@pytest.mark.parametrize("chunks", [(1, 12, 24), (6, 5, 7)])
+def test_bands_in_other_chunks_are_of_the_same_images(
+    source: Path, tmp_path: Path, values: dict[str, np.ndarray], chunks: tuple[int, int, int]
+) -> None:
+    """An image that is left out is left out of all bands at the same pixels: those of its
+    chunk."""
+    collection = xr.open_zarr(source, chunks={}, consolidated=False, mask_and_scale=False)
+    collection = collection.assign_coords(time=dates(collection.sizes["time"]))
+    other, _ = in_store({"red": values["red"]}, tmp_path / "red.zarr", chunks)
+    corrupt(source, "quality", 2, 1, 0)
+    mosaic = qm.quality_mosaic(collection.assign(red=other["red"]), "quality")
+    qm.to_zarr(mosaic, tmp_path / "out.zarr", on_error="skip")
     same_as(tmp_path / "out.zarr", expected(masked_there(values, 2, 1, 0)))
 
 

@@ -38,8 +38,9 @@ class Work(Protocol):
     def accept(self, name: str, numbers: Numbers, chunk: Any) -> Array:
         """Check a chunk of an array that others have made."""
 
-    def __call__(self, job: int, parts: Callable[[], Iterator[Array]]) -> Any:
-        """Do a job; `parts()` gives its parts in order, and may be called again."""
+    def __call__(self, job: int, parts: Callable[..., Iterator[Array]]) -> Any:
+        """Do a job; `parts()` gives its parts in order, and may be called again: with other windows
+        of the arrays, it gives these."""
 
 
 class Sight:
@@ -394,8 +395,9 @@ def _run_job(
 ) -> Any:
     with shared.lent(own or {}) as views:
 
-        def parts() -> Iterator[Array]:
-            targets = [(views[name], window) for name, window in work.windows(job)]
+        def parts(windows: Sequence[tuple[str, Window]] | None = None) -> Iterator[Array]:
+            wanted = work.windows(job) if windows is None else windows
+            targets = [(views[name], window) for name, window in wanted]
             asking = Asking(targets, together=len(targets))
             size = max(1, max((_bytes_of(*target) for target in targets), default=1))
             asking.read_ahead(size, in_flight(size))
