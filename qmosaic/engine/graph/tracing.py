@@ -40,7 +40,7 @@ from qmosaic.engine.graph.contents import (
 from qmosaic.engine.graph.locations import Location, without_secrets
 from qmosaic.engine.graph.picklable import described
 from qmosaic.engine.graph.recipes import Key, Nodes, Recipes, layer_of, sort_graphs
-from qmosaic.engine.graph.views import View
+from qmosaic.engine.graph.views import View, Written
 from qmosaic.engine.graph.windows import Surroundings
 from qmosaic.engine.reading import Origin
 
@@ -262,9 +262,10 @@ class Web:
             return _digest("future", repr(name))
         spelling = Spelling(self._spell_key)
         if kind == "view":
-            return _digest(
-                type(self._data[node]).__name__, *given, spelling.of(self._content(node))
-            )
+            view = self._data[node]
+            keys = view.keys() if isinstance(view, Written) else {}
+            spelling = Spelling(lambda key: str(keys.get(key) or self._spell_key(key)))
+            return _digest(type(view).__name__, *given, spelling.of(self._content(node)))
         if kind == "layer":
             return _digest("layer", *given, *spelling.of_layer(self._symbolic[name]))
         if kind == "task" and name not in self._tasks:

@@ -597,6 +597,10 @@ class Written(ByChunk):
         """Run a task that rests on nothing."""
         return self.make_chunk(place, [])
 
+    def keys(self) -> dict[Key, tuple[int, Chunk]]:
+        """Say which input and which chunk of it stands behind each key of its tasks."""
+        return {key: at for _, keys in self.tasks.values() for key, at in keys.items()}
+
     def content(self) -> Any:
         """See `View.content`."""
         return [(numbers, task) for numbers, (task, _) in sorted(self.tasks.items())], self.chunks
