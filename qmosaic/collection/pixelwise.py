@@ -39,6 +39,7 @@ class Placed:
         chunks: Sequence[tuple[int, ...]],
     ) -> None:
         self.function, self.axes = function, tuple(axes)
+        self.__name__ = "placed"  # for dask, which else puts an address into the names of layers
         self.starts: Mapping[int, tuple[int, ...]] = {
             axis: (0, *itertools.accumulate(chunks[axis][:-1])) for axis in self.axes
         }

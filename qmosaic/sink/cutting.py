@@ -288,7 +288,9 @@ def _lazy_variables(
     sight: Sight,
     block_bytes: int,
 ) -> Iterator[Variable]:
-    lazy = {n: v for n, v in dataset.variables.items() if v.chunks is not None and math.prod(v.shape)}
+    lazy = {
+        n: v for n, v in dataset.variables.items() if v.chunks is not None and math.prod(v.shape)
+    }
     widest = max((v.dtype.itemsize for v in lazy.values()), default=1)
     for name, variable in lazy.items():
         key = variable.data.name

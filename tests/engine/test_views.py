@@ -19,6 +19,7 @@ from dask.array.core import concatenate3, concatenate_shaped
 from dask.blockwise import Blockwise, blockwise_token
 from dask.layers import ArrayBlockIdDep, ArrayChunkShapeDep, ArraySliceDep
 
+from qmosaic.collection.pixelwise import Placed
 from qmosaic.engine.graph.asking import Asking
 from qmosaic.engine.graph.making_views import Maker
 from qmosaic.engine.graph.recipes import sort_graphs
@@ -80,6 +81,12 @@ def middle(series: np.ndarray) -> np.ndarray:
     return np.median(series, axis=-1)
 
 
+def ramp(values: np.ndarray, corner: tuple[int, ...]) -> np.ndarray:
+    """Add to each pixel where it lies."""
+    down, across = (np.arange(n) for n in values.shape[1:])
+    return values + ((corner[0] + down)[:, None] * 100 + (corner[1] + across))
+
+
 MASK = VALUES[0] > 0
 
 ARRAYS: dict[str, Callable[[], da.Array]] = {
@@ -103,6 +110,9 @@ ARRAYS: dict[str, Callable[[], da.Array]] = {
     "isin": lambda: da.isin(source().round(), [0, 1]),
     "clipped": lambda: da.clip(source(), -0.5, 0.5),
     "missing values filled": lambda: labelled().where(labelled() > 0).fillna(7).data,
+    "knowing where": lambda: source().map_blocks(
+        Placed(ramp, (1, 2), source().chunks), dtype="float64"
+    ),
     # functions of chunks
     "numbers of blocks": lambda: da.map_blocks(numbered, source(), dtype="float64"),
     "ranks in a chunk": lambda: source().map_blocks(ranked, dtype="int64"),
@@ -310,7 +320,7 @@ def test_functions_of_single_pixels_are_known() -> None:
     for array in (
         *(a + 1, -a, abs(a), a > 0, a & 1 if a.dtype.kind == "i" else a == 1, a.astype("f4")),
         *(np.sqrt(a), np.isnan(a), np.maximum(a, 0), da.where(a > 0, a, 0), da.clip(a, 0, 1)),
-        *(a.round(1), da.nan_to_num(a)),
+        *(a.round(1), da.nan_to_num(a), ARRAYS["knowing where"]()),
     ):
         assert isinstance(view_of(array), Each), array.name
     for array in (

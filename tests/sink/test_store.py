@@ -18,6 +18,7 @@ from zarr.storage import MemoryStore
 
 import qmosaic as qm
 from tests.support.sources import (
+    CountingArray,
     Forbidden,
     as_dataset,
     expected,
@@ -273,6 +274,16 @@ def test_the_input_is_not_overwritten(tmp_path: Path, inside: str) -> None:
     with pytest.raises(ValueError, match="array of Zarr, among its chunks"):
         qm.to_zarr(mosaic, path, group="red/c", mode="w")
     assert content(path) == before
+
+
+def test_bands_without_dimensions(tmp_path: Path) -> None:
+    """A single number is written as any other band, alone and beside others."""
+    lazy = da.from_array(CountingArray(np.arange(1, 5)), chunks=1)
+    dataset = xr.Dataset({"one": ((), lazy[2]), "most": ((), lazy.max()), "all": (("x",), lazy)})
+    for names in (["one"], ["one", "most", "all"]):
+        qm.to_zarr(dataset[names], tmp_path / "out.zarr", mode="w")
+        opened = qm.open_mosaic(tmp_path / "out.zarr")
+        xr.testing.assert_equal(opened.drop_attrs(), dataset[names].compute())
 
 
 BAD_ARGUMENTS: dict[str, dict[str, Any]] = {

@@ -79,13 +79,15 @@ def is_of_single_pixels(function: Any) -> bool:
         return False
 
 
-def placed_in(function: Any) -> Placed | None:
+def placed_in(call: Call) -> Placed | None:
     """Give the function that dask tells the number of the chunk, where it is one of pixels that
     knows where they lie."""
-    if not isinstance(function, functools.partial) or not function.args:
-        return None
-    inner = function.args[0]
-    return inner if isinstance(inner, Placed) and function.args[1:] == (("block_id",),) else None
+    function, given = call.task.func, list(call.fixed.values())
+    if isinstance(function, functools.partial):
+        given += function.args
+    found = [value for value in given if isinstance(value, Placed)]
+    rest = [value for value in given if not isinstance(value, Placed)]
+    return found[0] if len(found) == 1 and rest == [("block_id",)] else None
 
 
 class UnviewableError(Exception):
@@ -292,7 +294,7 @@ class Maker:
         shape = tuple(map(sum, chunks))
         if not inputs and is_filling(call):
             return Each(name, chunks, dtype, inputs, call, ())
-        placed = placed_in(call.task.func)
+        placed = placed_in(call)
         if placed is not None and len(inputs) == 1 and inputs[0].shape == shape:
             return Each(name, chunks, dtype, inputs, call, [tuple(range(len(shape)))], placed)
         if call.numbered or not inputs or not is_of_single_pixels(call.task.func):
