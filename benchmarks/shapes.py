@@ -167,5 +167,7 @@ def _way(entry: Record) -> str:
     """Say in the words of `qmosaic.explain` how blocks and bands come."""
     if entry["skipped"] or entry["error"]:
         return str(entry["skipped"] or entry["error"])
-    told = dict(line.split(maxsplit=1) for line in entry["counts"]["text"].splitlines())
-    return f"Blocks: {told['blocks']}. Read by: {told['read'].removeprefix('by').strip()}"
+    # a name of a line of an explanation takes up to 12 letters
+    told = {line[:12].strip(): line[12:] for line in entry["counts"]["text"].splitlines()}
+    named = [name for name in ("blocks", "read by", "read again", "made first") if name in told]
+    return "; ".join(f"{name}: {told[name]}" for name in named)

@@ -384,7 +384,7 @@ def test_shapes_are_run_side_by_side(tmp_path: Path) -> None:
         assert 32 <= ours["counts"]["chunks"] <= 32 + 5 * 32  # of 8 images, 4 blocks, 5 bands
     quotient = theirs["rounds"][0]["wall"] / ours["rounds"][0]["wall"]
     assert f"{quotient:.2f}" in said
-    assert f"\nconcat: {FORMS['concat'].about}. Blocks: 4" in said
+    assert f"\nconcat: {FORMS['concat'].about}. blocks: 4 " in said
 
 
 def test_a_shape_with_wrong_pixels_is_told() -> None:
