@@ -141,8 +141,11 @@ def _rolling_time(c: xr.Dataset) -> xr.Dataset:
 
 def _overlap(c: xr.Dataset, depth: int, boundary: str) -> xr.Dataset:
     def one(band: xr.DataArray) -> xr.DataArray:
-        size = tuple(1 if d == "time" else 2 * depth + 1 for d in band.dims)
-        depths = {n: 0 if d == "time" else depth for n, d in enumerate(band.dims)}
+        if not band.chunks:
+            return band
+        far = min(depth, *(n for d, n in band.sizes.items() if d != "time"))
+        size = tuple(1 if d == "time" else 2 * far + 1 for d in band.dims)
+        depths = {n: 0 if d == "time" else far for n, d in enumerate(band.dims)}
         return band.copy(
             data=da.map_overlap(
                 scipy.ndimage.maximum_filter,
@@ -213,11 +216,16 @@ def _less_median(c: xr.Dataset) -> xr.Dataset:
     return (c - c.chunk(time=-1).quantile(0.5, "time")).drop_vars("quantile")
 
 
+def _stretched(c: xr.Dataset) -> xr.Dataset:
+    return (c - c.min()) / (c.max() - c.min())
+
+
 def _above_mean(c: xr.Dataset) -> xr.Dataset:
     return c.where(c >= c.mean())
 
 
 def _anomaly(c: xr.Dataset) -> xr.Dataset:
+    c = c.unify_chunks()
     groups = c.groupby("time.dayofyear" if c.sizes["time"] < 3 else "time.weekday")
     return (groups - groups.mean("time")).drop_vars(["dayofyear", "weekday"], errors="ignore")
 
@@ -233,12 +241,12 @@ def _cumsum(c: xr.Dataset) -> xr.Dataset:
 
 
 def _persist(c: xr.Dataset) -> xr.Dataset:
-    return c.persist(scheduler="synchronous")
+    return c.persist()
 
 
 def _load_one(c: xr.Dataset) -> xr.Dataset:
     name = list(c.data_vars)[-1]
-    return c.assign({name: c[name].compute(scheduler="synchronous")})
+    return c.assign({name: c[name].compute()})
 
 
 STEPS: dict[str, Callable[..., xr.Dataset]] = {
@@ -297,7 +305,7 @@ def steps(draw: st.DrawFn, sizes: dict[str, int], keeps_grid: bool) -> Step:
         ),
         *_simple(
             *("land", "where", "fillna", "rolling_time", "halved", "ufunc", "along_time"),
-            *("less_mean_of_image", "less_mean_of_times", "less_median", "above_mean", "anomaly"),
+            *("less_mean_of_image", "less_mean_of_times", "less_median", "stretched", "above_mean", "anomaly"),
             *("cumsum", "persist"),
         ),
     ]
