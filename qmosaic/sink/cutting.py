@@ -288,14 +288,13 @@ def _lazy_variables(
     sight: Sight,
     block_bytes: int,
 ) -> Iterator[Variable]:
-    lazy = {
-        n: v for n, v in dataset.variables.items() if v.chunks is not None and math.prod(v.shape)
-    }
+    lazy = {n: v for n, v in dataset.variables.items() if v.chunks is not None and 0 not in v.shape}
     widest = max((v.dtype.itemsize for v in lazy.values()), default=1)
     for name, variable in lazy.items():
         key = variable.data.name
         seen = sight.views[key] is not None
-        large = math.prod(max(c) for c in variable.chunks or ()) * widest > block_bytes
+        largest = math.prod([int(max(c)) for c in variable.chunks or ()])
+        large = largest * widest > block_bytes
         units, lengths = [], []
         for sizes, unit in zip(variable.chunks or (), units_of[name], strict=True):
             fits = is_even(sizes) and _aligned(sizes[0], unit, sum(sizes))

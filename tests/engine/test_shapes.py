@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -217,9 +216,7 @@ def shaped(row: Row, path: Path) -> tuple[xr.Dataset, CountingStore]:
 def in_memory(collection: xr.Dataset) -> dict[str, np.ndarray]:
     """Give the bands as arrays of numpy (time, y, x)."""
     with dask.config.set(scheduler="synchronous"):
-        return {
-            str(n): band.transpose("time", "y", "x").values for n, band in collection.items()
-        }
+        return {str(n): band.transpose("time", "y", "x").values for n, band in collection.items()}
 
 
 def assert_pixels(got: xr.Dataset, want: dict[str, np.ndarray]) -> None:

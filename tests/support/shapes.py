@@ -305,7 +305,14 @@ def steps(draw: st.DrawFn, sizes: dict[str, int], keeps_grid: bool) -> Step:
         ),
         *_simple(
             *("land", "where", "fillna", "rolling_time", "halved", "ufunc", "along_time"),
-            *("less_mean_of_image", "less_mean_of_times", "less_median", "stretched", "above_mean", "anomaly"),
+            *(
+                "less_mean_of_image",
+                "less_mean_of_times",
+                "less_median",
+                "stretched",
+                "above_mean",
+                "anomaly",
+            ),
             *("cumsum", "persist"),
         ),
     ]
