@@ -22,8 +22,9 @@ INDEX_BYTES = 4
 """Bytes a pixel for the winners' positions: 2 up to 32 767 images, and a copy while a band is
 taken."""
 
-TASK_BYTES = 3072
-"""What a task takes that is written out for one block, as those of some loaders are."""
+TASK_BYTES = 4096
+"""What a task takes that is written out for one block, as those of some loaders are, with its
+view."""
 
 SAMPLE = 64
 """Blocks whose tasks are written out to be counted, where a block is not one task."""

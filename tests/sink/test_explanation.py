@@ -63,7 +63,8 @@ def test_explain_says_what_will_be_done() -> None:
     assert explained.most_band_chunks == 2 * 60 * 4 * 3
     assert explained.written_bytes == 64 * 48 * (2 + 2 + 4)
     assert explained.deferred
-    for part in ("60", "12, 14 tasks", "369 kB in 720 chunks, all of it read", "a worker thread"):
+    said = ("60", "12 of 16 × 16 pixels, 14 tasks", "369 kB in 720 chunks, all of it read")
+    for part in (*said, "a worker thread"):
         assert part in str(explained)
 
 
