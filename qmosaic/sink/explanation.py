@@ -74,8 +74,9 @@ class Explanation:
         in threads of C++; "slices", by the library that has opened it, and why; or "ordinary tasks
         of dask", why, and what to write instead. The pixels are the same.
     times_read : dict of str to float
-        The bands of which chunks are read again, as blocks and chunks have other borders, and how
-        often a chunk is read on average. 1.6 at most where larger blocks help.
+        The bands of which chunks are read again, and how often a chunk is read on average: as
+        blocks and chunks have other borders (1.6 at most where larger blocks help), or to make
+        what all images are compared with (a mean over time).
     first : tuple of str
         What all blocks use and is made before them, once: a mean over the map, for instance.
     block_bytes : int
@@ -161,7 +162,8 @@ class Explanation:
             for band, often in self.times_read.items():
                 times.setdefault(often, []).append(band)
             each = (f"{', '.join(bands)} {often:.3g} ×" for often, bands in times.items())
-            rows["read again"] = f"{'; '.join(each)}: blocks and chunks have other borders"
+            rows["read again"] = f"{'; '.join(each)}, as blocks and chunks have other borders, "
+            rows["read again"] += "or for what images are compared with"
         if self.first:
             rows["made first"] = f"{', '.join(self.first)}; all blocks use it"
         return rows
@@ -261,8 +263,10 @@ def explain(
         carried = max(carried, jobs.most_carried())
         deferred &= jobs.self_contained or not found
         made_first += [_first_in_words(given) for given in jobs.before]
+        inside = {r.band: r.behind.again for r in found}
         for band, times in jobs.times_read.items():
-            again[band] = max(times, again.get(band, 1.0))
+            again[band] = max(times * inside.get(band, 1.0), again.get(band, 1.0))
+        tasks += len(jobs.first()[0])
         reads += found
     if plan.jobs and not reads:
         raise ValueError(

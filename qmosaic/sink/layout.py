@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
@@ -103,6 +104,11 @@ def _choose_blocks(dataset: xr.Dataset, block_bytes: int) -> dict[Hashable, dict
         for dim, sizes in zip(v.dims, v.chunks or (), strict=True):
             if not is_even(sizes):
                 blocks[name][dim] = even.get((dim, v.sizes[dim]), blocks[name][dim])
+    for name, v in lazy.items():  # bands whose blocks do not fit into each other: as the others
+        for dim, block in blocks[name].items():
+            usual = even.get((dim, v.sizes[dim]), block)
+            if block % usual and usual % block:
+                blocks[name][dim] = usual
     large = [
         name
         for name, v in lazy.items()
@@ -126,14 +132,14 @@ def _choose_blocks(dataset: xr.Dataset, block_bytes: int) -> dict[Hashable, dict
 
 
 def _sizes_of_even_blocks(variables: Iterable[xr.Variable]) -> dict[tuple[Hashable, int], int]:
-    """Give the size of blocks that are all alike, by dimension and its length."""
-    found: dict[tuple[Hashable, int], int] = {}
+    """Give the size that most bands have of blocks that are all alike, by dimension and its
+    length."""
+    found: dict[tuple[Hashable, int], Counter[int]] = defaultdict(Counter)
     for v in variables:
         for dim, sizes in zip(v.dims, v.chunks or (), strict=True):
             if is_even(sizes):
-                key = dim, sum(sizes)
-                found[key] = max(sizes[0], found.get(key, 0))
-    return found
+                found[dim, sum(sizes)][max(sizes[0], 1)] += 1
+    return {key: max(sizes, key=lambda n: (sizes[n], n)) for key, sizes in found.items()}
 
 
 def _regular(borders: Any, size: int) -> int:

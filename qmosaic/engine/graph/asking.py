@@ -6,10 +6,13 @@ of the source, so that a task holds the same on a busy machine as on an idle one
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from qmosaic.engine.graph.lanes import (
     AtOnce,
@@ -20,7 +23,7 @@ from qmosaic.engine.graph.lanes import (
     as_asked,
     is_window,
 )
-from qmosaic.engine.graph.views import Chunk, Place, Sliced, View
+from qmosaic.engine.graph.views import Chunk, Place, Sliced, View, Window
 from qmosaic.engine.threads import Threads
 
 READ_TOGETHER = 4 * 2**20
@@ -57,6 +60,7 @@ class _Value:
     __slots__ = (
         "asked",
         "inputs",
+        "joins",
         "key",
         "made",
         "place",
@@ -73,6 +77,7 @@ class _Value:
         self.users = 0
         self.planned = self.made = False
         self.reads = view.reads and (isinstance(place, Chunk) or isinstance(view, Sliced))
+        self.joins = False
         self.value: Any = None
         self.asked: Pending | None = None
 
@@ -125,8 +130,6 @@ class Asking:
             value, ready = stack.pop()
             if ready:
                 order.append(value)
-                if value.reads:
-                    self._queue.append(value)
                 continue
             if value.planned:
                 continue
@@ -137,7 +140,33 @@ class Asking:
                 other.users += 1
                 value.inputs.append(other)
             stack.extend((other, False) for other in reversed(value.inputs))
+        order = self._by_chunk(order)
+        self._queue.extend(value for value in order if value.reads)
         return order
+
+    def _by_chunk(self, order: list[_Value]) -> list[_Value]:
+        """Where several windows of a source touch the same chunk of it, read that once."""
+        windows: dict[int, list[_Value]] = defaultdict(list)
+        for value in order:
+            if value.reads and isinstance(value.view, Sliced):
+                windows[id(value.view)].append(value)
+        found: list[_Value] = []
+        for group in (g for g in windows.values() if len(g) > 1):
+            cells = [value.view.cells(value.view.at(value.place)) for value in group]  # type: ignore[attr-defined]
+            if len(set(itertools.chain.from_iterable(cells))) == sum(map(len, cells)):
+                continue
+            for value, touched in zip(group, cells, strict=True):
+                if touched == [value.place]:
+                    continue
+                value.reads, value.joins = False, True
+                for cell in touched:
+                    other = self._value(value.view, cell)
+                    other.users += 1
+                    value.inputs.append(other)
+                    if not other.planned:
+                        other.planned = True
+                        found.append(other)
+        return found + order
 
     def _value(self, view: View, place: Place) -> _Value:
         key = (id(view), place)
@@ -178,7 +207,8 @@ class Asking:
         self._most = ahead * len(reads)
         if len(reads) > READS_A_TARGET:  # a sum over many chunks: they are not held together
             largest = max(1, *map(_bytes_of, reads))
-            self._most = max(2, min(MOST_IN_FLIGHT, READ_TOGETHER // largest))
+            most = min(most, MOST_IN_FLIGHT) if largest == 1 else MOST_IN_FLIGHT
+            self._most = max(2, min(most, READ_TOGETHER // largest))
 
     def _reads_of_first(self) -> list[_Value]:
         """Give what is read for each target, and not for several of them."""
@@ -242,7 +272,9 @@ class Asking:
             value.value = self._fetch(value, count)
         else:
             given = [other.value for other in value.inputs]
-            value.value = value.view.make(value.place, given)
+            made = _joined(value, given) if value.joins else value.view.make(value.place, given)
+            value.value = made
+            del made
             del given
         value.made = True
         for other in value.inputs:
@@ -270,6 +302,27 @@ class Asking:
         """Let go of threads; one that hangs would hold up an interruption."""
         if self.pool is not None:
             self.pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _joined(value: _Value, chunks: list[Any]) -> Any:
+    """Cut a window out of the chunks that it touches."""
+    window = value.view.at(value.place)
+    parts = []
+    for other in value.inputs:
+        cell = other.view.at(other.place)
+        common = [(max(a, c), min(b, d)) for (a, b), (c, d) in zip(window, cell, strict=True)]
+        parts.append((cell, common))
+    if len(parts) == 1:
+        cell, common = parts[0]
+        return chunks[0][_inside(common, cell)]
+    out = np.empty([b - a for a, b in window], chunks[0].dtype)
+    for (cell, common), chunk in zip(parts, chunks, strict=True):
+        out[_inside(common, window)] = chunk[_inside(common, cell)]
+    return out
+
+
+def _inside(window: Sequence[tuple[int, int]], whole: Window) -> tuple[slice, ...]:
+    return tuple(slice(a - low, b - low) for (a, b), (low, _) in zip(window, whole, strict=True))
 
 
 def _bytes_of(value: _Value) -> int:

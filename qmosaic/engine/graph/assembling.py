@@ -13,13 +13,23 @@ from dask.highlevelgraph import HighLevelGraph
 
 from qmosaic.engine.graph.chunks import Stack, promise_of
 from qmosaic.engine.graph.deferral import Deferred
+from qmosaic.engine.graph.making_views import IN_MEMORY
 from qmosaic.engine.graph.recipes import Key, layer_of
 from qmosaic.engine.scheduling import rechunk
 
 CHUNKS_PER_TASK = 4
 
+CHUNKS_IN_MEMORY = 16
+"""The same of chunks that lie in memory already: a task need not hold any of them."""
+
 
 PARTIALS_PER_TASK = 8
+
+
+def chunks_per_task(why: Iterable[str]) -> int:
+    """Say how many chunks a task of a reduction over time is given, by why bands are reduced so."""
+    in_memory = {reason for reason in why if reason} == {IN_MEMORY}
+    return CHUNKS_IN_MEMORY if in_memory else CHUNKS_PER_TASK
 
 
 def number_dims(dims: Sequence[Hashable], among: Sequence[Hashable]) -> tuple[int, ...]:

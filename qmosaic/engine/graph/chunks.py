@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -277,6 +278,20 @@ class DeferredChunks(Promise):
     def spread(self, dims: tuple[Hashable, ...], spans: Sequence[Spans]) -> tuple[Spans, ...]:
         """Say which part of the view belongs to what blocks need of the map."""
         return tuple(self._laid(dims, spans, lambda size: Spans(None, ((0, size),))))
+
+    def cells(self, window: Window, fewest: int) -> list[Window]:
+        """Cut a window of the map where chunks of the sources end, into parts of so many pixels at
+        least."""
+        side = math.isqrt(fewest)
+        steps = []
+        for axis, (low, high) in enumerate(window):
+            borders = self.view.borders(axis + (axis >= self.axis))
+            at = [low]
+            for border in () if borders is None else borders.tolist():
+                if border - at[-1] >= side and high - border >= side:
+                    at.append(border)
+            steps.append(list(itertools.pairwise((*at, high))))
+        return list(itertools.product(*steps))
 
     def borders(self, dims: tuple[Hashable, ...], axis: int) -> Array | None:
         """Say where the map can be cut so that nothing is read twice, see `View.borders`."""

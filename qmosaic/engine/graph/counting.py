@@ -30,10 +30,13 @@ class Sources:
         Their size, decoded.
     chunks : int
         Their number.
+    again : float
+        How often each is read, on average, within one job.
     """
 
     bytes: int
     chunks: int
+    again: float = 1.0
 
 
 def count_sources(source: DeferredChunks, size: int, box: Mapping[Hashable, int]) -> Sources | None:
@@ -61,7 +64,7 @@ def count_sources(source: DeferredChunks, size: int, box: Mapping[Hashable, int]
     times = len(source.firsts) - 1
     first = max(0, (times - IMAGES) // 2)
     chosen = range(first, min(first + IMAGES, times))
-    area, size_read, number_read = 0, 0.0, 0.0
+    area, size_read, number_read, number_once = 0, 0.0, 0.0, 0.0
     for block in blocks:
         window = tuple(
             (n * step, min((n + 1) * step, length))
@@ -80,10 +83,16 @@ def count_sources(source: DeferredChunks, size: int, box: Mapping[Hashable, int]
         size_read += sum(found[0].values())
         size_read += sum(sum(c.values()) for c in others) / len(others) * (times - 1)
         number_read += len(found[0]) + sum(map(len, others)) / len(others) * (times - 1)
+        new = len(set().union(*found)) - len(found[0])
+        number_once += len(found[0]) + new / max(1, len(found) - 1) * (times - 1)
     if not area:
         return Sources(0, 0)
     whole, all_blocks = math.prod(lengths), math.prod(counts)
-    return Sources(round(size_read * whole / area), round(number_read / len(blocks) * all_blocks))
+    return Sources(
+        round(size_read * whole / area),
+        round(number_read / len(blocks) * all_blocks),
+        number_read / number_once if number_once else 1.0,
+    )
 
 
 def _target(source: DeferredChunks, window: Window, part: int) -> Window:

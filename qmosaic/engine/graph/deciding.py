@@ -21,9 +21,9 @@ from qmosaic.collection.masks import Array, valid_mask
 from qmosaic.collection.pixelwise import of_single_pixels
 from qmosaic.engine.blocks import Demand, decide_block
 from qmosaic.engine.graph.assembling import (
-    CHUNKS_PER_TASK,
     assemble,
     bytes_of_chunks,
+    chunks_per_task,
     grow,
     in_chunks,
     number_dims,
@@ -356,7 +356,7 @@ def _decide_by_reduction(
     tasks: dict[Key, Any] = {}
     for block in quality.blocks():
         leaves = []
-        for number, chunks in enumerate(_groups(quality, order)):
+        for number, chunks in enumerate(_groups(quality, order, chunks_per_task(why))):
             key = (f"{name}-part", *block, 0, number)
             places = tuple(_reorder(block, quality, stack) for stack in stacks)
             refs = [
@@ -392,11 +392,11 @@ def _time_chunks_of(quality: Stack, demand: Stack) -> Stack:
     return replace(demand, array=rechunk(demand.array, {demand.axis: chunks}))
 
 
-def _groups(stack: Stack, order: Order) -> Iterator[tuple[int, ...]]:
+def _groups(stack: Stack, order: Order, size: int) -> Iterator[tuple[int, ...]]:
     """Cut the chunks of time, in the order in which they challenge, into the shares of tasks."""
     chunks = order.sequence(len(stack.first_images))
-    for first in range(0, len(chunks), CHUNKS_PER_TASK):
-        yield tuple(chunks[first : first + CHUNKS_PER_TASK])
+    for first in range(0, len(chunks), size):
+        yield tuple(chunks[first : first + size])
 
 
 @makes_outcomes

@@ -21,7 +21,16 @@ from qmosaic.engine.graph.deferral import fill_in, join_chunks
 from qmosaic.engine.graph.making_views import Maker
 from qmosaic.engine.graph.recipes import Key, Nodes, Recipes, sort_graphs
 from qmosaic.engine.graph.sharing import Spans, choose_units, everything, rebuilt, shared_by
-from qmosaic.engine.graph.views import ByWindow, Chunk, Given, Numbers, View, Window, Written
+from qmosaic.engine.graph.views import (
+    ByWindow,
+    Chunk,
+    Given,
+    Numbers,
+    View,
+    Window,
+    Written,
+    reached,
+)
 from qmosaic.engine.reading import current
 
 FIRST_TASKS = 64
@@ -288,6 +297,8 @@ def _numbers_of(view: View) -> Iterator[Numbers]:
 
 def _made_alone(view: View) -> bool:
     """Whether the chunks of an array share nothing, so that each can be made by itself."""
+    if any(isinstance(other, Given) for other in reached(view)):
+        return False  # something else has to be made before it
     spans = [Spans(n, tuple(itertools.pairwise(starts))) for n, starts in enumerate(view.starts)]
     shares = shared_by([view], [tuple(spans)])
     return not isinstance(shares, str) and not shares.replaced

@@ -249,12 +249,21 @@ def _runs(positions: np.ndarray, size: int) -> Iterator[tuple[int, int, int]]:
         positions = np.flatnonzero(positions)
     positions = positions.astype(np.int64)
     positions = np.where(positions < 0, positions + size, positions)
-    ends = np.flatnonzero(np.diff(positions) != 1)
-    first = 0
-    for end in (*ends.tolist(), len(positions) - 1):
-        if end >= first:
-            yield int(positions[first]), 1, end - first + 1
-        first = end + 1
+    steps = np.diff(positions)
+    first, count = 0, len(positions)
+    while first < count:
+        step = int(steps[first]) if first < count - 1 else 1
+        # a step of 0 repeats a pixel, which is no run
+        last = first if step == 0 else first + _length_of_run(steps, first, step)
+        yield int(positions[first]), step or 1, last - first + 1
+        first = last + 1
+
+
+def _length_of_run(steps: np.ndarray, first: int, step: int) -> int:
+    """Count how often a step is taken from a position on; once is no run, but for a step of 1."""
+    other = np.flatnonzero(steps[first:] != step)
+    length = int(other[0]) if len(other) else len(steps) - first
+    return length if length > 1 or step == 1 else 0
 
 
 def _along(layout: Layout, axis: int, runs: list[tuple[int, int, int]]) -> Layout:

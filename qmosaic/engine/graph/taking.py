@@ -17,9 +17,9 @@ from dask.layers import ArrayBlockIdDep
 from qmosaic.collection.masks import Array
 from qmosaic.engine.blocks import take_block
 from qmosaic.engine.graph.assembling import (
-    CHUNKS_PER_TASK,
     assemble,
     bytes_of_chunks,
+    chunks_per_task,
     in_chunks,
     number_dims,
     promise_layer,
@@ -31,6 +31,9 @@ from qmosaic.engine.graph.deferral import Deferred, defer_or_why
 from qmosaic.engine.graph.recipes import Key, empty_meta
 from qmosaic.engine.graph.views import Window
 from qmosaic.engine.kernels import Winners, give, image_at
+
+FEWEST_PIXELS = 2**16
+"""The least pixels of a part of a window that is taken by itself."""
 
 Grid = tuple[tuple[int, ...], ...]
 """The sizes of the blocks of a map along each dimension."""
@@ -63,7 +66,7 @@ def take(band: Stack, decision: Decision, fill: Any) -> Any:
     if deferred is not None and _same_grid(band, deferred.source, decision):
         layer = _take_symbolic(name, band, decision, fill, deferred)
     else:
-        layer = _take_written_out(name, band, decision, fill, deferred)
+        layer = _take_written_out(name, band, decision, fill, found)
     upstream = [decision, *([band.array] if deferred is None else [])]
     beneath = [] if deferred is None else deferred.upstream
     sources = promise_layer(band, why)[1] if deferred is None else source_layers([deferred])
@@ -118,9 +121,23 @@ class TakeTask:
         return self.over(source.window(block), [source], [outcome])
 
     def over(self, window: Window, sources: Sequence[Any], values: Sequence[Outcome]) -> Array:
-        """Take the winners' pixels in a window of the map."""
-        spread = None if self.spread.same else self.spread.apply
-        return take_block(sources[0].open(window), values[0].winners, self.fill, spread)
+        """Take the winners' pixels in a window of the map.
+
+        Chunk by chunk of the sources, where it has several: of each only images that win there.
+        """
+        (source,), (outcome,) = sources, values
+        cells = source.cells(window, FEWEST_PIXELS)
+        if len(cells) == 1 or not self.spread.same:
+            spread = None if self.spread.same else self.spread.apply
+            return take_block(source.open(window), outcome.winners, self.fill, spread)
+        out: Array = np.empty([stop - start for start, stop in window], source.dtype)
+        for cell in cells:
+            at = tuple(
+                slice(a - low, b - low) for (a, b), (low, _) in zip(cell, window, strict=True)
+            )
+            index = np.ascontiguousarray(outcome.index[at])
+            out[at] = take_block(source.open(cell), Winners(index), self.fill)
+        return out
 
 
 @dataclass(frozen=True)
@@ -157,22 +174,23 @@ class TakePieces:
 
 
 def _take_written_out(
-    name: str, band: Stack, decision: Decision, fill: Any, deferred: Deferred | None
+    name: str, band: Stack, decision: Decision, fill: Any, found: Deferred | str
 ) -> dict[Key, Any]:
     spread = _spread(band, decision.dims)
     run = TakePieces(TakeTask(fill, band.map_dims, spread), decision.dims)
     tasks: dict[Key, Any] = {}
-    grid = band.map_chunks if deferred is None else deferred.source.map_chunks
+    grid = band.map_chunks if isinstance(found, str) else found.source.map_chunks
     for block in itertools.product(*(range(len(sizes)) for sizes in grid)):
         window = _windows(band, grid, decision, block)
         refs = [TaskRef((decision.name, *w.block)) for w in window]
         placing = tuple((w.source, w.target) for w in window)
         shape = _index_shape(band, grid, decision.dims, block)
-        if deferred is None:
-            _take_tree(tasks, name, band, block, (shape, placing, spread), fill, refs)
+        if isinstance(found, str):
+            size = chunks_per_task([found])
+            _take_tree(tasks, name, band, block, (shape, placing, spread), fill, refs, size)
         else:
             key = (name, *block)
-            tasks[key] = Task(key, run, block, shape, placing, TaskRef(deferred.key), *refs)
+            tasks[key] = Task(key, run, block, shape, placing, TaskRef(found.key), *refs)
     return tasks
 
 
@@ -257,12 +275,13 @@ def _take_tree(
     laying: tuple[tuple[int, ...], Placing, _Spread],
     fill: Any,
     index_refs: Sequence[TaskRef],
+    size: int,
 ) -> None:
     """Take by a chain over time: every task puts the winners of a few chunks into the block."""
     previous: Any = None
     promise, _ = promise_layer(band)
     chunks = range(len(band.first_images))
-    groups = [chunks[i : i + CHUNKS_PER_TASK] for i in range(0, len(chunks), CHUNKS_PER_TASK)]
+    groups = [chunks[i : i + size] for i in range(0, len(chunks), size)]
     for number, group in enumerate(groups):
         last = number == len(groups) - 1
         key = (name, *block) if last else (f"{name}-part", *block, number)

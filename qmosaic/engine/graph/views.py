@@ -120,7 +120,7 @@ class View:
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
-        for noted in ("shape", "starts", "_opened", "_stored", "_waits", "origin"):
+        for noted in ("shape", "starts", "_opened", "_stored", "_waits", "_borders", "origin"):
             state.pop(noted, None)
         return state
 
@@ -212,6 +212,23 @@ class Sliced(View):
                 inner = inner[(inner > 0) & (inner < self.shape[axis])]
                 return np.array([0, *inner, self.shape[axis]])
         return None
+
+    def cells(self, window: Window) -> list[Window]:
+        """Name the chunks of the source that a window touches."""
+        per_axis = []
+        for (low, high), found in zip(window, self._borders, strict=True):
+            if found is None:
+                per_axis.append([(low, high)])
+                continue
+            first = max(0, bisect_right(found, low) - 1)
+            last = max(first + 1, bisect_left(found, high))
+            per_axis.append([(found[n], found[n + 1]) for n in range(first, last)])
+        return list(itertools.product(*per_axis))
+
+    @cached_property
+    def _borders(self) -> list[list[int] | None]:
+        found = (self.borders(axis) for axis in range(len(self.shape)))
+        return [None if borders is None else borders.tolist() for borders in found]
 
     def opened(self) -> Opened | str:
         """Open the source with tensorstore, once; or say why it is sliced."""
