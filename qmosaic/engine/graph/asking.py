@@ -150,23 +150,29 @@ class Asking:
         for value in order:
             if value.reads and isinstance(value.view, Sliced):
                 windows[id(value.view)].append(value)
-        found: list[_Value] = []
         for group in (g for g in windows.values() if len(g) > 1):
-            cells = [value.view.cells(value.view.at(value.place)) for value in group]  # type: ignore[attr-defined]
-            if len(set(itertools.chain.from_iterable(cells))) == sum(map(len, cells)):
+            self._share_chunks(group)
+        found: dict[int, _Value] = {}
+        for value in order:  # a chunk comes before the first window that is cut out of it
+            for one in (*(value.inputs if value.joins else ()), value):
+                found.setdefault(id(one), one)
+        return [value for value in found.values() if not value.made]
+
+    def _share_chunks(self, group: list[_Value]) -> None:
+        """Have windows of one source cut out of its chunks, if they have any in common."""
+        view: Any = group[0].view
+        chunks = [view.cells(view.at(value.place)) for value in group]
+        if len(set(itertools.chain.from_iterable(chunks))) == sum(map(len, chunks)):
+            return
+        for value, touched in zip(group, chunks, strict=True):
+            if touched == [value.place]:
                 continue
-            for value, touched in zip(group, cells, strict=True):
-                if touched == [value.place]:
-                    continue
-                value.reads, value.joins = False, True
-                for cell in touched:
-                    other = self._value(value.view, cell)
-                    other.users += 1
-                    value.inputs.append(other)
-                    if not other.planned:
-                        other.planned = True
-                        found.append(other)
-        return found + order
+            value.reads, value.joins = False, True
+            for chunk in touched:
+                other = self._value(view, chunk)
+                other.users += 1
+                other.planned = True
+                value.inputs.append(other)
 
     def _value(self, view: View, place: Place) -> _Value:
         key = (id(view), place)
