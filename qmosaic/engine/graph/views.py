@@ -52,6 +52,10 @@ class Chunk(tuple[int, ...]):
 Place = Window | Chunk
 Need = tuple["View", Place]
 
+PIXELS_AT_ONCE = 2**19
+"""So many pixels a function of surroundings gets at once, or a strip that is four times as wide as
+what it looks at."""
+
 MADE = "a function makes its chunks"
 """Why nothing is sliced."""
 
@@ -659,7 +663,26 @@ class Around(View):
         except UnexpectedChunkError as error:
             where = "of an array whose neighbouring pixels are looked at, "
             raise UnexpectedChunkError(f"{where}{error}") from None
-        return self.around.apply(given, own)
+        return self._in_strips(given, own)
+
+    def _in_strips(self, given: Array, own: tuple[slice, ...]) -> Array:
+        """Call the function for one part after the other, as it may need much meanwhile."""
+        around: Any = self.around
+        axis = next((a for a, n in around.depth.items() if n), None)
+        if axis is None or given.size <= PIXELS_AT_ONCE:
+            made: Array = around.apply(given, own)
+            return made
+        depth, along = around.depth[axis], own[axis]
+        side = max(4 * depth, PIXELS_AT_ONCE * given.shape[axis] // given.size)
+        out: Array = np.empty([s.stop - s.start for s in own], around.dtype)
+        for start in range(along.start, along.stop, side):
+            stop = min(start + side, along.stop)
+            low, high = max(0, start - depth), min(given.shape[axis], stop + depth)
+            before = (slice(None),) * axis
+            inside = (*own[:axis], slice(start - low, stop - low), *own[axis + 1 :])
+            target = slice(start - along.start, stop - along.start)
+            out[(*before, target)] = around.apply(given[(*before, slice(low, high))], inside)
+        return out
 
     def borders(self, axis: int) -> Array | None:
         """See `View.borders`."""
