@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-from collections import defaultdict
+import threading
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -245,13 +246,15 @@ class Shared:
         Whether such tasks travel with their jobs.
     """
 
-    def __init__(self, views: dict[str, View], apart: bool) -> None:
-        self.views, self._apart = views, apart
+    def __init__(self, views: dict[str, View], apart: bool, travelled: bool = False) -> None:
+        self.views, self._apart, self._travelled = views, apart, travelled
+        self._lock = threading.Lock()
+        self._lent: Counter[tuple[Any, Numbers]] = Counter()
 
     def __reduce__(self) -> Any:
         if not self._apart:
-            return Shared, (self.views, False)
-        return Shared, (_without_tasks(self.views), False)
+            return Shared, (self.views, False, self._travelled)
+        return Shared, (_without_tasks(self.views), False, True)
 
     @cached_property
     def _written(self) -> dict[Any, list[Written]]:
@@ -264,17 +267,24 @@ class Shared:
     @contextlib.contextmanager
     def lent(self, own: Mapping[tuple[Any, Numbers], Any]) -> Iterator[dict[str, View]]:
         """Have the tasks of a job within the block."""
-        missing = []
-        for (name, numbers), task in own.items():
-            for view in self._written.get(name, ()):
-                if numbers not in view.tasks:
+        if not self._travelled:  # the tasks are there
+            yield self.views
+            return
+        with self._lock:
+            self._lent.update(own.keys())
+            for (name, numbers), task in own.items():
+                for view in self._written.get(name, ()):
                     view.tasks[numbers] = task
-                    missing.append((view, numbers))
         try:
             yield self.views
         finally:
-            for view, numbers in missing:
-                del view.tasks[numbers]
+            with self._lock:
+                self._lent.subtract(own.keys())
+                for name, numbers in own:
+                    if not self._lent[name, numbers]:  # no other job needs it now
+                        del self._lent[name, numbers]
+                        for view in self._written.get(name, ()):
+                            view.tasks.pop(numbers, None)
 
 
 def _without_tasks(views: dict[str, View]) -> dict[str, View]:
@@ -362,10 +372,9 @@ def make_jobs(
     views = dict(zip(spans, (view for view, _ in shares.roots), strict=True))
     own = {}
     for place, found in shares.own.items():
-        alone = [(view, chunk) for view, chunk in found if (id(view), chunk) not in shares.common]
         own[numbers(dict(zip(shares.labels, place, strict=True)))] = {
             (view.name, tuple(chunk)): view.tasks[tuple(chunk)]
-            for view, chunk in alone
+            for view, chunk in found
             if view.shape
         }
     times: dict[str, float] = {}

@@ -107,7 +107,6 @@ class Shares:
         self.arrivals: dict[int, dict[Arrival, None]] = defaultdict(dict)
         self.replaced: list[Given] = []
         self.own: dict[tuple[int, ...], list[tuple[Written, Chunk]]] = defaultdict(list)
-        self.common: set[tuple[int, Place]] = set()
         self.why = ""
         self._cells: CellsTouched | None = None
 
@@ -133,7 +132,7 @@ class Shares:
             arrivals = list(self.arrivals[id(view)])
             if not arrivals:
                 continue
-            if isinstance(view, ByChunk):
+            if isinstance(view, ByChunk) and not is_source(view):
                 times = self._times_made(view, arrivals)
                 if times > 1 and not _is_cheap(view):
                     if self._may_be_given(view):
@@ -169,7 +168,8 @@ class Shares:
                     continue
                 seen.add(key)
                 if isinstance(view, ByChunk) and isinstance(place, Chunk):
-                    if owners.setdefault(key, block) != block:
+                    shared = owners.setdefault(key, block) != block
+                    if shared and not is_source(view):
                         if id(view) not in cheap:
                             cheap[id(view)] = _is_cheap(view)
                         if not cheap[id(view)]:
@@ -180,9 +180,10 @@ class Shares:
                             if again[id(view)] > (TIMES_MADE - 1) * _count_chunks(view):
                                 self.why = _says_shared(view)
                                 return False
-                        self.common.add(key)
-                    elif isinstance(view, Written):
+                    if isinstance(view, Written):
                         self.own[block].append((view, place))
+                    if is_source(view):
+                        self._cells.add(view, view.window_of(place), block)
                 if isinstance(view, Sliced):
                     self._cells.add(view, view.at(place), block)
                 todo += view.needs(place)
@@ -225,10 +226,10 @@ class Shares:
     def times_read_of(self, root: View) -> float:
         """Say how often the blocks read a source chunk behind a view, on average; of several
         sources, the one of which that is most."""
-        sources = [v for v in everything(root) if isinstance(v, Sliced)]
+        sources = [v for v in everything(root) if is_source(v)]
         return max(map(self._times_read, sources), default=1.0)
 
-    def _times_read(self, view: Sliced) -> float:
+    def _times_read(self, view: View) -> float:
         if self._cells is not None:
             return self._cells.times(view)
         return _times_touched(
@@ -251,7 +252,7 @@ class CellsTouched:
         self._borders: dict[int, list[Any]] = {}
         self._looked_at = 0
 
-    def add(self, view: Sliced, window: Window, block: tuple[int, ...]) -> None:
+    def add(self, view: View, window: Window, block: tuple[int, ...]) -> None:
         """Note a window that a block reads."""
         if self._looked_at > CELLS:
             return
@@ -266,7 +267,7 @@ class CellsTouched:
             self._own[id(view)].add((block, cell))
             self._once[id(view)].add(cell)
 
-    def times(self, view: Sliced) -> float:
+    def times(self, view: View) -> float:
         """Say how often a chunk is touched, on average."""
         once = len(self._once[id(view)])
         return len(self._own[id(view)]) / once if once else 1.0
@@ -495,6 +496,15 @@ def _times_touched(borders: Sequence[Any], arrivals: list[Arrival]) -> float:
         if once:
             times *= sum(map(len, own.values())) / len(once)
     return times
+
+
+def is_source(view: View) -> bool:
+    """Whether the pixels of an array are read: sliced, or made chunk by chunk of nothing, as
+    loaders do. To read them again is allowed."""
+    if isinstance(view, Sliced):
+        return True
+    pixels = sum(size > 1 for size in view.shape) > 1
+    return isinstance(view, ByChunk) and not view.inputs and pixels
 
 
 def _says_shared(view: View) -> str:
