@@ -28,6 +28,11 @@ FIRST_WAIT = 0.1
 """Seconds before the first repetition; each further one waits twice as long as the one before."""
 
 
+FAULTS_OF_CODE = (NameError, ImportError, AttributeError, TypeError, NotImplementedError)
+"""What a function raises that is wrong itself: reading again would not help, and no chunk is to be
+blamed."""
+
+
 class ChunkReadError(OSError):
     """A chunk of the collection could not be read.
 
@@ -166,7 +171,7 @@ class Reading:
         for number in range(self.retries):
             try:
                 return read()
-            except (MemoryError, UnexpectedChunkError):
+            except (MemoryError, UnexpectedChunkError, *FAULTS_OF_CODE):
                 raise
             except Exception:  # a store raises what it likes
                 time.sleep(FIRST_WAIT * 2**number)

@@ -9,7 +9,7 @@ from typing import Any
 
 import xarray as xr
 
-from qmosaic.engine.graph import Jobs, Reads, Sight, survey
+from qmosaic.engine.graph import Jobs, Reads, Sight, name_of, survey
 from qmosaic.sink.background import most_under_way
 from qmosaic.sink.checking import as_dataset, check_block_bytes
 from qmosaic.sink.cutting import Group, Plan, Window, make_plan
@@ -77,6 +77,10 @@ class Explanation:
         The bands of which chunks are read again, and how often a chunk is read on average: as
         blocks and chunks have other borders (1.6 at most where larger blocks help), or to make
         what all images are compared with (a mean over time).
+    apart : bool
+        Whether blocks and chunks have other borders.
+    summed : tuple of str
+        The bands that are read for a sum over images first, and then to decide.
     first : tuple of str
         What all blocks use and is made before them, once: a mean over the map, for instance.
     block_bytes : int
@@ -104,6 +108,8 @@ class Explanation:
     most_band_chunks: int = 0
     lanes: dict[str, str] = field(default_factory=dict)
     times_read: dict[str, float] = field(default_factory=dict)
+    apart: bool = False
+    summed: tuple[str, ...] = ()
     first: tuple[str, ...] = ()
     block_bytes: int = 0
     block: dict[Hashable, int] = field(default_factory=dict)
@@ -162,10 +168,17 @@ class Explanation:
             for band, often in self.times_read.items():
                 times.setdefault(often, []).append(band)
             each = (f"{', '.join(bands)} {often:.3g} ×" for often, bands in times.items())
-            rows["read again"] = f"{'; '.join(each)}, as blocks and chunks have other borders, "
-            rows["read again"] += "or for what images are compared with"
+            rows["read again"] = "; ".join(each)
+            why = []
+            if self.apart:
+                why.append("blocks and chunks have other borders")
+            if self.summed:
+                why.append(f"{', '.join(self.summed)}: for a sum over images, then to decide")
+            rows["read again"] += f": {'; '.join(why)}"
         if self.first:
-            rows["made first"] = f"{', '.join(self.first)}; all blocks use it"
+            rows["made first"] = (
+                f"{', '.join(self.first)}, for all blocks; what that reads is not counted above"
+            )
         return rows
 
 
@@ -256,6 +269,7 @@ def explain(
     tasks, deferred, carried = 0, True, 0
     made_first: list[str] = []
     again: dict[str, float] = {}
+    apart, summed = False, list[str]()
     for group, first in plan.numbered():
         found = survey([layout.encoded.variables[v.name].data for v in group.variables], group.box)
         jobs = jobs_of(group, first, sight, _WindowsOf(plan), "explain", "")
@@ -266,6 +280,8 @@ def explain(
         inside = {r.band: r.behind.again for r in found}
         for band, times in jobs.times_read.items():
             again[band] = max(times * inside.get(band, 1.0), again.get(band, 1.0))
+            apart |= times > 1
+        summed += [band for band, times in inside.items() if times > 1]
         tasks += len(jobs.first()[0])
         reads += found
     if plan.jobs and not reads:
@@ -291,6 +307,8 @@ def explain(
         lanes={r.band: r.lane for r in reads if r.band},
         most_band_chunks=_sum_of_known(r.behind.chunks for r in reads if not r.quality),
         times_read={band: round(times, 2) for band, times in again.items() if times > 1},
+        apart=apart,
+        summed=tuple(dict.fromkeys(summed)),
         first=tuple(dict.fromkeys(made_first)),
         block_bytes=most,
         block={d: n for group in plan.groups[:1] for d, n in _block_of(group)},
@@ -307,8 +325,8 @@ def _block_of(group: Group) -> Iterator[tuple[Hashable, int]]:
 
 def _first_in_words(given: Any) -> str:
     """Say what is made before all blocks."""
-    name = str(given.name).rsplit("-", 1)[0]
-    return f"{name} ({math.prod(given.shape)} numbers)"
+    count = math.prod(given.shape)
+    return f"{name_of(given)} ({count} number{'s' if count > 1 else ''})"
 
 
 def _sum_of_known(numbers: Iterable[int]) -> int:

@@ -141,10 +141,11 @@ def to_zarr(
     scheduler at a time, so graphs stay small. `explain` predicts the memory of a worker. Where the
     chunks of the store and those of the sources have other borders (a cut, a rechunk, `chunks`),
     several chunks become one task, of up to four times `block_bytes` a band, so that a chunk of a
-    source is read 1.6 times at most on average. What all blocks use (a mean over the map) is made
-    before them, once, and not counted. Where blocks share what is costly, or inputs lie in memory
-    (`explain` says so, and why), chunks are read by ordinary tasks of dask, which `retries` and
-    `on_error` do not reach, and whose bytes are not counted.
+    source is read 1.6 times at most on average, if that is enough. What all blocks use (a mean over
+    the map) is made before them, once; `retries` reaches it, `on_error` does not. Where blocks
+    share what is costly, or inputs lie in memory (`explain` says so, and why), chunks are read by
+    ordinary tasks of dask, which `retries` and `on_error` do not reach, and whose bytes are not
+    counted.
 
     *Continuing.* After any error, a killed process, a lost machine, a full disk or Ctrl-C,
     ``mode="resume"`` goes on, in the same process too. Blocks that are complete are not computed

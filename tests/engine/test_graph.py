@@ -151,8 +151,15 @@ def test_on_a_cluster_persisted_or_not(tmp_path: Path) -> None:
         futures = collection.persist()
         assert defer(stack_of(futures["quality"])) is None
         same(qm.quality_mosaic(futures, "quality").compute(), values)
+        # a concatenation names Futures by plain tuples
+        parts = [futures.isel(time=slice(5)), futures.isel(time=slice(5, None))]
+        joined = xr.concat(parts, "time")
+        qm.to_zarr(qm.quality_mosaic(joined, "quality"), tmp_path / "joined.zarr")
+        with pytest.raises(ValueError, match="cannot be determined"):
+            qm.to_zarr(qm.quality_mosaic(joined, "quality"), tmp_path / "in.zarr", mode="w")
         qm.to_zarr(qm.quality_mosaic(collection, "quality"), tmp_path / "out.zarr")
-    same(xr.open_zarr(tmp_path / "out.zarr", consolidated=False, mask_and_scale=False), values)
+    for name in ("out.zarr", "joined.zarr"):
+        same(xr.open_zarr(tmp_path / name, consolidated=False, mask_and_scale=False), values)
 
 
 def test_dask_blockwise_is_what_the_engine_expects() -> None:

@@ -293,7 +293,9 @@ def test_pixels_tasks_and_reads(name: str, store: Path, tmp_path: Path) -> None:
     assert_pixels(mosaic.compute(scheduler="synchronous"), want)
 
 
-@pytest.mark.parametrize("name", ["cut off the borders", "shifted in time"])
+@pytest.mark.parametrize(
+    "name", ["cut off the borders", "shifted in time", "images less their mean"]
+)
 def test_chunks_that_fail_are_read_again(name: str, store: Path, tmp_path: Path) -> None:
     """``retries`` reaches every read of a block that is one task."""
     collection, _ = shaped(ROWS[name], store)

@@ -206,6 +206,34 @@ class FullDisk(LocalStore):
         await super().set(key, value)
 
 
+def test_a_function_that_is_wrong_is_no_chunk_that_cannot_be_read(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither read again nor left out: the error is the function's own, with what was made."""
+
+    def wrong(block: np.ndarray) -> np.ndarray:
+        return block + offset  # type: ignore[name-defined]  # noqa: F821
+
+    monkeypatch.setattr(reading.time, "sleep", lambda seconds: pytest.fail("it was tried again"))
+    collection = xr.open_zarr(source, consolidated=False)
+    band = collection["quality"]
+    changed = band.data.map_blocks(wrong, dtype=band.dtype, meta=np.empty((0, 0, 0), band.dtype))
+    mosaic = qm.quality_mosaic(collection.assign(quality=(band.dims, changed)), "quality")
+    with pytest.raises(NameError, match="offset") as caught:
+        qm.to_zarr(mosaic, tmp_path / "out.zarr", on_error="skip")
+    assert "band 'quality' of image" in " ".join(caught.value.__notes__)
+
+
+def test_what_is_made_first_says_so_when_it_cannot_be_read(source: Path, tmp_path: Path) -> None:
+    """A mean over the map is of no block: the error names it; images cannot be left out of it."""
+    collection = xr.open_zarr(source, consolidated=False)
+    (source / "quality" / "c" / "1" / "0" / "0").write_bytes(b"broken")
+    quality = collection["quality"] - collection["quality"].mean(["y", "x"])
+    mosaic = qm.quality_mosaic(collection.assign(quality=quality), "quality")
+    with pytest.raises(OSError, match=r"mean.*is made first.*on_error='skip' does not reach it"):
+        qm.to_zarr(mosaic, tmp_path / "out.zarr", on_error="skip", retries=0)
+
+
 def test_a_full_disk(source: Path, tmp_path: Path, values: dict[str, np.ndarray]) -> None:
     """A clear error; with space freed, resume finishes."""
     out = tmp_path / "out.zarr"

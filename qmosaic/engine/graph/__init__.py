@@ -55,7 +55,7 @@ What is used of dask beyond its documented interface: ``dask.blockwise.blockwise
 from qmosaic.engine.graph.chunks import BlockReader, DeferredChunks, Stack, overlaps
 from qmosaic.engine.graph.deciding import Decision, decide
 from qmosaic.engine.graph.deferral import defer
-from qmosaic.engine.graph.jobs import Jobs, Sight, Work, choose_box, make_jobs
+from qmosaic.engine.graph.jobs import Jobs, Sight, Work, choose_box, make_jobs, name_of
 from qmosaic.engine.graph.locations import Location, locate_path, locate_store
 from qmosaic.engine.graph.picklable import find_unpicklable
 from qmosaic.engine.graph.sharing import Spans
@@ -85,6 +85,7 @@ __all__ = [
     "locate_store",
     "make_jobs",
     "map_surroundings",
+    "name_of",
     "overlaps",
     "survey",
     "take",

@@ -18,7 +18,15 @@ from qmosaic.engine.graph.recipes import Key
 from qmosaic.engine.graph.sharing import Spans
 from qmosaic.engine.graph.views import View, Window
 from qmosaic.engine.kernels import image_at
-from qmosaic.engine.reading import UNNAMED, Origin, Region, current, unexpected, unreadable
+from qmosaic.engine.reading import (
+    FAULTS_OF_CODE,
+    UNNAMED,
+    Origin,
+    Region,
+    current,
+    unexpected,
+    unreadable,
+)
 
 
 @dataclass(frozen=True)
@@ -367,6 +375,10 @@ class BlockReader:
             raise
         except UnexpectedChunkError as error:
             raise source.broken(self._window, positions, error) from None
+        except FAULTS_OF_CODE as error:
+            at = source.place(self._window, positions[0])
+            error.add_note(f"It was raised while {source.origin.describe(positions, at)} was made.")
+            raise
         except Exception as error:
             at = source.place(self._window, positions[0])
             region = source.region(self._window)

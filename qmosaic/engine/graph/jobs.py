@@ -9,13 +9,14 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
 from dask._task_spec import DataNode, Task, TaskRef
 
 from qmosaic.collection.masks import Array
+from qmosaic.engine.chunk_checks import UnexpectedChunkError
 from qmosaic.engine.graph.asking import MOST_IN_FLIGHT, Asking, in_flight
 from qmosaic.engine.graph.chunks import DeferredChunks, overlaps
 from qmosaic.engine.graph.deferral import fill_in, join_chunks
@@ -32,7 +33,7 @@ from qmosaic.engine.graph.views import (
     Written,
     reached,
 )
-from qmosaic.engine.reading import current
+from qmosaic.engine.reading import FAULTS_OF_CODE, Reading, current
 
 FIRST_TASKS = 64
 """The most tasks that make an array which all jobs use."""
@@ -168,7 +169,8 @@ class Jobs:
                 nodes[name] = DataNode(name, given.origin)
                 for part, chunks in enumerate(_parts_of(given)):
                     key = (name, part)
-                    nodes[key] = Task(key, _make_chunks, TaskRef(name), chunks)
+                    retries = getattr(self.work, "retries", 0)
+                    nodes[key] = Task(key, _make_chunks, TaskRef(name), chunks, retries)
                     wanted.append(key)
                 continue
             keys = [(given.name, *numbers) for numbers in _numbers_of(given)]
@@ -321,14 +323,31 @@ def _parts_of(view: View) -> list[list[Numbers]]:
     return [numbers[n : n + size] for n in range(0, len(numbers), size)]
 
 
-def _make_chunks(view: View, numbers: Sequence[Numbers]) -> list[Any]:
-    """Make some chunks of an array."""
+def _make_chunks(view: View, numbers: Sequence[Numbers], retries: int) -> list[Any]:
+    """Make some chunks of an array that is made first, again where that fails."""
+    reading = Reading(retries=retries)
     asking = Asking([(view, Chunk(n)) for n in numbers])
     asking.read_ahead(1, MOST_IN_FLIGHT)
+    found = []
     try:
-        return [asking.make(n, current().count) for n in range(len(numbers))]
+        for number in range(len(numbers)):
+            found.append(reading.attempt(partial(asking.make, number)))
+        return found
+    except (MemoryError, UnexpectedChunkError, *FAULTS_OF_CODE):
+        raise
+    except Exception as error:
+        raise OSError(
+            f"{name_of(view)}, which all blocks of the map use and which is made first, could not "
+            f"be made: {type(error).__name__}: {error}. Mend or replace the chunk, or leave the "
+            "image out before: collection.drop_isel(time=...). on_error='skip' does not reach it."
+        ) from error
     finally:
         asking.close()
+
+
+def name_of(view: View) -> str:
+    """Name what is made first, as far as dask tells it: "mean", "max", "add"."""
+    return str(view.name).partition("-")[0].removesuffix("_agg")
 
 
 def _as_list(*chunks: Any) -> list[Any]:

@@ -178,8 +178,9 @@ class Maker:
         name = layer_of(key)
         if isinstance(name, str) and name in self._recipes.symbolic:
             return self._culled(name)[key]
-        node = self._recipes.tasks[key]
-        return node
+        if key in self._recipes.futures:
+            raise UnviewableError(IN_MEMORY)
+        return self._recipes.tasks[key]
 
     def _find(self, key: Key) -> GraphNode | None:
         """Give a task; None where there is none."""

@@ -99,7 +99,7 @@ def sort_graphs(*graphs: Any) -> Recipes:
     for key in futures:
         del plain[key]
     arrays = {name: said for name, layer in layers.items() if (said := _said_of(layer))}
-    return Recipes(symbolic, _as_nodes(plain, symbolic), futures, arrays)
+    return Recipes(symbolic, _as_nodes(plain, symbolic, futures), futures, arrays)
 
 
 def _said_of(layer: Any) -> Said | None:
@@ -112,8 +112,11 @@ def _said_of(layer: Any) -> Said | None:
     return chunks, None if dtype is None else np.dtype(dtype)
 
 
-def _as_nodes(plain: dict[Key, Any], symbolic: Mapping[str, Blockwise]) -> Nodes:
-    """Turn what stands in a graph into task objects; older libraries write tuples."""
+def _as_nodes(
+    plain: dict[Key, Any], symbolic: Mapping[str, Blockwise], elsewhere: Iterable[Key]
+) -> Nodes:
+    """Turn what stands in a graph into task objects; older libraries write tuples, which may name
+    what lies elsewhere."""
     legacy = {
         key: value
         for key, value in plain.items()
@@ -125,7 +128,9 @@ def _as_nodes(plain: dict[Key, Any], symbolic: Mapping[str, Blockwise]) -> Nodes
         if key not in legacy
     }
     if legacy:
-        known = set(plain).union(*(layer.get_output_keys() for layer in symbolic.values()))
+        known = set(plain).union(
+            elsewhere, *(layer.get_output_keys() for layer in symbolic.values())
+        )
         nodes.update(convert_legacy_graph(legacy, known))
     return nodes
 
