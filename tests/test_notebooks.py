@@ -158,7 +158,7 @@ PROMISES = {
             r"another job is writing 'shared.zarr'",
             r"chunk \(1, [34], \d\) of .* could not be read: ",
             r"1 image skipped",
-            r"blocks +9,",
+            r"blocks +9 of",
             r"before the commit: nothing there\nafter it: B2 B3 B4 B8 MSK_CLDPRB quality\n",
         ),
         holds=FIFTH,

@@ -54,8 +54,13 @@ class Variable:
     blocks : tuple of tuple of int
         The sizes of the blocks of the dask array along each dimension.
     length : tuple of int
-        The least that a job does: a unit; or several, where the borders of blocks and units do
-        not fall together, so that blocks on the border of two jobs, made in both, are few.
+        The least that a job does.
+    dtype : numpy.dtype
+        Its dtype.
+    borders : tuple of tuple of int
+        Where blocks or chunks of sources end along each dimension.
+    read_by_jobs : bool
+        Whether a job reads what is behind it itself.
     """
 
     name: Hashable
@@ -67,6 +72,7 @@ class Variable:
     length: tuple[int, ...]
     dtype: np.dtype[Any]
     borders: tuple[tuple[int, ...], ...]
+    read_by_jobs: bool
 
     def windows(self, box: Mapping[Hashable, slice]) -> Iterator[Window]:
         """Cut what lies in a box into what is made at once: all of it, but for a unit along each
@@ -249,7 +255,8 @@ def make_plan(
     found = _lazy_variables(dataset, units, sight, block_bytes)
     for variable in sorted(found, key=lambda v: (len(v.dims), str(v.name))):
         for number, box in enumerate(boxes):
-            joined = _join(box, variable)
+            alike = groups[number][0].read_by_jobs == variable.read_by_jobs
+            joined = _join(box, variable) if alike else None
             if joined is not None:
                 groups[number].append(variable)
                 boxes[number] = joined
@@ -312,6 +319,7 @@ def _lazy_variables(
             tuple(lengths),
             variable.dtype,
             tuple(_borders_of(key, variable.chunks or (), sight)),
+            seen,
         )
 
 
