@@ -88,6 +88,8 @@ Other figures
   smoothed, shuffled, a store an image, and so on. For each of them ``shapes`` runs `qmosaic` and
   the hand-written route in turn, checks all pixels, counts tasks and chunks that are read, and says
   how blocks and bands come. ``shapes --rows stored cut --rounds 3`` runs some of them;
-  ``shapes --quick`` leaves the hand-written route out.
+  ``shapes --quick`` leaves the hand-written route out. One round of 14 of them: 0.9 to 3.2 times
+  as long as stored, 3.8 to 25 times less than by hand; 12 images that are persisted take 1.1 times
+  as long as by hand.
 - A job whose worker and client are killed ends with the bytes of one without trouble (``survive``).
 """
