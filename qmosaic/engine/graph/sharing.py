@@ -373,21 +373,12 @@ def rebuilt(
 
 def everything(*roots: View) -> list[View]:
     """List views with all that they rest on, also behind the parts of a mosaic, each after that."""
-    order: list[View] = []
-    seen: set[int] = set()
-    stack: list[tuple[View, bool]] = [(root, False) for root in reversed(roots)]
-    while stack:
-        view, ready = stack.pop()
-        if ready:
-            order.append(view)
-        elif id(view) not in seen:
-            seen.add(id(view))
-            stack.append((view, True))
-            below = list(view.inputs)
-            if isinstance(view, ByWindow):
-                below += [source.view for source in view.sources]
-            stack.extend((other, False) for other in below)
-    return order
+    return reached(*roots, below=_all_below)
+
+
+def _all_below(view: View) -> list[View]:
+    sources = view.sources if isinstance(view, ByWindow) else ()
+    return [*view.inputs, *(source.view for source in sources)]
 
 
 def _passed(view: View, arrival: Arrival) -> Iterator[tuple[View, Arrival]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -129,8 +129,20 @@ class View:
         return state
 
 
-def reached(*roots: View) -> list[View]:
-    """List views and all that they rest on, each after its inputs."""
+def _inputs_of(view: View) -> Iterable[View]:
+    return view.inputs
+
+
+def reached(*roots: View, below: Callable[[View], Iterable[View]] = _inputs_of) -> list[View]:
+    """List views and all that they rest on, each after that.
+
+    Parameters
+    ----------
+    roots : View
+        Where to begin.
+    below : callable, optional
+        Says what a view rests on.
+    """
     order: list[View] = []
     seen: set[int] = set()
     stack: list[tuple[View, bool]] = [(root, False) for root in reversed(roots)]
@@ -141,7 +153,7 @@ def reached(*roots: View) -> list[View]:
         elif id(view) not in seen:
             seen.add(id(view))
             stack.append((view, True))
-            stack.extend((other, False) for other in reversed(view.inputs))
+            stack.extend((other, False) for other in reversed(list(below(view))))
     return order
 
 
