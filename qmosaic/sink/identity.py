@@ -15,6 +15,7 @@ from dask.base import tokenize
 
 from qmosaic.engine.attributes import PREFIX
 from qmosaic.engine.graph import Web
+from qmosaic.sink.cutting import Plan
 from qmosaic.sink.journal import FORMAT
 
 SECTIONS = {
@@ -26,6 +27,7 @@ SECTIONS = {
     "attributes": "attributes",
     "inputs": "inputs",
     "expression": "computation",
+    "blocks": "blocks",
 }
 """What is compared, in the order in which differences are told, and what it is called."""
 
@@ -36,6 +38,7 @@ def identify(
     zarr_format: int,
     inputs: str | None,
     web: Web,
+    plan: Plan,
 ) -> dict[str, Any]:
     """Describe a mosaic.
 
@@ -51,6 +54,8 @@ def identify(
         A name for the inputs, in place of where they lie and what they say of themselves.
     web : Web
         What stands behind the variables of the dataset.
+    plan : Plan
+        How it is cut into jobs: the journal knows them by their numbers.
 
     Returns
     -------
@@ -75,6 +80,12 @@ def identify(
         "attributes": _attributes(dataset, encoding),
         "inputs": names,
         "expression": made,
+        "blocks": {
+            ", ".join(str(v.name) for v in group.variables): {
+                str(dim): length for dim, length in group.box.items()
+            }
+            for group in plan.groups
+        },
         "dask": dask.__version__,
         # not compared: a store lists its members in any order, and is opened in this one
         "order": [str(name) for name in dataset.data_vars],
@@ -130,7 +141,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _differing(title: str, old: Any, new: Any) -> Iterator[str]:
-    opaque = title not in ("rules", "bands", "storage", "attributes")
+    opaque = title not in ("rules", "bands", "storage", "attributes", "blocks")
     for name in sorted(set(old) | set(new)):
         was, now = old.get(name), new.get(name)
         if was == now:

@@ -22,5 +22,7 @@ def plan(request: Request, layout: Layout) -> Work:
     variables = layout.dataset.variables
     web = Web(variables)
     check_sources(request.place, web, variables)  # before identifying reads what is in memory
-    identity = identify(layout.dataset, layout.encoding, request.zarr_format, request.inputs, web)
+    identity = identify(
+        layout.dataset, layout.encoding, request.zarr_format, request.inputs, web, jobs
+    )
     return Work(request, layout, jobs, sight, identity, web)

@@ -150,7 +150,8 @@ def to_zarr(
     *Continuing.* After any error, a killed process, a lost machine, a full disk or Ctrl-C,
     ``mode="resume"`` goes on, in the same process too. Blocks that are complete are not computed
     again, and the result is byte for byte that of a single run, its bands in the same order.
-    Another mosaic (other inputs, arguments, grid or computation) is refused, with what differs.
+    Another mosaic (other inputs, arguments, grid, blocks or computation) is refused, with what
+    differs.
     What is *not* noticed: chunks of the inputs that were rewritten in place without new metadata,
     a function in a module of yours that was edited meanwhile, and chunks of the mosaic that were
     deleted after they were written. Do not continue after such a change. After a power cut on the

@@ -235,6 +235,16 @@ def test_another_mosaic_is_refused(source: Path, tmp_path: Path, what: str, told
     assert content(out) == before
 
 
+def test_blocks_of_another_size_are_refused(source: Path, tmp_path: Path) -> None:
+    """The journal knows blocks by their numbers: with others, what counts as there would not be."""
+    cut = mosaic_of(source).isel(y=slice(1, 23), x=slice(1, 23))
+    interrupted(cut, tmp_path / "out.zarr", 1, block_bytes=8 * 8 * 8)
+    with pytest.raises(ValueError, match=r"blocks: .* was \{.*\}, is \{"):
+        qm.to_zarr(cut, tmp_path / "out.zarr", mode="resume", block_bytes=1)
+    qm.to_zarr(cut, tmp_path / "out.zarr", mode="resume", block_bytes=8 * 8 * 8)
+    same_as(tmp_path / "out.zarr", {n: v.values for n, v in cut.compute().data_vars.items()})
+
+
 def test_other_inputs_are_refused(source: Path, tmp_path: Path) -> None:
     """The same rules on another collection; named inputs are the caller's word."""
     in_store(random_stack(images=6, seed=1), tmp_path / "other.zarr")
