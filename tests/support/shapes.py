@@ -17,10 +17,9 @@ import dask.array as da
 import numpy as np
 import scipy.ndimage
 import xarray as xr
-import zarr
 from hypothesis import strategies as st
 
-from tests.support.sources import CountingArray, as_dataset, dates
+from tests.support.sources import CountingArray, as_dataset, dates, in_store
 from tests.support.strategies import cuts
 
 Dims = tuple[str, ...]
@@ -42,16 +41,7 @@ class Step:
 
 def from_store(values: dict[str, np.ndarray], path: Path, chunks: Any, opened: Any) -> xr.Dataset:
     """Open a store, in its chunks or in others."""
-    group = zarr.open_group(path, mode="w", zarr_format=3)
-    for name, band in values.items():
-        array = group.create_array(
-            name,
-            shape=band.shape,
-            dtype=band.dtype,
-            chunks=chunks,
-            dimension_names=("time", "y", "x"),
-        )
-        array[:] = band
+    in_store(values, path, chunks)
     found = xr.open_zarr(path, chunks=opened, consolidated=False, mask_and_scale=False)
     return found.assign_coords(as_dataset(values).coords).drop_encoding()
 

@@ -23,7 +23,7 @@ from qmosaic.engine.graph.lanes import (
     as_asked,
     is_window,
 )
-from qmosaic.engine.graph.views import Chunk, Place, Sliced, View, Window
+from qmosaic.engine.graph.views import Chunk, Place, Sliced, View, inside
 from qmosaic.engine.threads import Threads
 
 READ_TOGETHER = 4 * 2**20
@@ -320,15 +320,11 @@ def _joined(value: _Value, chunks: list[Any]) -> Any:
         parts.append((cell, common))
     if len(parts) == 1:
         cell, common = parts[0]
-        return chunks[0][_inside(common, cell)]
+        return chunks[0][inside(common, cell)]
     out = np.empty([b - a for a, b in window], chunks[0].dtype)
     for (cell, common), chunk in zip(parts, chunks, strict=True):
-        out[_inside(common, window)] = chunk[_inside(common, cell)]
+        out[inside(common, window)] = chunk[inside(common, cell)]
     return out
-
-
-def _inside(window: Sequence[tuple[int, int]], whole: Window) -> tuple[slice, ...]:
-    return tuple(slice(a - low, b - low) for (a, b), (low, _) in zip(window, whole, strict=True))
 
 
 def _bytes_of(value: _Value) -> int:

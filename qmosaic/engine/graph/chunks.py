@@ -293,9 +293,8 @@ class DeferredChunks(Promise):
         side = math.isqrt(fewest)
         steps = []
         for axis, (low, high) in enumerate(window):
-            borders = self.view.borders(axis + (axis >= self.axis))
             at = [low]
-            for border in () if borders is None else borders.tolist():
+            for border in self.view.edges[axis + (axis >= self.axis)] or ():
                 if border - at[-1] >= side and high - border >= side:
                     at.append(border)
             steps.append(list(itertools.pairwise((*at, high))))

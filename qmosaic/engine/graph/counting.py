@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,27 +133,10 @@ def _cells_behind(view: View, place: Place, made: set[Any]) -> tuple[dict[Any, i
         if (id(at), where) in made:
             continue
         if isinstance(at, Sliced):
-            found.update(_cells(at, where))
+            itemsize = np.dtype(at.dtype or at.source.dtype).itemsize
+            for cell in at.cells(at.at(where)):
+                found[id(at), cell] = itemsize * math.prod(b - a for a, b in cell)
         elif isinstance(at, ByChunk) and at.reads and isinstance(where, Chunk):
             return {}, seen
         todo += at.needs(where)
     return found, seen
-
-
-def _cells(view: Sliced, place: Place) -> dict[Any, int]:
-    """Name the chunks of a source that a window touches."""
-    window = view.at(place)
-    itemsize = np.dtype(view.dtype or view.source.dtype).itemsize
-    per_axis: list[Sequence[tuple[int, int]]] = []
-    for axis, (low, high) in enumerate(window):
-        borders = view.borders(axis)
-        if borders is None:
-            per_axis.append([(low, high)])
-            continue
-        first = int(np.searchsorted(borders, low, side="right")) - 1
-        last = int(np.searchsorted(borders, high, side="left"))
-        per_axis.append([(int(borders[n]), int(borders[n + 1])) for n in range(first, last)])
-    return {
-        (id(view), cell): itemsize * math.prod(b - a for a, b in cell)
-        for cell in itertools.product(*per_axis)
-    }

@@ -22,7 +22,14 @@ from qmosaic.engine.graph.chunks import DeferredChunks, overlaps
 from qmosaic.engine.graph.deferral import fill_in, join_chunks
 from qmosaic.engine.graph.making_views import Maker
 from qmosaic.engine.graph.recipes import Key, Nodes, Recipes, sort_graphs
-from qmosaic.engine.graph.sharing import Spans, choose_units, everything, rebuilt, shared_by
+from qmosaic.engine.graph.sharing import (
+    Shares,
+    Spans,
+    choose_units,
+    everything,
+    rebuilt,
+    shared_by,
+)
 from qmosaic.engine.graph.views import (
     ByWindow,
     Chunk,
@@ -75,6 +82,7 @@ class Sight:
         )
         maker = Maker(bare, {a.name: (a.chunks, a.dtype) for a in arrays})
         self.views = {array.name: maker.of(array.name) for array in arrays}
+        self._known: dict[Any, Shares | str] = {}
 
     def borders(self, name: str) -> list[Array | None]:
         """Say where an array can be cut so that nothing is read or made twice, axis by axis."""
@@ -83,6 +91,24 @@ class Sight:
             starts = [(0, *itertools.accumulate(sizes)) for sizes in self.chunks[name]]
             return [np.asarray(s) for s in starts]
         return [view.borders(axis) for axis in range(len(view.shape))]
+
+    def shares(self, spans: Mapping[str, tuple[Spans, ...]]) -> Shares | str:
+        """Find out what jobs share, once; where that is costly, or an array has no view, say what.
+
+        Parameters
+        ----------
+        spans : mapping
+            What jobs need of each array.
+        """
+        key = tuple(spans.items())
+        if key not in self._known:
+            roots = self.roots(spans)
+            self._known[key] = "" if roots is None else shared_by(roots, list(spans.values()))
+        return self._known[key]
+
+    def remember(self, spans: Mapping[str, tuple[Spans, ...]], shares: Shares | str) -> None:
+        """Note what is known already of what jobs share."""
+        self._known[tuple(spans.items())] = shares
 
     def roots(self, names: Iterable[str]) -> list[View] | None:
         """Give the views of some arrays; None where one of them has none."""
@@ -121,7 +147,7 @@ class Jobs:
         What is done.
     sight : Sight
         The arrays.
-    shared : list of View or None
+    shared : dict of str to View, or None
         The arrays as views; None where what is behind them has to stay in the graph.
     own : dict
         The tasks that only one job needs.
@@ -213,10 +239,10 @@ class Jobs:
         else:
             nodes: Nodes = {}
             for job in jobs:
-                keys = [k for part in self._parts(job) for k, _, _ in part[2]]
+                laid = self._parts(job)
+                keys = [key for _, _, placed in laid for key, _, _ in placed]
                 self.sight.recipes.expand(keys, nodes, {})
                 key = (self.name, job)
-                laid = [(name, window, p) for name, window, p in self._parts(job)]
                 graph[key] = Task(key, _run_last, job, TaskRef(work), laid, *map(TaskRef, keys))
             graph.update(nodes)
             graph.update(self.sight.recipes.futures)
@@ -384,8 +410,7 @@ def make_jobs(
     Jobs
         Nothing has been run.
     """
-    roots = sight.roots(spans)
-    shares = "" if roots is None else shared_by(roots, list(spans.values()))
+    shares = sight.shares(spans)
     if isinstance(shares, str):
         return Jobs(f"{shown}-{run}", work, sight, None)
     views = dict(zip(spans, (view for view, _ in shares.roots), strict=True))
@@ -426,7 +451,9 @@ def choose_box(
     roots = sight.roots(spans_of((1,) * len(most)))
     if roots is None:
         return (1,) * len(most)
-    return choose_units(roots, lambda units: list(spans_of(units).values()), most, largest)[0]
+    units, shares = choose_units(roots, lambda units: list(spans_of(units).values()), most, largest)
+    sight.remember(spans_of(units), shares)  # the jobs will ask for it
+    return units
 
 
 def _run_job(

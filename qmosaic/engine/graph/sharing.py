@@ -120,12 +120,12 @@ class Shares:
             Whether it is so.
         """
         views = everything(*(view for view, _ in self.roots))
-        if any(isinstance(view, Written) for view in views):
-            return self._settle_one_by_one(views)
         users: dict[int, list[View]] = defaultdict(list)
         for view in views:
             for other in view.inputs:
                 users[id(other)].append(view)
+        if any(isinstance(view, Written) for view in views):
+            return self._settle_one_by_one(users)
         for view, arrival in self.roots:
             self.arrivals[id(view)][arrival] = None
         for view in reversed(views):
@@ -146,12 +146,8 @@ class Shares:
                     self.arrivals[id(other)][at] = None
         return True
 
-    def _settle_one_by_one(self, views: list[View]) -> bool:
+    def _settle_one_by_one(self, users: Mapping[int, list[View]]) -> bool:
         """The same, where tasks are written out: block by block."""
-        users: dict[int, list[View]] = defaultdict(list)
-        for view in views:
-            for other in view.inputs:
-                users[id(other)].append(view)
         owners: dict[tuple[int, Place], tuple[int, ...]] = {}
         given: dict[int, View] = {}
         cheap: dict[int, bool] = {}
@@ -191,7 +187,7 @@ class Shares:
                     window = view.at(place)
                     todo += [(s.view, s.places(view.func.dims, window)) for s in view.sources]
         for view in given.values():
-            self._give(view, users[id(view)])
+            self._give(view, users.get(id(view), ()))
         return True
 
     def _may_be_given(self, view: View) -> bool:
@@ -249,7 +245,6 @@ class CellsTouched:
     def __init__(self) -> None:
         self._own: dict[int, set[Any]] = defaultdict(set)
         self._once: dict[int, set[Any]] = defaultdict(set)
-        self._borders: dict[int, list[Any]] = {}
         self._looked_at = 0
 
     def add(self, view: View, window: Window, block: tuple[int, ...]) -> None:
@@ -257,13 +252,7 @@ class CellsTouched:
         if self._looked_at > CELLS:
             return
         self._looked_at += 1
-        if id(view) not in self._borders:
-            self._borders[id(view)] = [view.borders(axis) for axis in range(len(view.shape))]
-        touched = [
-            (span,) if borders is None else _cells(borders, span)
-            for borders, span in zip(self._borders[id(view)], window, strict=True)
-        ]
-        for cell in itertools.product(*touched):
+        for cell in view.cells(window):
             self._own[id(view)].add((block, cell))
             self._once[id(view)].add(cell)
 
@@ -360,6 +349,7 @@ def rebuilt(
             continue
         copied = object.__new__(type(view))
         copied.__dict__.update(view.__dict__)
+        copied.__dict__.pop("edges", None)  # they go by the inputs
         copied.inputs = tuple(made[id(other)] for other in view.inputs)
         if isinstance(copied, ByWindow) and sources_too:
             for source in copied.sources:

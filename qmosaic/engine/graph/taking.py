@@ -29,7 +29,7 @@ from qmosaic.engine.graph.chunks import DeferredChunks, Promise, Stack, overlaps
 from qmosaic.engine.graph.deciding import Decision, Outcome
 from qmosaic.engine.graph.deferral import Deferred, defer_or_why
 from qmosaic.engine.graph.recipes import Key, empty_meta
-from qmosaic.engine.graph.views import Window
+from qmosaic.engine.graph.views import Window, inside
 from qmosaic.engine.kernels import Winners, give, image_at
 
 FEWEST_PIXELS = 2**16
@@ -132,9 +132,7 @@ class TakeTask:
             return take_block(source.open(window), outcome.winners, self.fill, spread)
         out: Array = np.empty([stop - start for start, stop in window], source.dtype)
         for cell in cells:
-            at = tuple(
-                slice(a - low, b - low) for (a, b), (low, _) in zip(cell, window, strict=True)
-            )
+            at = inside(cell, window)
             index = np.ascontiguousarray(outcome.index[at])
             out[at] = take_block(source.open(cell), Winners(index), self.fill)
         return out

@@ -118,13 +118,31 @@ class View:
         where it can be cut anywhere."""
         raise NotImplementedError
 
+    @cached_property
+    def edges(self) -> list[list[int] | None]:
+        """The borders along each axis, as numbers of Python."""
+        found = (self.borders(axis) for axis in range(len(self.shape)))
+        return [None if borders is None else borders.tolist() for borders in found]
+
+    def cells(self, window: Window) -> list[Window]:
+        """Name the parts between borders that a window touches."""
+        per_axis = []
+        for (low, high), found in zip(window, self.edges, strict=True):
+            if found is None:
+                per_axis.append([(low, high)])
+                continue
+            first = max(0, bisect_right(found, low) - 1)
+            last = max(first + 1, bisect_left(found, high))
+            per_axis.append([(found[n], found[n + 1]) for n in range(first, last)])
+        return list(itertools.product(*per_axis))
+
     def content(self) -> Any:
         """Give what makes the view what it is, beside its inputs, without the names of dask."""
         raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
-        for noted in ("shape", "starts", "_opened", "_stored", "_waits", "_borders", "origin"):
+        for noted in ("shape", "starts", "edges", "_opened", "_stored", "_waits", "origin"):
             state.pop(noted, None)
         return state
 
@@ -162,6 +180,11 @@ def slices_of(window: Window) -> tuple[slice, ...]:
     return tuple(slice(start, stop) for start, stop in window)
 
 
+def inside(window: Iterable[tuple[int, int]], whole: Window) -> tuple[slice, ...]:
+    """Say where a window lies in another one, as numpy wants it."""
+    return tuple(slice(a - low, b - low) for (a, b), (low, _) in zip(window, whole, strict=True))
+
+
 def _common(sets: Iterable[Array | None]) -> Array | None:
     """Give the borders that several arrays have in common; those of the coarsest one, where they
     have hardly any."""
@@ -178,10 +201,22 @@ def _common(sets: Iterable[Array | None]) -> Array | None:
     return found
 
 
+class Leaf(View):
+    """What rests on nothing else, and can be cut anywhere."""
+
+    def needs(self, place: Place) -> list[Need]:
+        """See `View.needs`."""
+        return []
+
+    def borders(self, axis: int) -> Array | None:
+        """See `View.borders`."""
+        return None
+
+
 # -- sources --------------------------------------------------------------------------------------
 
 
-class Sliced(View):
+class Sliced(Leaf):
     """A source that is sliced.
 
     Parameters
@@ -197,10 +232,6 @@ class Sliced(View):
     def __init__(self, name: Any, chunks: Any, dtype: Any, source: Any, read: Any) -> None:
         super().__init__(name, chunks, dtype, ())
         self.source, self.read = source, read
-
-    def needs(self, place: Place) -> list[Need]:
-        """See `View.needs`."""
-        return []
 
     def index(self, place: Place) -> tuple[slice, ...]:
         """Give the window as it is asked for."""
@@ -229,23 +260,6 @@ class Sliced(View):
                 return np.array([0, *inner, self.shape[axis]])
         return None
 
-    def cells(self, window: Window) -> list[Window]:
-        """Name the chunks of the source that a window touches."""
-        per_axis = []
-        for (low, high), found in zip(window, self._borders, strict=True):
-            if found is None:
-                per_axis.append([(low, high)])
-                continue
-            first = max(0, bisect_right(found, low) - 1)
-            last = max(first + 1, bisect_left(found, high))
-            per_axis.append([(found[n], found[n + 1]) for n in range(first, last)])
-        return list(itertools.product(*per_axis))
-
-    @cached_property
-    def _borders(self) -> list[list[int] | None]:
-        found = (self.borders(axis) for axis in range(len(self.shape)))
-        return [None if borders is None else borders.tolist() for borders in found]
-
     def opened(self) -> Opened | str:
         """Open the source with tensorstore, once; or say why it is sliced."""
         found = self.__dict__.get("_opened")
@@ -266,56 +280,40 @@ class Sliced(View):
         return self.source, self.read
 
 
-class Held(View):
+class Held(Leaf):
     """An array that lies in memory, and is small or travels in parts."""
 
     def __init__(self, name: Any, chunks: Any, dtype: Any, values: Array) -> None:
         super().__init__(name, chunks, dtype, ())
         self.values = values
 
-    def needs(self, place: Place) -> list[Need]:
-        """See `View.needs`."""
-        return []
-
     def make(self, place: Place, values: list[Any]) -> Any:
         """See `View.make`."""
         found: Array = self.values[slices_of(self.at(place))]
         return found
-
-    def borders(self, axis: int) -> Array | None:
-        """See `View.borders`."""
-        return None
 
     def content(self) -> Any:
         """See `View.content`."""
         return self.values
 
 
-class Constant(View):
+class Constant(Leaf):
     """A value that stands in a graph and is no array: an open file, an object that reads."""
 
     def __init__(self, name: Any, value: Any) -> None:
         super().__init__(name, (), None, ())
         self.value = value
 
-    def needs(self, place: Place) -> list[Need]:
-        """See `View.needs`."""
-        return []
-
     def make(self, place: Place, values: list[Any]) -> Any:
         """See `View.make`."""
         return self.value
-
-    def borders(self, axis: int) -> Array | None:
-        """See `View.borders`."""
-        return None
 
     def content(self) -> Any:
         """See `View.content`."""
         return self.value
 
 
-class Given(View):
+class Given(Leaf):
     """A small array that is made before anything else, once for all blocks.
 
     Attributes
@@ -340,19 +338,11 @@ class Given(View):
         filled.values = np.asarray(values)
         return filled
 
-    def needs(self, place: Place) -> list[Need]:
-        """See `View.needs`."""
-        return []
-
     def make(self, place: Place, values: list[Any]) -> Any:
         """See `View.make`."""
         window = self.at(place)
         assert self.values is not None
         return self.values[slices_of(window)]
-
-    def borders(self, axis: int) -> Array | None:
-        """See `View.borders`."""
-        return None
 
     def content(self) -> Any:
         """See `View.content`."""
@@ -438,16 +428,21 @@ class Each(View):
 
     def borders(self, axis: int) -> Array | None:
         """See `View.borders`."""
-        return _common(
-            view.borders(follows.index(axis))
-            for view, follows in zip(self.inputs, self.follows, strict=True)
-            if not isinstance(follows, Chunk) and axis in follows
-        )
+        return _common(_borders_below(self, axis))
 
     def content(self) -> Any:
         """See `View.content`."""
         made = self.call.content() if self.placed is None else self.placed
         return made, self.follows
+
+
+def _borders_below(view: Each | Chunkwise, axis: int) -> Iterator[Array | None]:
+    """Give the borders of what a function rests on, where that follows an axis pixel by pixel."""
+    for other, follows in zip(view.inputs, view.follows, strict=True):
+        if not isinstance(follows, Chunk) and axis in follows:
+            at = follows.index(axis)
+            if other.shape[at] == view.shape[axis]:
+                yield other.borders(at)
 
 
 def _followed(follows: Follows, window: Window) -> Place:
@@ -482,8 +477,8 @@ class ByChunk(View):
         if len(parts) == 1:
             return checked[0][parts[0][1]]
         out: Array = np.empty([b - a for a, b in place], np.result_type(*checked))
-        for (_, inside, target), value in zip(parts, checked, strict=True):
-            out[target] = value[inside]
+        for (_, own, target), value in zip(parts, checked, strict=True):
+            out[target] = value[own]
         return out
 
     def _checked(self, numbers: Numbers, values: Any) -> Array:
@@ -575,14 +570,7 @@ class Chunkwise(ByChunk):
 
     def borders(self, axis: int) -> Array | None:
         """See `View.borders`."""
-        below = [
-            view.borders(follows.index(axis))
-            for view, follows in zip(self.inputs, self.follows, strict=True)
-            if not isinstance(follows, Chunk)
-            and axis in follows
-            and view.shape[follows.index(axis)] == self.shape[axis]
-        ]
-        return _common([np.asarray(self.starts[axis]), *below])
+        return _common([np.asarray(self.starts[axis]), *_borders_below(self, axis)])
 
     def content(self) -> Any:
         """See `View.content`."""
@@ -668,7 +656,7 @@ class Around(View):
     def make(self, place: Place, values: list[Any]) -> Any:
         """See `View.make`."""
         window, wide = self._wide(place)
-        own = tuple(slice(a - low, b - low) for (a, b), (low, _) in zip(window, wide, strict=True))
+        own = inside(window, wide)
         shape = tuple(b - a for a, b in wide)
         try:
             given = as_promised(values[0], shape, self.inputs[0].dtype or values[0].dtype)
@@ -691,9 +679,9 @@ class Around(View):
             stop = min(start + side, along.stop)
             low, high = max(0, start - depth), min(given.shape[axis], stop + depth)
             before = (slice(None),) * axis
-            inside = (*own[:axis], slice(start - low, stop - low), *own[axis + 1 :])
+            part = (*own[:axis], slice(start - low, stop - low), *own[axis + 1 :])
             target = slice(start - along.start, stop - along.start)
-            out[(*before, target)] = around.apply(given[(*before, slice(low, high))], inside)
+            out[(*before, target)] = around.apply(given[(*before, slice(low, high))], part)
         return out
 
     def borders(self, axis: int) -> Array | None:
@@ -816,10 +804,7 @@ class Pieces(View):
         dtype = np.result_type(*{p.dtype for p in placed})
         out: Array = np.empty([b - a for a, b in window], dtype)
         for (_, part), value in zip(parts, placed, strict=True):
-            target = tuple(
-                slice(a - low, b - low) for (a, b), (low, _) in zip(part, window, strict=True)
-            )
-            out[target] = value
+            out[inside(part, window)] = value
         return out
 
     def borders(self, axis: int) -> Array | None:
