@@ -55,7 +55,13 @@ from qmosaic import accessor as _accessor  # noqa: F401  (registers ds.qmosaic)
 from qmosaic import display, scores
 from qmosaic.collection import clip, filter_bounds, filter_date, map_images, select
 from qmosaic.display import quicklook, visualize
-from qmosaic.engine import ChunkReadError, UnexpectedChunkError, mosaic_by_period, quality_mosaic
+from qmosaic.engine import (
+    ChunkReadError,
+    UnexpectedChunkError,
+    best_images,
+    mosaic_by_period,
+    quality_mosaic,
+)
 from qmosaic.sink import (
     DamagedJournalError,
     IncompleteMosaicError,
@@ -81,6 +87,7 @@ __all__ = [
     "StoreInUseError",
     "UnexpectedChunkError",
     "UnfitWorkerError",
+    "best_images",
     "clip",
     "display",
     "ee",

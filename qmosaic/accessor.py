@@ -20,9 +20,9 @@ from qmosaic.collection.times import Instant
 from qmosaic.display import Picture, quicklook, visualize
 from qmosaic.display.colours import Numbers
 from qmosaic.engine.kernels import Ties
-from qmosaic.engine.mosaic import quality_mosaic
-from qmosaic.engine.periods import Empty, mosaic_by_period
-from qmosaic.engine.request import Collection, Masked
+from qmosaic.engine.mosaic import best_images, mosaic_by_period, quality_mosaic
+from qmosaic.engine.periods import Empty
+from qmosaic.engine.request import Collection, Masked, Provenance
 from qmosaic.sink.explanation import Explanation, explain
 from qmosaic.sink.progress import Progress
 from qmosaic.sink.saving import to_zarr
@@ -56,7 +56,7 @@ class _Methods(Generic[Collection]):
     @_documented_as(quality_mosaic)
     def quality_mosaic(
         self,
-        quality_band: Hashable,
+        quality_band: Hashable | Sequence[Hashable],
         *,
         dim: Hashable = "time",
         ties: Ties = "first",
@@ -64,6 +64,10 @@ class _Methods(Generic[Collection]):
         fill_value: float | int | bool | None = None,
         min_quality: float | int | None = None,
         upper_bound: float | int | None = None,
+        provenance: Provenance = False,
+        period: Any = None,
+        rolling: Any = None,
+        empty: Empty = "mask",
     ) -> Collection:
         """Take, for every pixel, all bands of the image with the highest quality."""
         return quality_mosaic(
@@ -75,14 +79,19 @@ class _Methods(Generic[Collection]):
             fill_value=fill_value,
             min_quality=min_quality,
             upper_bound=upper_bound,
+            provenance=provenance,
+            period=period,
+            rolling=rolling,
+            empty=empty,
         )
 
     @_documented_as(mosaic_by_period)
     def mosaic_by_period(
         self,
-        quality_band: Hashable,
+        quality_band: Hashable | Sequence[Hashable],
         period: Any = "MS",
         *,
+        rolling: Any = None,
         empty: Empty = "mask",
         dim: Hashable = "time",
         ties: Ties = "first",
@@ -90,12 +99,14 @@ class _Methods(Generic[Collection]):
         fill_value: float | int | bool | None = None,
         min_quality: float | int | None = None,
         upper_bound: float | int | None = None,
+        provenance: Provenance = False,
     ) -> Collection:
         """Make a quality mosaic for each period: each month, each season, each week."""
         return mosaic_by_period(
             self._collection,
             quality_band,
             period,
+            rolling=rolling,
             empty=empty,
             dim=dim,
             ties=ties,
@@ -103,6 +114,33 @@ class _Methods(Generic[Collection]):
             fill_value=fill_value,
             min_quality=min_quality,
             upper_bound=upper_bound,
+            provenance=provenance,
+        )
+
+    @_documented_as(best_images)
+    def best_images(
+        self,
+        quality_band: Hashable | Sequence[Hashable],
+        n: int,
+        *,
+        dim: Hashable = "time",
+        ties: Ties = "first",
+        masked: Literal["keep", "skip"] = "keep",
+        fill_value: float | int | bool | None = None,
+        min_quality: float | int | None = None,
+        provenance: Provenance = False,
+    ) -> Collection:
+        """Take, for every pixel, all bands of the `n` images with the highest quality."""
+        return best_images(
+            self._collection,
+            quality_band,
+            n,
+            dim=dim,
+            ties=ties,
+            masked=masked,
+            fill_value=fill_value,
+            min_quality=min_quality,
+            provenance=provenance,
         )
 
     @_documented_as(clip)

@@ -11,7 +11,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection.declarations import NODATA_NAMES, declared_nodata, masked_value
+from qmosaic.collection.declarations import NODATA_NAMES, PROVENANCE, declared_nodata, masked_value
 from qmosaic.collection.geometry import as_geometry, everywhere, projected, short_crs
 from qmosaic.collection.location import extent_of, map_dims, whereabouts
 from qmosaic.collection.masks import NO_IMAGE, Array, fits, has_nan
@@ -329,15 +329,22 @@ def _masked(image: xr.Dataset, mask: _Mask, fill_value: Any, caller: str) -> xr.
         if _lacks_value(image[name]):
             _declare(changed[name], fill_value)
     clipped = image.assign(changed)
-    chosen = [f"{n}_image" for n in image.data_vars]
     sources = {
-        name: _masked_outside(image[name], mask, image[name].dtype.type(NO_IMAGE))
-        for name in chosen
-        if name in image.coords
-        and on_map <= set(image[name].dims)
-        and image[name].dtype.kind == "i"
+        name: _masked_outside(image[name], mask, _no_source(image[name]))
+        for name in image.attrs.get(PROVENANCE, ())
+        if name in image.coords and on_map <= set(image[name].dims)
     }
     return clipped.assign_coords(sources) if sources else clipped
+
+
+def _no_source(coordinate: xr.DataArray) -> Any:
+    """Give what a coordinate says of pixels that come from no image."""
+    name, dtype = str(coordinate.name), coordinate.dtype
+    if name.endswith("source_index"):
+        return dtype.type(NO_IMAGE)
+    if name == "valid_count":
+        return dtype.type(0)
+    return "" if dtype.kind == "O" else masked_value(coordinate, None)
 
 
 def _lacks_value(band: xr.DataArray) -> bool:

@@ -10,6 +10,12 @@ import xarray as xr
 
 from qmosaic.collection.masks import fits
 
+PREFIX = "qmosaic_"
+"""What the attributes that record a mosaic's making begin with."""
+
+PROVENANCE = PREFIX + "provenance"
+"""The attribute that names the coordinates which say where the pixels of a mosaic come from."""
+
 NODATA_NAMES = ("_FillValue", "nodata", "missing_value")
 """Where a band's nodata is looked up among its attributes, in this order (CF, odc, CF)."""
 

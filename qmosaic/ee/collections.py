@@ -287,7 +287,7 @@ class ImageCollection(Hinting):
         mosaic = quality_mosaic(self.dataset, band, ties=ties, masked=masked, **rules)
         mosaic.attrs["qmosaic_quality_band"] = qualityBand
         # from which image a band is: `qmosaic.quality_mosaic` tells; Earth Engine does not
-        seen = [f"{band}_image" for band in mosaic.data_vars]
+        seen = [f"{band}_source_index" for band in mosaic.data_vars]
         return Image(mosaic.drop_vars([name for name in seen if name in mosaic.coords]))
 
     def mosaic(self) -> Image:

@@ -3,18 +3,21 @@
 A module imports only modules below it in this table.
 
 ================ ==============================================================
-``periods``      a mosaic for each period
-``mosaic``       `quality_mosaic`: arguments, bands, attributes
+``mosaic``       `quality_mosaic`, `best_images`: arguments, bands, attributes
 ``arrays``       collections in one DataArray, with a dimension of bands
 ``attributes``   coordinates, attributes and encodings of a mosaic
 ``bands``        the bands of a mosaic: decide, decide anew, take
 ``request``      the arguments, checked and settled
+``periods``      which images are of which period
 ``lazy``         decide and take, deferred
 ``eager``        decide and take, at once
 ``graph``        decide and take as layers of a dask graph; deferred chunks
+``takers``       what is made of the winners of a window of the map
+``deciders``     what decides which images win a window of the map
 ``blocks``       decide and take for one block of the map
 ``reading``      how a task reads: repetitions, counts, errors that name chunks
 ``chunk_checks`` the shape and dtype that a chunk must have
+``ranking``      the best few images, and orders of several bands
 ``kernels``      the rules on numpy arrays: which image wins, what is taken
 ``threads``      threads that nobody has to wait for
 ``scheduling``   the active scheduler, without importing distributed for nothing
@@ -24,13 +27,13 @@ May import ``collection``.
 """
 
 from qmosaic.engine.chunk_checks import UnexpectedChunkError
-from qmosaic.engine.mosaic import quality_mosaic
-from qmosaic.engine.periods import mosaic_by_period
+from qmosaic.engine.mosaic import best_images, mosaic_by_period, quality_mosaic
 from qmosaic.engine.reading import ChunkReadError
 
 __all__ = [
     "ChunkReadError",
     "UnexpectedChunkError",
+    "best_images",
     "mosaic_by_period",
     "quality_mosaic",
 ]

@@ -42,16 +42,18 @@ def bands_apart(array: xr.DataArray, dim: Hashable) -> xr.Dataset:
 
 
 def bands_together(mosaic: xr.Dataset, array: xr.DataArray, dim: Hashable) -> xr.DataArray:
-    """Put the bands of a mosaic along ``band`` again, as they lie in the array of the images."""
+    """Put the bands of a mosaic along ``band`` again, as they lie in the array of the images; the
+    ranks or the periods come first."""
     labels = list(array.indexes["band"])
     joined = xr.Variable.concat(  # type: ignore[no-untyped-call]
         [mosaic[label].variable for label in labels], "band"
     )
-    dims = tuple(d for d in array.dims if d != dim)
+    own = tuple(d for d in array.dims if d != dim)
+    dims = (*(d for d in joined.dims if d not in own), *own)
     coords = {n: c for n, c in array.coords.items() if dim not in c.dims}
-    provenance = {n: mosaic[n].variable for n in mosaic.coords if str(n).endswith("_image")}
     result = xr.DataArray(joined.transpose(*dims), coords, dims, name=array.name)
-    result = result.assign_coords({n: v for n, v in provenance.items() if n not in coords})
+    further = {n: c.variable for n, c in mosaic.coords.items() if n not in coords}
+    result = result.assign_coords(further)
     first = mosaic[labels[0]]
     result.attrs, result.encoding = first.attrs | mosaic.attrs, dict(first.encoding)
     return true_to_grid(result)

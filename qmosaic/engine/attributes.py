@@ -9,12 +9,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection.declarations import NODATA_NAMES
+from qmosaic.collection.declarations import NODATA_NAMES, PREFIX
 from qmosaic.collection.transforms import true_to_grid
-from qmosaic.engine.request import Request
-
-PREFIX = "qmosaic_"
-"""What the attributes that record a mosaic's making begin with."""
+from qmosaic.engine.request import Request, source_coordinates
 
 # How values are packed on disk; chunks, shards, codecs and file names fit the source
 # alone.
@@ -86,12 +83,16 @@ def _encoding(request: Request, name: Hashable) -> dict[str, Any]:
 
 def _record(request: Request) -> dict[str, Any]:
     rules = request.rules
+    names = [str(name) for name in request.quality_bands]
     record: dict[str, Any] = {
-        "quality_band": str(request.quality_band),
+        "quality_band": names if len(names) > 1 else names[0],
         "ties": rules.ties,
         "masked": rules.masked,
         "images": int(request.collection.sizes[request.dim]),
     }
+    told = dict.fromkeys(c for n in request.bands for c in source_coordinates(request, n))
+    if told:
+        record["provenance"] = [str(name) for name in told]
     # as they were given: an integer quality is compared with the next whole number
     asked = {"min_quality": rules.min_quality, "upper_bound": rules.upper_bound}
     record.update({k: np.asarray(v).item() for k, v in asked.items() if v is not None})

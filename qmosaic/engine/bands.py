@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
 
+from qmosaic.collection.declarations import NODATA_NAMES, masked_value
 from qmosaic.collection.masks import NO_IMAGE
+from qmosaic.engine.deciders import Best, Decider, Periods
 from qmosaic.engine.eager import Eager
-from qmosaic.engine.kernels import Order
 from qmosaic.engine.lazy import Lazy
-from qmosaic.engine.request import Request
+from qmosaic.engine.request import (
+    SOURCE_INDEX,
+    SOURCE_TIME,
+    VALID_COUNT,
+    Request,
+    asked_provenance,
+    source_coordinates,
+)
 
 
 class Engine(Protocol):
@@ -20,18 +28,21 @@ class Engine(Protocol):
 
     def decide(
         self,
-        quality: xr.DataArray,
-        order: Order,
-        demands: list[tuple[xr.DataArray, Any]],
+        decider: Decider,
+        bands: Sequence[tuple[xr.DataArray, Any]],
+        periods: Periods | None,
         start: Any,
     ) -> Any:
-        """Name the winners, see `qmosaic.engine.graph.decide`."""
+        """Name the winners; bands come with their nodata. See `qmosaic.engine.graph.decide`."""
 
     def index(self, decision: Any) -> xr.DataArray:
         """Give the positions of the winners."""
 
     def scores(self, decision: Any, fill: Any) -> xr.DataArray:
         """Give the quality of the winners."""
+
+    def count(self, decision: Any) -> xr.DataArray:
+        """Give the number of candidates."""
 
     def look_up(self, band: xr.DataArray, decision: Any, fill: Any) -> xr.DataArray:
         """Give the winners' values of a band that has nothing but time."""
@@ -41,20 +52,51 @@ class Engine(Protocol):
 
 
 def make_bands(request: Request) -> dict[Hashable, xr.DataArray]:
-    """Make the bands of a mosaic, and where it is asked for the image that each pixel is from."""
-    engine = _engine(request)
+    """Make the bands of a mosaic, and what is said of where their pixels come from."""
+    engine = make_engine(request)
     demands = _demands(request) if request.rules.masked == "skip" else []
-    decision = engine.decide(request.quality, request.order, demands, None)
+    decision = _decide(engine, request, request.quality, demands)
     made: dict[Hashable, xr.DataArray] = {}
     for name in request.bands:
         own = decision
         if request.rules.masked == "fill" and request.can_be_masked(name):
             own = _refine(engine, request, name, decision)
-            made[f"{name}_image"] = _provenance(engine.index(own), name, request.dim)
+        for coordinate, what in source_coordinates(request, name).items():
+            if coordinate not in made:
+                made[coordinate] = say_source(engine, request, what, own, decision)
         scored = own is decision and _is_quality(request, name)
         fill = request.fill(name)
-        made[name] = engine.scores(own, fill) if scored else _take(engine, request, name, own)
+        made[name] = engine.scores(own, fill) if scored else take_band(engine, request, name, own)
     return made
+
+
+def _decide(
+    engine: Engine,
+    request: Request,
+    quality: xr.DataArray,
+    demands: Sequence[tuple[xr.DataArray, Any]],
+    start: Any = None,
+) -> Any:
+    """Name the winners among images in which all `demands` are valid."""
+    finer = [
+        (_broadcast(request.collection[n], quality), o.nodata) for n, o in request.finer.items()
+    ]
+    bands = [(quality, request.order.nodata), *finer, *demands]
+    decider = Best(
+        request.order,
+        tuple(request.finer.values()),
+        tuple(nodata for _, nodata in demands),
+        axes_of([band for band, _ in bands], request.dim),
+        request.rules.ranks,
+        start is None and VALID_COUNT in asked_provenance(request),
+    )
+    return engine.decide(decider, bands, request.periods, start)
+
+
+def axes_of(bands: Sequence[xr.DataArray], dim: Hashable) -> tuple[tuple[int, ...], ...]:
+    """Say for each band after the first how its images are transposed to those of the first."""
+    first, *others = ([d for d in band.dims if d != dim] for band in bands)
+    return tuple(tuple(own.index(d) for d in first) for own in others)
 
 
 def _is_quality(request: Request, name: Hashable) -> bool:
@@ -68,7 +110,8 @@ def _is_quality(request: Request, name: Hashable) -> bool:
     return same and band.dims == quality.dims
 
 
-def _engine(request: Request) -> Engine:
+def make_engine(request: Request) -> Engine:
+    """Give what makes a mosaic: deferred, or at once."""
     if request.is_lazy:
         return Lazy(request.collection, request.dim)
     return Eager(request.dim)
@@ -100,12 +143,12 @@ def _refine(engine: Engine, request: Request, name: Hashable, decision: Any) -> 
     band, quality, nodata = request.collection[name], request.quality, request.nodata[name]
     if any(d not in quality.dims for d in band.dims if d != request.dim):
         wide = _broadcast(quality, band)
-        return engine.decide(wide, request.order, [(_broadcast(band, wide), nodata)], None)
+        return _decide(engine, request, wide, [(_broadcast(band, wide), nodata)])
     demands = [(_broadcast(band, quality), nodata)]
-    return engine.decide(quality, request.order, demands, decision)
+    return _decide(engine, request, quality, demands, decision)
 
 
-def _take(engine: Engine, request: Request, name: Hashable, decision: Any) -> xr.DataArray:
+def take_band(engine: Engine, request: Request, name: Hashable, decision: Any) -> xr.DataArray:
     """Give the pixels of a band in the images that won."""
     band, fill = request.collection[name], request.fill(name)
     if band.dims == (request.dim,):
@@ -113,9 +156,58 @@ def _take(engine: Engine, request: Request, name: Hashable, decision: Any) -> xr
     return engine.take(_broadcast(band, request.quality), decision, fill)
 
 
-def _provenance(index: xr.DataArray, name: Hashable, dim: Hashable) -> xr.DataArray:
-    what = f"position along {dim} of the image that band {name} is from; {NO_IMAGE}: none"
-    return index.assign_attrs(long_name=what)
+# -- where pixels come from -----------------------------------------------------------------------
+
+TIME_ENCODING = {"units": "microseconds since 1970-01-01", "dtype": np.dtype("int64")}
+"""How times are stored that differ from pixel to pixel: nobody looks for the best unit there."""
+
+
+def say_source(
+    engine: Engine, request: Request, what: Hashable, decision: Any, counted: Any
+) -> xr.DataArray:
+    """Say of each pixel where it comes from.
+
+    Parameters
+    ----------
+    engine, request
+        Of the mosaic.
+    what : hashable
+        What is said: "source_index", "source_time", "valid_count", or a coordinate along time.
+    decision : object
+        The winners.
+    counted : object
+        The decision that has counted candidates.
+    """
+    dim = request.dim
+    if what == SOURCE_INDEX:
+        text = f"position along {dim} of the image that the pixel is from; {NO_IMAGE}: none"
+        return engine.index(decision).assign_attrs(long_name=text)
+    if what == VALID_COUNT:
+        return engine.count(counted).assign_attrs(long_name="candidates: images to choose from")
+    coordinate = request.collection[dim if what == SOURCE_TIME else what]
+    table, fill = _as_table(coordinate, request)
+    found = engine.look_up(table, decision, fill)
+    found.attrs = {k: v for k, v in coordinate.attrs.items() if k not in NODATA_NAMES}
+    if what == SOURCE_TIME:
+        found.attrs["long_name"] = "time of the image that the pixel is from"
+    if table.dtype.kind == "M":
+        found.encoding = dict(TIME_ENCODING)
+    elif table.dtype.kind in "iu":
+        found.attrs["_FillValue"] = fill
+    return found
+
+
+def _as_table(coordinate: xr.DataArray, request: Request) -> tuple[xr.DataArray, Any]:
+    """Give a coordinate along time as it is looked up, and what stands for "no image"."""
+    bare = xr.DataArray(
+        coordinate.variable.to_base_variable(), dims=coordinate.dims, name=coordinate.name
+    )
+    kind = bare.dtype.kind
+    if kind in "OUST":
+        return bare.copy(data=np.array([str(v) for v in bare.values], object)), ""
+    if kind == "M":
+        return bare.astype("datetime64[ns]"), np.datetime64("NaT", "ns")
+    return bare, masked_value(coordinate, request.rules.fill_value)
 
 
 def _broadcast(band: xr.DataArray, like: xr.DataArray) -> xr.DataArray:

@@ -1,72 +1,115 @@
-"""A mosaic that is computed at once: the blocks of the graph, the whole map being one."""
+"""A mosaic that is computed at once: what the tasks of a graph call, the whole map being one
+block."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from qmosaic.collection.masks import Array
-from qmosaic.engine.blocks import ArrayReader, Demand, decide_block, take_block
+from qmosaic.engine.blocks import Outcome
 from qmosaic.engine.chunk_checks import UnexpectedChunkError, as_promised
-from qmosaic.engine.kernels import Order, Winners, best_scores, look_up
+from qmosaic.engine.deciders import ArraySource, Decider, DecideTask, Periods, Window
+from qmosaic.engine.kernels import best_scores, look_up
+from qmosaic.engine.takers import RANK, TakeTask, spread_over
+
+
+@dataclass(frozen=True)
+class Decided:
+    """The winner of every pixel.
+
+    Attributes
+    ----------
+    outcome : Outcome
+        The winners; the ranks first, where there are such, or the periods.
+    map_dims : tuple of hashable
+        The dimensions of the map.
+    periods : Periods or None
+        The periods.
+    ranked : bool
+        Whether there are ranks.
+    """
+
+    outcome: Outcome
+    map_dims: tuple[Hashable, ...]
+    periods: Periods | None
+    ranked: bool
+
+    @property
+    def front(self) -> tuple[Hashable, ...]:
+        """The dimension in front of those of the map, where there is one."""
+        if self.ranked:
+            return (RANK,)
+        return () if self.periods is None else (self.periods.dim,)
 
 
 class Eager:
-    """Bands of a mosaic, computed; a decision is scores and index. See `bands.Engine`."""
+    """Bands of a mosaic, computed. See `bands.Engine`."""
 
     def __init__(self, dim: Hashable) -> None:
         self.dim = dim
 
-    def _reader(self, band: xr.DataArray) -> ArrayReader:
-        return ArrayReader(_values_of(band), band.dims.index(self.dim))
+    def _source(self, band: xr.DataArray) -> ArraySource:
+        return ArraySource(_values_of(band), band.dims.index(self.dim))
 
     def _map_dims(self, band: xr.DataArray) -> tuple[Hashable, ...]:
         return tuple(d for d in band.dims if d != self.dim)
 
+    def _window(self, band: xr.DataArray) -> Window:
+        return tuple((0, band.sizes[d]) for d in self._map_dims(band))
+
     def decide(
         self,
-        quality: xr.DataArray,
-        order: Order,
-        demands: list[tuple[xr.DataArray, Any]],
-        start: tuple[xr.DataArray, xr.DataArray] | None,
-    ) -> tuple[xr.DataArray, xr.DataArray]:
-        dims = self._map_dims(quality)
-        needed = [
-            Demand(self._reader(b), n, tuple(self._map_dims(b).index(d) for d in dims))
-            for b, n in demands
-        ]
-        first = None if start is None else start[1].values
-        best, index = decide_block(self._reader(quality), order, needed, first)
-        return xr.DataArray(best, dims=dims), xr.DataArray(index, dims=dims)
+        decider: Decider,
+        bands: Sequence[tuple[xr.DataArray, Any]],
+        periods: Periods | None,
+        start: Decided | None,
+    ) -> Decided:
+        first, _ = bands[0]
+        dims = self._map_dims(first)
+        front, window = ((), ()) if periods is None else ((periods.dim,), (_all(periods),))
+        task = DecideTask(decider, (*front, *dims), periods, start is not None)
+        sources = [self._source(band) for band, _ in bands]
+        before = [] if start is None else [start.outcome]
+        outcome = task.over((*window, *self._window(first)), sources, before)
+        return Decided(outcome, dims, periods, decider.ranks is not None)
 
-    def index(self, decision: tuple[xr.DataArray, xr.DataArray]) -> xr.DataArray:
-        return decision[1].copy()
+    def index(self, decision: Decided) -> xr.DataArray:
+        index = decision.outcome.index.copy()
+        return xr.DataArray(index, dims=(*decision.front, *decision.map_dims))
 
-    def scores(self, decision: tuple[xr.DataArray, xr.DataArray], fill: Any) -> xr.DataArray:
-        best, index = decision
-        return best.copy(data=best_scores(best.values, index.values, fill))
+    def scores(self, decision: Decided, fill: Any) -> xr.DataArray:
+        outcome = decision.outcome
+        scores = best_scores(outcome.best, outcome.index, fill)
+        return xr.DataArray(scores, dims=(*decision.front, *decision.map_dims))
 
-    def look_up(self, band: xr.DataArray, decision: Any, fill: Any) -> xr.DataArray:
-        _, index = decision
-        return xr.DataArray(look_up(index.values, _values_of(band), fill), dims=index.dims)
+    def count(self, decision: Decided) -> xr.DataArray:
+        front = () if decision.periods is None else decision.front
+        return xr.DataArray(decision.outcome.count, dims=(*front, *decision.map_dims))
 
-    def take(self, band: xr.DataArray, decision: Any, fill: Any) -> xr.DataArray:
-        _, index = decision
+    def look_up(self, band: xr.DataArray, decision: Decided, fill: Any) -> xr.DataArray:
+        values = look_up(decision.outcome.index, _values_of(band), fill)
+        return xr.DataArray(values, dims=(*decision.front, *decision.map_dims))
+
+    def take(self, band: xr.DataArray, decision: Decided, fill: Any) -> xr.DataArray:
         dims = self._map_dims(band)
-        winners = Winners(np.asarray(index.values, order="C"))
+        spread = spread_over(dims, decision.map_dims)
+        task = TakeTask(fill, (*decision.front, *dims), spread, decision.ranked, decision.periods)
+        window = self._window(band)
+        if decision.ranked:
+            window = ((0, len(decision.outcome.index)), *window)
+        elif decision.periods is not None:
+            window = (_all(decision.periods), *window)
+        taken = task.over(window, [self._source(band)], [decision.outcome])
+        return xr.DataArray(taken, dims=task.dims)
 
-        def spread(values: Array) -> Array:
-            present = [d for d in dims if d in index.dims]
-            missing = tuple(i for i, d in enumerate(dims) if d not in index.dims)
-            return np.expand_dims(xr.Variable(index.dims, values).transpose(*present), missing)
 
-        taken = take_block(
-            self._reader(band), winners, fill, None if dims == index.dims else spread
-        )
-        return xr.DataArray(taken, dims=dims)
+def _all(periods: Periods) -> tuple[int, int]:
+    return 0, len(periods.members)
 
 
 def _values_of(band: xr.DataArray) -> Array:

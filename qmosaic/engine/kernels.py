@@ -6,13 +6,14 @@ few functions, so that the order, the ties and the masks are stated once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
-from qmosaic.collection.masks import NO_IMAGE, Array
+from qmosaic.collection.masks import NO_IMAGE, Array, valid_mask
 
 Ties = Literal["first", "last"]
 
@@ -57,6 +58,29 @@ class Order:
     min_quality: Any = None
     upper_bound: Any = None
     descending: bool = False
+
+    @property
+    def beats(self) -> np.ufunc:
+        """Whether a score is better than another one."""
+        return np.less if self.descending else np.greater
+
+    @property
+    def reaches(self) -> np.ufunc:
+        """Whether a score is as good as another one, or better."""
+        return np.less_equal if self.descending else np.greater_equal
+
+    def candidates(self, score: Array) -> Array | None:
+        """Tell where the score of an image makes it a candidate; None for everywhere."""
+        valid = valid_mask(score, self.nodata)
+        if self.min_quality is not None:
+            reached: Array = self.reaches(score, self.min_quality)
+            valid = reached if valid is None else valid & reached
+        return valid
+
+    def in_order(self, positions: Sequence[int]) -> Sequence[int]:
+        """Put positions, which are in the order of the collection, into that in which the images
+        challenge; see `sequence`."""
+        return positions if self.ties == "first" else positions[::-1]
 
     def sequence(self, images: int) -> range:
         """Give the positions of the images in the order in which they challenge.
@@ -135,14 +159,29 @@ class Contest:
 
     Memory is that of one block whatever the number of images: the best score so far and the
     position of the image that holds it.
+
+    Attributes
+    ----------
+    best : array
+        The highest scores so far; without meaning where there was no candidate.
+    index : array of int
+        The positions of their images, -1 for none.
+    count : array of int or None
+        How many candidates each pixel had so far, where that is counted.
     """
 
     def __init__(
-        self, shape: tuple[int, ...], dtype: np.dtype[Any], order: Order, images: int
+        self,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        order: Order,
+        images: int,
+        *,
+        counted: bool = False,
     ) -> None:
         self.order = order
-        self._beats: np.ufunc = np.less if order.descending else np.greater
-        self._reaches: np.ufunc = np.less_equal if order.descending else np.greater_equal
+        self.count: Array | None = np.zeros(shape, index_dtype(images)) if counted else None
+        self._beats, self._reaches = order.beats, order.reaches
         self.worst = worst(dtype, order.descending)
         self.best: Array = np.full(shape, self.worst, dtype)
         self.index: Array = np.full(shape, NO_IMAGE, index_dtype(images))
@@ -181,6 +220,11 @@ class Contest:
         better = self.better(score)
         if better.any():
             self.award(better, score, position)
+
+    def tell(self, valid: Array | None) -> None:
+        """Count an image; `valid` says where it is a candidate, None for everywhere."""
+        if self.count is not None:
+            self.count += 1 if valid is None else valid
 
     def merge(self, best: Array, index: Array) -> None:
         """Let the outcome of another contest compete, over images that come later in the order."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import dask.array as da
@@ -12,9 +12,10 @@ from dask.base import tokenize
 from qmosaic.collection.declarations import declared_nodata
 from qmosaic.collection.model import bands_of, sources_of
 from qmosaic.engine import graph
+from qmosaic.engine.deciders import Decider, Periods
 from qmosaic.engine.graph import Decision, Stack
-from qmosaic.engine.kernels import Order
 from qmosaic.engine.reading import Origin, labels
+from qmosaic.engine.takers import RANK
 
 
 class Lazy:
@@ -46,24 +47,33 @@ class Lazy:
 
     def decide(
         self,
-        quality: xr.DataArray,
-        order: Order,
-        demands: list[tuple[xr.DataArray, Any]],
+        decider: Decider,
+        bands: Sequence[tuple[xr.DataArray, Any]],
+        periods: Periods | None,
         start: Decision | None,
     ) -> Decision:
-        stacks = [self._stack(band, nodata) for band, nodata in demands]
-        return graph.decide(self._stack(quality, order.nodata), order, stacks, start)
+        stacks = [self._stack(band, nodata) for band, nodata in bands]
+        return graph.decide(decider, stacks, periods=periods, start=start)
 
     def index(self, decision: Decision) -> xr.DataArray:
-        return xr.DataArray(decision.index(), dims=decision.dims)
+        return xr.DataArray(decision.index(), dims=_ranked(decision))
 
     def scores(self, decision: Decision, fill: Any) -> xr.DataArray:
-        return xr.DataArray(decision.scores(fill), dims=decision.dims)
+        return xr.DataArray(decision.scores(fill), dims=_ranked(decision))
+
+    def count(self, decision: Decision) -> xr.DataArray:
+        return xr.DataArray(decision.count(), dims=decision.dims)
 
     def look_up(self, band: xr.DataArray, decision: Decision, fill: Any) -> xr.DataArray:
         stack = self._stack(band, declared_nodata(band), images_per_chunk=-1)
-        return xr.DataArray(decision.look_up(stack, fill), dims=decision.dims)
+        return xr.DataArray(decision.look_up(stack, fill), dims=_ranked(decision))
 
     def take(self, band: xr.DataArray, decision: Decision, fill: Any) -> xr.DataArray:
         stack = self._stack(band, declared_nodata(band))
-        return xr.DataArray(graph.take(stack, decision, fill), dims=stack.map_dims)
+        front = _ranked(decision)[: len(_ranked(decision)) - len(decision.map_dims)]
+        return xr.DataArray(graph.take(stack, decision, fill), dims=(*front, *stack.map_dims))
+
+
+def _ranked(decision: Decision) -> tuple[Hashable, ...]:
+    """Name the dimensions of what there is at each rank, or once where there are no ranks."""
+    return decision.dims if decision.ranks is None else (RANK, *decision.dims)

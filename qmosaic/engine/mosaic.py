@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection.model import bands_of
+from qmosaic.collection.declarations import PREFIX
+from qmosaic.collection.model import bands_of, check_choice
+from qmosaic.collection.times import in_utc
 from qmosaic.engine.arrays import bands_apart, bands_together
 from qmosaic.engine.attributes import with_attributes
 from qmosaic.engine.bands import make_bands
 from qmosaic.engine.kernels import Ties
-from qmosaic.engine.request import Collection, Masked, Rules, make_request
+from qmosaic.engine.periods import Empty, divide
+from qmosaic.engine.request import (
+    SOURCE_INDEX,
+    Collection,
+    Masked,
+    Provenance,
+    Rules,
+    make_request,
+)
+from qmosaic.engine.takers import RANK
 
 
 def quality_mosaic(
     collection: Collection,
-    quality_band: Hashable,
+    quality_band: Hashable | Sequence[Hashable],
     *,
     dim: Hashable = "time",
     ties: Ties = "first",
@@ -25,6 +37,10 @@ def quality_mosaic(
     fill_value: float | int | bool | None = None,
     min_quality: float | int | None = None,
     upper_bound: float | int | None = None,
+    provenance: Provenance = False,
+    period: Any = None,
+    rolling: Any = None,
+    empty: Empty = "mask",
 ) -> Collection:
     """Take, for every pixel, all bands of the image with the highest quality.
 
@@ -38,9 +54,11 @@ def quality_mosaic(
         order of dimensions and chunks. Bands that have only `dim` (a date, a sun angle) are
         broadcast; variables without it pass through. In a DataArray the bands lie along a
         dimension ``band``. Arrays of numpy and dask; not of cupy, sparse or pint.
-    quality_band : hashable
+    quality_band : hashable or list of hashable
         The name of the band that orders the images; any unit, the highest value wins. A masked
-        value is never a candidate.
+        value is never a candidate. Of several bands the first tells the candidates, and each
+        decides among images that are equal in those before it; there a masked value is behind all
+        others.
     dim : hashable, default: "time"
         The dimension along which the images lie.
     ties : {"first", "last"}, default: "first"
@@ -52,7 +70,7 @@ def quality_mosaic(
         - "keep": it stays masked.
         - "skip": an image is a candidate only where all its bands are valid.
         - "fill": each band is taken from the best image in which that band is valid. A coordinate
-          ``<band>_image`` says from which one: its position along `dim`, -1 for none.
+          ``<band>_source_index`` says from which one: its position along `dim`, -1 for none.
     fill_value : scalar, optional
         What a pixel without candidate gets in an integer band that declares no nodata; 0 by
         default. It is declared as the band's nodata, so it counts as masked then. Other bands get
@@ -65,6 +83,30 @@ def quality_mosaic(
     upper_bound : scalar, optional
         The score that nothing can beat, such as 0 for a negated cloud probability. A block whose
         pixels all have it looks at no further image.
+    provenance : bool or sequence of hashable, default: False
+        Coordinates that say of each pixel where it comes from; they are written with the mosaic.
+        True for these three:
+
+        - ``source_index``: the position of its image along `dim`, -1 for none.
+        - ``source_time``: when that was taken, NaT for none; where `dim` has times.
+        - ``valid_count``: how many candidates there were. Then every image is looked at, whatever
+          `upper_bound` says; with ``masked="skip"`` all bands are read wherever the quality is
+          valid.
+
+        Or a list of names among these and the coordinates along `dim` ("id", "platform"). With
+        ``masked="fill"`` there is one for each band, such as ``red_source_time``.
+    period : str, pandas offset, sequence of times or xarray resampler, optional
+        Make a mosaic for each period: a frequency of pandas, "MS" (months), "QS-DEC" (seasons from
+        December on), "YS" (years), "W" (weeks from Monday to Sunday), "10D" (ten days each, from
+        midnight of the first image's day on); the edges of periods, each up to the next one, which
+        it does not include; or a grouper of xarray, ``xarray.groupers.TimeResampler`` or
+        ``SeasonResampler``. The images are in any order along `dim`, which has times.
+    rolling : str, pandas offset or int, optional
+        The length of a window of time, "3MS" or "90D", or a number of periods: the mosaic of each
+        period is then made of the images of the window that begins with it.
+    empty : {"mask", "drop"}, default: "mask"
+        What becomes of a period without images between the first and the last image: it is masked
+        in every band, or it is left out.
 
     Returns
     -------
@@ -74,14 +116,23 @@ def quality_mosaic(
         Where no image is a candidate, every band is masked. Attributes ``qmosaic_...`` record the
         rules, the number of images, and the first and last time.
 
+        With `period`, `dim` comes first: its coordinate is the start of each period, UTC, and
+        coordinates along it say of each how many images it had (``qmosaic_images``) and when the
+        first and the last were taken (``qmosaic_time_first``, ``qmosaic_time_last``, NaT for none).
+        The attributes of the same names are those of all images; ``source_index`` is the position
+        among all images. An integer band that declares no nodata gets `fill_value` (0 by default)
+        in an empty period, and declares it for all periods.
+
     Raises
     ------
     KeyError
         There is no such band.
     TypeError
-        The quality is not numeric, or the collection is neither Dataset nor DataArray.
+        The quality is not numeric, the collection is neither Dataset nor DataArray, or there are no
+        times along `dim` for periods.
     ValueError
-        The collection has no images; or an argument, a declared nodata (two of them in one band of
+        The collection has no images; `period` is no period, has no start, or is far too short; or
+        an argument, a declared nodata (two of them in one band of
         integers, too) or the scale of the quality cannot be right. While computing: a score above
         `upper_bound` was met.
     UnexpectedChunkError
@@ -103,12 +154,19 @@ def quality_mosaic(
     taken as they are. Floats with a negative scale among their attributes are refused:
     ``.where()`` makes such floats of integers, and they are packed still.
 
-    **What is read.** The quality once; then, of each band, only the chunks of images that won a
-    pixel there. What counts are the chunks that are stored, not those of dask: images that dask
-    has in one chunk are read one by one, where they are stored so. ``masked="fill"`` reads the
-    winners' chunks of a band twice where it has to look for substitutes. ``masked="skip"`` reads
-    most of every band that can be masked: it cannot know before. Each chunk costs time, whatever it
-    holds: larger chunks help.
+    **Periods** are parts of one graph, and a block of a period is made of its images alone. Earth
+    Engine has no such argument: there one maps ``qualityMosaic`` over a list of months. xarray's
+    ``collection.resample(time="MS").map(qmosaic.quality_mosaic, ...)`` turns integers into floats
+    as soon as a period is empty, and its attributes are those of the first period.
+
+    **What is read.** The quality once, once for each period that an image is in; then, of each
+    band, only the chunks of images that won a pixel there. What counts are the chunks that are
+    stored, not those of dask: images that dask has in one chunk are read one by one, where they are
+    stored so. ``masked="fill"`` reads the winners' chunks of a band twice where it has to look for
+    substitutes. ``masked="skip"`` reads most of every band that can be masked: it cannot know
+    before. Of further quality bands only the images that are among the best of a block by the bands
+    before them are read, and of those before them these images a second time. Each chunk costs
+    time, whatever it holds: larger chunks help.
 
     **How it is read.** Arrays of Zarr in local folders are read by ``tensorstore``, where that is
     installed (in the checkout of qmosaic, ``pip install ".[fast]"``). Everything else is sliced
@@ -166,35 +224,197 @@ def quality_mosaic(
 
     >>> collection["red"] = collection["red"].assign_attrs(_FillValue=21)
     >>> filled = qm.quality_mosaic(collection, "quality", masked="fill").compute()
-    >>> filled["red"].values, filled["red_image"].values
+    >>> filled["red"].values, filled["red_source_index"].values
     (array([[10, 11]], dtype=uint16), array([[0, 0]], dtype=int16))
     """
-    rules = Rules(dim, ties, masked, fill_value, min_quality, upper_bound)
+    rules = Rules(dim, ties, masked, fill_value, min_quality, upper_bound, provenance)
+    check_choice("empty", empty, ("mask", "drop"))
+    return make_mosaic(collection, quality_band, rules, period, rolling, empty)
+
+
+def mosaic_by_period(
+    collection: Collection,
+    quality_band: Hashable | Sequence[Hashable],
+    period: Any = "MS",
+    *,
+    rolling: Any = None,
+    empty: Empty = "mask",
+    dim: Hashable = "time",
+    ties: Ties = "first",
+    masked: Masked = "keep",
+    fill_value: float | int | bool | None = None,
+    min_quality: float | int | None = None,
+    upper_bound: float | int | None = None,
+    provenance: Provenance = False,
+) -> Collection:
+    """Make a quality mosaic for each period: each month, each season, each week.
+
+    The same as `quality_mosaic` with ``period=``.
+
+    Parameters
+    ----------
+    collection : xarray.Dataset or xarray.DataArray
+        As for `quality_mosaic`; along `dim` lie times, in any order.
+    quality_band, period, rolling, empty, dim, ties, masked, fill_value, min_quality, upper_bound, \
+provenance
+        As for `quality_mosaic`.
+
+    Returns
+    -------
+    xarray.Dataset or xarray.DataArray
+        What `collection` is, with a mosaic in place of the images of each period, see
+        `quality_mosaic`.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        As for `quality_mosaic`.
+
+    Notes
+    -----
+    To append the mosaic of a month to a store of months, write
+    ``xarray.decode_cf(month).to_zarr(..., append_dim="time")``.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, qmosaic as qm
+    >>> days = np.array(["2020-01-05", "2020-01-20", "2020-03-01"], "datetime64[ns]")
+    >>> values = np.array([[[1, 2]], [[3, 1]], [[4, 5]]], "uint16")
+    >>> collection = xr.Dataset({"quality": (("time", "y", "x"), values)}, {"time": days})
+    >>> months = qm.mosaic_by_period(collection, "quality", "MS")
+    >>> months["quality"].values
+    array([[[3, 2]],
+    <BLANKLINE>
+           [[0, 0]],
+    <BLANKLINE>
+           [[4, 5]]], dtype=uint16)
+    >>> months["qmosaic_images"].values
+    array([2, 0, 1])
+    >>> int(months["quality"].attrs["_FillValue"])
+    0
+    """
+    check_choice("empty", empty, ("mask", "drop"))
+    rules = Rules(dim, ties, masked, fill_value, min_quality, upper_bound, provenance)
+    return make_mosaic(collection, quality_band, rules, period, rolling, empty)
+
+
+def best_images(
+    collection: Collection,
+    quality_band: Hashable | Sequence[Hashable],
+    n: int,
+    *,
+    dim: Hashable = "time",
+    ties: Ties = "first",
+    masked: Literal["keep", "skip"] = "keep",
+    fill_value: float | int | bool | None = None,
+    min_quality: float | int | None = None,
+    provenance: Provenance = False,
+) -> Collection:
+    """Take, for every pixel, all bands of the `n` images with the highest quality.
+
+    Parameters
+    ----------
+    collection, quality_band, dim, ties, fill_value, min_quality, provenance
+        As for `quality_mosaic`.
+    n : int
+        How many images; where there are fewer candidates, the ranks behind them are masked.
+    masked : {"keep", "skip"}, default: "keep"
+        As for `quality_mosaic`.
+
+    Returns
+    -------
+    xarray.Dataset or xarray.DataArray
+        What `collection` is, with a dimension ``rank`` of length `n` in place of `dim`; it comes
+        first. Rank 0 is the quality mosaic; each further rank is the mosaic of what the ranks
+        before it have left at each pixel. dtypes, attributes, coordinates and the chunks of the
+        map are kept. Of the coordinates of `provenance`, ``valid_count`` has no ranks.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        As for `quality_mosaic`; `n` is no whole number above 0, or there is a dimension ``rank``.
+
+    Notes
+    -----
+    The quality is read once, and of each band the chunks of images that have a rank somewhere in
+    them. A task holds `n` blocks of each band that it makes.
+
+    A reduction over ``rank`` is deferred as well. Integers have no NaN: mask what is nodata before,
+    where a pixel may have fewer than `n` candidates.
+
+    Examples
+    --------
+    The median of the two best:
+
+    >>> import numpy as np, xarray as xr, qmosaic as qm
+    >>> values = np.array([[[1.0, 7.0]], [[3.0, 5.0]], [[2.0, 6.0]]], "float32")
+    >>> collection = xr.Dataset({"quality": (("time", "y", "x"), values)}).chunk(time=1)
+    >>> best = qm.best_images(collection, "quality", 2)
+    >>> best["quality"].values
+    array([[[3., 7.]],
+    <BLANKLINE>
+           [[2., 6.]]], dtype=float32)
+    >>> best.median("rank")["quality"].values
+    array([[2.5, 6.5]], dtype=float32)
+    """
+    check_choice("masked", masked, ("keep", "skip"))
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+        raise ValueError(
+            f"n={n!r} is no number of images: give a whole number above 0, such as n=5 for the "
+            "five best of each pixel."
+        )
+    if RANK in collection.dims:
+        raise ValueError(
+            f"the collection has a dimension {RANK!r} already, along which best_images() would put "
+            f"the images. Rename it: collection.rename({RANK}=...)."
+        )
+    rules = Rules(dim, ties, masked, fill_value, min_quality, None, provenance, int(n))
     return make_mosaic(collection, quality_band, rules)
 
 
 def make_mosaic(
-    collection: Collection, quality_band: Hashable, rules: Rules, *, among_empty: bool = False
+    collection: Collection,
+    quality_band: Hashable | Sequence[Hashable],
+    rules: Rules,
+    period: Any = None,
+    rolling: Any = None,
+    empty: Empty = "mask",
 ) -> Collection:
     """Make a mosaic, see `quality_mosaic`.
 
     Parameters
     ----------
-    collection, quality_band
+    collection, quality_band, period, rolling, empty
         See there.
     rules : Rules
         Its other arguments.
-    among_empty : bool, default: False
-        Whether some of the mosaics beside it have no image at all, so that every band has to
-        declare what stands for masked.
     """
     rules.check()
     if isinstance(collection, xr.DataArray):
         apart = bands_apart(collection, rules.dim)
-        mosaic = make_mosaic(apart, quality_band, rules, among_empty=among_empty)
+        mosaic = make_mosaic(apart, quality_band, rules, period, rolling, empty)
         return bands_together(mosaic, collection, rules.dim)
-    request = make_request(collection, quality_band, rules, among_empty)
-    return with_attributes(make_bands(request), request)
+    division = None
+    if (
+        period is not None
+        and isinstance(collection, xr.Dataset)
+        and collection.sizes.get(rules.dim)
+    ):
+        collection = in_utc(collection)
+        division = divide(collection, rules.dim, period, rolling, empty)
+    elif rolling is not None:
+        raise ValueError(
+            f"rolling={rolling!r} is the length of windows that begin with periods, and there are "
+            "none: period= is left out. Write for instance period='MS', rolling='3MS'."
+        )
+    periods = None if division is None else division.along(rules.dim)
+    request = make_request(collection, quality_band, rules, periods)
+    mosaic = with_attributes(make_bands(request), request)
+    if division is None:
+        return mosaic
+    times = collection.indexes[rules.dim]
+    mosaic = mosaic.assign_coords(division.coordinates(rules.dim, times))
+    return mosaic.assign_attrs({f"{PREFIX}period": division.name})
 
 
 def last_on_top(collection: xr.Dataset, dim: Hashable = "time") -> xr.Dataset:
@@ -208,5 +428,5 @@ def last_on_top(collection: xr.Dataset, dim: Hashable = "time") -> xr.Dataset:
     while name in collection.variables:
         name += "_"
     mosaic = quality_mosaic(collection.assign({name: order}), name, masked="fill", dim=dim)
-    seen = [f"{band}_image" for band in (*bands_of(collection, dim), name)]
+    seen = [f"{band}_{SOURCE_INDEX}" for band in (*bands_of(collection, dim), name)]
     return mosaic.drop_vars([name, *(n for n in seen if n in mosaic.coords)])

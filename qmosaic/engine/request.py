@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from qmosaic.collection.declarations import (
@@ -20,9 +21,11 @@ from qmosaic.collection.declarations import (
 from qmosaic.collection.masks import fits, has_nan
 from qmosaic.collection.model import bands_of, check_choice, check_collection
 from qmosaic.collection.times import in_utc
+from qmosaic.engine.deciders import Periods
 from qmosaic.engine.kernels import Order, Ties
 
 Masked = Literal["keep", "skip", "fill"]
+Provenance = bool | Sequence[Hashable]
 Collection = TypeVar("Collection", xr.Dataset, xr.DataArray)
 
 
@@ -32,16 +35,20 @@ class Rules:
 
     Attributes
     ----------
-    dim, ties, masked, fill_value, min_quality, upper_bound
+    dim, ties, masked, fill_value, min_quality, upper_bound, provenance
         See there.
+    ranks : int or None
+        How many images of each pixel are wanted; None for one, without a dimension of ranks.
     """
 
-    dim: Hashable
-    ties: Ties
-    masked: Masked
-    fill_value: Any
-    min_quality: Any
-    upper_bound: Any
+    dim: Hashable = "time"
+    ties: Ties = "first"
+    masked: Masked = "keep"
+    fill_value: Any = None
+    min_quality: Any = None
+    upper_bound: Any = None
+    provenance: Provenance = False
+    ranks: int | None = None
 
     def check(self) -> None:
         """Refuse choices that there are not."""
@@ -63,16 +70,18 @@ class Request:
         The arguments as they were given.
     order : Order
         How images are ranked: bounds and nodata in the dtype of the quality.
-    among_empty : bool
-        Whether some of the mosaics beside it have no image at all, so that every band has to say
-        what stands for masked.
+    finer : dict of name to Order
+        The bands that decide among images of the same quality, one after the other.
+    periods : Periods or None
+        The periods of each of which a mosaic is made; None for one of all images.
     """
 
     collection: xr.Dataset
     quality_band: Hashable
     rules: Rules
     order: Order
-    among_empty: bool
+    finer: Mapping[Hashable, Order] = field(default_factory=dict)
+    periods: Periods | None = None
 
     @property
     def quality(self) -> xr.DataArray:
@@ -83,6 +92,11 @@ class Request:
     def dim(self) -> Hashable:
         """Name the dimension of the images."""
         return self.rules.dim
+
+    @property
+    def quality_bands(self) -> list[Hashable]:
+        """Name all bands that order the images."""
+        return [self.quality_band, *self.finer]
 
     @cached_property
     def bands(self) -> list[Hashable]:
@@ -105,8 +119,10 @@ class Request:
 
     def can_lack_candidate(self) -> bool:
         """Whether there can be pixels without any candidate."""
+        periods = () if self.periods is None else self.periods.members
         return (
-            self.among_empty
+            self.rules.ranks is not None
+            or not all(periods)
             or self.can_be_masked(self.quality_band)
             or self.order.min_quality is not None
             or (self.rules.masked == "skip" and any(map(self.can_be_masked, self.bands)))
@@ -118,7 +134,7 @@ class Request:
 
 
 def make_request(
-    collection: Any, quality_band: Hashable, rules: Rules, among_empty: bool = False
+    collection: Any, quality_band: Any, rules: Rules, periods: Periods | None = None
 ) -> Request:
     """Check what is asked for, and bring it into the dtype of the quality; nothing is read.
 
@@ -128,17 +144,64 @@ def make_request(
         As for `quality_mosaic`; a Dataset.
     rules : Rules
         Its other arguments.
-    among_empty : bool, default: False
+    periods : Periods, optional
         See `Request`.
     """
     _check_kind(collection, rules.dim)
     collection = in_utc(collection)
-    check_collection(collection, quality_band, rules.dim)
-    order = _order(collection[quality_band], rules)
-    request = Request(collection, quality_band, rules, order, among_empty)
+    first, *others = quality_names(quality_band, collection)
+    check_collection(collection, first, rules.dim)
+    order = _order(collection[first], rules)
+    finer = {name: _finer_order(collection, first, name, rules) for name in others}
+    request = Request(collection, first, rules, order, finer, periods)
     _check_fills(request)
     _check_names(request)
     return request
+
+
+def quality_names(quality_band: Any, collection: xr.Dataset) -> list[Hashable]:
+    """Name the bands that order the images.
+
+    Raises
+    ------
+    ValueError
+        There are none, or one of them twice.
+    """
+    if isinstance(quality_band, list):
+        names = list(quality_band)
+    elif isinstance(quality_band, tuple) and quality_band not in collection.variables:
+        names = list(quality_band)
+    else:
+        return [quality_band]
+    if not names:
+        raise ValueError(
+            f"quality_band={quality_band!r} names no band, so nothing orders the images. Write the "
+            "name of a band, or a list of names: each band decides among those that are equal in "
+            "the bands before it."
+        )
+    if len(set(names)) < len(names):
+        raise ValueError(
+            f"quality_band={quality_band!r} names a band twice, and the second time it decides "
+            "nothing. Write each name once."
+        )
+    return names
+
+
+def _finer_order(collection: xr.Dataset, first: Hashable, name: Hashable, rules: Rules) -> Order:
+    """Settle how a band orders images of the same quality."""
+    check_collection(collection, name, rules.dim)
+    band, quality = collection[name], collection[first]
+    extra = [d for d in band.dims if d != rules.dim and d not in quality.dims]
+    if extra:
+        raise ValueError(
+            f"the quality band {name!r} has dimensions {', '.join(map(repr, band.dims))}, the "
+            f"first one, {first!r}, has {', '.join(map(repr, quality.dims))}: it has no single "
+            "value for a pixel of that, so it cannot decide there. Reduce it first, for instance "
+            f"ds[{name!r}].max({extra[0]!r}), or name it first."
+        )
+    check_decoded(band, "quality_mosaic()", order_only=True)
+    descending = declared_packing(band)[0] < 0
+    return Order(ties=rules.ties, nodata=declared_nodata(band), descending=descending)
 
 
 def _check_kind(collection: Any, dim: Hashable) -> None:
@@ -227,12 +290,80 @@ def _check_fills(request: Request) -> None:
 
 
 def _check_names(request: Request) -> None:
-    """Refuse a variable that stands where the provenance of a band has to."""
-    for name in request.bands if request.rules.masked == "fill" else []:
-        taken = f"{name}_image"
-        if request.can_be_masked(name) and taken in request.collection.variables:
+    """Refuse a variable that stands where it has to be written from which image pixels are."""
+    taken = {
+        coordinate: name
+        for name in request.bands
+        for coordinate in source_coordinates(request, name)
+        if coordinate in request.collection.variables
+        and not _goes(request.collection, coordinate, request.dim)
+    }
+    for coordinate, name in taken.items():
+        asked = "masked='fill'" if request.rules.masked == "fill" else "provenance="
+        raise ValueError(
+            f"the collection has a variable {coordinate!r}, but {asked} writes there from which "
+            f"image each pixel of {name!r} is. Rename it: "
+            f"ds.rename({{{coordinate!r}: ...}})."
+        )
+
+
+def _goes(collection: xr.Dataset, name: Hashable, dim: Hashable) -> bool:
+    """Whether a variable is a coordinate that goes together with the images."""
+    return name in collection.coords and dim in collection[name].dims
+
+
+SOURCE_INDEX, SOURCE_TIME, VALID_COUNT = "source_index", "source_time", "valid_count"
+
+
+def asked_provenance(request: Request) -> list[Hashable]:
+    """Name what is to be said of where pixels come from.
+
+    Raises
+    ------
+    ValueError
+        There is no such coordinate along time.
+    """
+    asked, dim = request.rules.provenance, request.dim
+    timed = isinstance(request.collection.indexes.get(dim), pd.DatetimeIndex)
+    if asked is True:
+        return [SOURCE_INDEX, *([SOURCE_TIME] if timed else []), VALID_COUNT]
+    if asked is False:
+        return []
+    coords = request.collection.coords
+    known = [n for n, c in coords.items() if c.dims == (dim,) and n != dim]
+    own = [SOURCE_INDEX, SOURCE_TIME, VALID_COUNT]
+    names: list[Any] = [asked] if isinstance(asked, str) or not np.iterable(asked) else list(asked)
+    for name in names:
+        if name in own and (name != SOURCE_TIME or timed):
+            continue
+        if name == SOURCE_TIME:
             raise ValueError(
-                f"the collection has a variable {taken!r}, but masked='fill' writes there from "
-                f"which image each pixel of {name!r} is. Rename one of the two: "
-                f"ds.rename({{{taken!r}: ...}})."
+                f"provenance= asks for 'source_time', but there are no times along {dim!r}. Write "
+                f"collection.assign_coords({dim}=pandas.to_datetime([...])), or ask for "
+                "'source_index', the position of the image."
             )
+        if name not in known:
+            raise ValueError(
+                f"provenance= asks for {name!r}, which is none of {', '.join(map(repr, own))} and "
+                f"no coordinate along {dim!r}; these are {', '.join(map(repr, known)) or 'none'}. "
+                f"Add it, collection.assign_coords({{{name!r}: ({dim!r}, [...])}}), or leave it "
+                "out."
+            )
+    return list(dict.fromkeys(names))
+
+
+def source_coordinates(request: Request, band: Hashable) -> dict[Hashable, Hashable]:
+    """Name the coordinates that say where the pixels of a band come from, and what each says.
+
+    With ``masked="fill"`` each band has its own, and says at least from which image it is.
+    """
+    asked = asked_provenance(request)
+    if request.rules.masked != "fill":
+        return {name: name for name in asked}
+    own = [name for name in asked if name != VALID_COUNT]
+    if SOURCE_INDEX not in own and request.can_be_masked(band):
+        own.insert(0, SOURCE_INDEX)
+    found: dict[Hashable, Hashable] = {f"{band}_{name}": name for name in own}
+    if VALID_COUNT in asked:
+        found[VALID_COUNT] = VALID_COUNT
+    return found

@@ -13,7 +13,7 @@ import dask
 import xarray as xr
 from dask.base import tokenize
 
-from qmosaic.engine.attributes import PREFIX
+from qmosaic.collection.declarations import PREFIX
 from qmosaic.engine.graph import Web
 from qmosaic.sink.cutting import Plan
 from qmosaic.sink.journal import FORMAT

@@ -10,7 +10,7 @@ import zarr
 from zarr.core.buffer import Buffer
 from zarr.storage import MemoryStore
 
-from qmosaic.engine.attributes import PREFIX
+from qmosaic.collection.declarations import PREFIX
 from qmosaic.sink.fencing import put
 from qmosaic.sink.steps import Work
 from qmosaic.sink.storable import blank_texts

@@ -302,7 +302,7 @@ def test_what_tells_the_image_of_a_band_is_clipped_too() -> None:
     """Outside no image was chosen: −1."""
     mosaic = qm.quality_mosaic(scene(time=3), "q", masked="fill")
     clipped = qm.clip(mosaic, OUTLINE, crs=UTM, drop=False)
-    for name in ("red_image", "q_image"):
+    for name in ("red_source_index", "q_source_index"):
         np.testing.assert_array_equal(clipped[name], np.where(INSIDE, mosaic[name], -1))
 
 

@@ -166,7 +166,7 @@ def test_mask_rules_on_every_source(source: Any, masked: str, tmp_path: Path) ->
         collection["red"].attrs["nodata"] = 0
     got = qm.quality_mosaic(lazy, "quality", masked=masked).transpose("y", "x").compute()
     want = qm.quality_mosaic(eager, "quality", masked=masked)
-    for name in [*want.data_vars, *(c for c in want.coords if str(c).endswith("_image"))]:
+    for name in [*want.data_vars, *(c for c in want.coords if str(c).endswith("_source_index"))]:
         np.testing.assert_array_equal(got[name].values, want[name].values, err_msg=str(name))
 
 

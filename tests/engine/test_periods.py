@@ -270,7 +270,7 @@ def test_provenance_counts_among_all_images(lazy: bool) -> None:
     """masked="fill": the band rebuilt from the positions is the band, −1 where there is none."""
     whole = collection(lazy)
     months = qm.mosaic_by_period(whole, "quality", masked="fill")
-    index, scl = months["scl_image"], whole["scl"].values
+    index, scl = months["scl_source_index"], whole["scl"].values
     assert index.dims == ("time", "y", "x")
     for number, places in enumerate(MONTHS.values()):
         chosen = index.values[number]

@@ -64,7 +64,7 @@ def text_of(error: type[Exception], c: Any, **rules: Any) -> str:
         (lambda c: c.isel(time=slice(0, 0)), {}, ValueError, ["zero images", "filter"]),
         (lambda c: xr.Dataset({"q": (DIMS, np.empty((0, 3, 4)))}), {}, ValueError, ["zero images", "filter"]),
         (lambda c: c.assign(b20=(("time", "y20", "x20"), blocks())), {}, ValueError, ["'b20'", "'y20'", "'x20'", "same grid", "drop_vars"]),
-        (lambda c: c.assign(a=(DIMS, blocks("f4")), a_image=("x", np.ones(4))), {"masked": "fill"}, ValueError, ["'a_image'", "'a'", "rename"]),
+        (lambda c: c.assign(a=(DIMS, blocks("f4")), a_source_index=("x", np.ones(4))), {"masked": "fill"}, ValueError, ["'a_source_index'", "'a'", "rename"]),
         (lambda c: {"red": 1}, {}, TypeError, ["dict", "xarray.Dataset", "open_zarr"]),
         (lambda c: c["red"], {}, ValueError, ["no 'band'", "Dataset"]),
         (lambda c: c["red"].rename(y="band"), {}, ValueError, ["no labels", "assign_coords"]),

@@ -66,10 +66,10 @@ def test_fill(backend: str) -> None:
     assert row(m, "whole") == [2, 2, 2]
     assert row(m, "a") == [2, 1, 2]
     np.testing.assert_array_equal(row(m, "b"), [0.1, 0.3, 0.1])
-    assert {n for n in map(str, m.coords) if n.endswith("_image")} == {"a_image", "b_image"}
-    assert row(m, "a_image") == [0, 1, 0]
-    assert row(m, "b_image") == [1, 2, 1]
-    assert m["a_image"].dtype.kind == m["b_image"].dtype.kind == "i"
+    assert {n for n in map(str, m.coords) if n.endswith("_source_index")} == {"a_source_index", "b_source_index"}
+    assert row(m, "a_source_index") == [0, 1, 0]
+    assert row(m, "b_source_index") == [1, 2, 1]
+    assert m["a_source_index"].dtype.kind == m["b_source_index"].dtype.kind == "i"
 
 
 @BACKENDS
@@ -83,7 +83,7 @@ def test_floats_have_holes_of_two_kinds(backend: str) -> None:
     )
     assert row(qm.quality_mosaic(c, "q", masked="skip"), "q") == [5, 5]
     fill = qm.quality_mosaic(c, "q", masked="fill")
-    assert (row(fill, "b"), row(fill, "b_image")) == ([0.5, 0.25], [2, 2])
+    assert (row(fill, "b"), row(fill, "b_source_index")) == ([0.5, 0.25], [2, 2])
 
 
 @LAZY
@@ -102,8 +102,8 @@ def test_layers_have_holes_of_their_own(lazy: bool) -> None:
     assert (skip["q"].values.item(), skip["deep"].values.ravel().tolist()) == (5, [3, 4])
     fill = qm.quality_mosaic(c, "q", masked="fill")
     assert (fill["q"].values.item(), fill["deep"].values.ravel().tolist()) == (9, [3, 2])
-    assert fill["deep_image"].dims == ("level", "y", "x")
-    assert fill["deep_image"].values.ravel().tolist() == [1, 0]
+    assert fill["deep_source_index"].dims == ("level", "y", "x")
+    assert fill["deep_source_index"].values.ravel().tolist() == [1, 0]
 
 
 @BACKENDS
@@ -112,7 +112,7 @@ def test_fill_records_the_image_of_a_quality_that_can_be_masked(backend: str, ki
     """A quality with NaN or nodata is a band that can be masked, and says of which image it is."""
     q = np.float32([[NAN, 4], [NAN, 5]]) if kind == "float" else np.int8([[0, 4], [0, 5]])
     c = row_of(backend, {} if kind == "float" else {"q": {"nodata": 0}}, q=q)
-    assert row(qm.quality_mosaic(c, "q", masked="fill"), "q_image") == [-1, 1]
+    assert row(qm.quality_mosaic(c, "q", masked="fill"), "q_source_index") == [-1, 1]
 
 
 @BACKENDS
@@ -121,6 +121,6 @@ def test_the_threshold_holds_for_fill_and_skip(backend: str) -> None:
     fill = qm.quality_mosaic(holes(backend), "q", masked="fill", min_quality=6)
     assert row(fill, "a") == [2, 1, 2]
     np.testing.assert_array_equal(row(fill, "b"), [0.1, NAN, 0.1])
-    assert row(fill, "b_image") == [1, -1, 1]
+    assert row(fill, "b_source_index") == [1, -1, 1]
     skip = qm.quality_mosaic(holes(backend), "q", masked="skip", min_quality=6)
     assert row(skip, "whole") == [0, 0, 0]

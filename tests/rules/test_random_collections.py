@@ -37,7 +37,7 @@ def test_any_collection_gives_the_pixels_that_the_rules_ask_for(case: Case) -> N
                         assert declared == (case.fill_value or 0)
                     elif case.masked == "keep":
                         assert declared is None
-                images = f"{name}_image"
+                images = f"{name}_source_index"
                 if case.masked != "fill" or not band.can_be_masked:
                     assert images not in got.coords
                 else:

@@ -56,7 +56,7 @@ def test_more_images_than_a_small_index_can_count(backend: str, images: int) -> 
         m = qm.quality_mosaic(c, "q", masked=masked)
         assert row(m, "t") == [images, images // 2 + 1, 1]
         if masked == "fill":
-            assert row(m, "t_image") == [images - 1, images // 2, 0]
+            assert row(m, "t_source_index") == [images - 1, images // 2, 0]
 
 
 # -- forms of collections --------------------------------------------------------------------------

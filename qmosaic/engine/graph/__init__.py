@@ -35,6 +35,7 @@ What is used of dask beyond its documented interface: ``dask.blockwise.blockwise
 ``taking``       the layer that takes
 ``deciding``     the layer that decides
 ``surroundings`` functions that look at neighbouring pixels
+``given``        bands of which the tasks are given the chunks
 ``assembling``   what layers have in common
 ``deferral``     whether a band can be deferred
 ``making_views`` a view of an array, made of its graph

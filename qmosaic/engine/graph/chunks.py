@@ -15,7 +15,7 @@ from qmosaic.collection.masks import Array
 from qmosaic.engine.chunk_checks import UnexpectedChunkError, as_promised
 from qmosaic.engine.graph.asking import Asking, Target, in_flight
 from qmosaic.engine.graph.recipes import Key
-from qmosaic.engine.graph.sharing import Spans
+from qmosaic.engine.graph.sharing import Spans, widened
 from qmosaic.engine.graph.views import View, Window
 from qmosaic.engine.kernels import image_at
 from qmosaic.engine.reading import (
@@ -272,20 +272,41 @@ class DeferredChunks(Promise):
         """Give a reader of a block of the map."""
         return self.open(self.window(block), candidates=candidates)
 
-    def _laid(self, dims: tuple[Hashable, ...], values: Sequence[Any], rest: Any) -> list[Any]:
-        """Sort what is said of the dimensions of a map by those of the band."""
-        sizes = {d: sum(c) for d, c in zip(self.map_dims, self.map_chunks, strict=True)}
-        found = [values[dims.index(d)] if d in dims else rest(sizes[d]) for d in self.map_dims]
-        found.insert(self.axis, rest(self.images))
+    def _laid(self, part: Any, values: Sequence[Any], rest: Any, wider: Any) -> list[Any]:
+        """Sort what is said of the dimensions of a part of a mosaic by those of the band."""
+        dims, found = part.dims, []
+        for dim, sizes in zip(self.map_dims, self.map_chunks, strict=True):
+            if dim not in dims:
+                found.append(rest(sum(sizes)))
+                continue
+            value = values[dims.index(dim)]
+            by = part.margin[dims.index(dim) - len(dims)] if part.margin else 0
+            found.append(wider(value, by, sum(sizes)) if by else value)
         return found
 
-    def places(self, dims: tuple[Hashable, ...], window: Window) -> Window:
-        """Say which part of the view belongs to a window of the map, with all its images."""
-        return tuple(self._laid(dims, window, lambda size: (0, size)))
+    def places(self, part: Any, window: Window) -> Window:
+        """Say which pixels of the view a window of a part of a mosaic is made of, and which of its
+        images."""
+        found = self._laid(part, window, lambda size: (0, size), widened)
+        images = (0, self.images) if part.periods is None else part.periods.span(window[0])
+        found.insert(self.axis, images)
+        return tuple(found)
 
-    def spread(self, dims: tuple[Hashable, ...], spans: Sequence[Spans]) -> tuple[Spans, ...]:
-        """Say which part of the view belongs to what blocks need of the map."""
-        return tuple(self._laid(dims, spans, lambda size: Spans(None, ((0, size),))))
+    def spread(self, part: Any, spans: Sequence[Spans]) -> tuple[Spans, ...]:
+        """The same for what blocks need of a part of a mosaic."""
+
+        def whole(size: int) -> Spans:
+            return Spans(None, ((0, size),))
+
+        def wider(span: Spans, by: int, size: int) -> Spans:
+            return span.moved(lambda one: widened(one, by, size))
+
+        found = self._laid(part, spans, whole, wider)
+        images = whole(self.images)
+        if part.periods is not None:
+            images = spans[0].moved(part.periods.span)
+        found.insert(self.axis, images)
+        return tuple(found)
 
     def cells(self, window: Window, fewest: int) -> list[Window]:
         """Cut a window of the map where chunks of the sources end, into parts of so many pixels at

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import ChainMap
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import dask.array as da
@@ -19,7 +19,8 @@ from dask.layers import ArrayBlockIdDep
 
 from qmosaic.collection.masks import Array, valid_mask
 from qmosaic.collection.pixelwise import of_single_pixels
-from qmosaic.engine.blocks import Demand, decide_block
+from qmosaic.engine.blocks import Outcome
+from qmosaic.engine.deciders import Best, Decider, DecideTask, Periods, transposed
 from qmosaic.engine.graph.assembling import (
     assemble,
     bytes_of_chunks,
@@ -33,48 +34,32 @@ from qmosaic.engine.graph.assembling import (
 )
 from qmosaic.engine.graph.chunks import Promise, Stack
 from qmosaic.engine.graph.deferral import Deferred, defer_or_why
+from qmosaic.engine.graph.given import (
+    ChunkNumber,
+    GivenChunks,
+    bytes_of,
+    chunks_behind,
+    keys_of,
+)
 from qmosaic.engine.graph.recipes import Key, empty_meta
+from qmosaic.engine.graph.sharing import widened
 from qmosaic.engine.graph.views import Window
 from qmosaic.engine.kernels import (
     Contest,
     Order,
-    Winners,
     best_scores,
     image_at,
     index_dtype,
     look_up,
 )
 from qmosaic.engine.scheduling import rechunk
+from qmosaic.engine.takers import RANK, RankTask
 
 
 def makes_outcomes(function: Any) -> Any:
     """Mark a function of the reduction over time: what it makes are no chunks of an array."""
     function.makes_outcomes = True
     return function
-
-
-@dataclass(eq=False)
-class Outcome:
-    """What the tasks of a decision give.
-
-    Attributes
-    ----------
-    best : array
-        The highest scores.
-    index : array of int
-        The positions of the winners.
-    """
-
-    best: Array
-    index: Array
-
-    @cached_property
-    def winners(self) -> Winners:
-        """Who has won; sorted once for all bands."""
-        return Winners(self.index)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"best": self.best, "index": self.index}
 
 
 @dataclass(frozen=True)
@@ -91,15 +76,19 @@ class Decision:
     name : str
         Its layer.
     dims : tuple of str
-        The dimensions of the map.
+        Its dimensions: that of the periods, where there are such, and the map's.
     chunks : tuple of tuple of int
-        The blocks of the map.
+        Its blocks; each has one period.
     wanted_chunks : tuple of tuple of int
         The chunks in which the mosaic is wanted.
     dtype : numpy.dtype
         That of the scores.
     images : int
         How many images were ranked.
+    ranks : int or None
+        How many images of each pixel are named; None for one. Outcomes have the ranks in front.
+    periods : Periods or None
+        The periods.
     """
 
     graph: HighLevelGraph
@@ -109,24 +98,43 @@ class Decision:
     wanted_chunks: tuple[tuple[int, ...], ...]
     dtype: np.dtype[Any]
     images: int
+    ranks: int | None = None
+    periods: Periods | None = None
+
+    @property
+    def map_dims(self) -> tuple[Hashable, ...]:
+        """The dimensions of the map."""
+        return self.dims if self.periods is None else self.dims[1:]
 
     def blocks(self) -> Iterator[tuple[int, ...]]:
         """Number the blocks of the map."""
         return itertools.product(*(range(len(c)) for c in self.chunks))
 
     def index(self) -> Any:
-        """Give the positions of the winners along time, -1 for none, as dask array."""
+        """Give the positions of the winners along time, -1 for none, as dask array; rank by rank,
+        where there are ranks."""
+        if self.ranks is not None:
+            return self._by_rank("index", index_dtype(self.images))
         return self._each("index", index_dtype(self.images), _winners_of)
 
     def scores(self, fill: Any) -> Any:
-        """Give the scores of the winners, `fill` for none, as dask array."""
+        """Give the scores of the winners, `fill` for none, as dask array, see `index`."""
+        if self.ranks is not None:
+            return self._by_rank("scores", self.dtype, fill)
         return self._each("scores", self.dtype, _scores_of, fill)
 
     def look_up(self, band: Stack, fill: Any) -> Any:
-        """Give every pixel the value of its image in a band that has nothing but time."""
+        """Give every pixel the value of its image in a band that has nothing but time, see
+        `index`."""
         table = _as_table(band)
+        if self.ranks is not None:
+            return self._by_rank("look-up", table.dtype, fill, table)
         whole = TaskRef((table.name, 0))
         return self._each("look-up", table.dtype, _look_up_in, whole, fill, upstream=[table])
+
+    def count(self) -> Any:
+        """Give the number of candidates of every pixel, as dask array; without ranks."""
+        return self._each("count", index_dtype(self.images), _count_of)
 
     def _each(
         self, what: str, dtype: Any, func: Callable[..., Any], *args: Any, upstream: Any = ()
@@ -142,6 +150,26 @@ class Decision:
         graph = assemble(name, layer, {}, [self, *upstream])
         made = da.Array(graph, name, self.chunks, meta=empty_meta(len(self.dims), dtype))
         return in_chunks(made, self.wanted_chunks)
+
+    def _by_rank(self, what: str, dtype: Any, fill: Any = None, table: Any = None) -> Any:
+        """Take something out of the outcome of every block, at each rank."""
+        dims, ranks = (RANK, *self.dims), ((self.ranks or 0,),)
+        name = f"qmosaic-{what}-" + tokenize(self.name, fill, getattr(table, "name", None))
+        letters, chunks = number_dims(dims, dims), (*ranks, *self.chunks)
+        layer = blockwise(
+            RankTask(what, fill, dims),
+            name,
+            letters,
+            ArrayBlockIdDep(chunks),
+            letters,
+            self.name,
+            number_dims(self.dims, dims),
+            *([] if table is None else [TaskRef((table.name, 0)), None]),
+            numblocks=self.numblocks(),
+        )
+        graph = assemble(name, layer, {}, [self, *([] if table is None else [table])])
+        made = da.Array(graph, name, chunks, meta=empty_meta(len(dims), dtype))
+        return in_chunks(made, (*ranks, *self.wanted_chunks))
 
     def numblocks(self) -> dict[str, tuple[int, ...]]:
         """Count the blocks in each dimension, as dask's Blockwise asks for it."""
@@ -181,6 +209,12 @@ def _winners_of(outcome: Outcome) -> Array:
 
 
 @of_single_pixels
+def _count_of(outcome: Outcome) -> Array:
+    assert outcome.count is not None
+    return outcome.count
+
+
+@of_single_pixels
 def _scores_of(outcome: Outcome, fill: Any) -> Array:
     return best_scores(outcome.best, outcome.index, fill)
 
@@ -191,50 +225,72 @@ def _look_up_in(outcome: Outcome, values: Array, fill: Any) -> Array:
 
 
 def decide(
-    quality: Stack,
-    order: Order,
-    demands: Sequence[Stack] = (),
+    decider: Decider,
+    stacks: Sequence[Stack],
+    *,
+    periods: Periods | None = None,
     start: Decision | None = None,
 ) -> Decision:
     """Name the winner of every pixel, deferred.
 
     Parameters
     ----------
-    quality : Stack
-        The quality band.
-    order : Order
-        How images are ranked.
-    demands : sequence of Stack
-        Bands that have to be valid in the winner: the dimensions of the quality, in any order.
+    decider : Decider
+        What decides a window of the map.
+    stacks : sequence of Stack
+        The bands that it reads; the others have the dimensions of the first, in any order.
+    periods : Periods, optional
+        Which images are of which period; by default all take part.
     start : Decision, optional
         The winners without demands; where they meet the demands, they stay.
 
     Returns
     -------
     Decision
-        In the chunks of the quality, without time.
+        In the chunks of the first band, without time.
     """
-    demands = [_on_grid_of(quality, demand) for demand in demands]
-    stacks = [quality, *demands]
+    first = stacks[0]
+    stacks = [first, *(_on_grid_of(first, other) for other in stacks[1:])]
+    front = () if periods is None else (periods.dim,)
+    task = DecideTask(decider, (*front, *first.map_dims), periods, start is not None)
     token = tokenize(
         [(s.array.name, s.dims, s.nodata) for s in stacks],
-        quality.time,
-        order,
+        first.time,
+        task,
         None if start is None else start.name,
     )
     name = "qmosaic-decide-" + token
     deferred = [defer_or_why(stack) for stack in stacks]
     ready = [d for d in deferred if isinstance(d, Deferred)]
+    in_front = () if periods is None else ((1,) * len(periods.members),)
     if len(ready) == len(stacks):
-        grid = ready[0].source.map_chunks
-        graph = _decide_deferred(name, quality, demands, order, start, ready)
+        grid = (*in_front, *ready[0].source.map_chunks)
+        graph = _decide_deferred(name, task, grid, start, ready)
     else:
-        grid = quality.map_chunks
+        grid = (*in_front, *first.map_chunks)
         why = ["" if isinstance(d, Deferred) else d for d in deferred]
-        graph = _decide_by_reduction(name, quality, demands, order, why)
-    dtype = quality.array.dtype
+        if _can_be_merged(task):
+            graph = _decide_by_reduction(name, stacks, decider, why)
+        else:
+            graph = _decide_on_chunks(name, stacks, task, grid, why)
+    dtype = _dtype_of_scores(decider, first)
     say_chunks(graph, name, grid, dtype)
-    return Decision(graph, name, quality.map_dims, grid, quality.map_chunks, dtype, quality.images)
+    wanted = (*in_front, *first.map_chunks)
+    return Decision(
+        graph, name, task.dims, grid, wanted, dtype, first.images, decider.ranks, periods
+    )
+
+
+def _dtype_of_scores(decider: Decider, first: Stack) -> np.dtype[Any]:
+    dtype: np.dtype[Any] = getattr(decider, "dtype", None) or first.array.dtype
+    return dtype
+
+
+def _can_be_merged(task: DecideTask) -> bool:
+    """Whether outcomes of some images each make that of all."""
+    decider = task.decider
+    plain = isinstance(decider, Best) and not decider.finer and decider.ranks is None
+    return plain and task.periods is None
 
 
 def _on_grid_of(quality: Stack, demand: Stack) -> Stack:
@@ -258,25 +314,17 @@ def _axes_from(source: Stack, target: Stack) -> tuple[int, ...]:
 
 def _decide_deferred(
     name: str,
-    quality: Stack,
-    demands: Sequence[Stack],
-    order: Order,
+    task: DecideTask,
+    grid: tuple[tuple[int, ...], ...],
     start: Any,
     deferred: Sequence[Deferred],
 ) -> HighLevelGraph:
-    task = DecideTask(
-        order,
-        quality.map_dims,
-        tuple(d.nodata for d in demands),
-        tuple(_axes_from(demand, quality) for demand in demands),
-        start is not None,
-    )
-    letters = number_dims(quality.map_dims, quality.map_dims)
+    letters = number_dims(task.dims, task.dims)
     layer = blockwise(
         task,
         name,
         letters,
-        ArrayBlockIdDep(deferred[0].source.map_chunks),
+        ArrayBlockIdDep(grid),
         letters,
         *([] if start is None else [start.name, letters]),
         *itertools.chain.from_iterable((TaskRef(d.key), None) for d in deferred),
@@ -287,70 +335,79 @@ def _decide_deferred(
     return assemble(name, layer, source_layers(deferred), upstream, beneath)
 
 
-@dataclass(frozen=True)
-class DecideTask:
-    """What the tasks of a decision have in common; each is called with its block of the map.
-
-    Attributes
-    ----------
-    order : Order
-        How images are ranked.
-    dims : tuple of hashable
-        The dimensions of the map.
-    nodata : tuple
-        That of each demanded band.
-    axes : tuple of tuple of int
-        How an image of each demanded band is transposed to the quality's.
-    started : bool
-        Whether the outcome of another decision is given first.
-    """
-
-    order: Order
-    dims: tuple[Hashable, ...]
-    nodata: tuple[Any, ...]
-    axes: tuple[tuple[int, ...], ...]
-    started: bool
-
-    def __call__(self, block: tuple[int, ...], *inputs: Any) -> Outcome:
-        sources = inputs[int(self.started) :]
-        return self.over(sources[0].window(block), sources, inputs[: int(self.started)])
-
-    def over(self, window: Window, sources: Sequence[Any], values: Sequence[Any]) -> Outcome:
-        """Decide a window of the map.
-
-        Parameters
-        ----------
-        window : Window
-            Which one.
-        sources : sequence of DeferredChunks
-            The quality, and the demanded bands.
-        values : sequence of Outcome
-            That of another decision, where there is one.
-        """
-        places = (window, *(_place(window, axes) for axes in self.axes))
-        readers = [s.open(p, candidates=True) for s, p in zip(sources, places, strict=True)]
-        demands = [
-            Demand(r, n, a) for r, n, a in zip(readers[1:], self.nodata, self.axes, strict=True)
+def _decide_on_chunks(
+    name: str,
+    stacks: Sequence[Stack],
+    task: DecideTask,
+    grid: tuple[tuple[int, ...], ...],
+    why: Sequence[str],
+) -> HighLevelGraph:
+    """Decide each block in one task, which is given all its chunks."""
+    promises, layers = zip(*map(promise_layer, stacks, why), strict=True)
+    first, periods = stacks[0], task.periods
+    sizes = [sum(c) for c in first.map_chunks]
+    starts = [(0, *itertools.accumulate(c)) for c in first.map_chunks]
+    axes = (tuple(range(len(sizes))), *task.decider.axes)
+    margin = task.margin or (0,) * len(sizes)
+    tasks: dict[Key, Any] = {}
+    for block in itertools.product(*(range(len(c)) for c in grid)):
+        front = block[:1] if periods is not None else ()
+        window = tuple((s[n], s[n + 1]) for s, n in zip(starts, block[len(front) :], strict=True))
+        wide = tuple(map(widened, window, margin, sizes))
+        members = None if periods is None else periods.members[block[0]]
+        found = [
+            chunks_behind(stack, transposed(wide, own), members)
+            for stack, own in zip(stacks, axes, strict=True)
         ]
-        first = values[0].index if values else None
-        return Outcome(*decide_block(readers[0], self.order, demands, first))
+        refs = [
+            TaskRef(k) for s, chunks in zip(stacks, found, strict=True) for k in keys_of(s, chunks)
+        ]
+        key = (name, *block)
+        tasks[key] = Task(
+            key,
+            decide_given,
+            task,
+            first.images,
+            tuple((n, n + 1) for n in front) + window,
+            found,
+            None,
+            len(stacks),
+            None,
+            bytes_of(first, found[0]),
+            *promises,
+            *refs,
+        )
+    return assemble(name, tasks, ChainMap(*layers), [s.array for s in stacks])
 
 
-def _place(window: Window, axes: tuple[int, ...]) -> Window:
-    """Say where a window lies in the dimension order of a band that `axes` transposes to the
-    quality's."""
-    place: list[Any] = [None] * len(window)
-    for span, axis in zip(window, axes, strict=True):
-        place[axis] = span
-    return tuple(place)
+@makes_outcomes
+def decide_given(
+    task: DecideTask,
+    images: int,
+    window: Window,
+    numbers: Sequence[Sequence[ChunkNumber]],
+    _: None,
+    bands: int,
+    __: None,
+    reads: int,
+    *given: Any,
+) -> Outcome:
+    """Decide a window of which the chunks are given, band by band, after what each promises; what
+    stands between is for `survey`."""
+    promises, chunks = given[:bands], iter(given[bands:])
+    sources = [
+        GivenChunks(promise, dict(zip(own, chunks, strict=False)))
+        for promise, own in zip(promises, numbers, strict=True)
+    ]
+    return task.over(window, sources)
 
 
 def _decide_by_reduction(
-    name: str, quality: Stack, demands: Sequence[Stack], order: Order, why: Sequence[str]
+    name: str, stacks: Sequence[Stack], decider: Any, why: Sequence[str]
 ) -> HighLevelGraph:
     """Decide by a reduction over time: a few chunks to a task, then a few outcomes to a task."""
-    demands = [_time_chunks_of(quality, demand) for demand in demands]
-    stacks = (quality, *demands)
+    quality, order = stacks[0], decider.order
+    stacks = (quality, *(_time_chunks_of(quality, demand) for demand in stacks[1:]))
     axes = tuple(_axes_from(stack, quality) for stack in stacks)
     promises, layers = zip(*map(promise_layer, stacks, why), strict=True)
     tasks: dict[Key, Any] = {}
@@ -373,7 +430,7 @@ def _decide_by_reduction(
                 chunks,
                 axes,
                 len(stacks),
-                None,
+                decider.counted,
                 bytes_of_chunks(quality, block, chunks),
                 *promises,
                 *refs,
@@ -407,7 +464,7 @@ def contest_chunks(
     numbers: tuple[int, ...],
     axes: tuple[tuple[int, ...], ...],
     bands: int,
-    _: None,
+    counted: bool,
     reads: int,
     *given: Any,
 ) -> Outcome:
@@ -427,6 +484,8 @@ def contest_chunks(
         How an image of each band is transposed to the quality's.
     bands : int
         The number of bands: the quality, and those that have to be valid in the winner.
+    counted : bool
+        Whether candidates are counted.
     reads : int
         The size of the scores, which `survey` looks at.
     given : sequence
@@ -434,7 +493,8 @@ def contest_chunks(
     """
     promises, chunks = given[:bands], given[bands:]
     quality, *others = promises
-    contest = Contest(quality.block_shape(places[0]), quality.dtype, order, images)
+    shape = quality.block_shape(places[0])
+    contest = Contest(shape, quality.dtype, order, images, counted=counted)
     for at, number in enumerate(numbers):
         accepted = [
             promise.accept_chunk(chunks[band * len(numbers) + at], places[band], number)
@@ -444,13 +504,18 @@ def contest_chunks(
         for i in order.sequence(len(positions)):
             score = image_at(accepted[0], quality.axis, i)
             better = contest.better(score)
+            candidates = order.candidates(score) if counted else None
             for promise, chunk, transpose in zip(others, accepted[1:], axes[1:], strict=True):
                 valid = valid_mask(image_at(chunk, promise.axis, i), promise.nodata)
                 if valid is not None:
                     better &= valid.transpose(transpose)
+                    if counted:
+                        also = valid.transpose(transpose)
+                        candidates = also if candidates is None else candidates & also
+            contest.tell(candidates)
             contest.award(better, score, positions[i])
     contest.check_bound()
-    return Outcome(contest.best, contest.index)
+    return Outcome(contest.best, contest.index, contest.count)
 
 
 @makes_outcomes
@@ -459,4 +524,6 @@ def _merge_contests(order: Order, images: int, *outcomes: Outcome) -> Outcome:
     contest = Contest(first.shape, first.dtype, order, images)
     for outcome in outcomes:
         contest.merge(outcome.best, outcome.index)
-    return Outcome(contest.best, contest.index)
+    counts = [outcome.count for outcome in outcomes if outcome.count is not None]
+    count = functools.reduce(np.add, counts) if counts else None
+    return Outcome(contest.best, contest.index, count)

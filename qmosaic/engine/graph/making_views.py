@@ -276,7 +276,10 @@ class Maker:
         ]
         if hasattr(step.task.func, "over"):
             sources = step.fixed.values()
-            whole = [tuple(axes) for axes in arguments.axes()]
+            whole: list[Follows] = [
+                at if one else tuple(axes)
+                for one, at, axes in zip(single, follows, arguments.axes(), strict=True)
+            ]
             return ByWindow(name, chunks, dtype, inputs, whole, step.task.func, sources)
         call = Call(step.task, step.fixed, step.numbered, tokens)
         each = self._as_each(name, inputs, call, follows, arguments)

@@ -185,7 +185,7 @@ class Shares:
                 todo += view.needs(place)
                 if isinstance(view, ByWindow):
                     window = view.at(place)
-                    todo += [(s.view, s.places(view.func.dims, window)) for s in view.sources]
+                    todo += [(s.view, s.places(view.func, window)) for s in view.sources]
         for view in given.values():
             self._give(view, users.get(id(view), ()))
         return True
@@ -380,13 +380,13 @@ def _passed(view: View, arrival: Arrival) -> Iterator[tuple[View, Arrival]]:
             yield other, _along(other, follows, arrival)
     if isinstance(view, ByWindow):
         for source in view.sources:
-            yield source.view, source.spread(view.func.dims, arrival)
+            yield source.view, source.spread(view.func, arrival)
     elif isinstance(view, Around):
         depth = view.around.depth
         yield (
             view.inputs[0],
             tuple(
-                span.moved(_Widened(depth.get(axis, 0), size))
+                span.moved(functools.partial(widened, by=depth.get(axis, 0), size=size))
                 for axis, (span, size) in enumerate(zip(arrival, view.shape, strict=True))
             ),
         )
@@ -420,13 +420,9 @@ def _rounded(view: View, arrival: Arrival) -> Arrival:
     return tuple(found)
 
 
-@dataclass(frozen=True)
-class _Widened:
-    by: int
-    size: int
-
-    def __call__(self, span: tuple[int, int]) -> tuple[int, int]:
-        return max(0, span[0] - self.by), min(self.size, span[1] + self.by)
+def widened(span: tuple[int, int], by: int, size: int) -> tuple[int, int]:
+    """Give pixels with so many more on both sides, as far as there are."""
+    return max(0, span[0] - by), min(size, span[1] + by)
 
 
 @dataclass(frozen=True)

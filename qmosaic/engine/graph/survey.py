@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from dask._task_spec import Alias, DataNode, Task, TaskRef
 
+from qmosaic.engine.deciders import DecideTask
 from qmosaic.engine.graph.asking import READ_TOGETHER, in_flight
 from qmosaic.engine.graph.chunks import DeferredChunks, Promise
 from qmosaic.engine.graph.counting import Sources, count_sources
-from qmosaic.engine.graph.deciding import DecideTask, contest_chunks
+from qmosaic.engine.graph.deciding import contest_chunks, decide_given
 from qmosaic.engine.graph.describing import lane_of
 from qmosaic.engine.graph.recipes import Key, Recipes, layer_of, sort_graphs
-from qmosaic.engine.graph.taking import take_chunks
+from qmosaic.engine.graph.taking import take_chunks, take_given
 from qmosaic.engine.graph.views import Chunkwise, Each, Written, reached
 
 STEP = 0.75
@@ -31,6 +32,12 @@ ORDINARY = "ordinary tasks of dask: "
 
 SHARED_BEFORE = "the bands that have to be valid in the winner are made by such tasks"
 """Why a quality is not read by the tasks of a mosaic, where it could be."""
+
+
+DECIDING = (contest_chunks, decide_given)
+TAKING = (take_chunks, take_given)
+"""What is given chunks that others make: the images are its second argument where it decides, the
+bytes of the chunks the eighth, and what the band promises comes first of what others make."""
 
 
 @dataclass(frozen=True)
@@ -155,9 +162,9 @@ def _reads_of_trees(recipes: Recipes) -> list[Reads]:
     images: dict[tuple[Any, bool], int] = {}
     promises: dict[tuple[Any, bool], Promise] = {}
     for key, node in recipes.tasks.items():
-        if isinstance(node, Task) and node.func in (contest_chunks, take_chunks):
+        if isinstance(node, Task) and node.func in DECIDING + TAKING:
             given = [a.value if isinstance(a, DataNode) else a for a in node.args[:8]]
-            name = layer_of(key), node.func is contest_chunks
+            name = layer_of(key), node.func in DECIDING
             sizes[name].append(given[7])
             images[name] = given[1] if name[1] else 0
             # the first that it is given is what the band promises

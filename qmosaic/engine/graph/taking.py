@@ -15,7 +15,7 @@ from dask.blockwise import Blockwise, blockwise
 from dask.layers import ArrayBlockIdDep
 
 from qmosaic.collection.masks import Array
-from qmosaic.engine.blocks import take_block
+from qmosaic.engine.blocks import Outcome
 from qmosaic.engine.graph.assembling import (
     assemble,
     bytes_of_chunks,
@@ -26,14 +26,12 @@ from qmosaic.engine.graph.assembling import (
     source_layers,
 )
 from qmosaic.engine.graph.chunks import DeferredChunks, Promise, Stack, overlaps
-from qmosaic.engine.graph.deciding import Decision, Outcome
+from qmosaic.engine.graph.deciding import Decision
 from qmosaic.engine.graph.deferral import Deferred, defer_or_why
+from qmosaic.engine.graph.given import ChunkNumber, GivenChunks, bytes_of, chunks_behind, keys_of
 from qmosaic.engine.graph.recipes import Key, empty_meta
-from qmosaic.engine.graph.views import Window, inside
-from qmosaic.engine.kernels import Winners, give, image_at
-
-FEWEST_PIXELS = 2**16
-"""The least pixels of a part of a window that is taken by itself."""
+from qmosaic.engine.kernels import give, image_at
+from qmosaic.engine.takers import RANK, Spread, TakeTask, spread_over
 
 Grid = tuple[tuple[int, ...], ...]
 """The sizes of the blocks of a map along each dimension."""
@@ -45,7 +43,7 @@ def take(band: Stack, decision: Decision, fill: Any) -> Any:
     Parameters
     ----------
     band : Stack
-        The band: all dimensions of the decision, and possibly more.
+        The band: all dimensions of the map of the decision, and possibly more.
     decision : Decision
         The winners.
     fill : scalar
@@ -54,7 +52,8 @@ def take(band: Stack, decision: Decision, fill: Any) -> Any:
     Returns
     -------
     dask.array.Array
-        The band of the mosaic: the dtype, dimension order and chunks of the band, without time.
+        The band of the mosaic: the dtype, dimension order and chunks of the band, without time;
+        in front of them the ranks or the periods, where there are such.
     """
     name = "qmosaic-take-" + tokenize(
         band.array.name, band.dims, band.time, decision.name, decision.dims, fill
@@ -62,80 +61,61 @@ def take(band: Stack, decision: Decision, fill: Any) -> Any:
     found = defer_or_why(band)
     deferred = found if isinstance(found, Deferred) else None
     why = found if isinstance(found, str) else ""
+    grid = band.map_chunks if deferred is None else deferred.source.map_chunks
+    front = _front_of(decision)
+    task = TakeTask(
+        fill,
+        (*front, *band.map_dims),
+        spread_over(band.map_dims, decision.map_dims),
+        decision.ranks is not None,
+        decision.periods,
+    )
+    full = (*front.values(), *grid)
     layer: dict[Key, Any] | Blockwise
     if deferred is not None and _same_grid(band, deferred.source, decision):
-        layer = _take_symbolic(name, band, decision, fill, deferred)
+        layer = _take_symbolic(name, task, full, decision, deferred)
     else:
-        layer = _take_written_out(name, band, decision, fill, found)
+        layer = _take_written_out(name, band, decision, task, full, found)
     upstream = [decision, *([band.array] if deferred is None else [])]
     beneath = [] if deferred is None else deferred.upstream
     sources = promise_layer(band, why)[1] if deferred is None else source_layers([deferred])
     graph = assemble(name, layer, sources, upstream, beneath)
-    meta = empty_meta(len(band.map_dims), band.array.dtype)
-    grid = band.map_chunks if deferred is None else deferred.source.map_chunks
-    return in_chunks(da.Array(graph, name, grid, meta=meta), band.map_chunks)
+    meta = empty_meta(len(task.dims), band.array.dtype)
+    made = da.Array(graph, name, full, meta=meta)
+    return in_chunks(made, (*front.values(), *band.map_chunks))
+
+
+def _front_of(decision: Decision) -> dict[Hashable, tuple[int, ...]]:
+    """Give the dimension in front of those of the map, and its chunks, where there is one."""
+    if decision.ranks is not None:
+        return {RANK: (decision.ranks,)}
+    if decision.periods is not None:
+        return {decision.periods.dim: decision.chunks[0]}
+    return {}
 
 
 def _same_grid(band: Stack, source: DeferredChunks, decision: Decision) -> bool:
     chunks = dict(zip(band.map_dims, source.map_chunks, strict=True))
-    return all(chunks[d] == c for d, c in zip(decision.dims, decision.chunks, strict=True))
+    pairs = zip(decision.dims, decision.chunks, strict=True)
+    return all(chunks.get(d, c) == c for d, c in pairs)
 
 
 def _take_symbolic(
-    name: str, band: Stack, decision: Decision, fill: Any, deferred: Deferred
+    name: str, task: TakeTask, grid: Grid, decision: Decision, deferred: Deferred
 ) -> Blockwise:
-    letters = number_dims(band.map_dims, band.map_dims)
+    letters = number_dims(task.dims, task.dims)
     return blockwise(
-        TakeTask(fill, band.map_dims, _spread(band, decision.dims)),
+        task,
         name,
         letters,
-        ArrayBlockIdDep(deferred.source.map_chunks),
+        ArrayBlockIdDep(grid),
         letters,
         TaskRef(deferred.key),
         None,
         decision.name,
-        number_dims(decision.dims, band.map_dims),
+        number_dims(decision.dims, task.dims),
         numblocks=decision.numblocks(),
     )
-
-
-@dataclass(frozen=True)
-class TakeTask:
-    """What the tasks that take a band have in common; each is called with its block.
-
-    Attributes
-    ----------
-    fill : scalar
-        What a pixel without candidate gets.
-    dims : tuple of hashable
-        The dimensions of the band, without time.
-    spread : _Spread
-        How the winners are laid over an image of the band.
-    """
-
-    fill: Any
-    dims: tuple[Hashable, ...]
-    spread: _Spread
-
-    def __call__(self, block: tuple[int, ...], source: DeferredChunks, outcome: Outcome) -> Array:
-        return self.over(source.window(block), [source], [outcome])
-
-    def over(self, window: Window, sources: Sequence[Any], values: Sequence[Outcome]) -> Array:
-        """Take the winners' pixels in a window of the map.
-
-        Chunk by chunk of the sources, where it has several: of each only images that win there.
-        """
-        (source,), (outcome,) = sources, values
-        cells = source.cells(window, FEWEST_PIXELS)
-        if len(cells) == 1 or not self.spread.same:
-            spread = None if self.spread.same else self.spread.apply
-            return take_block(source.open(window), outcome.winners, self.fill, spread)
-        out: Array = np.empty([stop - start for start, stop in window], source.dtype)
-        for cell in cells:
-            at = inside(cell, window)
-            index = np.ascontiguousarray(outcome.index[at])
-            out[at] = take_block(source.open(cell), Winners(index), self.fill)
-        return out
 
 
 @dataclass(frozen=True)
@@ -166,30 +146,85 @@ class TakePieces:
         source: DeferredChunks,
         *outcomes: Outcome,
     ) -> Array:
-        winners = _piece_together(shape, placing, outcomes)
-        over = None if self.task.spread.same else self.task.spread.apply
-        return take_block(source.of_block(block), winners, self.task.fill, over)
+        return self.task(block, source, _piece_together(shape, placing, outcomes))
 
 
 def _take_written_out(
-    name: str, band: Stack, decision: Decision, fill: Any, found: Deferred | str
+    name: str,
+    band: Stack,
+    decision: Decision,
+    task: TakeTask,
+    grid: Grid,
+    found: Deferred | str,
 ) -> dict[Key, Any]:
-    spread = _spread(band, decision.dims)
-    run = TakePieces(TakeTask(fill, band.map_dims, spread), decision.dims)
+    run = TakePieces(task, decision.dims)
     tasks: dict[Key, Any] = {}
-    grid = band.map_chunks if isinstance(found, str) else found.source.map_chunks
     for block in itertools.product(*(range(len(sizes)) for sizes in grid)):
-        window = _windows(band, grid, decision, block)
-        refs = [TaskRef((decision.name, *w.block)) for w in window]
-        placing = tuple((w.source, w.target) for w in window)
-        shape = _index_shape(band, grid, decision.dims, block)
-        if isinstance(found, str):
-            size = chunks_per_task([found])
-            _take_tree(tasks, name, band, block, (shape, placing, spread), fill, refs, size)
-        else:
+        parts = _windows(task.dims, grid, decision, block)
+        refs = [TaskRef((decision.name, *w.block)) for w in parts]
+        placing = tuple((w.source, w.target) for w in parts)
+        shape = _index_shape(task.dims, grid, decision.dims, block)
+        if not isinstance(found, str):
             key = (name, *block)
             tasks[key] = Task(key, run, block, shape, placing, TaskRef(found.key), *refs)
+        elif task.ranked or task.periods is not None:
+            tasks[name, *block] = _take_on_chunks(name, band, task, block, shape, placing, refs)
+        else:
+            laying = (shape, placing, task.spread)
+            size = chunks_per_task([found])
+            _take_tree(tasks, name, band, block, laying, task.fill, refs, size)
     return tasks
+
+
+def _take_on_chunks(
+    name: str,
+    band: Stack,
+    task: TakeTask,
+    block: tuple[int, ...],
+    shape: tuple[int, ...],
+    placing: Placing,
+    refs: Sequence[TaskRef],
+) -> Task:
+    """Take a block in one task, which is given all its chunks."""
+    promise, _ = promise_layer(band)
+    starts = [(0, *itertools.accumulate(c)) for c in band.map_chunks]
+    window = tuple((s[n], s[n + 1]) for s, n in zip(starts, block[1:], strict=True))
+    members = None if task.periods is None else task.periods.members[block[0]]
+    chunks = chunks_behind(band, window, members)
+    key = (name, *block)
+    return Task(
+        key,
+        take_given,
+        task,
+        block,
+        shape,
+        placing,
+        chunks,
+        None,
+        len(refs),
+        bytes_of(band, chunks),
+        promise,
+        *refs,
+        *map(TaskRef, keys_of(band, chunks)),
+    )
+
+
+def take_given(
+    task: TakeTask,
+    block: tuple[int, ...],
+    shape: tuple[int, ...],
+    placing: Placing,
+    numbers: Sequence[ChunkNumber],
+    _: None,
+    outcomes: int,
+    reads: int,
+    promise: Promise,
+    *given: Any,
+) -> Array:
+    """Take a block of which the chunks are given, after the outcomes; what stands between is for
+    `survey`."""
+    source = GivenChunks(promise, dict(zip(numbers, given[outcomes:], strict=True)))
+    return task(block, source, _piece_together(shape, placing, given[:outcomes]))
 
 
 @dataclass(frozen=True)
@@ -201,11 +236,13 @@ class _Window:
     target: tuple[slice, ...]
 
 
-def _windows(band: Stack, grid: Grid, decision: Decision, block: tuple[int, ...]) -> list[_Window]:
+def _windows(
+    dims: tuple[Hashable, ...], grid: Grid, decision: Decision, block: tuple[int, ...]
+) -> list[_Window]:
     """Find the blocks of a decision under a block of a band: one, where chunks are the same."""
     per_dim = []
     for axis, dim in enumerate(decision.dims):
-        at = band.map_dims.index(dim)
+        at = dims.index(dim)
         sizes = grid[at]
         start = sum(sizes[: block[at]])
         per_dim.append(list(overlaps(decision.chunks[axis], start, start + sizes[block[at]])))
@@ -220,33 +257,13 @@ def _windows(band: Stack, grid: Grid, decision: Decision, block: tuple[int, ...]
 
 
 def _index_shape(
-    band: Stack, grid: Grid, index_dims: tuple[Hashable, ...], block: tuple[int, ...]
+    dims: tuple[Hashable, ...],
+    grid: Grid,
+    index_dims: tuple[Hashable, ...],
+    block: tuple[int, ...],
 ) -> tuple[int, ...]:
     shape = [sizes[n] for sizes, n in zip(grid, block, strict=True)]
-    return tuple(shape[band.map_dims.index(d)] for d in index_dims)
-
-
-@dataclass(frozen=True)
-class _Spread:
-    """How an index is laid over an image of a band that has its dimensions in another order."""
-
-    axes: tuple[int, ...]
-    missing: tuple[int, ...]
-
-    @property
-    def same(self) -> bool:
-        """Whether the image has the dimensions of the index, in their order."""
-        return not self.missing and self.axes == tuple(range(len(self.axes)))
-
-    def apply(self, index: Array) -> Array:
-        """Transpose, and add dimensions of length 1 where the index has none."""
-        return np.expand_dims(index.transpose(self.axes), self.missing)
-
-
-def _spread(band: Stack, index_dims: tuple[Hashable, ...]) -> _Spread:
-    present = [d for d in band.map_dims if d in index_dims]
-    missing = tuple(i for i, d in enumerate(band.map_dims) if d not in index_dims)
-    return _Spread(tuple(index_dims.index(d) for d in present), missing)
+    return tuple(shape[dims.index(d)] for d in index_dims)
 
 
 Placing = tuple[tuple[tuple[slice, ...], tuple[slice, ...]], ...]
@@ -254,15 +271,18 @@ Placing = tuple[tuple[tuple[slice, ...], tuple[slice, ...]], ...]
 
 def _piece_together(
     shape: tuple[int, ...], placing: Placing, outcomes: Sequence[Outcome]
-) -> Winners:
+) -> Outcome:
     """Cut and join the winners of blocks of the map to those under one block of a band."""
     first = outcomes[0]
-    if len(outcomes) == 1 and first.index.shape == shape:
-        return first.winners
-    out: Array = np.empty(shape, first.index.dtype)
+    ranks = first.index.shape[: first.index.ndim - len(shape)]
+    if len(outcomes) == 1 and first.index.shape == (*ranks, *shape):
+        return first
+    out: Array = np.empty((*ranks, *shape), first.index.dtype)
     for (source, target), outcome in zip(placing, outcomes, strict=True):
-        out[target] = outcome.index[source]
-    return Winners(out)
+        where: Any = (..., *target)
+        part: Any = (..., *source)
+        out[where] = outcome.index[part]
+    return Outcome(first.best, out)  # nobody asks for the scores
 
 
 def _take_tree(
@@ -270,7 +290,7 @@ def _take_tree(
     name: str,
     band: Stack,
     block: tuple[int, ...],
-    laying: tuple[tuple[int, ...], Placing, _Spread],
+    laying: tuple[tuple[int, ...], Placing, Spread],
     fill: Any,
     index_refs: Sequence[TaskRef],
     size: int,
@@ -304,7 +324,7 @@ def take_chunks(
     block: tuple[int, ...],
     numbers: tuple[int, ...],
     fill: Any,
-    laying: tuple[tuple[int, ...], Placing, _Spread],
+    laying: tuple[tuple[int, ...], Placing, Spread],
     promise: Promise,
     previous: Array | None,
     index_blocks: int,
@@ -314,7 +334,7 @@ def take_chunks(
     """Put the winners of a few chunks of time into a block; `reads`, their size, is for
     `survey`."""
     index_shape, placing, spread = laying
-    winners = _piece_together(index_shape, placing, arrays[:index_blocks])
+    winners = _piece_together(index_shape, placing, arrays[:index_blocks]).winners
     won, over = set(winners.positions), spread.apply(winners.index)
     # A task may run twice: what came from another one is copied, never changed.
     shape = promise.block_shape(block)
