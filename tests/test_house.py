@@ -220,8 +220,8 @@ def test_methods_of_arrays() -> None:
     """An array with a dimension of bands has the methods of what takes one; both list theirs."""
     array, dataset = xr.DataArray([1]).qmosaic, xr.Dataset().qmosaic
     assert repr(array) == (
-        "Methods of qmosaic on this DataArray: clip(), explain(), mosaic_by_period(), "
-        "quality_mosaic(), quicklook(), to_zarr(), visualize()"
+        "Methods of qmosaic on this DataArray: best_images(), clip(), explain(), "
+        "mosaic_by_period(), quality_mosaic(), quicklook(), to_zarr(), visualize()"
     )
     assert all(f"{name}()" in repr(dataset) for name in on_collections())
 
@@ -254,7 +254,7 @@ def test_rules_are_on_their_map() -> None:
 def test_kernels_know_only_numpy() -> None:
     """numpy in, numpy out."""
     outside = {name.split(".")[0] for name in imports_of(PACKAGE / "engine/kernels.py")}
-    assert outside <= {"__future__", "dataclasses", "functools", "typing", "numpy", "qmosaic"}
+    assert outside <= {*"__future__ collections dataclasses functools typing numpy qmosaic".split()}
     ours = {n for n in imports_of(PACKAGE / "engine/kernels.py") if n.startswith("qmosaic")}
     assert all(name.startswith("qmosaic.collection.masks") for name in ours)
     outside = {name.split(".")[0] for name in imports_of(PACKAGE / "collection/masks.py")}

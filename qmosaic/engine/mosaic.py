@@ -293,6 +293,11 @@ provenance
     >>> int(months["quality"].attrs["_FillValue"])
     0
     """
+    if period is None:
+        raise ValueError(
+            "period=None is no period of time. Write it as pandas does: 'MS' (months), 'QS-DEC' "
+            "(seasons), '10D' (ten days), or call quality_mosaic() for a single mosaic of all."
+        )
     check_choice("empty", empty, ("mask", "drop"))
     rules = Rules(dim, ties, masked, fill_value, min_quality, upper_bound, provenance)
     return make_mosaic(collection, quality_band, rules, period, rolling, empty)
@@ -314,10 +319,14 @@ def best_images(
 
     Parameters
     ----------
-    collection, quality_band, dim, ties, fill_value, min_quality, provenance
+    collection : xarray.Dataset or xarray.DataArray
+        As for `quality_mosaic`.
+    quality_band : hashable or list of hashable
         As for `quality_mosaic`.
     n : int
         How many images; where there are fewer candidates, the ranks behind them are masked.
+    dim, ties, fill_value, min_quality, provenance
+        As for `quality_mosaic`.
     masked : {"keep", "skip"}, default: "keep"
         As for `quality_mosaic`.
 

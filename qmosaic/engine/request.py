@@ -19,7 +19,13 @@ from qmosaic.collection.declarations import (
     masked_value,
 )
 from qmosaic.collection.masks import fits, has_nan
-from qmosaic.collection.model import bands_of, check_choice, check_collection
+from qmosaic.collection.model import (
+    bands_of,
+    check_choice,
+    check_collection,
+    is_name,
+    no_name,
+)
 from qmosaic.collection.times import in_utc
 from qmosaic.engine.deciders import Periods
 from qmosaic.engine.kernels import Order, Ties
@@ -173,6 +179,8 @@ def quality_names(quality_band: Any, collection: xr.Dataset) -> list[Hashable]:
         names = list(quality_band)
     else:
         return [quality_band]
+    if not all(map(is_name, names)):
+        raise no_name(quality_band, "quality_band", "collection.assign(quality=...)")
     if not names:
         raise ValueError(
             f"quality_band={quality_band!r} names no band, so nothing orders the images. Write the "

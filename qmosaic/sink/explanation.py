@@ -292,7 +292,7 @@ def explain(
     workers, threads = capacity()
     return Explanation(
         images=sum({r.source: r.images for r in reads if r.quality}.values()),
-        compared=max((r.images for r in reads), default=0),
+        compared=max((r.compared for r in reads if r.quality), default=0),
         blocks=plan.jobs,
         tasks=tasks,
         quality_bytes=sum(r.total for r in reads if r.quality),

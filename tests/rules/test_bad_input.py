@@ -88,15 +88,15 @@ NO_NAMES = [
     (BAND, ["a DataArray", "the name of a band", "collection.assign(quality=...)", "'quality'"]),
     (BAND.values, ["a ndarray", "collection.assign(quality=...)"]),
     (BAND.to_dataset(name="a"), ["a Dataset", "collection.assign(quality=...)"]),
-    (["q"], ["['q'] is a list", "one band", "Write 'q'"]),
-    (["q", "red"], ["['q', 'red']", "the name of one of them"]),
+    ({"q"}, ["{'q'} is a set", "one band", "Write 'q'"]),
+    ([xr.DataArray([1], dims="time")], ["a list", "name of a band"]),
 ]
 
 
 @pytest.mark.parametrize(("given", "parts"), NO_NAMES)
 @pytest.mark.parametrize("call", ["quality_mosaic", "mosaic_by_period", "accessor", "of an array"])
 def test_a_band_in_place_of_its_name(call: str, given: Any, parts: list[str]) -> None:
-    """Images are ordered by one band, which is told by its name: not a band, not a list."""
+    """Images are ordered by one band, which is told by its name, or by several: not bands."""
     c = collection(time=np.array(["2020-01-01", "2020-02-01"], "datetime64[ns]"))
     calls = {
         "quality_mosaic": lambda: qm.quality_mosaic(c, given),

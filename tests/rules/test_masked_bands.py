@@ -66,7 +66,10 @@ def test_fill(backend: str) -> None:
     assert row(m, "whole") == [2, 2, 2]
     assert row(m, "a") == [2, 1, 2]
     np.testing.assert_array_equal(row(m, "b"), [0.1, 0.3, 0.1])
-    assert {n for n in map(str, m.coords) if n.endswith("_source_index")} == {"a_source_index", "b_source_index"}
+    assert {n for n in map(str, m.coords) if n.endswith("_source_index")} == {
+        "a_source_index",
+        "b_source_index",
+    }
     assert row(m, "a_source_index") == [0, 1, 0]
     assert row(m, "b_source_index") == [1, 2, 1]
     assert m["a_source_index"].dtype.kind == m["b_source_index"].dtype.kind == "i"

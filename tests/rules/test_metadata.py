@@ -50,7 +50,8 @@ def test_the_mosaic_says_how_it_was_made() -> None:
     assert qm.quality_mosaic(c, "quality").attrs == want
     rules = {"ties": "last", "masked": "fill", "min_quality": -3, "upper_bound": 0}
     assert qm.quality_mosaic(c, "quality", **rules).attrs == want | {
-        f"qmosaic_{k}": v for k, v in rules.items()
+        "qmosaic_provenance": [f"{n}_source_index" for n in ("red", "nir", "quality", "date")],
+        **{f"qmosaic_{k}": v for k, v in rules.items()},
     }
     later = c.isel(time=[4, 1, 3])
     attrs = qm.quality_mosaic(later, "quality").attrs

@@ -38,6 +38,10 @@ class Sources:
     chunks: int
     again: float = 1.0
 
+    def times(self, often: float) -> Sources:
+        """Give it for sources that are read so often."""
+        return Sources(round(self.bytes * often), round(self.chunks * often), self.again)
+
 
 def count_sources(source: DeferredChunks, size: int, box: Mapping[Hashable, int]) -> Sources | None:
     """Count what all jobs read of a band from its sources, without reading anything.

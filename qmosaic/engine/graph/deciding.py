@@ -272,7 +272,8 @@ def decide(
         if _can_be_merged(task):
             graph = _decide_by_reduction(name, stacks, decider, why)
         else:
-            graph = _decide_on_chunks(name, stacks, task, grid, why)
+            anew = replace(task, started=False)
+            graph = _decide_on_chunks(name, stacks, anew, grid, why)
     dtype = _dtype_of_scores(decider, first)
     say_chunks(graph, name, grid, dtype)
     wanted = (*in_front, *first.map_chunks)

@@ -50,6 +50,8 @@ class Reads:
         Whether they read all of it, to decide.
     images : int
         The number of images, 0 where it is not known.
+    compared : int
+        The most of them that are compared with each other: all, or those of one period.
     total : int
         The bytes of the whole band.
     block : int
@@ -73,6 +75,7 @@ class Reads:
 
     quality: bool
     images: int
+    compared: int
     total: int
     block: int
     itemsize: int
@@ -95,9 +98,9 @@ def survey(arrays: Sequence[Any], box: Mapping[Hashable, int] | None = None) -> 
         The pixels that a job has along dimensions of the map.
     """
     recipes = sort_graphs(*(array.__dask_graph__() for array in arrays))
-    deciding = _sources_of_decisions(recipes)
+    deciding, first = _sources_of_decisions(recipes)
     found = [
-        _reads_of(node.value, key in deciding, box or {})
+        _reads_of(node.value, deciding.get(key), key in first, box or {})
         for key, node in recipes.tasks.items()
         if isinstance(node, DataNode) and isinstance(node.value, DeferredChunks)
     ]
@@ -105,16 +108,24 @@ def survey(arrays: Sequence[Any], box: Mapping[Hashable, int] | None = None) -> 
     return found
 
 
-def _sources_of_decisions(recipes: Recipes) -> set[Key]:
-    """Name the sources of qualities: the first that a decision reads; the others are demands."""
-    found: set[Key] = set()
+def _sources_of_decisions(recipes: Recipes) -> tuple[dict[Key, DecideTask], set[Key]]:
+    """Give what reads each source of a decision; and name those of qualities, the first that a
+    decision reads: the others are demands, or decide among equals."""
+    found: dict[Key, DecideTask] = {}
+    qualities: set[Key] = set()
     for layer in recipes.symbolic.values():
         if isinstance(layer.task.func, DecideTask):
-            first = [s.key for s, _ in layer.indices if isinstance(s, TaskRef)][:1]
-            for key in first:
-                node = recipes.tasks[key]  # it may get something first
-                found |= {key} if isinstance(node, DataNode) else set(_keys_given(node)[:1])
-    return found
+            given = [s.key for s, _ in layer.indices if isinstance(s, TaskRef)]
+            keys = [key for k in given for key in _behind(recipes, k)]
+            found |= dict.fromkeys(keys, layer.task.func)
+            qualities |= set(keys[:1])
+    return found, qualities
+
+
+def _behind(recipes: Recipes, key: Key) -> list[Key]:
+    """Name the source that a task gives: itself, or the one that it gives something made first."""
+    node = recipes.tasks[key]
+    return [key] if isinstance(node, DataNode) else _keys_given(node)[:1]
 
 
 def _keys_given(task: Any) -> list[Key]:
@@ -122,7 +133,9 @@ def _keys_given(task: Any) -> list[Key]:
     return [a.key for a in task.args if isinstance(a, TaskRef | Alias)]
 
 
-def _reads_of(source: DeferredChunks, quality: bool, box: Mapping[Hashable, int]) -> Reads:
+def _reads_of(
+    source: DeferredChunks, task: DecideTask | None, quality: bool, box: Mapping[Hashable, int]
+) -> Reads:
     sizes = source.map_chunks
     sides = zip(source.map_dims, sizes, strict=True)
     block = math.prod(min(box.get(d, max(c, default=0)), sum(c)) for d, c in sides)
@@ -134,9 +147,15 @@ def _reads_of(source: DeferredChunks, quality: bool, box: Mapping[Hashable, int]
     held += source.beside * in_flight(max(chunk, source.beside))
     size = images * pixels * itemsize
     behind = count_sources(source, size, box) or Sources(size, 0)
+    compared = images
+    if task is not None and task.periods is not None:
+        counts = [len(members) for members in task.periods.members]
+        compared, often = max(counts, default=0), sum(counts) / max(1, images)
+        size, behind = round(size * often), behind.times(often)
     return Reads(
         quality,
         images,
+        compared,
         size,
         block,
         itemsize,
@@ -160,6 +179,7 @@ def _reads_of_trees(recipes: Recipes) -> list[Reads]:
     """The same for bands that stay ordinary dependencies."""
     sizes: dict[tuple[Any, bool], list[int]] = defaultdict(list)
     images: dict[tuple[Any, bool], int] = {}
+    compared: dict[tuple[Any, bool], int] = {}
     promises: dict[tuple[Any, bool], Promise] = {}
     for key, node in recipes.tasks.items():
         if isinstance(node, Task) and node.func in DECIDING + TAKING:
@@ -167,6 +187,7 @@ def _reads_of_trees(recipes: Recipes) -> list[Reads]:
             name = layer_of(key), node.func in DECIDING
             sizes[name].append(given[7])
             images[name] = given[1] if name[1] else 0
+            compared[name] = max(_most_compared(node, images[name]), compared.get(name, 0))
             # the first that it is given is what the band promises
             promise = recipes.tasks[_keys_given(node)[0]]
             assert isinstance(promise, DataNode)
@@ -175,6 +196,7 @@ def _reads_of_trees(recipes: Recipes) -> list[Reads]:
         Reads(
             name[1],
             images[name],
+            compared[name],
             sum(found),
             0,
             1,
@@ -187,3 +209,10 @@ def _reads_of_trees(recipes: Recipes) -> list[Reads]:
         )
         for name, found in sizes.items()
     ]
+
+
+def _most_compared(node: Task, images: int) -> int:
+    """Count the images that a task compares at most."""
+    task = node.args[0].value if isinstance(node.args[0], DataNode) else node.args[0]
+    periods = task.periods if isinstance(task, DecideTask) else None
+    return images if periods is None else max(map(len, periods.members), default=0)
