@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from qmosaic.collection.declarations import NODATA_NAMES, masked_value
-from qmosaic.collection.masks import NO_IMAGE
+from qmosaic.collection.masks import NO_IMAGE, Array
 from qmosaic.engine.deciders import Best, Decider, Periods
 from qmosaic.engine.eager import Eager
 from qmosaic.engine.lazy import Lazy
@@ -19,6 +19,7 @@ from qmosaic.engine.request import (
     VALID_COUNT,
     Request,
     asked_provenance,
+    broadcast,
     source_coordinates,
 )
 
@@ -79,7 +80,7 @@ def _decide(
 ) -> Any:
     """Name the winners among images in which all `demands` are valid."""
     finer = [
-        (_broadcast(request.collection[n], quality), o.nodata) for n, o in request.finer.items()
+        (broadcast(request.collection[n], quality), o.nodata) for n, o in request.finer.items()
     ]
     bands = [(quality, request.order.nodata), *finer, *demands]
     decider = Best(
@@ -132,8 +133,8 @@ def _on_quality(request: Request, name: Hashable) -> tuple[xr.DataArray, Any]:
     extra = [d for d in band.dims if d not in quality.dims]
     if extra:
         valid = band.notnull() if nodata is None else band.notnull() & (band != nodata)
-        return _broadcast(valid.all(extra), quality), np.False_
-    return _broadcast(band, quality), nodata
+        return broadcast(valid.all(extra), quality), np.False_
+    return broadcast(band, quality), nodata
 
 
 def _refine(engine: Engine, request: Request, name: Hashable, decision: Any) -> Any:
@@ -142,9 +143,9 @@ def _refine(engine: Engine, request: Request, name: Hashable, decision: Any) -> 
         return decision
     band, quality, nodata = request.collection[name], request.quality, request.nodata[name]
     if any(d not in quality.dims for d in band.dims if d != request.dim):
-        wide = _broadcast(quality, band)
-        return _decide(engine, request, wide, [(_broadcast(band, wide), nodata)])
-    demands = [(_broadcast(band, quality), nodata)]
+        wide = broadcast(quality, band)
+        return _decide(engine, request, wide, [(broadcast(band, wide), nodata)])
+    demands = [(broadcast(band, quality), nodata)]
     return _decide(engine, request, quality, demands, decision)
 
 
@@ -153,7 +154,7 @@ def take_band(engine: Engine, request: Request, name: Hashable, decision: Any) -
     band, fill = request.collection[name], request.fill(name)
     if band.dims == (request.dim,):
         return engine.look_up(band, decision, fill)
-    return engine.take(_broadcast(band, request.quality), decision, fill)
+    return engine.take(broadcast(band, request.quality), decision, fill)
 
 
 # -- where pixels come from -----------------------------------------------------------------------
@@ -204,20 +205,15 @@ def _as_table(coordinate: xr.DataArray, request: Request) -> tuple[xr.DataArray,
     )
     kind = bare.dtype.kind
     if kind in "OUST":
-        return bare.copy(data=np.array([str(v) for v in bare.values], object)), ""
+        deferred = isinstance(bare.variable.chunks, tuple)
+        data: Any = (
+            bare.data.map_blocks(_as_texts, dtype=object) if deferred else _as_texts(bare.values)
+        )
+        return bare.copy(data=data), ""
     if kind == "M":
         return bare.astype("datetime64[ns]"), np.datetime64("NaT", "ns")
     return bare, masked_value(coordinate, request.rules.fill_value)
 
 
-def _broadcast(band: xr.DataArray, like: xr.DataArray) -> xr.DataArray:
-    """Add the dimensions that `band` lacks, lazily and in the chunks of `like`."""
-    missing = [d for d in like.dims if d not in band.dims]
-    if not missing:
-        return band
-    bare = xr.DataArray(band.variable, name=band.name)
-    wide = bare.expand_dims({d: like.sizes[d] for d in missing})
-    if isinstance(like.variable.chunks, tuple):
-        chunks = dict(zip(like.dims, like.variable.chunks, strict=True))
-        wide = wide.chunk({d: chunks[d] for d in missing})
-    return wide
+def _as_texts(values: Array) -> Array:
+    return np.array([str(value) for value in values], object)

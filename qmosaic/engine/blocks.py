@@ -258,6 +258,7 @@ def _settle_ties(
             return
         own = Contest(quality.shape, level.reader.dtype, level.order, quality.images)
         within = Ties(own)
+        met: list[int] = []
         for position, score in quality.walk(near):
             among = undecided & (score == contest.best)
             for demand in demands:
@@ -266,6 +267,7 @@ def _settle_ties(
                 if among.any():
                     among &= _equals(before.score(position), its)
             if among.any():
+                met.append(position)
                 scores = level.score(position)
                 better = own.better(scores) & among
                 within.note(position, better, within.equal(scores) & among)
@@ -273,7 +275,7 @@ def _settle_ties(
                     own.award(better, scores, position)
         unknown = undecided & (own.index == NO_IMAGE)  # masked in all of them: none is better
         np.copyto(contest.index, own.index, where=undecided & ~unknown)
-        undecided = unknown | within.tied
+        undecided, near = unknown | within.tied, met
         decided.append((level, own))
 
 

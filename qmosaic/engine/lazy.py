@@ -29,7 +29,9 @@ class Lazy:
         self.token = tokenize(sorted(names))  # a store lists its bands in any order
         self.times = labels(collection.indexes[dim]) if dim in collection.indexes else None
         ids = collection.coords.get("id")
-        self.ids = ids.values if ids is not None and ids.dims == (dim,) else None
+        if ids is None or ids.dims != (dim,) or ids.variable.chunks is not None:
+            ids = None  # nothing is computed for the sake of errors
+        self.ids = None if ids is None else ids.values
 
     def _origin(self, band: xr.DataArray) -> Origin:
         sources = sources_of(band) or sources_of(self.collection)

@@ -151,7 +151,7 @@ def _sorted_by(which: Array, count: int) -> list[Array]:
 def _by_edges(times: pd.DatetimeIndex, edges: Any) -> Division:
     """Divide times at explicit edges; images before the first and from the last on are of none."""
     try:
-        found = pd.DatetimeIndex(pd.to_datetime(list(edges), utc=True)).tz_localize(None)
+        found = pd.DatetimeIndex([_in_utc(pd.Timestamp(edge)) for edge in edges])
     except (ValueError, TypeError) as error:
         raise ValueError(
             f"period={edges!r:.80} is no sequence of times ({error}). Write the edges of the "
@@ -173,6 +173,11 @@ def _by_edges(times: pd.DatetimeIndex, edges: Any) -> Division:
             "of them is of a period. Write edges that enclose them."
         )
     return Division("between edges", found[:-1], _sorted_by(which, len(found) - 1))
+
+
+def _in_utc(moment: pd.Timestamp) -> pd.Timestamp:
+    """Bring a time with a zone to UTC; one without is in UTC."""
+    return moment if moment.tz is None else moment.tz_convert("UTC").tz_localize(None)
 
 
 def _by_grouper(times: pd.DatetimeIndex, grouper: Grouper) -> Division:

@@ -89,10 +89,13 @@ class Request:
     finer: Mapping[Hashable, Order] = field(default_factory=dict)
     periods: Periods | None = None
 
-    @property
+    @cached_property
     def quality(self) -> xr.DataArray:
-        """Give the band that orders the images."""
-        return self.collection[self.quality_band]
+        """Give the band that orders the images, with the dimensions of all that do."""
+        quality = self.collection[self.quality_band]
+        for name in self.finer:
+            quality = broadcast(quality, self.collection[name])
+        return quality
 
     @property
     def dim(self) -> Hashable:
@@ -127,7 +130,7 @@ class Request:
         """Whether there can be pixels without any candidate."""
         periods = () if self.periods is None else self.periods.members
         return (
-            self.rules.ranks is not None
+            (self.rules.ranks or 1) > self.collection.sizes[self.dim]
             or not all(periods)
             or self.can_be_masked(self.quality_band)
             or self.order.min_quality is not None
@@ -158,7 +161,7 @@ def make_request(
     first, *others = quality_names(quality_band, collection)
     check_collection(collection, first, rules.dim)
     order = _order(collection[first], rules)
-    finer = {name: _finer_order(collection, first, name, rules) for name in others}
+    finer = {name: _finer_order(collection, name, rules) for name in others}
     request = Request(collection, first, rules, order, finer, periods)
     _check_fills(request)
     _check_names(request)
@@ -195,18 +198,10 @@ def quality_names(quality_band: Any, collection: xr.Dataset) -> list[Hashable]:
     return names
 
 
-def _finer_order(collection: xr.Dataset, first: Hashable, name: Hashable, rules: Rules) -> Order:
+def _finer_order(collection: xr.Dataset, name: Hashable, rules: Rules) -> Order:
     """Settle how a band orders images of the same quality."""
     check_collection(collection, name, rules.dim)
-    band, quality = collection[name], collection[first]
-    extra = [d for d in band.dims if d != rules.dim and d not in quality.dims]
-    if extra:
-        raise ValueError(
-            f"the quality band {name!r} has dimensions {', '.join(map(repr, band.dims))}, the "
-            f"first one, {first!r}, has {', '.join(map(repr, quality.dims))}: it has no single "
-            "value for a pixel of that, so it cannot decide there. Reduce it first, for instance "
-            f"ds[{name!r}].max({extra[0]!r}), or name it first."
-        )
+    band = collection[name]
     check_decoded(band, "quality_mosaic()", order_only=True)
     descending = declared_packing(band)[0] < 0
     return Order(ties=rules.ties, nodata=declared_nodata(band), descending=descending)
@@ -375,3 +370,16 @@ def source_coordinates(request: Request, band: Hashable) -> dict[Hashable, Hasha
     if VALID_COUNT in asked:
         found[VALID_COUNT] = VALID_COUNT
     return found
+
+
+def broadcast(band: xr.DataArray, like: xr.DataArray) -> xr.DataArray:
+    """Add the dimensions that `band` lacks, lazily and in the chunks of `like`."""
+    missing = [d for d in like.dims if d not in band.dims]
+    if not missing:
+        return band
+    bare = xr.DataArray(band.variable, name=band.name)
+    wide = bare.expand_dims({d: like.sizes[d] for d in missing})
+    if isinstance(like.variable.chunks, tuple):
+        chunks = dict(zip(like.dims, like.variable.chunks, strict=True))
+        wide = wide.chunk({d: chunks[d] for d in missing})
+    return wide
