@@ -57,7 +57,10 @@ INSTEAD = {
     "Kernel": "scipy.ndimage on .dataset",
     "Terrain": "xrspatial on .dataset",
     "Classifier": "scikit-learn on .dataset",
-    "Algorithms": "xarray on .dataset",
+    "Algorithms": "xarray on .dataset; for simpleComposite qmosaic.quality_mosaic(..., within=..., "
+    "reducer='median')",
+    "simpleComposite": "qmosaic.quality_mosaic(collection.dataset, ..., within=..., "
+    "reducer='median')",
     "data": "qmosaic.open_collection(...)",
     "propertyNames": "list(collection.dataset.coords)",
     "getInfo": "print(collection.dataset), or .compute() of it for the pixels",

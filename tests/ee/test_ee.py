@@ -750,6 +750,11 @@ def test_ids_that_nobody_knows(scene: xr.Dataset) -> None:
             TypeError,
             r"qualityBand= got an Image; .*addBands\(.*write its name, 'quality'",
         ),
+        (
+            lambda col: col.qualityMosaic("B4", period="MS"),
+            ValueError,
+            "one image. Write qmosaic.quality_mosaic",
+        ),
         (lambda col: col.qualityMosaic(["B4"]), TypeError, r"\['B4'\] is a list.*Write 'B4'"),
         (lambda col: ee.Image("x"), TypeError, "got a str"),
         (lambda col: ee.ImageCollection(col.first().dataset), ValueError, "without a dimension"),
@@ -777,3 +782,14 @@ def test_a_filter_says_how_it_was_written() -> None:
     assert either.description == "Or(eq('n', 1), Not(lt('n', 3)))"
     assert repr(either) == f"ee.Filter.{either.description}"
     assert repr(cloudpickle.loads(cloudpickle.dumps(either))) == repr(either)
+
+
+def test_an_image_says_where_its_pixels_come_from(scene: xr.Dataset) -> None:
+    """On request, as `qmosaic.quality_mosaic` says it; Earth Engine's method itself says nothing."""
+    col = ee.ImageCollection("COPERNICUS/S2_SR_HARMONIZED")
+    assert not {"B4_source_index", "source_index"} & {*col.qualityMosaic("B4").dataset.coords}
+    told = col.qualityMosaic("B4", provenance=True).dataset
+    index, whole = told["B4_source_index"].values, scene["B4"].values
+    taken = np.take_along_axis(whole, np.maximum(index, 0)[None], 0)[0]
+    np.testing.assert_array_equal(np.where(index < 0, told["B4"], taken), told["B4"].values)
+    assert (index >= 0).any()
