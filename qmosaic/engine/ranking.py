@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from qmosaic.collection.masks import NO_IMAGE, Array
-from qmosaic.engine.kernels import AT_ONCE, Contest, Order, index_dtype, worst
+from qmosaic.engine.kernels import Contest, Order, Replacer, index_dtype, scatter_of, worst
 
 
 class Ties:
@@ -40,6 +40,28 @@ class Ties:
             self.near.append(position)
 
 
+class Ranked:
+    """Values of the images that are ranked best, rank by rank.
+
+    Parameters
+    ----------
+    values : array
+        The ranks come first; it lies in one piece.
+    """
+
+    def __init__(self, values: Array) -> None:
+        self.values = values
+        self._rows = [Replacer(row) for row in values]
+
+    def move_down(self, rank: int, where: Array, scatter: float) -> None:
+        """Give a rank what the rank above it has."""
+        self._rows[rank].replace(self.values[rank - 1], where, scatter)
+
+    def put(self, rank: int, new: Any, where: Array, scatter: float) -> None:
+        """Give a rank new values."""
+        self._rows[rank].replace(new, where, scatter)
+
+
 class Level:
     """The scores of one band, as far as the images that are ranked best have them.
 
@@ -47,28 +69,28 @@ class Level:
     masked, and is behind all others then.
     """
 
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any], order: Order) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], order: Order, *, first: bool
+    ) -> None:
         self.order = order
-        self.best: Array = np.full(shape, worst(dtype, order.descending), dtype)
-        self.valid: Array = np.zeros(shape, bool)
-        self._flat = self.best.reshape(shape[0], -1), self.valid.reshape(shape[0], -1)
+        self.best = Ranked(np.full(shape, worst(dtype, order.descending), dtype))
+        self.valid = None if first else Ranked(np.zeros(shape, bool))
 
-    def gather(self, at: Array) -> list[Array]:
-        """Give what is known of some pixels."""
-        return [array[:, at] for array in self._flat]
-
-    def scatter(self, at: Array, arrays: Sequence[Array]) -> None:
-        """Put back what is known of some pixels."""
-        for flat, array in zip(self._flat, arrays, strict=True):
-            flat[:, at] = array
-
-    def compare(self, own: Sequence[Array], held: Sequence[Array]) -> tuple[Array, Array]:
-        """Tell where scores beat those that are ranked, and where they equal them."""
-        (score, valid), (best, known) = own, held
-        both = valid & known
-        beats = (self.order.beats(score, best) & both) | (valid & ~known)
-        equals = ((score == best) & both) | (~valid & ~known)
+    def compare(self, score: Array) -> tuple[Array, Array]:
+        """Tell at each rank where the scores of an image beat those that are ranked, and where they
+        equal them."""
+        held = self.best.values
+        beats, equals = self.order.beats(score, held), np.equal(score, held)
+        if self.valid is not None:
+            known, valid = self.valid.values, self.validity(score)
+            beats = (beats & valid & known) | (valid & ~known)
+            equals = (equals & valid & known) | (~valid & ~known)
         return beats, equals
+
+    def validity(self, score: Array) -> Array:
+        """Tell which scores are not masked."""
+        valid = self.order.candidates(score)
+        return np.ones(score.shape, bool) if valid is None else valid
 
 
 class TopContest:
@@ -95,22 +117,31 @@ class TopContest:
         ranks: int,
         images: int,
     ) -> None:
-        self.order = levels[0][1]
-        self.levels = [Level((ranks, *shape), dtype, order) for dtype, order in levels]
-        self.index: Array = np.full((ranks, *shape), NO_IMAGE, index_dtype(images))
-        self._flat = self.index.reshape(ranks, -1)
+        self.levels = [
+            Level((ranks, *shape), dtype, order, first=number == 0)
+            for number, (dtype, order) in enumerate(levels)
+        ]
+        self._index = Ranked(np.full((ranks, *shape), NO_IMAGE, index_dtype(images)))
+        self._vacant = True
+        self._above = np.empty((ranks, *shape), bool)
 
     @property
     def best(self) -> Array:
         """The scores of the first band, rank by rank."""
-        return self.levels[0].best
+        return self.levels[0].best.values
+
+    @property
+    def index(self) -> Array:
+        """The positions of the images, rank by rank, -1 for none."""
+        return self._index.values
 
     def may_enter(self, score: Array) -> Array:
         """Tell where the score of the first band lets an image be ranked, as far as that tells."""
-        last = self.best[-1]
-        enters = self.order.beats if len(self.levels) == 1 else self.order.reaches
-        found: Array = enters(score, last)
-        found |= self.index[-1] == NO_IMAGE
+        order = self.levels[0].order
+        enters = order.beats if len(self.levels) == 1 else order.reaches
+        found: Array = enters(score, self.best[-1])
+        if self._vacant:
+            found |= self.index[-1] == NO_IMAGE
         return found
 
     def enter(self, where: Array, position: int, scores: Sequence[Array]) -> None:
@@ -125,41 +156,41 @@ class TopContest:
         scores : sequence of array
             Its scores in each band, of the shape of the block.
         """
-        flat = where.reshape(-1)
-        own = [score.reshape(-1) for score in scores]
-        valid = [
-            None if number == 0 else level.order.candidates(score)
-            for number, (level, score) in enumerate(zip(self.levels, own, strict=True))
-        ]
-        for start in range(0, flat.size, AT_ONCE):
-            at = np.flatnonzero(flat[start : start + AT_ONCE]) + start
-            if at.size:
-                given = [
-                    (s[at], np.ones(at.size, bool) if v is None else v[at])
-                    for s, v in zip(own, valid, strict=True)
-                ]
-                self._enter(at, position, given)
+        above = self._ranks_below(scores)
+        above &= where
+        own = [(self._index, self.index.dtype.type(position))]
+        for level, score in zip(self.levels, scores, strict=True):
+            own.append((level.best, score))
+            if level.valid is not None:
+                own.append((level.valid, level.validity(score)))
+        for rank in range(len(above) - 1, -1, -1):
+            if not above[rank].any():
+                break  # nor is any rank above it
+            new = above[rank]
+            if rank and above[rank - 1].any():
+                moved = above[rank - 1]
+                scatter = scatter_of(moved)
+                for ranked, _ in own:
+                    ranked.move_down(rank, moved, scatter)
+                new = new & ~moved
+            scatter = scatter_of(new)
+            for ranked, value in own:
+                ranked.put(rank, value, new, scatter)
+        if self._vacant:
+            self._vacant = bool(self.index[-1].min(initial=0) == NO_IMAGE)
 
-    def _enter(self, at: Array, position: int, own: Sequence[tuple[Array, Array]]) -> None:
-        index = self._flat[:, at]
-        held = [level.gather(at) for level in self.levels]
-        above = index == NO_IMAGE
-        level_with = np.ones_like(above)
-        for level, mine, theirs in zip(self.levels, own, held, strict=True):
-            beats, equals = level.compare(mine, theirs)
-            above |= level_with & beats
-            level_with &= equals
-        below = np.zeros_like(above)  # where the image that stood one rank higher comes
-        below[1:] = above[:-1]
-        self._flat[:, at] = _moved_down(index, self.index.dtype.type(position), above, below)
-        for level, mine, theirs in zip(self.levels, own, held, strict=True):
-            moved = [_moved_down(t, m, above, below) for t, m in zip(theirs, mine, strict=True)]
-            level.scatter(at, moved)
-
-
-def _moved_down(held: Array, own: Any, above: Array, below: Array) -> Array:
-    """Put `own` in where it stands above what is held, and move that down by a rank."""
-    shifted = np.empty_like(held)
-    shifted[1:] = held[:-1]
-    moved: Array = np.where(above, np.where(below, shifted, own), held)
-    return moved.astype(held.dtype, copy=False)
+    def _ranks_below(self, scores: Sequence[Array]) -> Array:
+        """Tell at each rank where an image stands above what is there."""
+        first, *finer = zip(self.levels, scores, strict=True)
+        if not finer:
+            level, score = first
+            above: Array = level.order.beats(score, level.best.values, out=self._above)
+        else:
+            above, level_with = first[0].compare(first[1])
+            for level, score in finer:
+                beats, equals = level.compare(score)
+                above |= level_with & beats
+                level_with &= equals
+        if self._vacant:
+            above |= self.index == NO_IMAGE
+        return above
