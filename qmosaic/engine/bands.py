@@ -159,8 +159,12 @@ def take_band(engine: Engine, request: Request, name: Hashable, decision: Any) -
 
 # -- where pixels come from -----------------------------------------------------------------------
 
-TIME_ENCODING = {"units": "microseconds since 1970-01-01", "dtype": np.dtype("int64")}
-"""How times are stored that differ from pixel to pixel: nobody looks for the best unit there."""
+TIME_ENCODING = {
+    "units": "nanoseconds since 1970-01-01",
+    "calendar": "proleptic_gregorian",
+    "dtype": np.dtype("int64"),
+}
+"""How times are stored that differ from pixel to pixel: exactly, as they lie in memory."""
 
 
 def say_source(
