@@ -13,7 +13,8 @@ What one does first, second, third:
    how much memory it takes: ``print(qm.explain(best))``.
 4. **Compute and write it**, block by block: ``qm.to_zarr(best, "best.zarr")``. Open what was
    written: ``best = qm.open_mosaic("best.zarr")``.
-5. **Look at it**: ``qm.quicklook(best, "best.png")``, `visualize`, ``qm.display.Map()``.
+5. **Look at it**: ``qm.quicklook(best, "best.png")``, `visualize`, ``qm.display.Map()``. Which
+   image gave which pixels: ``provenance=True``, `contributions`.
 
 Each step has its own help: ``help(qm.quality_mosaic)``, ``help(qm.scores)``,
 ``help(qm.display)``. All functions of a collection or a mosaic are methods too:
@@ -59,6 +60,7 @@ from qmosaic.engine import (
     ChunkReadError,
     UnexpectedChunkError,
     best_images,
+    contributions,
     mosaic_by_period,
     quality_mosaic,
 )
@@ -89,6 +91,7 @@ __all__ = [
     "UnfitWorkerError",
     "best_images",
     "clip",
+    "contributions",
     "display",
     "ee",
     "explain",

@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
+import pandas as pd
 import xarray as xr
 
 from qmosaic.collection.clipping import clip
@@ -19,6 +20,7 @@ from qmosaic.collection.filters import filter_bounds, filter_date, map_images, s
 from qmosaic.collection.times import Instant
 from qmosaic.display import Picture, quicklook, visualize
 from qmosaic.display.colours import Numbers
+from qmosaic.engine.image_counts import contributions
 from qmosaic.engine.kernels import Ties
 from qmosaic.engine.mosaic import best_images, mosaic_by_period, quality_mosaic
 from qmosaic.engine.periods import Empty
@@ -143,6 +145,11 @@ class _Methods(Generic[Collection]):
             provenance=provenance,
         )
 
+    @_documented_as(contributions)
+    def contributions(self, zones: Any = None, *, band: Hashable | None = None) -> pd.DataFrame:
+        """Count how many pixels of a mosaic each image gave, and their share."""
+        return contributions(self._collection, zones, band=band)
+
     @_documented_as(clip)
     def clip(
         self,
@@ -263,7 +270,7 @@ class DatasetMethods(_Methods[xr.Dataset]):
     1. Of a collection: ``filter_date``, ``filter_bounds``, ``select``, ``map_images`` choose its
        images and bands; ``quality_mosaic``, ``mosaic_by_period`` make a mosaic of it.
     2. Of a mosaic: ``clip`` cuts it to a region, ``explain`` says what it will cost, ``to_zarr``
-       computes and writes it.
+       computes and writes it, ``contributions`` counts the pixels of each image.
     3. Of an image in a store or in memory: ``quicklook``, ``visualize`` show it.
 
     Examples

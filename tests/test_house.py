@@ -220,7 +220,7 @@ def test_methods_of_arrays() -> None:
     """An array with a dimension of bands has the methods of what takes one; both list theirs."""
     array, dataset = xr.DataArray([1]).qmosaic, xr.Dataset().qmosaic
     assert repr(array) == (
-        "Methods of qmosaic on this DataArray: best_images(), clip(), explain(), "
+        "Methods of qmosaic on this DataArray: best_images(), clip(), contributions(), explain(), "
         "mosaic_by_period(), quality_mosaic(), quicklook(), to_zarr(), visualize()"
     )
     assert all(f"{name}()" in repr(dataset) for name in on_collections())

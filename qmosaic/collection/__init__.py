@@ -5,12 +5,14 @@ A module imports only modules below it in this table.
 ================ =============================================
 ``filters``      fewer images, fewer bands, other bands
 ``clipping``     maps cut to a region
+``zones``        zones of a map: a raster of labels, or polygons
 ``model``        its images, its bands, and the checks
 ``declarations`` what a band declares: its nodata, its packing
 ``grid``         the size of pixels
 ``transforms``   transforms that attributes declare, kept true
 ``location``     where a collection lies: axes, CRS, extent
 ``geometry``     regions as people give them, in any CRS
+``rasterizing``  which pixels lie in a shape
 ``times``        times as people write them
 ``pixelwise``    functions of single pixels
 ``masks``        what is masked, on numpy arrays

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -16,6 +16,7 @@ from qmosaic.collection.geometry import as_geometry, everywhere, projected, shor
 from qmosaic.collection.location import extent_of, map_dims, whereabouts
 from qmosaic.collection.masks import NO_IMAGE, Array, fits, has_nan
 from qmosaic.collection.pixelwise import Placed
+from qmosaic.collection.rasterizing import Places
 from qmosaic.collection.times import in_utc
 from qmosaic.collection.transforms import true_to_grid
 from qmosaic.optional import needed
@@ -27,9 +28,6 @@ Image = TypeVar("Image")
 
 NAMELESS = "values to be clipped"
 """What a DataArray is called among its coordinates, none of which has such a name."""
-
-LEAF = 32
-"""Rows and columns of a part of a block that is looked at pixel by pixel."""
 
 EDGE = 1e-6
 """The part of a pixel that a region has to reach into it to touch it: less is rounding."""
@@ -153,9 +151,9 @@ def clip_to(
             f"{caller} keeps the pixels in the region, and the region does not meet the grid of "
             f"the map{whereabouts(image)}."
         )
-    places = _Places.of(image, down, across, outline, all_touched)
-    rows, columns = places.within(outline)
-    if not (len(rows) and len(columns) and places.any_inside(outline, rows, columns)):
+    places = _places_of(image, down, across, outline, all_touched)
+    rows, columns = places.within(outline.boundingbox.bbox)
+    if not (len(rows) and len(columns) and _any_inside(places, outline, rows, columns)):
         left, bottom, right, top = outline.boundingbox.bbox
         raise ValueError(
             f"{caller} keeps the pixels whose centre lies in the region, and there is none in "
@@ -169,7 +167,7 @@ def clip_to(
         drop or all(image.sizes[d] == s.stop - s.start for d, s in box.items())
     )
     if not clear:
-        mask = _Mask(outline.geom.wkb, places.cut(box) if drop else places, down, across)
+        mask = _Mask(outline.geom.wkb, places.cut(*box.values()) if drop else places, down, across)
         cut = _masked(cut, mask, fill_value, caller)
     return true_to_grid(cut)
 
@@ -181,75 +179,35 @@ def _span(places: Array) -> slice:
 # -- which pixels --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Places:
-    """Where pixels lie that are to be looked at: points, or boxes.
+def _places_of(
+    image: xr.Dataset, down: Hashable, across: Hashable, outline: Geometry, all_touched: bool
+) -> Places:
+    """Take the centres of pixels, or their boxes where it is enough to touch them."""
+    centres = [np.ascontiguousarray(image[d].values, float) for d in (down, across)]
+    if not all_touched:
+        return Places.of_centres(*centres)
+    shapely = needed("shapely", "geo", "regions and footprints")
+    # areas have to reach into a pixel; a point or a line on an edge is in one of the two
+    low = EDGE if shapely.get_dimensions(outline.geom) == 2 else 0.0
+    bounds = []
+    for values in centres:
+        step = abs(values[-1] - values[0]) / max(1, len(values) - 1)
+        bounds.append((values - step * (0.5 - low), values + step * (0.5 - EDGE)))
+    return Places(*bounds)
 
-    Attributes
-    ----------
-    rows, columns : (numpy.ndarray, numpy.ndarray)
-        For each row and column its lower and upper bound: twice the centre, or the edges.
-    """
 
-    rows: tuple[Array, Array]
-    columns: tuple[Array, Array]
-
-    @staticmethod
-    def of(
-        image: xr.Dataset, down: Hashable, across: Hashable, outline: Geometry, all_touched: bool
-    ) -> _Places:
-        """Take the centres of pixels, or their boxes where it is enough to touch them."""
-        centres = [np.ascontiguousarray(image[d].values, float) for d in (down, across)]
-        if not all_touched:
-            return _Places((centres[0],) * 2, (centres[1],) * 2)
-        shapely = needed("shapely", "geo", "regions and footprints")
-        # areas have to reach into a pixel; a point or a line on an edge is in one of the two
-        low = EDGE if shapely.get_dimensions(outline.geom) == 2 else 0.0
-        bounds = []
-        for values in centres:
-            step = abs(values[-1] - values[0]) / max(1, len(values) - 1)
-            bounds.append((values - step * (0.5 - low), values + step * (0.5 - EDGE)))
-        return _Places(*bounds)
-
-    @property
-    def boxes(self) -> bool:
-        """Whether pixels have a size."""
-        return self.rows[0] is not self.rows[1]
-
-    def within(self, outline: Geometry) -> tuple[Array, Array]:
-        """Name the rows and columns that lie within the box around an outline."""
-        left, bottom, right, top = outline.boundingbox.bbox
-        return (
-            np.flatnonzero((self.rows[1] >= bottom) & (self.rows[0] <= top)),
-            np.flatnonzero((self.columns[1] >= left) & (self.columns[0] <= right)),
-        )
-
-    def cut(self, box: dict[Hashable, slice]) -> _Places:
-        """Leave out rows and columns."""
-        rows, columns = box.values()
-        return _Places(
-            _both(self.rows, lambda bound: bound[rows]),
-            _both(self.columns, lambda bound: bound[columns]),
-        )
-
-    def any_inside(self, outline: Geometry, rows: Array, columns: Array) -> bool:
-        """Tell whether any pixel is left; looked at row by row only for what is narrow."""
-        if self.boxes:
+def _any_inside(places: Places, outline: Geometry, rows: Array, columns: Array) -> bool:
+    """Tell whether any pixel is left; looked at row by row only for what is narrow."""
+    if places.boxes:
+        return True
+    shapely = needed("shapely", "geo", "regions and footprints")
+    shape, ys, xs = outline.geom, places.rows[0][rows], places.columns[0][columns]
+    if len(ys) > 1 and len(xs) > 1:
+        pixel = float(np.hypot(ys[1] - ys[0], xs[1] - xs[0]))
+        if not shape.buffer(-pixel).is_empty:
             return True
-        shapely = needed("shapely", "geo", "regions and footprints")
-        shape, ys, xs = outline.geom, self.rows[0][rows], self.columns[0][columns]
-        if len(ys) > 1 and len(xs) > 1:
-            pixel = float(np.hypot(ys[1] - ys[0], xs[1] - xs[0]))
-            if not shape.buffer(-pixel).is_empty:
-                return True
-        shapely.prepare(shape)
-        return any(bool(shapely.intersects_xy(shape, xs, float(y)).any()) for y in ys)
-
-
-def _both(bounds: tuple[Array, Array], change: Callable[[Array], Array]) -> tuple[Array, Array]:
-    """Change a lower and an upper bound, which are one array where pixels are points."""
-    low = change(bounds[0])
-    return low, low if bounds[0] is bounds[1] else change(bounds[1])
+    shapely.prepare(shape)
+    return any(bool(shapely.intersects_xy(shape, xs, float(y)).any()) for y in ys)
 
 
 @dataclass(frozen=True)
@@ -257,15 +215,13 @@ class _Mask:
     """What lies inside: an outline (WKB) over pixels of two dimensions."""
 
     outline: bytes
-    places: _Places
+    places: Places
     down: Hashable
     across: Hashable
 
     def inside(self, row: int, column: int, height: int, width: int) -> Array:
         """Tell which pixels of a block lie inside."""
-        block = self.places.cut(
-            {self.down: slice(row, row + height), self.across: slice(column, column + width)}
-        )
+        block = self.places.cut(slice(row, row + height), slice(column, column + width))
         bounds = (*block.rows, *block.columns)
         return _inside(self.outline, *(bound.tobytes() for bound in bounds), block.boxes)
 
@@ -276,42 +232,11 @@ def _inside(outline: bytes, *bounds: Any) -> Array:
     shapely = needed("shapely", "geo", "regions and footprints")
     *edges, boxes = bounds
     low_y, high_y, low_x, high_x = (np.frombuffer(edge) for edge in edges)
-    shape = shapely.from_wkb(outline)
-    shapely.prepare(shape)
-    inside = np.zeros((len(low_y), len(low_x)), bool)
-    parts = [(slice(0, len(low_y)), slice(0, len(low_x)))]
-    while parts:  # quarters, until they lie inside or outside altogether, or are small
-        rows, columns = parts.pop()
-        around = shapely.box(
-            low_x[columns].min(), low_y[rows].min(), high_x[columns].max(), high_y[rows].max()
-        )
-        if not shape.intersects(around):
-            continue
-        if shape.contains_properly(around):
-            inside[rows, columns] = True
-        elif max(rows.stop - rows.start, columns.stop - columns.start) > LEAF:
-            parts += [(r, c) for r in _halves(rows) for c in _halves(columns)]
-        elif boxes:
-            pixels = shapely.box(
-                low_x[columns][np.newaxis, :],
-                low_y[rows][:, np.newaxis],
-                high_x[columns][np.newaxis, :],
-                high_y[rows][:, np.newaxis],
-            )
-            inside[rows, columns] = shapely.intersects(shape, pixels)
-        else:
-            inside[rows, columns] = shapely.intersects_xy(
-                shape, low_x[columns][np.newaxis, :], low_y[rows][:, np.newaxis]
-            )
+    rows, columns = (low_y, high_y), (low_x, high_x)
+    places = Places(rows, columns) if boxes else Places.of_centres(low_y, low_x)
+    inside = places.inside(shapely.from_wkb(outline))
     inside.flags.writeable = False
     return inside
-
-
-def _halves(span: slice) -> list[slice]:
-    if span.stop - span.start <= LEAF:
-        return [span]
-    middle = (span.start + span.stop) // 2
-    return [slice(span.start, middle), slice(middle, span.stop)]
 
 
 # -- masking bands -------------------------------------------------------------------------------

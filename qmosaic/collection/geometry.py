@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from qmosaic.optional import needed
 
@@ -65,6 +66,64 @@ def as_geometry(geometry: Any, crs: Any = None) -> Geometry:
         raise ValueError(f"the geometry {_short(geometry)} is empty: no image can intersect it.")
     _check_degrees(outline, geometry)
     return outline
+
+
+def as_geometries(given: Any) -> dict[Any, Geometry]:
+    """Take what a user gives as several regions, by their labels.
+
+    Parameters
+    ----------
+    given : GeoDataFrame, GeoSeries, sequence, GeoJSON or one region
+        Of geopandas, the index labels them; else their positions do. GeoJSON is a mapping, or the
+        path of a file, with features. A sequence has what `as_geometry` takes.
+
+    Returns
+    -------
+    dict
+        Without those of which nothing says where they are: rows and features without a geometry.
+
+    Raises
+    ------
+    TypeError, ValueError, FileNotFoundError
+        As `as_geometry`, with the label of the region; or two of them have the same label.
+    """
+    shapes, crs = _several(given)
+    found = {}
+    for label, shape in shapes:
+        if shape is None or getattr(shape, "is_empty", False):
+            continue
+        if label in found:
+            raise ValueError(
+                f"two polygons have the label {label!r}, so what is counted for one cannot be "
+                "told from the other. Write polygons.reset_index(), or give them other labels."
+            )
+        try:
+            found[label] = as_geometry(shape, None if _has_crs(shape) else crs)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"polygon {label!r}: {error}") from error
+    return found
+
+
+def _several(given: Any) -> tuple[Iterable[tuple[Any, Any]], Any]:
+    """Give shapes with their labels, and the CRS of all of them."""
+    if isinstance(given, Path) or (isinstance(given, str) and _is_path(given)):
+        given = _read_geojson(Path(given))
+    if isinstance(given, Mapping):
+        features = given["features"] if given.get("type") == "FeatureCollection" else [given]
+        # a feature without a geometry is nowhere
+        shapes = [None if f.get("geometry", f) is None else f for f in features]
+        return enumerate(shapes), _crs_of_geojson(given)
+    series = getattr(given, "geometry", None)  # of geopandas, whose rows have labels
+    if isinstance(series, pd.Series):
+        return zip(series.index, series, strict=True), getattr(series, "crs", None)
+    if isinstance(given, list | tuple | np.ndarray) and not _is_box(given):
+        return enumerate(given), None
+    return enumerate([given]), None
+
+
+def _has_crs(shape: Any) -> bool:
+    own = _crs_of_geojson(shape) if isinstance(shape, Mapping) else getattr(shape, "crs", None)
+    return own is not None
 
 
 def _is_path(text: str) -> bool:
@@ -206,7 +265,8 @@ def _check_degrees(outline: Geometry, given: Any) -> None:
         raise ValueError(
             f"{_short(given)} was taken as longitude and latitude, but reaches from "
             f"({left:g}, {bottom:g}) to ({right:g}, {top:g}). Give the CRS of its coordinates, "
-            "for instance crs='EPSG:32633'."
+            "for instance crs='EPSG:32633'; of several polygons, geopandas.GeoSeries(polygons, "
+            "crs='EPSG:32633')."
         )
 
 

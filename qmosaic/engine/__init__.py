@@ -3,6 +3,7 @@
 A module imports only modules below it in this table.
 
 ================ ==============================================================
+``image_counts`` how many pixels of a mosaic each image gave
 ``mosaic``       `quality_mosaic`, `best_images`: arguments, bands, attributes
 ``arrays``       collections in one DataArray, with a dimension of bands
 ``attributes``   coordinates, attributes and encodings of a mosaic
@@ -27,6 +28,7 @@ May import ``collection``.
 """
 
 from qmosaic.engine.chunk_checks import UnexpectedChunkError
+from qmosaic.engine.image_counts import contributions
 from qmosaic.engine.mosaic import best_images, mosaic_by_period, quality_mosaic
 from qmosaic.engine.reading import ChunkReadError
 
@@ -34,6 +36,7 @@ __all__ = [
     "ChunkReadError",
     "UnexpectedChunkError",
     "best_images",
+    "contributions",
     "mosaic_by_period",
     "quality_mosaic",
 ]
