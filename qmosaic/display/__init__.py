@@ -5,6 +5,8 @@
 3. `visualize` gives the colours as a lazy array, for what you draw yourself; `side_by_side` puts
    such pictures, each of them a `Panel`, beside each other under titles.
 
+4. `provenance` draws from which image each pixel of a mosaic is, `shares` how many each gave.
+
 The first three take Earth Engine's visualisation parameters: ``bands``, ``min``, ``max``, ``gain``,
 ``bias``, ``gamma``, ``palette`` and ``opacity``. Masked pixels are transparent. `quicklook` and
 `Map` compute no more pixels than a screen shows (1024 along each side), and never hold a large
@@ -22,8 +24,11 @@ Modules. Each imports only modules below it in this table.
 
 ============== ==============================================================================
 ``maps``       an interactive map, with layers that can be switched
+``origins``    where pixels come from: a map of images, bars of their shares
 ``quicklooks`` a picture of one image, or of several side by side
 ``mercator``   pictures onto the grid of web maps
+``dates``      colours for the images that pixels are from
+``asides``     legends and bars to the right of pictures
 ``drawing``    titles, scale bars and credits around pictures
 ``colours``    visualisation parameters to red, green, blue and opacity
 ``thinning``   fewer pixels of a large image
@@ -35,9 +40,19 @@ May import ``scores``, ``engine``, ``collection`` and ``optional``.
 from qmosaic.display.colours import visualize
 from qmosaic.display.drawing import Panel, Picture, side_by_side
 from qmosaic.display.maps import Map
+from qmosaic.display.origins import provenance, shares
 from qmosaic.display.quicklooks import quicklook
 
-__all__ = ["Map", "Panel", "Picture", "quicklook", "side_by_side", "visualize"]
+__all__ = [
+    "Map",
+    "Panel",
+    "Picture",
+    "provenance",
+    "quicklook",
+    "shares",
+    "side_by_side",
+    "visualize",
+]
 
 
 def __dir__() -> list[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -125,6 +126,9 @@ DOTS = 120
 GAP = 0.06
 """Inches around and between panels."""
 
+APART = 0.22
+"""Inches between panels and what stands to their right."""
+
 
 def side_by_side(panels: list[Panel], credit: str = "", columns: int = 4) -> Picture:
     """Draw arrays of colours beside each other, with titles, scale bars and a line of credit.
@@ -161,45 +165,107 @@ def side_by_side(panels: list[Panel], credit: str = "", columns: int = 4) -> Pic
     >>> qm.display.side_by_side([night, day], credit="Nobody's data")
     Picture of 1029 × 376 pixels; a notebook shows it, .save('picture.png') writes it
     """
-    require_matplotlib()
     if not panels:
         raise ValueError(
             "side_by_side() got no panel, so there is nothing to draw; give one at least, "
             "side_by_side([Panel(colours)])."
         )
+    return compose(panels, credit, columns)
+
+
+class Aside(Protocol):
+    """What stands to the right of panels: a legend, a chart.
+
+    Attributes
+    ----------
+    title, subtitle : str
+        What stands above it.
+    size : (float, float)
+        Its width and the least height that it needs, in inches.
+    """
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def subtitle(self) -> str: ...
+
+    @property
+    def size(self) -> tuple[float, float]: ...
+
+    def draw(self, axis: Any, width: float, height: float) -> None:
+        """Draw it on an axis that goes from 0 to `width` and, downwards, from 0 to `height`."""
+
+
+def compose(
+    panels: Sequence[Panel], credit: str = "", columns: int = 4, asides: Sequence[Aside] = ()
+) -> Picture:
+    """Draw panels in rows, see `side_by_side`, and to their right what says more."""
+    require_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     across = min(columns, len(panels))
-    down = -(-len(panels) // across)
-    width = max(4.2, max(panel.pixels.shape[1] for panel in panels) / DOTS)
-    height = width * max(min(p.shape[0] / p.shape[1], 3.0) for p in panels)
-    lines = 0.36 * any(p.title for p in panels) + 0.22 * any(p.subtitle for p in panels)
+    down = -(-len(panels) // max(1, across))
+    width = max(4.2, *(panel.pixels.shape[1] / DOTS for panel in panels), 0)
+    heights = [width * min(panel.shape[0] / panel.shape[1], 3.0) for panel in panels]
+    height = max(heights, default=0)
+    titled: list[Panel | Aside] = [*panels, *asides]
+    lines = 0.36 * any(p.title for p in titled) + 0.22 * any(p.subtitle for p in titled)
     below = 0.4 if credit else GAP
     cell = (width + GAP, height + lines + GAP)
-    size = (across * cell[0] + GAP, down * cell[1] + below)
+    beside = sum(APART + aside.size[0] for aside in asides)
+    least = max((aside.size[1] for aside in asides), default=0)
+    high = max(down * cell[1], lines + least + GAP)
+    size = (across * cell[0] + GAP + beside, high + below)
     figure = Figure(figsize=size, dpi=DOTS, facecolor=PAPER)
     FigureCanvasAgg(figure)
     one_bar = len({(p.metres, p.shape) for p in panels}) == 1
-    for number, panel in enumerate(panels):
+    for number, (panel, high) in enumerate(zip(panels, heights, strict=True)):
         row, column = divmod(number, across)
         # in inches, from the upper left; panels of a row stand below one line
-        high = width * min(panel.shape[0] / panel.shape[1], 3.0)
         left, top = GAP + column * cell[0], size[1] - row * cell[1] - GAP - lines
         wide = high * panel.shape[1] / panel.shape[0]
-        axis = figure.add_axes(
-            (left / size[0], (top - high) / size[1], wide / size[0], high / size[1])
-        )
+        axis = _axis(figure, (left, top, wide, high))
         _draw(axis, panel, (wide, high))
-        _write(axis, panel.title, (0.31 if panel.subtitle else 0.11) / high, 15, INK, "bold", width)
-        _write(axis, panel.subtitle, 0.1 / high, 10.5, PALE, "normal", width)
+        _write_titles(axis, panel, high, width)
         if panel.metres is not None and min(wide, high) > 0.6 and (number == 0 or not one_bar):
             _scale_bar(axis, panel, (wide, high))
+    left = across * cell[0]
+    for aside in asides:
+        wide, high = aside.size[0], max(height, least)
+        left += APART
+        axis = _axis(figure, (left, size[1] - GAP - lines, wide, high))
+        axis.set(xlim=(0, wide), ylim=(high, 0))
+        axis.set_axis_off()
+        _write_titles(axis, aside, high, wide)
+        aside.draw(axis, wide, high)
+        left += wide
     if credit:
         figure.text(GAP / size[0], 0.14 / size[1], credit, size=8.5, color=PALE, parse_math=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return Picture(buffer.getvalue())
+
+
+def rgb_of(colour: str) -> tuple[float, float, float]:
+    """Give red, green and blue of a colour, 0 to 1."""
+    found: tuple[float, float, float] = needed("matplotlib.colors", "plot", "pictures").to_rgb(
+        colour
+    )
+    return found
+
+
+def _axis(figure: Any, box: tuple[float, float, float, float]) -> Any:
+    """Add an axis at a place in inches: left, top, width and height."""
+    left, top, wide, high = box
+    width, height = figure.get_size_inches()
+    return figure.add_axes((left / width, (top - high) / height, wide / width, high / height))
+
+
+def _write_titles(axis: Any, what: Panel | Aside, high: float, width: float) -> None:
+    _write(axis, what.title, (0.31 if what.subtitle else 0.11) / high, 15, INK, "bold", width)
+    _write(axis, what.subtitle, 0.1 / high, 10.5, PALE, "normal", width)
 
 
 def _draw(axis: Any, panel: Panel, inches: tuple[float, float]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,17 @@ from qmosaic.collection.declarations import declared_nodata, declared_packing
 from qmosaic.collection.grid import ground_width, pixel_steps
 from qmosaic.collection.location import crs_of, map_axes
 from qmosaic.display.colours import check_parameters, visualize
-from qmosaic.display.drawing import Panel, Picture, require_matplotlib, side_by_side
-from qmosaic.display.thinning import bands_on_map, north_up, only, shown, thin
+from qmosaic.display.dates import Images, coloured, dated, tells_images
+from qmosaic.display.drawing import Panel, Picture, compose, require_matplotlib, side_by_side
+from qmosaic.display.thinning import (
+    bands_on_map,
+    check_one_image,
+    listed,
+    north_up,
+    only,
+    shown,
+    thin,
+)
 from qmosaic.engine.scheduling import compute
 
 CUT = (2.0, 98.0)
@@ -45,6 +54,10 @@ def quicklook(
     **vis_params
         `bands`, `min`, `max`, `gamma`, `palette`, ... as in `visualize`. Without `min` and `max`
         (or `gain` and `bias`) the stretch goes from the 2nd to the 98th percentile of all images.
+
+        The coordinates of a mosaic that say from which image each pixel is,
+        ``mosaic["source_time"]`` or ``mosaic["source_index"]``, become maps of dates where no
+        colours are given: up to 12 images have a colour each, of more the times have a scale.
 
     Returns
     -------
@@ -77,22 +90,60 @@ def quicklook(
         raise ValueError(
             f"quicklook() got the path {str(path)!r}; it writes PNG files alone. Write 'look.png'."
         )
-    wanted = {
-        title: _wanted(shown(one, "quicklook()"), parameters.get("bands"))
-        for title, one in _titled(image).items()
-    }
-    images = {t: north_up(thin(one, max_size), "quicklook()") for t, one in wanted.items()}
-    loaded = dict(zip(images, compute(*images.values()), strict=True))
+    given = {title: shown(one, "quicklook()") for title, one in _titled(image).items()}
+    names = {title: _telling_images(one, parameters) for title, one in given.items()}
+    if None not in names.values():
+        picture = _of_dates({t: dated(one, names[t]) for t, one in given.items()}, max_size, credit)
+        return _saved(picture, path)
+    wanted = {title: _wanted(one, parameters.get("bands")) for title, one in given.items()}
+    loaded = load_thinned(wanted, max_size, "quicklook()")
     if not {"min", "max", "gain", "bias"} & set(parameters):
         parameters |= _stretch(list(loaded.values()))
     panels = [
-        Panel(visualize(one, **parameters).values, title, "", *_pixel_of(one))
+        Panel(visualize(one, **parameters).values, title, "", *pixel_of(one))
         for title, one in loaded.items()
     ]
-    picture = side_by_side(panels, credit)
+    return _saved(side_by_side(panels, credit), path)
+
+
+def _saved(picture: Picture, path: str | Path | None) -> Picture:
     if path is not None:
         picture.save(path)
     return picture
+
+
+def _telling_images(image: xr.Dataset, parameters: Mapping[str, Any]) -> Hashable | None:
+    """Name the one variable that is shown, where it says from which image each pixel is, and
+    nothing says in which colours."""
+    bands = parameters.get("bands")
+    names = list(image.data_vars) if bands is None else listed(bands)
+    if set(parameters) <= {"bands"} and len(names) == 1 and tells_images(names[0]):
+        return names[0] if names[0] in image.variables else None
+    return None
+
+
+def _of_dates(maps: Mapping[str, xr.Dataset], max_size: int, credit: str) -> Picture:
+    """Draw maps of dates, with one legend for all."""
+    loaded = load_thinned(maps, max_size, "quicklook()")
+    images = Images.on(list(loaded.values()))
+    colours = [coloured(one, images, images.colours) for one in loaded.values()]
+    panels = [
+        Panel(picture, title, "", *pixel_of(one))
+        for picture, (title, one) in zip(colours, loaded.items(), strict=True)
+    ]
+    masked = any(bool((picture[..., 3] == 0).any()) for picture in colours)
+    return compose(panels, credit, asides=[images.legend(masked=masked)])
+
+
+def load_thinned(
+    maps: Mapping[str, xr.Dataset], max_size: int, caller: str
+) -> dict[str, xr.Dataset]:
+    """Compute every k-th row and column of images, all of them together; north is up."""
+    for one in maps.values():
+        for band in one.data_vars.values():
+            check_one_image(band, caller)
+    images = {title: north_up(thin(one, max_size), caller) for title, one in maps.items()}
+    return dict(zip(images, compute(*images.values()), strict=True))
 
 
 def _titled(image: Any) -> dict[str, Any]:
@@ -131,7 +182,7 @@ def _valid(band: xr.DataArray) -> Any:
     return values[keep].astype(float) * scale + offset
 
 
-def _pixel_of(image: xr.Dataset) -> tuple[float | None, float]:
+def pixel_of(image: xr.Dataset) -> tuple[float | None, float]:
     """Give the width of a pixel in metres, None where the CRS does not tell it, and how much higher
     than wide it is."""
     band = next(iter(image.data_vars.values()))

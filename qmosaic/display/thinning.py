@@ -29,6 +29,8 @@ def shown(image: Any, caller: str) -> xr.Dataset:
         if "band" in image.dims:
             bands: xr.Dataset = image.to_dataset("band")
             return true_to_grid(bands)
+        if image.name in image.coords and image.ndim > 1:  # a coordinate on the map, by itself
+            image = image.drop_vars([image.name])
         image = image.to_dataset(name=image.name if image.name is not None else "band")
     if not isinstance(image, xr.Dataset):
         raise TypeError(
@@ -61,14 +63,25 @@ def bands_on_map(image: xr.Dataset, caller: str) -> list[Hashable]:
             f"{', '.join(map(repr, image.data_vars)) or 'none'}."
         )
     for name in bands:
-        if image[name].ndim > 2:
-            extra = [d for d in image[name].dims if d not in map_axes(image[name], caller)]
-            raise ValueError(
-                f"{caller} got band {name!r} with dimensions {', '.join(map(repr, extra))} beside "
-                f"those of the map: that is not one image. Choose one, image.isel({extra[0]}=0), "
-                "or make a mosaic first."
-            )
+        check_one_image(image[name], caller)
     return bands
+
+
+def check_one_image(band: xr.DataArray, caller: str) -> None:
+    """Refuse what has more dimensions than a map.
+
+    Raises
+    ------
+    ValueError
+        It has.
+    """
+    if band.ndim > 2:
+        extra = [d for d in band.dims if d not in map_axes(band, caller)]
+        raise ValueError(
+            f"{caller} got band {band.name!r} with dimensions {', '.join(map(repr, extra))} beside "
+            f"those of the map: that is not one image. Choose one, image.isel({extra[0]}=0), "
+            "or make a mosaic first."
+        )
 
 
 def listed(given: str | Sequence[Any]) -> list[Any]:

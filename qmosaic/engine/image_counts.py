@@ -105,8 +105,7 @@ def contributions(mosaic: Any, zones: Any = None, *, band: Hashable | None = Non
     1     1            -1       1  0.333333
     2     2             9       3  1.000000
     """
-    dataset = _dataset(mosaic)
-    chosen = _chosen(dataset, band, _bands(mosaic, dataset))
+    dataset, chosen = index_names(mosaic, band, "contributions()")
     counts = [_Count.of(dataset, name, zones) for name in chosen.values()]
     tables = [c.labelled(t) for c, t in zip(counts, _computed(counts), strict=True)]
     if list(chosen) == [None]:
@@ -118,51 +117,67 @@ def contributions(mosaic: Any, zones: Any = None, *, band: Hashable | None = Non
 # -- what is counted -----------------------------------------------------------------------------
 
 
-def _dataset(mosaic: Any) -> xr.Dataset:
-    """Take the coordinates of a mosaic, and the variables of a Dataset."""
+def index_names(
+    mosaic: Any, band: Hashable | None, caller: str
+) -> tuple[xr.Dataset, dict[Hashable | None, Hashable]]:
+    """Name the variables that tell from which image a pixel is.
+
+    Parameters
+    ----------
+    mosaic : xarray.Dataset or xarray.DataArray
+        A mosaic.
+    band : hashable, optional
+        The band that is meant, where each has an own.
+    caller : str
+        The function that asks, for errors.
+
+    Returns
+    -------
+    (xarray.Dataset, dict)
+        The coordinates of the mosaic (and the variables of a Dataset); and the names: by band, or
+        one under None for all of them or the one that is meant.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        There is no such band; it is no mosaic; nothing tells.
+    """
     wrapped = getattr(mosaic, "dataset", None)
     if not isinstance(mosaic, xr.Dataset | xr.DataArray) and isinstance(wrapped, xr.Dataset):
         mosaic = wrapped  # of `qmosaic.ee`
-    if isinstance(mosaic, xr.DataArray):
-        coordinates: xr.Dataset = mosaic.coords.to_dataset()
-        return coordinates
-    if not isinstance(mosaic, xr.Dataset):
+    if not isinstance(mosaic, xr.Dataset | xr.DataArray):
         raise TypeError(
-            f"{CALLER} got a {type(mosaic).__name__}; it counts the pixels of a mosaic, an "
-            "xarray.Dataset or DataArray: quality_mosaic(..., provenance=True)."
+            f"{caller} got a {type(mosaic).__name__}; it takes a mosaic, an xarray.Dataset or "
+            "DataArray: quality_mosaic(..., provenance=True)."
         )
-    return mosaic
-
-
-def _bands(mosaic: Any, dataset: xr.Dataset) -> list[Hashable]:
-    """Name the bands of a mosaic."""
-    if isinstance(mosaic, xr.DataArray):
-        return list(mosaic["band"].values.tolist()) if "band" in mosaic.coords else [mosaic.name]
-    return [n for n in dataset.data_vars if not str(n).endswith(INDEX)]
-
-
-def _chosen(
-    dataset: xr.Dataset, band: Hashable | None, bands: list[Hashable]
-) -> dict[Hashable | None, Hashable]:
-    """Name the variables that tell from which image a pixel is: by band, or for all bands."""
+    dataset = mosaic if isinstance(mosaic, xr.Dataset) else mosaic.coords.to_dataset()
+    bands = _bands(mosaic)
     if band is not None and band not in bands:
         raise KeyError(
-            f"{CALLER} found no band {band!r} in the mosaic; there are "
+            f"{caller} found no band {band!r} in the mosaic; there are "
             f"{', '.join(map(repr, bands)) or 'none'}."
         )
     if INDEX in dataset.variables:
-        return {None: INDEX}
-    own = {b: f"{b}_{INDEX}" for b in bands if f"{b}_{INDEX}" in dataset.variables}
+        return dataset, {None: INDEX}
+    own: dict[Hashable | None, Hashable] = {
+        b: f"{b}_{INDEX}" for b in bands if f"{b}_{INDEX}" in dataset.variables
+    }
     if band in own:
-        return {None: own[band]}
+        return dataset, {None: own[band]}
     if own and band is None:
-        return dict(own)
+        return dataset, own
     raise ValueError(
-        f"{CALLER} got a mosaic without the coordinate {INDEX!r}, so nothing tells from which "
+        f"{caller} got a mosaic without the coordinate {INDEX!r}, so nothing tells from which "
         "image its pixels are. Make the mosaic with provenance=True, "
         "quality_mosaic(collection, quality, provenance=True); pixels that are put together of "
         "several images (within=) have no such image."
     )
+
+
+def _bands(mosaic: xr.Dataset | xr.DataArray) -> list[Hashable]:
+    if isinstance(mosaic, xr.DataArray):
+        return list(mosaic["band"].values.tolist()) if "band" in mosaic.coords else [mosaic.name]
+    return [n for n in mosaic.data_vars if not str(n).endswith(INDEX)]
 
 
 @dataclass(frozen=True)

@@ -387,5 +387,5 @@ def test_a_mosaic_that_does_not_tell() -> None:
     bare = MOSAIC.drop_vars("source_index")
     with pytest.raises(ValueError, match=r"without the coordinate 'source_index'.*provenance=True"):
         qm.contributions(bare)
-    with pytest.raises(TypeError, match=r"got a ndarray; it counts the pixels of a mosaic"):
+    with pytest.raises(TypeError, match=r"got a ndarray; it takes a mosaic"):
         qm.contributions(np.zeros((3, 3)))

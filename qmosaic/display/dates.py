@@ -1,0 +1,204 @@
+"""Which image each pixel is from, in colours: one for each image, or a scale of time."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from qmosaic.collection.location import map_axes
+from qmosaic.collection.masks import NO_IMAGE, Array
+from qmosaic.display.asides import Ramp, Swatches
+from qmosaic.display.drawing import MASKED
+from qmosaic.optional import needed
+
+INDEX, TIME = "source_index", "source_time"
+
+SEVERAL = 12
+"""How many images have colours of their own, which can still be told from each other."""
+
+MUTED = 0.14
+"""How far the colours of single images are from the brightest and the darkest of a screen."""
+
+STEPS = 256
+"""Colours of a scale."""
+
+
+def tells_images(name: Hashable) -> bool:
+    """Tell whether a variable of this name says from which image a pixel is."""
+    return str(name).endswith((INDEX, TIME))
+
+
+def dated(mosaic: xr.Dataset, name: Hashable) -> xr.Dataset:
+    """Take what tells from which image each pixel is, and of what time that image is.
+
+    Parameters
+    ----------
+    mosaic : xarray.Dataset
+        With the variable, and perhaps with its other half.
+    name : hashable
+        ``source_index`` or ``source_time``, or those of a band.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``index`` or ``time``, or both, on the map; lazy where they were.
+    """
+    start = str(name).removesuffix(INDEX).removesuffix(TIME)
+    wanted = {"index": start + INDEX, "time": start + TIME}
+    if str(name).endswith(TIME):  # equal times are one: nothing else was asked for
+        del wanted["index"]
+    here = {own: mosaic[n] for own, n in wanted.items() if n in mosaic.variables}
+    on_map = mosaic[name].dims
+    others = [c for c in mosaic.coords if tells_images(c) or c == "valid_count"]
+    return xr.Dataset(
+        {own: v.drop_vars(others, errors="ignore") for own, v in here.items() if v.dims == on_map}
+    )
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images that gave pixels, in the order of their times.
+
+    Attributes
+    ----------
+    keys : numpy.ndarray
+        What a pixel tells: the positions of images, or their times.
+    times : numpy.ndarray, optional
+        Their times, where these are known.
+    """
+
+    keys: Array
+    times: Array | None
+
+    @staticmethod
+    def of(keys: Any, times: Any = None) -> Images:
+        """Take the images once each, and put them in order; what is none is left out."""
+        keys = np.asarray(keys).ravel()
+        known = ~pd.isna(keys) if keys.dtype.kind in "fmM" else keys != NO_IMAGE
+        found, firsts = np.unique(keys[known], return_index=True)
+        if found.dtype.kind == "M":
+            return Images(found, found)
+        if times is None:
+            return Images(found, None)
+        when = np.asarray(times).ravel()[known][firsts]
+        order = np.argsort(when, kind="stable")
+        return Images(found[order], when[order])
+
+    @staticmethod
+    def on(maps: Sequence[xr.Dataset]) -> Images:
+        """Find the images of several maps, which are in memory."""
+        key = "index" if all("index" in one for one in maps) else "time"
+        timed = key == "index" and all("time" in one for one in maps)
+        return Images.of(
+            np.concatenate([one[key].values.ravel() for one in maps]),
+            np.concatenate([one["time"].values.ravel() for one in maps]) if timed else None,
+        )
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def labels(self) -> list[str]:
+        """Name them: by their dates, by their times too where dates are not enough."""
+        if self.times is None:
+            return [f"image {key}" for key in self.keys]
+        days = [str(time)[:10] for time in self.times]
+        if len(set(days)) == len(days):
+            return days
+        return [str(time)[:16].replace("T", " ") for time in self.times]
+
+    @property
+    def colours(self) -> Array:
+        """Give each a colour of its own, (n, 3): as far apart as can be, and in order."""
+        if len(self) <= SEVERAL:
+            return MUTED + (1 - 2 * MUTED) * _scale("turbo", np.linspace(0.06, 0.94, len(self)))
+        return _scale("viridis", self._places)
+
+    @property
+    def _numbers(self) -> Array:
+        return (self.keys if self.times is None else self.times.astype("int64")).astype(float)
+
+    @property
+    def _places(self) -> Array:
+        """Say where on the scale of time each lies, 0 to 1."""
+        numbers = self._numbers
+        places: Array = (numbers - numbers[0]) / max(numbers[-1] - numbers[0], 1.0)
+        return places
+
+    def legend(self, *, masked: bool) -> Swatches | Ramp:
+        """Say what the colours mean, and which that of pixels without an image is."""
+        if len(self) <= SEVERAL:
+            named = zip(map(tuple, self.colours), self.labels, strict=True)
+            return Swatches([*named, *([(MASKED, "no image")] if masked else [])])
+        grey = MASKED if masked else None
+        return Ramp(_scale("viridis", np.linspace(0, 1, STEPS)), self._ticks(), grey)
+
+    def _ticks(self) -> list[tuple[float, str]]:
+        """Find round times (or positions) to write beside the scale."""
+        low, high = self._numbers[0], self._numbers[-1]
+        if self.times is None:
+            ticker = needed("matplotlib.ticker", "plot", "pictures")
+            marks = ticker.MaxNLocator(6, integer=True).tick_values(low, high)
+            texts = [f"image {number:g}" for number in marks]
+        else:
+            dates = needed("matplotlib.dates", "plot", "pictures")
+            days = dates.date2num(self.times[[0, -1]])
+            found = dates.AutoDateLocator(minticks=4, maxticks=9).tick_values(*dates.num2date(days))
+            apart = float(np.diff(found).min(initial=np.inf))
+            texts = [_text(moment, apart) for moment in dates.num2date(found)]
+            marks = low + (found - days[0]) / (days[1] - days[0]) * (high - low)
+        places = (marks - low) / (high - low)
+        return [(float(p), t) for p, t in zip(places, texts, strict=True) if 0 <= p <= 1]
+
+
+def _text(moment: Any, days: float) -> str:
+    """Write a time as exactly as its neighbours are apart."""
+    if days >= 360:
+        return f"{moment:%Y}"
+    if days >= 28:
+        return f"{moment:%Y-%m}"
+    return f"{moment:%Y-%m-%d}" if days >= 1 else f"{moment:%m-%d %H:%M}"
+
+
+def _scale(name: str, places: Array) -> Array:
+    colours: Array = needed("matplotlib", "plot", "pictures").colormaps[name](places)[:, :3]
+    return colours
+
+
+def coloured(
+    one: xr.Dataset, images: Images, colours: Array, others: Any = (0.0, 0.0, 0.0)
+) -> Array:
+    """Colour a map of dates.
+
+    Parameters
+    ----------
+    one : xarray.Dataset
+        What `dated` gives, in memory.
+    images : Images
+        The images that have colours.
+    colours : numpy.ndarray
+        Red, green and blue of each, (n, 3).
+    others : (float, float, float)
+        The colour of pixels from other images.
+
+    Returns
+    -------
+    numpy.ndarray
+        Red, green, blue and opacity, 0 to 1, (y, x, 4); pixels without an image are transparent.
+    """
+    key = one["index"] if "index" in one else one["time"]
+    values = key.transpose(*map_axes(key, "quicklook()")).values
+    if values.dtype.kind == "f":
+        values = np.where(np.isnan(values), NO_IMAGE, values).astype(np.int64)
+    given = ~np.isnat(values) if values.dtype.kind == "M" else values != NO_IMAGE
+    picture = np.zeros((*values.shape, 4))
+    picture[given] = (*others, 1.0)
+    places = pd.Index(images.keys).get_indexer(values.ravel()).reshape(values.shape)
+    known = given & (places >= 0)
+    picture[known, :3] = colours[places[known]]
+    return picture
