@@ -32,6 +32,8 @@ DARKEST = 100
 INTERRUPTED = 130
 """What a program ends with after Ctrl-C: 128 and the number of the signal."""
 
+CREDIT = "Contains modified Copernicus Sentinel data 2015–2021; series from the package nrt 0.1.0."
+
 TRUE_COLOUR = ("B4", "B3", "B2")
 BANDS = ["B2", "B3", "B4", "B8", "SCL"]
 
@@ -65,16 +67,18 @@ def in_one_line(command: Callable[..., None]) -> Callable[..., None]:
     type=click.Path(path_type=Path, file_okay=False),
     default="qmosaic-demo",
     show_default=True,
-    help="Folder for the two mosaics and the picture.",
+    help="Folder for the two mosaics and the pictures.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace what an earlier run left in the folder.")
 @in_one_line
 def demo(out: Path, overwrite: bool) -> None:
-    """Make the best and the worst mosaic of a real Sentinel-2 series, and a picture of them."""
+    """Make the best and the worst mosaic of a real Sentinel-2 series, a picture of them, and one of
+    where the best pixels come from."""
     _check_matplotlib()
     collection, reads = samples.sentinel2_romania()
     stores = {"best": out / "best.zarr", "worst": out / "worst.zarr"}
-    _refuse_existing([*stores.values(), out / "mosaic.png"], overwrite)
+    pictures = [out / "mosaic.png", out / "dates.png"]
+    _refuse_existing([*stores.values(), *pictures], overwrite)
     _make_folder(out)
 
     started = time.perf_counter()
@@ -85,7 +89,10 @@ def demo(out: Path, overwrite: bool) -> None:
 
     date = cloudy_date(collection)
     _draw(collection, stores, date, out / "mosaic.png")
+    best = qm.open_mosaic(stores["best"])
+    qm.display.provenance(best, out / "dates.png", credit=CREDIT)
     _report(collection, read, read_bytes, seconds, out)
+    _report_images(best, out)
 
 
 def _check_matplotlib() -> None:
@@ -106,7 +113,7 @@ def best_pixels(collection: xr.Dataset) -> xr.Dataset:
     ndvi = qm.scores.normalized_difference(collection["B8"], collection["B4"])
     lit = collection["B4"] >= DARKEST
     quality = ndvi.where(collection["SCL"].isin(CLEAR) & lit)
-    return qm.quality_mosaic(collection.assign(quality=quality), "quality")
+    return qm.quality_mosaic(collection.assign(quality=quality), "quality", provenance=True)
 
 
 def worst_pixels(collection: xr.Dataset) -> xr.Dataset:
@@ -156,10 +163,7 @@ def _draw(collection: xr.Dataset, stores: dict[str, Path], date: int, path: Path
         ("Worst pixels", f"the surest cloud of {images} images", worst),
     ]
     pixel = abs(float(collection["x"][1] - collection["x"][0]))
-    credit = (
-        "Sentinel-2, true colour (B4 B3 B2), one stretch for all. "
-        "Contains modified Copernicus Sentinel data 2015–2021; series from the package nrt 0.1.0."
-    )
+    credit = f"Sentinel-2, true colour (B4 B3 B2), one stretch for all. {CREDIT}"
     drawn = [
         Panel(true_colour(image, stretch), title, text, pixel) for title, text, image in panels
     ]
@@ -209,3 +213,15 @@ def _report(collection: xr.Dataset, read: int, read_bytes: int, seconds: float, 
         f"picture     {out / 'mosaic.png'}",
     ]
     click.echo("\n".join(lines))
+
+
+def _report_images(best: xr.Dataset, out: Path) -> None:
+    """Print which images the best pixels are from."""
+    table = qm.contributions(best)
+    first = table.iloc[0]
+    images = int((table["source_index"] >= 0).sum())
+    click.echo(
+        f"images      the best pixels are from {images} images, {first['share']:.0%} of them from "
+        f"{first['time']:%Y-%m-%d}\n"
+        f"            {out / 'dates.png'}"
+    )

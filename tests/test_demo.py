@@ -124,7 +124,22 @@ def test_what_is_printed(shown: tuple[Path, str]) -> None:
         "read        1876 of 2800 chunks, 924 never touched",
         "            13.7 MB for two mosaics of a collection of 14.0 MB",
     ]
-    assert [line.split()[0] for line in lines[4:]] == ["mosaics", "picture"]
+    assert [line.split()[0] for line in lines[4:7]] == ["mosaics", "picture", "images"]
+    assert lines[6] == "images      the best pixels are from 35 images, 42% of them from 2017-06-21"
+    assert lines[7].endswith("dates.png")
+
+
+def test_the_dates_of_the_best_pixels(
+    shown: tuple[Path, str], series: dict[str, np.ndarray]
+) -> None:
+    """The mosaic rebuilt of its `source_index` alone is the mosaic; there is a picture of it."""
+    best = qm.open_mosaic(shown[0] / "best.zarr", mask_and_scale=False).load()
+    index = best["source_index"].values
+    assert (index >= 0).all()
+    for band in ("B2", "B3", "B4", "B8", "SCL"):
+        want = np.take_along_axis(series[band], index[None].astype(int), axis=0)[0]
+        np.testing.assert_array_equal(best[band], want)
+    assert (shown[0] / "dates.png").stat().st_size > 20_000
 
 
 def test_building_reads_nothing_of_the_file() -> None:

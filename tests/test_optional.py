@@ -43,6 +43,12 @@ CALLS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "STAC items on a grid": ("stac", lambda at: qm.open_collection(NO_ITEMS, geobox=COLLECTION)),
     "a region": ("geo", lambda at: qm.filter_bounds(COLLECTION, (0, 0, 1, 1))),
     "a mosaic of a region": ("geo", lambda at: qm.clip(COLLECTION, (0, 0, 1, 1))),
+    "polygons": (
+        "geo",
+        lambda at: qm.contributions(
+            COLLECTION.isel(time=0).assign_coords(source_index=RED.isel(time=0)), (0, 0, 1, 1)
+        ),
+    ),
     "an index": ("scores", lambda at: qm.scores.index(COLLECTION, "NDVI", platform="landsat-8")),
     "a distance": (
         "scores",

@@ -46,12 +46,12 @@ def dated(mosaic: xr.Dataset, name: Hashable) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        ``index`` or ``time``, or both, on the map; lazy where they were.
+        ``image``, its position, or ``taken``, its time, or both, on the map; lazy where they were.
     """
     start = str(name).removesuffix(INDEX).removesuffix(TIME)
-    wanted = {"index": start + INDEX, "time": start + TIME}
+    wanted = {"image": start + INDEX, "taken": start + TIME}
     if str(name).endswith(TIME):  # equal times are one: nothing else was asked for
-        del wanted["index"]
+        del wanted["image"]
     here = {own: mosaic[n] for own, n in wanted.items() if n in mosaic.variables}
     on_map = mosaic[name].dims
     others = [c for c in mosaic.coords if tells_images(c) or c == "valid_count"]
@@ -92,11 +92,11 @@ class Images:
     @staticmethod
     def on(maps: Sequence[xr.Dataset]) -> Images:
         """Find the images of several maps, which are in memory."""
-        key = "index" if all("index" in one for one in maps) else "time"
-        timed = key == "index" and all("time" in one for one in maps)
+        key = "image" if all("image" in one for one in maps) else "taken"
+        timed = key == "image" and all("taken" in one for one in maps)
         return Images.of(
             np.concatenate([one[key].values.ravel() for one in maps]),
-            np.concatenate([one["time"].values.ravel() for one in maps]) if timed else None,
+            np.concatenate([one["taken"].values.ravel() for one in maps]) if timed else None,
         )
 
     def __len__(self) -> int:
@@ -189,16 +189,16 @@ def coloured(
     Returns
     -------
     numpy.ndarray
-        Red, green, blue and opacity, 0 to 1, (y, x, 4); pixels without an image are transparent.
+        Red, green, blue and opacity, uint8, (y, x, 4); pixels without an image are transparent.
     """
-    key = one["index"] if "index" in one else one["time"]
+    key = one["image"] if "image" in one else one["taken"]
     values = key.transpose(*map_axes(key, "quicklook()")).values
     if values.dtype.kind == "f":
         values = np.where(np.isnan(values), NO_IMAGE, values).astype(np.int64)
     given = ~np.isnat(values) if values.dtype.kind == "M" else values != NO_IMAGE
-    picture = np.zeros((*values.shape, 4))
-    picture[given] = (*others, 1.0)
+    picture = np.zeros((*values.shape, 4), np.uint8)
+    picture[given] = np.round(255 * np.array((*others, 1.0)))
     places = pd.Index(images.keys).get_indexer(values.ravel()).reshape(values.shape)
     known = given & (places >= 0)
-    picture[known, :3] = colours[places[known]]
+    picture[known, :3] = np.round(255 * colours[places[known]])
     return picture

@@ -86,9 +86,9 @@ def provenance(
     Examples
     --------
     >>> import numpy as np, xarray as xr, qmosaic as qm
-    >>> mosaic = xr.Dataset(coords={"source_index": (("y", "x"), np.arange(12).reshape(3, 4))})
+    >>> mosaic = xr.Dataset(coords={"source_index": (("y", "x"), np.arange(4).reshape(2, 2))})
     >>> qm.display.provenance(mosaic)
-    Picture of 1050 × 460 pixels; a notebook shows it, .save('picture.png') writes it
+    Picture of 1048 × 588 pixels; a notebook shows it, .save('picture.png') writes it
     """
     require_matplotlib()
     dataset, names = index_names(mosaic, band, "provenance()")
@@ -143,9 +143,9 @@ def shares(
     Examples
     --------
     >>> import numpy as np, xarray as xr, qmosaic as qm
-    >>> mosaic = xr.Dataset(coords={"source_index": (("y", "x"), np.arange(12).reshape(3, 4))})
+    >>> mosaic = xr.Dataset(coords={"source_index": (("y", "x"), np.arange(4).reshape(2, 2))})
     >>> qm.display.shares(qm.contributions(mosaic))
-    Picture of 544 × 446 pixels; a notebook shows it, .save('picture.png') writes it
+    Picture of 537 × 213 pixels; a notebook shows it, .save('picture.png') writes it
     """
     require_matplotlib()
     if not isinstance(contributions, pd.DataFrame) or not {INDEX, "pixels"} <= {*contributions}:
