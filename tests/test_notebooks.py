@@ -52,6 +52,7 @@ for name in ("B2", "B3", "B4", "B8"):
     expected = np.take_along_axis(np.asarray(col[name]), index[None], 0)[0]
     expected[nowhere] = 0
     np.testing.assert_array_equal(written[name], expected)
+assert (np.asarray(month)[~nowhere] == np.asarray(col["time"].dt.month)[index][~nowhere]).all()
 assert np.isin(np.asarray(worst["SCL"]), [8, 9, 10]).mean() > 0.99
 assert np.asarray(months["B4"])[2].max() == 0 and months["qmosaic_images"][2] == 0  # May
 """
@@ -111,12 +112,31 @@ assert not np.asarray(part["B4"])[384:].any()  # whose chunks were broken
 assert int(resumed["spatial_ref"]) == 32613 and "spatial_ref" not in resumed.data_vars
 """
 
+SIXTH = """
+import numpy as np
+
+quality = np.asarray(scored["quality"])
+order = np.argsort(np.where(np.isnan(quality), np.inf, -quality), axis=0, kind="stable")
+np.testing.assert_array_equal(five["source_index"], order[:5])
+np.testing.assert_array_equal(best["source_index"], order[0])
+np.testing.assert_array_equal(best["valid_count"], (~np.isnan(quality)).sum(0))
+np.testing.assert_array_equal(best["source_time"], np.asarray(col["time"])[order[0]])
+np.testing.assert_array_equal(winners["cloudy"], np.asarray(cloudy)[order[0]])
+counts = np.bincount(order[0].ravel(), minlength=140)
+assert table.set_index("source_index")["pixels"].to_dict() == {
+    int(image): int(counts[image]) for image in np.flatnonzero(counts)
+}
+assert by_zone.groupby("zone")["pixels"].sum()["forest"] == 65 * 100  # the rows from 350 m on
+march = np.isnan(quality[np.asarray(col["time"].dt.strftime("%Y-%m") == "2020-03")]).all(0)
+assert none["pixels"].iloc[0] == march.sum()
+"""
+
 PROMISES = {
     "1_first_mosaic.ipynb": Promise(
-        pictures=5,
+        pictures=6,
         shows=(
             r"uint16 from 140 images",
-            r"\nJun ▇+ \d+\n",
+            r"25 +2017-06-21 +4172 +0\.4172\n",
             r"'Sep', 'Oct'",
             r"\('band', 'x'\)",
             r"0, 255",
@@ -162,6 +182,20 @@ PROMISES = {
             r"before the commit: nothing there\nafter it: B2 B3 B4 B8 MSK_CLDPRB quality\n",
         ),
         holds=FIFTH,
+    ),
+    "6_where_pixels_come_from.ipynb": Promise(
+        pictures=7,
+        shows=(
+            r"source_index +\(y, x\) int16",
+            r"^True$",  # the mosaic is that of its index
+            r"25 +2017-06-21 +4172 +0\.4172\n",
+            r"2017 +0\.663\n",
+            r"meadows +88 +2019-07-06",
+            r"45 to 96 candidates",
+            r"cloud: 27% of an image, 0\.\d% of one that won",
+            r"2020-03-01 +1040 +0\.1040\n",
+        ),
+        holds=SIXTH,
     ),
 }
 

@@ -73,9 +73,10 @@ def as_geometries(given: Any) -> dict[Any, Geometry]:
 
     Parameters
     ----------
-    given : GeoDataFrame, GeoSeries, sequence, GeoJSON or one region
-        Of geopandas, the index labels them; else their positions do. GeoJSON is a mapping, or the
-        path of a file, with features. A sequence has what `as_geometry` takes.
+    given : GeoDataFrame, GeoSeries, mapping, sequence, GeoJSON or one region
+        The index of geopandas or the keys of a mapping label them; else their positions do. GeoJSON
+        is a mapping with a "type", or the path of a file. A sequence and the values of a mapping
+        are what `as_geometry` takes.
 
     Returns
     -------
@@ -108,6 +109,8 @@ def _several(given: Any) -> tuple[Iterable[tuple[Any, Any]], Any]:
     """Give shapes with their labels, and the CRS of all of them."""
     if isinstance(given, Path) or (isinstance(given, str) and _is_path(given)):
         given = _read_geojson(Path(given))
+    if isinstance(given, Mapping) and "type" not in given:
+        return given.items(), None
     if isinstance(given, Mapping):
         features = given["features"] if given.get("type") == "FeatureCollection" else [given]
         # a feature without a geometry is nowhere

@@ -40,12 +40,12 @@ def contributions(mosaic: Any, zones: Any = None, *, band: Hashable | None = Non
         A mosaic with the coordinate ``source_index``, as `quality_mosaic` makes it with
         ``provenance=True`` (or ``provenance=["source_index"]``): deferred, in memory, or opened
         with `open_mosaic`. With ``masked="fill"`` each band has an own, ``<band>_source_index``.
-    zones : xarray.DataArray, GeoDataFrame, GeoSeries, GeoJSON, sequence of geometries, optional
+    zones : xarray.DataArray, GeoDataFrame, GeoSeries, GeoJSON, mapping or sequence, optional
         Count by zone. A raster of labels on the grid of the mosaic, lazy or not; NaN and its
-        declared nodata are no zone. Or polygons, which the index of geopandas labels, else their
-        position: shapely geometries, GeoJSON, a path of GeoJSON. Their own CRS counts; where they
-        have none they are in longitude and latitude. A pixel belongs to the polygon in which its
-        centre lies; where several overlap, to the last of them.
+        declared nodata are no zone. Or polygons: shapely geometries, GeoJSON, the path of GeoJSON.
+        The index of geopandas or the keys of a mapping label them, else their positions do. Their
+        own CRS counts; where they have none they are in longitude and latitude. A pixel belongs to
+        the polygon in which its centre lies; where several overlap, to the last of them.
     band : hashable, optional
         Of a mosaic with ``masked="fill"`` this band alone; by default all of them.
 

@@ -225,12 +225,12 @@ def map_of_24() -> xr.Dataset:
     return mosaic_of(index).chunk(y=10, x=7)
 
 
-@pytest.mark.parametrize("way", ["geopandas", "frame", "GeoJSON", "file", "list", "one"])
+@pytest.mark.parametrize("way", ["geopandas", "frame", "GeoJSON", "file", "mapping", "list", "one"])
 def test_polygons_are_burned_where_pixel_centres_lie(
     way: str, map_of_24: xr.Dataset, tmp_path: Path
 ) -> None:
-    """In whatever form they come: labelled by their index, else by position; where they overlap the
-    later wins; one beside the map has no row, nor has one without a geometry."""
+    """In whatever form they come: labelled by index or key, else by position; where they overlap,
+    the later wins; one beside the map has no row, nor has one without a geometry."""
     odc_geom = pytest.importorskip("odc.geo.geom", reason="it is in the extra [geo]")
     names: list[Any] = [0, 1, 2, 3]
     features = [{"type": "Feature", "geometry": shapely.geometry.mapping(p)} for p in POLYGONS]
@@ -244,8 +244,11 @@ def test_polygons_are_burned_where_pixel_centres_lie(
     elif way == "file":
         zones = tmp_path / "zones.geojson"
         zones.write_text(json.dumps(geojson))
-    elif way in ("list", "one"):
+    elif way in ("mapping", "list", "one"):
         zones = [odc_geom.Geometry(polygon, UTM) for polygon in POLYGONS]
+    if way == "mapping":
+        names = ["wood", "field", "abroad", "lakes"]
+        zones = dict(zip(names, zones, strict=True))
     if way == "one":
         names, zones = [0], zones[0]
     table = qm.contributions(map_of_24, zones)
