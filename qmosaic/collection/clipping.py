@@ -11,7 +11,15 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection.declarations import NODATA_NAMES, PROVENANCE, declared_nodata, masked_value
+from qmosaic.collection.declarations import (
+    NODATA_NAMES,
+    PROVENANCE,
+    SOURCE_INDEX,
+    SOURCE_TIME,
+    VALID_COUNT,
+    declared_nodata,
+    masked_value,
+)
 from qmosaic.collection.geometry import as_geometry, everywhere, projected, short_crs
 from qmosaic.collection.location import extent_of, map_dims, whereabouts
 from qmosaic.collection.masks import NO_IMAGE, Array, fits, has_nan
@@ -129,7 +137,7 @@ def clip(
     region = as_geometry(geometry, crs)
     if isinstance(image, xr.Dataset):
         return cast(Image, clip_to(in_utc(image), region, "clip()", **rules))
-    whole = in_utc(image).to_dataset(name=NAMELESS)
+    whole = in_utc(image).to_dataset(name=NAMELESS).assign_attrs(image.attrs)
     return cast(Image, clip_to(whole, region, "clip()", **rules)[NAMELESS].rename(image.name))
 
 
@@ -256,18 +264,25 @@ def _masked(image: xr.Dataset, mask: _Mask, fill_value: Any, caller: str) -> xr.
     clipped = image.assign(changed)
     sources = {
         name: _masked_outside(image[name], mask, _no_source(image[name]))
-        for name in image.attrs.get(PROVENANCE, ())
-        if name in image.coords and on_map <= set(image[name].dims)
+        for name in image.coords
+        if on_map <= set(image[name].dims) and _tells_source(image, name)
     }
     return clipped.assign_coords(sources) if sources else clipped
+
+
+def _tells_source(image: xr.Dataset, name: Hashable) -> bool:
+    """Tell whether a coordinate says where pixels come from: as the mosaic has recorded, or, for a
+    band by itself, by its name."""
+    recorded = np.ravel(image.attrs.get(PROVENANCE, [])).tolist()  # one alone may be no list
+    return name in recorded or str(name).endswith((SOURCE_INDEX, SOURCE_TIME, VALID_COUNT))
 
 
 def _no_source(coordinate: xr.DataArray) -> Any:
     """Give what a coordinate says of pixels that come from no image."""
     name, dtype = str(coordinate.name), coordinate.dtype
-    if name.endswith("source_index"):
+    if name.endswith(SOURCE_INDEX):
         return dtype.type(NO_IMAGE)
-    if name == "valid_count":
+    if name == VALID_COUNT:
         return dtype.type(0)
     return "" if dtype.kind == "O" else masked_value(coordinate, None)
 

@@ -16,6 +16,10 @@ PREFIX = "qmosaic_"
 PROVENANCE = PREFIX + "provenance"
 """The attribute that names the coordinates which say where the pixels of a mosaic come from."""
 
+SOURCE_INDEX, SOURCE_TIME, VALID_COUNT = "source_index", "source_time", "valid_count"
+"""Coordinates of a mosaic: the position and the time of the image that a pixel is from, how many
+candidates there were. Of a band that has images of its own: ``<band>_source_index``."""
+
 NODATA_NAMES = ("_FillValue", "nodata", "missing_value")
 """Where a band's nodata is looked up among its attributes, in this order (CF, odc, CF)."""
 

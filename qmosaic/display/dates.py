@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from qmosaic.collection.declarations import SOURCE_INDEX, SOURCE_TIME, VALID_COUNT
 from qmosaic.collection.location import map_axes
 from qmosaic.collection.masks import NO_IMAGE, Array
 from qmosaic.display.asides import Ramp, Swatches
 from qmosaic.display.drawing import MASKED
 from qmosaic.optional import needed
-
-INDEX, TIME = "source_index", "source_time"
 
 SEVERAL = 12
 """How many images have colours of their own, which can still be told from each other."""
@@ -30,7 +29,7 @@ STEPS = 256
 
 def tells_images(name: Hashable) -> bool:
     """Tell whether a variable of this name says from which image a pixel is."""
-    return str(name).endswith((INDEX, TIME))
+    return str(name).endswith((SOURCE_INDEX, SOURCE_TIME))
 
 
 def dated(mosaic: xr.Dataset, name: Hashable) -> xr.Dataset:
@@ -48,13 +47,13 @@ def dated(mosaic: xr.Dataset, name: Hashable) -> xr.Dataset:
     xarray.Dataset
         ``image``, its position, or ``taken``, its time, or both, on the map; lazy where they were.
     """
-    start = str(name).removesuffix(INDEX).removesuffix(TIME)
-    wanted = {"image": start + INDEX, "taken": start + TIME}
-    if str(name).endswith(TIME):  # equal times are one: nothing else was asked for
+    start = str(name).removesuffix(SOURCE_INDEX).removesuffix(SOURCE_TIME)
+    wanted = {"image": start + SOURCE_INDEX, "taken": start + SOURCE_TIME}
+    if str(name).endswith(SOURCE_TIME):  # equal times are one: nothing else was asked for
         del wanted["image"]
     here = {own: mosaic[n] for own, n in wanted.items() if n in mosaic.variables}
     on_map = mosaic[name].dims
-    others = [c for c in mosaic.coords if tells_images(c) or c == "valid_count"]
+    others = [c for c in mosaic.coords if tells_images(c) or c == VALID_COUNT]
     return xr.Dataset(
         {own: v.drop_vars(others, errors="ignore") for own, v in here.items() if v.dims == on_map}
     )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from qmosaic.collection.declarations import SOURCE_INDEX
 from qmosaic.collection.masks import NO_IMAGE
 from qmosaic.display.asides import Bars, Colour, Swatches
 from qmosaic.display.dates import SEVERAL, Images, coloured, dated
@@ -24,12 +25,12 @@ from qmosaic.display.drawing import (
 )
 from qmosaic.display.quicklooks import load_thinned, pixel_of
 from qmosaic.display.thinning import check_one_image
-from qmosaic.engine.image_counts import INDEX, contributions, index_names
+from qmosaic.engine.image_counts import contributions, index_names
 
 OTHERS = "#9fb0b8"
 """The colour of images that are too many to have one each."""
 
-COUNTED = (INDEX, "time", "pixels", "share")
+COUNTED = (SOURCE_INDEX, "time", "pixels", "share")
 """Columns of a table of contributions; others say of which part of the map a row is."""
 
 MOST = 40
@@ -148,7 +149,9 @@ def shares(
     Picture of 537 × 213 pixels; a notebook shows it, .save('picture.png') writes it
     """
     require_matplotlib()
-    if not isinstance(contributions, pd.DataFrame) or not {INDEX, "pixels"} <= {*contributions}:
+    if not isinstance(contributions, pd.DataFrame) or not {SOURCE_INDEX, "pixels"} <= {
+        *contributions
+    }:
         raise TypeError(
             f"shares() got a {type(contributions).__name__}, which is no table of contributions; "
             "write shares(qmosaic.contributions(mosaic))."
@@ -198,12 +201,19 @@ class _Legend:
     @staticmethod
     def of(table: pd.DataFrame) -> _Legend:
         """Choose the images that gave most."""
-        pixels = table.groupby(INDEX)["pixels"].sum().sort_values(ascending=False, kind="stable")
+        pixels = (
+            table.groupby(SOURCE_INDEX)["pixels"].sum().sort_values(ascending=False, kind="stable")
+        )
         from_images = pixels.index[pixels.index != NO_IMAGE]
         own = from_images if len(from_images) <= SEVERAL else from_images[: SEVERAL - 1]
         times = None
         if "time" in table:
-            times = table.drop_duplicates(INDEX).set_index(INDEX)["time"].loc[own].to_numpy()
+            times = (
+                table.drop_duplicates(SOURCE_INDEX)
+                .set_index(SOURCE_INDEX)["time"]
+                .loc[own]
+                .to_numpy()
+            )
         return _Legend(pixels, Images.of(own.to_numpy(), times), len(from_images))
 
     @property
@@ -240,7 +250,7 @@ class _Legend:
         """Make a bar for each zone, period, rank, of parts."""
         rows = []
         for labels, part in table.groupby(groups, sort=False):
-            pixels = part.groupby(INDEX)["pixels"].sum()
+            pixels = part.groupby(SOURCE_INDEX)["pixels"].sum()
             parts = [
                 (colour, float(pixels.reindex(keys).sum() / pixels.sum()))
                 for _, colour, keys in self.kinds()

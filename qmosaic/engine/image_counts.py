@@ -13,14 +13,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from qmosaic.collection.declarations import SOURCE_INDEX, SOURCE_TIME
 from qmosaic.collection.location import map_axes
 from qmosaic.collection.masks import NO_IMAGE, Array
 from qmosaic.collection.zones import Zones, zones_on
 from qmosaic.engine.scheduling import compute, rechunk
 
 CALLER = "contributions()"
-INDEX, TIME = "source_index", "source_time"
-
 BLOCK = 1024
 """Rows and columns that are counted at once of a map that has no chunks."""
 
@@ -157,17 +156,18 @@ def index_names(
             f"{caller} found no band {band!r} in the mosaic; there are "
             f"{', '.join(map(repr, bands)) or 'none'}."
         )
-    if INDEX in dataset.variables:
-        return dataset, {None: INDEX}
+    if SOURCE_INDEX in dataset.variables:
+        return dataset, {None: SOURCE_INDEX}
+    names = {b: f"{b}_{SOURCE_INDEX}" for b in bands}
     own: dict[Hashable | None, Hashable] = {
-        b: f"{b}_{INDEX}" for b in bands if f"{b}_{INDEX}" in dataset.variables
+        b: n for b, n in names.items() if n in dataset.variables
     }
     if band in own:
         return dataset, {None: own[band]}
     if own and band is None:
         return dataset, own
     raise ValueError(
-        f"{caller} got a mosaic without the coordinate {INDEX!r}, so nothing tells from which "
+        f"{caller} got a mosaic without the coordinate {SOURCE_INDEX!r}, so nothing tells from which "
         "image its pixels are. Make the mosaic with provenance=True, "
         "quality_mosaic(collection, quality, provenance=True); pixels that are put together of "
         "several images (within=) have no such image."
@@ -177,7 +177,7 @@ def index_names(
 def _bands(mosaic: xr.Dataset | xr.DataArray) -> list[Hashable]:
     if isinstance(mosaic, xr.DataArray):
         return list(mosaic["band"].values.tolist()) if "band" in mosaic.coords else [mosaic.name]
-    return [n for n in mosaic.data_vars if not str(n).endswith(INDEX)]
+    return [n for n in mosaic.data_vars if not str(n).endswith(SOURCE_INDEX)]
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ class _Count:
         """Settle what is counted; nothing is read."""
         index = dataset[name]
         axes = map_axes(index, CALLER)
-        time = dataset.variables.get(str(name).removesuffix(INDEX) + TIME)
+        time = dataset.variables.get(str(name).removesuffix(SOURCE_INDEX) + SOURCE_TIME)
         if time is not None and set(time.dims) != set(index.dims):
             time = None  # a variable of that name, and another meaning
         in_memory = index.chunks is None
@@ -277,7 +277,9 @@ class _Count:
         """Sort a table, put labels in place of numbers, and add the shares."""
         groups = [c for c in (*self._columns, "zone") if c in table]
         order = [True] * len(groups) + [False, True]
-        table = table.sort_values([*groups, "pixels", INDEX], ascending=order, ignore_index=True)
+        table = table.sort_values(
+            [*groups, "pixels", SOURCE_INDEX], ascending=order, ignore_index=True
+        )
         whole = (
             table.groupby(groups)["pixels"].transform("sum") if groups else table["pixels"].sum()
         )
@@ -287,7 +289,7 @@ class _Count:
         if self.zones is not None and self.zones.labels is not None:
             table["zone"] = self.zones.labels.take(table["zone"].to_numpy())
         times = ["time"] if self.time is not None else []
-        return table[[*groups, INDEX, *times, "pixels", "share"]]
+        return table[[*groups, SOURCE_INDEX, *times, "pixels", "share"]]
 
 
 def _in_chunks(variable: xr.Variable, axes: tuple[Hashable, Hashable]) -> xr.Variable:
@@ -332,7 +334,7 @@ def _count_block(
     }
     if zoned:
         views["zone"] = _along(next(given), axes, index.shape)
-    views[INDEX] = index
+    views[SOURCE_INDEX] = index
     if timed:
         views["time"] = next(given)
     rows = index.shape[axes[0]]
@@ -357,7 +359,7 @@ def _along(values: Array, axes: tuple[int, ...], shape: tuple[int, ...]) -> Arra
 
 def _count_pixels(pixels: dict[str, Array], missing: Any) -> pd.DataFrame:
     """Count pixels that are equal in everything but their time, which is that of the image."""
-    pixels[INDEX] = _whole(pixels[INDEX])
+    pixels[SOURCE_INDEX] = _whole(pixels[SOURCE_INDEX])
     if "zone" in pixels:
         zone = pixels["zone"]
         inside = zone == zone  # NaN is no zone

@@ -411,6 +411,31 @@ def test_filter_bounds_clips_as_clip_does() -> None:
     )
 
 
+def test_where_pixels_come_from_is_clipped_with_them() -> None:
+    """Outside a pixel is of no image, in whatever form the mosaic comes: a Dataset, an array of
+    bands, a band by itself; one name that was recorded alone is no list."""
+    collection = scene(time=4).assign_coords(
+        time=np.arange("2020-01-01", "2020-01-05", dtype="M8[D]").astype("M8[ns]")
+    )
+    mosaic = qm.quality_mosaic(collection, "q", provenance=True)
+    array = qm.quality_mosaic(
+        collection[["q", "red"]].astype("float32").to_dataarray("band"), "q", provenance=True
+    )
+    region = Geometry(OUTLINE, UTM)
+    for whole in (mosaic, array, mosaic["ndvi"]):
+        clipped = qm.clip(whole, region, drop=False)
+        for name, none in (("source_index", -1), ("valid_count", 0)):
+            np.testing.assert_array_equal(clipped[name], np.where(INSIDE, whole[name], none))
+        assert clipped["source_time"].isnull().values[~INSIDE].all()
+        kept = clipped["source_time"].values[INSIDE]
+        np.testing.assert_array_equal(kept, whole["source_time"].values[INSIDE])
+    days = collection.assign_coords(cloud=("time", [1.0, 2.0, 3.0, 4.0]))
+    one = qm.quality_mosaic(days, "q", provenance=["cloud"])
+    one.attrs["qmosaic_provenance"] = "cloud"  # as NetCDF keeps a list of one
+    clipped = qm.clip(one, region, drop=False)
+    np.testing.assert_array_equal(clipped["cloud"], np.where(INSIDE, one["cloud"], np.nan))
+
+
 def test_clip_on_the_accessor_and_on_images_of_ee() -> None:
     """The same in every place; what goes in as an image of ``ee`` comes out as one."""
     whole = scene()
