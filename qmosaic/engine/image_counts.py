@@ -167,8 +167,8 @@ def index_names(
     if own and band is None:
         return dataset, own
     raise ValueError(
-        f"{caller} got a mosaic without the coordinate {SOURCE_INDEX!r}, so nothing tells from which "
-        "image its pixels are. Make the mosaic with provenance=True, "
+        f"{caller} got a mosaic without the coordinate {SOURCE_INDEX!r}, so nothing tells from "
+        "which image its pixels are. Make the mosaic with provenance=True, "
         "quality_mosaic(collection, quality, provenance=True); pixels that are put together of "
         "several images (within=) have no such image."
     )
