@@ -273,6 +273,7 @@ def _settle_ties(
                 within.note(position, better, within.equal(scores) & among)
                 if better.any():
                     own.award(better, scores, position)
+                    np.copyto(contest.best, score, where=better)  # 0.0 and -0.0 are equal
         unknown = undecided & (own.index == NO_IMAGE)  # masked in all of them: none is better
         np.copyto(contest.index, own.index, where=undecided & ~unknown)
         undecided, near = unknown | within.tied, met
