@@ -120,12 +120,15 @@ class Outcome:
         How many candidates each pixel had, where that was asked for.
     ranks : bool
         Whether the first axis of `best` and `index` is that of the ranks.
+    members : list of Members or None
+        Which images count, where several do (see `members`): for each period, or once.
     """
 
     best: Array
     index: Array
     count: Array | None = None
     ranks: bool = False
+    members: Any = None
 
     @cached_property
     def winners(self) -> Winners:
@@ -139,7 +142,7 @@ class Outcome:
         return [Winners(index) for index in self.index]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: vars(self)[name] for name in ("best", "index", "count", "ranks")}
+        return {name: vars(self)[name] for name in ("best", "index", "count", "ranks", "members")}
 
 
 def decide_block(
