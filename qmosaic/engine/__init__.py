@@ -14,7 +14,7 @@ A module imports only modules below it in this table.
 ``eager``        decide and take, at once
 ``graph``        decide and take as layers of a dask graph; deferred chunks
 ``within``       several images a pixel: those whose quality is close to the best
-``medoids``      the image closest to the median of all
+``closest``      the image closest to the median of all
 ``reducing``     bands reduced over the images that count
 ``takers``       what is made of the winners of a window of the map
 ``members``      which images count at which pixels of a window

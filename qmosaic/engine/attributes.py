@@ -53,7 +53,7 @@ def with_attributes(made: Mapping[Hashable, xr.DataArray], request: Request) -> 
 
 def _declares_fill(request: Request, name: Hashable) -> bool:
     return (
-        request.collection[name].dtype.kind in "iu"
+        request.dtype(name).kind in "iu"
         and request.nodata[name] is None
         and request.can_lack_candidate()
     )
@@ -61,6 +61,8 @@ def _declares_fill(request: Request, name: Hashable) -> bool:
 
 def _attrs(request: Request, name: Hashable) -> dict[str, Any]:
     attrs = dict(request.collection[name].attrs)
+    if not request.keeps_nodata(name):
+        attrs = {key: value for key, value in attrs.items() if key not in NODATA_NAMES}
     if _declares_fill(request, name):
         attrs["_FillValue"] = request.fill(name)
     return attrs
@@ -69,6 +71,9 @@ def _attrs(request: Request, name: Hashable) -> dict[str, Any]:
 def _encoding(request: Request, name: Hashable) -> dict[str, Any]:
     source = request.collection[name]
     encoding = {k: v for k, v in source.encoding.items() if k in KEPT_ENCODING}
+    if source.dtype.kind in "biu" and request.dtype(name) != source.dtype:
+        # what says how integers are stored
+        return {k: v for k, v in encoding.items() if k == "grid_mapping"}
     for key in NODATA_NAMES:
         if key in _attrs(request, name):
             encoding.pop(key, None)
@@ -95,6 +100,8 @@ def _record(request: Request) -> dict[str, Any]:
         record["provenance"] = [str(name) for name in told]
     # as they were given: an integer quality is compared with the next whole number
     asked = {"min_quality": rules.min_quality, "upper_bound": rules.upper_bound}
+    if rules.within is not None:
+        asked |= {"within": rules.within, "reducer": rules.reducer}
     record.update({k: np.asarray(v).item() for k, v in asked.items() if v is not None})
     record.update(time_span(request.collection, request.dim))
     return {PREFIX + key: value for key, value in record.items()}

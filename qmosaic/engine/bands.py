@@ -13,6 +13,7 @@ from qmosaic.collection.masks import NO_IMAGE, Array
 from qmosaic.engine.deciders import Best, Decider, Periods
 from qmosaic.engine.eager import Eager
 from qmosaic.engine.lazy import Lazy
+from qmosaic.engine.reducing import Reducer
 from qmosaic.engine.request import (
     SOURCE_INDEX,
     SOURCE_TIME,
@@ -22,6 +23,7 @@ from qmosaic.engine.request import (
     broadcast,
     source_coordinates,
 )
+from qmosaic.engine.within import Near
 
 
 class Engine(Protocol):
@@ -51,6 +53,11 @@ class Engine(Protocol):
     def take(self, band: xr.DataArray, decision: Any, fill: Any) -> xr.DataArray:
         """Give the winners' pixels of a band."""
 
+    def reduce(
+        self, band: xr.DataArray, decision: Any, reducer: Reducer, fill: Any
+    ) -> xr.DataArray:
+        """Give a band reduced over the images that count, see `qmosaic.engine.graph.reduce`."""
+
 
 def make_bands(request: Request) -> dict[Hashable, xr.DataArray]:
     """Make the bands of a mosaic, and what is said of where their pixels come from."""
@@ -65,10 +72,23 @@ def make_bands(request: Request) -> dict[Hashable, xr.DataArray]:
         for coordinate, what in source_coordinates(request, name).items():
             if coordinate not in made:
                 made[coordinate] = say_source(engine, request, what, own, decision)
-        scored = own is decision and _is_quality(request, name)
-        fill = request.fill(name)
-        made[name] = engine.scores(own, fill) if scored else take_band(engine, request, name, own)
+        if request.reducer is not None:
+            made[name] = _reduce_band(engine, request, name, request.reducer, own)
+        elif own is decision and _is_quality(request, name):
+            made[name] = engine.scores(own, request.fill(name))
+        else:
+            made[name] = take_band(engine, request, name, own)
     return made
+
+
+def _reduce_band(
+    engine: Engine, request: Request, name: Hashable, reducer: Reducer, decision: Any
+) -> xr.DataArray:
+    """Give a band reduced over the images that count."""
+    band = request.collection[name]
+    if request.is_lazy and band.variable.chunks is None and band.dims == (request.dim,):
+        band = band.chunk()  # as a dask array it can be broadcast without being copied
+    return engine.reduce(_broadcast(band, request.quality), decision, reducer, request.fill(name))
 
 
 def _decide(
@@ -83,14 +103,15 @@ def _decide(
         (broadcast(request.collection[n], quality), o.nodata) for n, o in request.finer.items()
     ]
     bands = [(quality, request.order.nodata), *finer, *demands]
-    decider = Best(
-        request.order,
-        tuple(request.finer.values()),
-        tuple(nodata for _, nodata in demands),
-        axes_of([band for band, _ in bands], request.dim),
-        request.rules.ranks,
-        start is None and VALID_COUNT in asked_provenance(request),
-    )
+    nodata = tuple(nodata for _, nodata in demands)
+    axes = axes_of([band for band, _ in bands], request.dim)
+    counted = start is None and VALID_COUNT in asked_provenance(request)
+    decider: Decider
+    if request.reducer is not None:
+        decider = Near(request.order, request.distance, nodata, axes, counted)
+    else:
+        finer_orders = tuple(request.finer.values())
+        decider = Best(request.order, finer_orders, nodata, axes, request.rules.ranks, counted)
     return engine.decide(decider, bands, request.periods, start)
 
 

@@ -278,7 +278,8 @@ class DecideTask:
 def _row(outcome: Outcome, number: int) -> Outcome:
     """Give the outcome of one period."""
     count = None if outcome.count is None else outcome.count[number]
-    return Outcome(outcome.best[number], outcome.index[number], count)
+    members = None if outcome.members is None else outcome.members[number : number + 1]
+    return Outcome(outcome.best[number], outcome.index[number], count, members=members)
 
 
 def _behind_each_other(found: Sequence[Outcome]) -> Outcome:
@@ -292,10 +293,13 @@ def _behind_each_other(found: Sequence[Outcome]) -> Outcome:
     best, index, count = (
         joined([getattr(one, name) for one in found]) for name in ("best", "index", "count")
     )
-    return Outcome(best, index, count)
+    known = found[0].members is not None
+    members = [one for outcome in found for one in outcome.members] if known else None
+    return Outcome(best, index, count, members=members)
 
 
 def _none_of(outcome: Outcome) -> Outcome:
     """Give the outcome of no period."""
     count = None if outcome.count is None else outcome.count[:0]
-    return Outcome(outcome.best[:0], outcome.index[:0], count)
+    members: list[Any] | None = None if outcome.members is None else []
+    return Outcome(outcome.best[:0], outcome.index[:0], count, members=members)

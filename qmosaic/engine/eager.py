@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from qmosaic.collection.declarations import declared_nodata
 from qmosaic.collection.masks import Array
 from qmosaic.engine.blocks import Outcome
 from qmosaic.engine.chunk_checks import UnexpectedChunkError, as_promised
 from qmosaic.engine.deciders import ArraySource, Decider, DecideTask, Periods, Window
 from qmosaic.engine.kernels import best_scores, look_up
+from qmosaic.engine.reducing import Reducer
 from qmosaic.engine.takers import RANK, TakeTask, spread_over
+from qmosaic.engine.within import ReduceTask
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,18 @@ class Decided:
         The periods.
     ranked : bool
         Whether there are ranks.
+    decider : Decider
+        What has decided.
+    sources : tuple of ArraySource
+        From which bands.
     """
 
     outcome: Outcome
     map_dims: tuple[Hashable, ...]
     periods: Periods | None
     ranked: bool
+    decider: Decider
+    sources: tuple[ArraySource, ...]
 
     @property
     def front(self) -> tuple[Hashable, ...]:
@@ -76,7 +85,8 @@ class Eager:
         sources = [self._source(band) for band, _ in bands]
         before = [] if start is None else [start.outcome]
         outcome = task.over((*window, *self._window(first)), sources, before)
-        return Decided(outcome, dims, periods, decider.ranks is not None)
+        ranked = decider.ranks is not None
+        return Decided(outcome, dims, periods, ranked, decider, tuple(sources))
 
     def index(self, decision: Decided) -> xr.DataArray:
         index = decision.outcome.index.copy()
@@ -106,6 +116,26 @@ class Eager:
             window = (_all(decision.periods), *window)
         taken = task.over(window, [self._source(band)], [decision.outcome])
         return xr.DataArray(taken, dims=task.dims)
+
+    def reduce(
+        self, band: xr.DataArray, decision: Decided, reducer: Reducer, fill: Any
+    ) -> xr.DataArray:
+        dims = self._map_dims(band)
+        near: Any = decision.decider
+        task = ReduceTask(
+            reducer,
+            declared_nodata(band),
+            fill,
+            (*decision.front, *dims),
+            spread_over(dims, decision.map_dims),
+            near,
+            decision.periods,
+        )
+        window = self._window(band)
+        if decision.periods is not None:
+            window = (_all(decision.periods), *window)
+        sources = [self._source(band), *decision.sources]
+        return xr.DataArray(task.over(window, sources, [decision.outcome]), dims=task.dims)
 
 
 def _all(periods: Periods) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from qmosaic.engine import graph
 from qmosaic.engine.deciders import Decider, Periods
 from qmosaic.engine.graph import Decision, Stack
 from qmosaic.engine.reading import Origin, labels
+from qmosaic.engine.reducing import Reducer
 from qmosaic.engine.takers import RANK
 
 
@@ -72,8 +73,19 @@ class Lazy:
 
     def take(self, band: xr.DataArray, decision: Decision, fill: Any) -> xr.DataArray:
         stack = self._stack(band, declared_nodata(band))
-        front = _ranked(decision)[: len(_ranked(decision)) - len(decision.map_dims)]
-        return xr.DataArray(graph.take(stack, decision, fill), dims=(*front, *stack.map_dims))
+        return _laid(graph.take(stack, decision, fill), stack, decision)
+
+    def reduce(
+        self, band: xr.DataArray, decision: Decision, reducer: Reducer, fill: Any
+    ) -> xr.DataArray:
+        stack = self._stack(band, declared_nodata(band))
+        return _laid(graph.reduce(stack, decision, reducer, fill), stack, decision)
+
+
+def _laid(array: Any, stack: Stack, decision: Decision) -> xr.DataArray:
+    """Name the dimensions of a band of the mosaic."""
+    front = _ranked(decision)[: len(_ranked(decision)) - len(decision.map_dims)]
+    return xr.DataArray(array, dims=(*front, *stack.map_dims))
 
 
 def _ranked(decision: Decision) -> tuple[Hashable, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -104,6 +105,27 @@ def gather(
     return Members(counts, positions, bits[: len(positions)] if len(positions) <= rows else None)
 
 
+def join(shape: tuple[int, ...], parts: Sequence[tuple[Part, Members]]) -> Members:
+    """Join what is known of the parts of a window."""
+    if len(parts) == 1 and parts[0][1].counts.shape == shape:
+        return parts[0][1]
+    positions = sorted({p for _, one in parts for p in one.positions})
+    counts = np.zeros(shape, np.result_type(*(one.counts.dtype for _, one in parts)))
+    for at, one in parts:
+        counts[at] = one.counts
+    if any(one.bits is None for _, one in parts):
+        return Members(counts, positions, None)
+    size = -(-counts.size // 8)
+    bits = np.empty((len(positions), size), np.uint8)
+    for row, position in enumerate(positions):
+        mask = np.zeros(shape, bool)
+        for at, one in parts:
+            if position in one.positions:
+                mask[at] = one.mask(position)
+        bits[row] = np.packbits(mask)
+    return Members(counts, positions, bits)
+
+
 def all_of(shape: tuple[int, ...], positions: Sequence[int]) -> Members:
     """Have images count at every pixel."""
     counts = np.full(shape, len(positions), index_dtype(len(positions)))
@@ -138,7 +160,7 @@ def least_scores(best: Array, order: Order, distance: float) -> Array:
 def _least_float(best: Array, distance: float, descending: bool) -> Array:
     dtype = best.dtype
     end = dtype.type(np.inf if descending else -np.inf)
-    if np.isinf(distance):
+    if math.isinf(distance):
         return np.full_like(best, end)
     with np.errstate(over="ignore", invalid="ignore"):
         step = dtype.type(distance)
@@ -163,7 +185,7 @@ def _least_integer(best: Array, distance: float, descending: bool) -> Array:
     with np.errstate(over="ignore"):
         room = end - bits if descending else bits - end
         most = int(np.iinfo(unsigned).max)
-        step = most if distance >= most else int(np.floor(distance))
+        step = most if distance >= most else math.floor(distance)
         near = np.minimum(room, np.array(step, unsigned))
         least = bits + near if descending else bits - near
     found: Array = least.astype(unsigned, copy=False).view(dtype).reshape(best.shape)

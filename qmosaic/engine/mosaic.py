@@ -38,6 +38,8 @@ def quality_mosaic(
     min_quality: float | int | None = None,
     upper_bound: float | int | None = None,
     provenance: Provenance = False,
+    within: float | int | None = None,
+    reducer: Literal["median", "mean"] | float | int = "median",
     period: Any = None,
     rolling: Any = None,
     empty: Empty = "mask",
@@ -95,6 +97,21 @@ def quality_mosaic(
 
         Or a list of names among these and the coordinates along `dim` ("id", "platform"). With
         ``masked="fill"`` there is one for each band, such as ``red_source_time``.
+    within : scalar, optional
+        Take several images a pixel: all candidates whose quality is at least the best one less
+        this distance, in the numbers of the band. Where packing has turned the order round (a
+        negative ``scale_factor``), at most the best one plus it. 0: those that share the best
+        quality; `numpy.inf`: all candidates.
+    reducer : {"median", "mean"} or scalar, default: "median"
+        What is made of them with `within`, band by band, the quality too; a scalar from 0 to 100
+        is a percentile. A value that is masked is left out; where none is valid, the pixel is
+        masked. Bands have to be numeric.
+
+        - "median": of integers the lower of the two middle values, of floats their mean.
+        - "mean": in float32 for bands of up to two bytes and of float32, else in float64; NaN where
+          it is masked.
+        - a percentile: of integers the value next below, of floats interpolated, see
+          `numpy.percentile`, ``method="lower"`` and ``"linear"``.
     period : str, pandas offset, sequence of times or xarray resampler, optional
         Make a mosaic for each period: a frequency of pandas, "MS" (months), "QS-DEC" (seasons from
         December on), "YS" (years), "W" (weeks from Monday to Sunday), "10D" (ten days each, from
@@ -227,7 +244,17 @@ def quality_mosaic(
     >>> filled["red"].values, filled["red_source_index"].values
     (array([[10, 11]], dtype=uint16), array([[0, 0]], dtype=int16))
     """
-    rules = Rules(dim, ties, masked, fill_value, min_quality, upper_bound, provenance)
+    rules = Rules(
+        dim,
+        ties,
+        masked,
+        fill_value,
+        min_quality,
+        upper_bound,
+        provenance,
+        within=within,
+        reducer=reducer,
+    )
     check_choice("empty", empty, ("mask", "drop"))
     return make_mosaic(collection, quality_band, rules, period, rolling, empty)
 

@@ -29,6 +29,7 @@ from qmosaic.collection.model import (
 from qmosaic.collection.times import in_utc
 from qmosaic.engine.deciders import Periods
 from qmosaic.engine.kernels import Order, Ties
+from qmosaic.engine.reducing import Reducer
 
 Masked = Literal["keep", "skip", "fill"]
 Provenance = bool | Sequence[Hashable]
@@ -45,6 +46,10 @@ class Rules:
         See there.
     ranks : int or None
         How many images of each pixel are wanted; None for one, without a dimension of ranks.
+    within : scalar or None
+        How far behind the best a quality may be for its image to count; None for one image.
+    reducer : {"median", "mean"} or number
+        What is made of the images that count.
     """
 
     dim: Hashable = "time"
@@ -55,11 +60,14 @@ class Rules:
     upper_bound: Any = None
     provenance: Provenance = False
     ranks: int | None = None
+    within: Any = None
+    reducer: Any = "median"
 
     def check(self) -> None:
         """Refuse choices that there are not."""
         check_choice("ties", self.ties, ("first", "last"))
         check_choice("masked", self.masked, ("keep", "skip", "fill"))
+        check_reduction(self)
 
 
 @dataclass(frozen=True)
@@ -137,8 +145,31 @@ class Request:
             or (self.rules.masked == "skip" and any(map(self.can_be_masked, self.bands)))
         )
 
+    @cached_property
+    def reducer(self) -> Reducer | None:
+        """Say what is made of the images that count; None where one image wins each pixel."""
+        return reducer_of(self.rules)
+
+    @property
+    def distance(self) -> float:
+        """Say how far behind the best a quality may be; whole numbers are kept exactly."""
+        within = self.rules.within
+        return int(within) if isinstance(within, int | np.integer) else float(within)
+
+    def dtype(self, name: Hashable) -> np.dtype[Any]:
+        """Give the dtype of the mosaic's band."""
+        dtype = self.collection[name].dtype
+        return dtype if self.reducer is None else self.reducer.dtype(dtype)
+
+    def keeps_nodata(self, name: Hashable) -> bool:
+        """Whether the mosaic's band declares the nodata of the collection's: what is computed in
+        floats may be any number, and is NaN where it is masked."""
+        return self.reducer is None or self.dtype(name).kind != "f"
+
     def fill(self, name: Hashable) -> Any:
         """Give the value that stands for "masked" in the mosaic's band."""
+        if not self.keeps_nodata(name):
+            return self.dtype(name).type(np.nan)
         return masked_value(self.collection[name], self.rules.fill_value)
 
 
@@ -163,6 +194,7 @@ def make_request(
     order = _order(collection[first], rules)
     finer = {name: _finer_order(collection, name, rules) for name in others}
     request = Request(collection, first, rules, order, finer, periods)
+    check_reducible(request)
     _check_fills(request)
     _check_names(request)
     return request
@@ -281,7 +313,7 @@ def _check_fills(request: Request) -> None:
     if request.rules.fill_value is None:
         return
     for name in request.bands:
-        dtype = request.collection[name].dtype
+        dtype = request.dtype(name)
         needs = dtype.kind in "iu" and request.nodata[name] is None
         if needs and not fits(request.rules.fill_value, dtype):
             raise ValueError(
@@ -328,6 +360,8 @@ def asked_provenance(request: Request) -> list[Hashable]:
     """
     asked, dim = request.rules.provenance, request.dim
     timed = isinstance(request.collection.indexes.get(dim), pd.DatetimeIndex)
+    if request.rules.within is not None:
+        return counts_only(asked)
     if asked is True:
         return [SOURCE_INDEX, *([SOURCE_TIME] if timed else []), VALID_COUNT]
     if asked is False:
@@ -353,6 +387,96 @@ def asked_provenance(request: Request) -> list[Hashable]:
                 "out."
             )
     return list(dict.fromkeys(names))
+
+
+def counts_only(asked: Provenance) -> list[Hashable]:
+    """Name what can be said of pixels that are made of several images."""
+    names = [asked] if isinstance(asked, str | bool) or not np.iterable(asked) else list(asked)
+    others = [name for name in names if name not in (True, False, VALID_COUNT)]
+    if others:
+        raise ValueError(
+            f"provenance= asks for {', '.join(map(repr, others))}, but with within= a pixel is "
+            "made of several images. Write provenance=['valid_count'] for how many candidates it "
+            "had, or leave within= out."
+        )
+    return [VALID_COUNT] if any(names) else []
+
+
+def check_reduction(rules: Rules) -> None:
+    """Refuse a tolerance, or a reduction, that there is not.
+
+    Raises
+    ------
+    ValueError
+        `within` is no distance, `reducer` names none, or other arguments do not go with them.
+    """
+    within, reducer = rules.within, rules.reducer
+    if within is None:
+        if reducer != "median":
+            raise ValueError(
+                f"reducer={reducer!r} says what becomes of several images, but one image wins "
+                "each pixel: within= is left out. Write within=0.05, how far behind the best the "
+                "quality of an image may be, or leave reducer= out."
+            )
+        return
+    if not _is_number(within) or not within >= 0:
+        raise ValueError(
+            f"within={within!r} is no distance: it says how far behind the best the quality of an "
+            "image may be. Give a number from 0 on, in the numbers of the quality band, such as "
+            "within=0.05."
+        )
+    if reducer not in ("median", "mean") and not (_is_number(reducer) and 0 <= reducer <= 100):
+        raise ValueError(
+            f"reducer={reducer!r} is none of 'median', 'mean' and a percentile. Write one of the "
+            "two names, or the percentile as a number from 0 to 100, such as reducer=25."
+        )
+    if rules.masked == "fill":
+        raise ValueError(
+            "masked='fill' takes a band from the best image in which it is valid, but with within= "
+            "bands are reduced over several images, each over those in which it is valid. Leave "
+            "masked= out, or write masked='skip' to count only images in which all are."
+        )
+
+
+def _is_number(given: Any) -> bool:
+    kinds = int | float | np.integer | np.floating
+    return isinstance(given, kinds) and not isinstance(given, bool | np.bool_)
+
+
+def reducer_of(rules: Rules) -> Reducer | None:
+    """Say what is made of the images that count; None where one image wins each pixel."""
+    if rules.within is None:
+        return None
+    if _is_number(rules.reducer):
+        return Reducer("percentile", float(rules.reducer))
+    return Reducer(rules.reducer)
+
+
+def check_reducible(request: Request) -> None:
+    """Refuse what cannot be reduced.
+
+    Raises
+    ------
+    TypeError
+        A band is not numeric.
+    ValueError
+        Several bands order the images.
+    """
+    if request.reducer is None:
+        return
+    if request.finer:
+        raise ValueError(
+            f"quality_band= names {len(request.quality_bands)} bands, but within= counts images "
+            "whose quality is close to the best: which of several bands is meant? Name one band."
+        )
+    for name in request.bands:
+        dtype = request.collection[name].dtype
+        if dtype.kind not in "biuf":
+            raise TypeError(
+                f"band {name!r} is of dtype {dtype}, of which no {request.rules.reducer!r} can be "
+                "made; with within= all bands are reduced. Leave it out: "
+                f"collection.drop_vars({name!r})."
+            )
 
 
 def source_coordinates(request: Request, band: Hashable) -> dict[Hashable, Hashable]:

@@ -62,7 +62,7 @@ from qmosaic.engine.graph.picklable import find_unpicklable
 from qmosaic.engine.graph.sharing import Spans
 from qmosaic.engine.graph.surroundings import map_surroundings
 from qmosaic.engine.graph.survey import Reads, survey
-from qmosaic.engine.graph.taking import take
+from qmosaic.engine.graph.taking import reduce, take
 from qmosaic.engine.graph.tracing import Behind, Web
 
 __all__ = [
@@ -88,6 +88,7 @@ __all__ = [
     "map_surroundings",
     "name_of",
     "overlaps",
+    "reduce",
     "survey",
     "take",
 ]

@@ -54,6 +54,7 @@ from qmosaic.engine.kernels import (
 )
 from qmosaic.engine.scheduling import rechunk
 from qmosaic.engine.takers import RANK, RankTask
+from qmosaic.engine.within import Near
 
 
 def makes_outcomes(function: Any) -> Any:
@@ -89,6 +90,10 @@ class Decision:
         How many images of each pixel are named; None for one. Outcomes have the ranks in front.
     periods : Periods or None
         The periods.
+    decider : Decider, optional
+        What decides, and from which bands `stacks`.
+    stacks : tuple of Stack
+        These bands.
     """
 
     graph: HighLevelGraph
@@ -100,6 +105,8 @@ class Decision:
     images: int
     ranks: int | None = None
     periods: Periods | None = None
+    decider: Any = None
+    stacks: tuple[Stack, ...] = ()
 
     @property
     def map_dims(self) -> tuple[Hashable, ...]:
@@ -251,6 +258,10 @@ def decide(
     """
     first = stacks[0]
     stacks = [first, *(_on_grid_of(first, other) for other in stacks[1:])]
+    deferred = [defer_or_why(stack) for stack in stacks]
+    ready = [d for d in deferred if isinstance(d, Deferred)]
+    if len(ready) < len(stacks) and isinstance(decider, Near):
+        decider = replace(decider, most=None)  # other tasks are not given these chunks again
     front = () if periods is None else (periods.dim,)
     task = DecideTask(decider, (*front, *first.map_dims), periods, start is not None)
     token = tokenize(
@@ -260,8 +271,6 @@ def decide(
         None if start is None else start.name,
     )
     name = "qmosaic-decide-" + token
-    deferred = [defer_or_why(stack) for stack in stacks]
-    ready = [d for d in deferred if isinstance(d, Deferred)]
     in_front = () if periods is None else ((1,) * len(periods.members),)
     if len(ready) == len(stacks):
         grid = (*in_front, *ready[0].source.map_chunks)
@@ -278,7 +287,17 @@ def decide(
     say_chunks(graph, name, grid, dtype)
     wanted = (*in_front, *first.map_chunks)
     return Decision(
-        graph, name, task.dims, grid, wanted, dtype, first.images, decider.ranks, periods
+        graph,
+        name,
+        task.dims,
+        grid,
+        wanted,
+        dtype,
+        first.images,
+        decider.ranks,
+        periods,
+        decider,
+        tuple(stacks),
     )
 
 

@@ -357,12 +357,12 @@ class Maker:
     def _by_window(self, name: str, node: Any) -> View:
         """Make the view of a part of a mosaic whose blocks are put together."""
         chunks, dtype = self._arrays[name]
-        task, index_dims = node.func.over_pieces()
+        task, index_dims, number = node.func.over_pieces()
         keys = [a.key for a in node.args if isinstance(a, TaskRef | Alias)]
-        source = self._constant(TaskRef(keys[0]))
-        decision = self._at(keys[1])[0]
+        sources = [self._constant(TaskRef(key)) for key in keys[:number]]
+        decision = self._at(keys[number])[0]
         follows = tuple(task.dims.index(d) for d in index_dims)
-        return ByWindow(name, chunks, dtype, [decision], [follows], task, [source])
+        return ByWindow(name, chunks, dtype, [decision], [follows], task, sources)
 
     def _make_behind(self, key: Key) -> None:
         """Make the views of single tasks behind a chunk."""

@@ -31,7 +31,13 @@ from qmosaic.engine.graph.deferral import Deferred, defer_or_why
 from qmosaic.engine.graph.given import ChunkNumber, GivenChunks, bytes_of, chunks_behind, keys_of
 from qmosaic.engine.graph.recipes import Key, empty_meta
 from qmosaic.engine.kernels import give, image_at
+from qmosaic.engine.members import Members, Part, join
+from qmosaic.engine.reducing import Reducer
 from qmosaic.engine.takers import RANK, Spread, TakeTask, spread_over
+from qmosaic.engine.within import ReduceTask
+
+Taking = Any
+"""What the tasks of the layer call: a `TakeTask` or a `ReduceTask`."""
 
 Grid = tuple[tuple[int, ...], ...]
 """The sizes of the blocks of a map along each dimension."""
@@ -58,29 +64,82 @@ def take(band: Stack, decision: Decision, fill: Any) -> Any:
     name = "qmosaic-take-" + tokenize(
         band.array.name, band.dims, band.time, decision.name, decision.dims, fill
     )
+    task = TakeTask(
+        fill,
+        (*_front_of(decision), *band.map_dims),
+        spread_over(band.map_dims, decision.map_dims),
+        decision.ranks is not None,
+        decision.periods,
+    )
+    return _make(name, band, decision, task, band.array.dtype)
+
+
+def reduce(band: Stack, decision: Decision, reducer: Reducer, fill: Any) -> Any:
+    """Reduce a band over the images that count, deferred.
+
+    Parameters
+    ----------
+    band : Stack
+        The band: all dimensions of the map of the decision, and possibly more.
+    decision : Decision
+        Which images count; `within.Near` has decided it.
+    reducer : Reducer
+        What is made of their values.
+    fill : scalar
+        What a pixel gets at which no value counts.
+
+    Returns
+    -------
+    dask.array.Array
+        As `take` gives it, in the dtype of the reducer.
+    """
+    name = "qmosaic-reduce-" + tokenize(
+        band.array.name, band.dims, band.time, band.nodata, decision.name, reducer, fill
+    )
+    found = [defer_or_why(stack) for stack in decision.stacks]
+    again = [one for one in found if isinstance(one, Deferred)]
+    known = len(again) < len(found)  # outcomes say all, as nothing could be read again
+    task = ReduceTask(
+        reducer,
+        band.nodata,
+        fill,
+        (*_front_of(decision), *band.map_dims),
+        spread_over(band.map_dims, decision.map_dims),
+        None if known else decision.decider,
+        decision.periods,
+    )
+    dtype = reducer.dtype(band.array.dtype)
+    return _make(name, band, decision, task, dtype, () if known else again)
+
+
+def _make(
+    name: str,
+    band: Stack,
+    decision: Decision,
+    task: Taking,
+    dtype: Any,
+    again: Sequence[Deferred] = (),
+) -> Any:
+    """Make a layer that takes, or reduces; `again` are further bands that its tasks may read."""
     found = defer_or_why(band)
     deferred = found if isinstance(found, Deferred) else None
     why = found if isinstance(found, str) else ""
     grid = band.map_chunks if deferred is None else deferred.source.map_chunks
     front = _front_of(decision)
-    task = TakeTask(
-        fill,
-        (*front, *band.map_dims),
-        spread_over(band.map_dims, decision.map_dims),
-        decision.ranks is not None,
-        decision.periods,
-    )
     full = (*front.values(), *grid)
     layer: dict[Key, Any] | Blockwise
     if deferred is not None and _same_grid(band, deferred.source, decision):
-        layer = _take_symbolic(name, task, full, decision, deferred)
+        layer = _take_symbolic(name, task, full, decision, [deferred, *again])
     else:
-        layer = _take_written_out(name, band, decision, task, full, found)
+        layer = _take_written_out(name, band, decision, task, full, found, again)
+    own = [] if deferred is None else [deferred]
     upstream = [decision, *([band.array] if deferred is None else [])]
-    beneath = [] if deferred is None else deferred.upstream
-    sources = promise_layer(band, why)[1] if deferred is None else source_layers([deferred])
+    beneath = [array for one in (*own, *again) for array in one.upstream]
+    sources = dict(source_layers([*own, *again]))
+    if deferred is None:
+        sources |= promise_layer(band, why)[1]
     graph = assemble(name, layer, sources, upstream, beneath)
-    meta = empty_meta(len(task.dims), band.array.dtype)
+    meta = empty_meta(len(task.dims), dtype)
     made = da.Array(graph, name, full, meta=meta)
     return in_chunks(made, (*front.values(), *band.map_chunks))
 
@@ -101,7 +160,11 @@ def _same_grid(band: Stack, source: DeferredChunks, decision: Decision) -> bool:
 
 
 def _take_symbolic(
-    name: str, task: TakeTask, grid: Grid, decision: Decision, deferred: Deferred
+    name: str,
+    task: Taking,
+    grid: Grid,
+    decision: Decision,
+    deferred: Sequence[Deferred],
 ) -> Blockwise:
     letters = number_dims(task.dims, task.dims)
     return blockwise(
@@ -110,8 +173,7 @@ def _take_symbolic(
         letters,
         ArrayBlockIdDep(grid),
         letters,
-        TaskRef(deferred.key),
-        None,
+        *itertools.chain.from_iterable((TaskRef(d.key), None) for d in deferred),
         decision.name,
         number_dims(decision.dims, task.dims),
         numblocks=decision.numblocks(),
@@ -125,39 +187,46 @@ class TakePieces:
 
     Attributes
     ----------
-    task : TakeTask
+    task : Taking
         What is done.
     index_dims : tuple of hashable
         The dimensions of the decision.
+    sources : int
+        How many bands are read.
     """
 
-    task: TakeTask
+    task: Taking
     index_dims: tuple[Hashable, ...]
+    sources: int = 1
 
-    def over_pieces(self) -> tuple[TakeTask, tuple[Hashable, ...]]:
-        """Give what is done for any window, and the dimensions of the decision."""
-        return self.task, self.index_dims
+    def over_pieces(self) -> tuple[Taking, tuple[Hashable, ...], int]:
+        """Give what is done for any window, the dimensions of the decision, and how many bands are
+        read."""
+        return self.task, self.index_dims, self.sources
 
     def __call__(
         self,
         block: tuple[int, ...],
         shape: tuple[int, ...],
         placing: Placing,
-        source: DeferredChunks,
-        *outcomes: Outcome,
+        *given: Any,
     ) -> Array:
-        return self.task(block, source, _piece_together(shape, placing, outcomes))
+        sources, outcomes = given[: self.sources], given[self.sources :]
+        made: Array = self.task(block, *sources, _piece_together(shape, placing, outcomes))
+        return made
 
 
 def _take_written_out(
     name: str,
     band: Stack,
     decision: Decision,
-    task: TakeTask,
+    task: Taking,
     grid: Grid,
     found: Deferred | str,
+    again: Sequence[Deferred],
 ) -> dict[Key, Any]:
-    run = TakePieces(task, decision.dims)
+    run = TakePieces(task, decision.dims, 1 + len(again))
+    further = [TaskRef(one.key) for one in again]
     tasks: dict[Key, Any] = {}
     for block in itertools.product(*(range(len(sizes)) for sizes in grid)):
         parts = _windows(task.dims, grid, decision, block)
@@ -166,9 +235,11 @@ def _take_written_out(
         shape = _index_shape(task.dims, grid, decision.dims, block)
         if not isinstance(found, str):
             key = (name, *block)
-            tasks[key] = Task(key, run, block, shape, placing, TaskRef(found.key), *refs)
-        elif task.ranked or task.periods is not None:
-            tasks[name, *block] = _take_on_chunks(name, band, task, block, shape, placing, refs)
+            band_ref = TaskRef(found.key)
+            tasks[key] = Task(key, run, block, shape, placing, band_ref, *further, *refs)
+        elif isinstance(task, ReduceTask) or task.ranked or task.periods is not None:
+            laid = (shape, placing)
+            tasks[name, *block] = _take_on_chunks(name, band, task, block, laid, refs, further)
         else:
             laying = (shape, placing, task.spread)
             size = chunks_per_task([found])
@@ -179,16 +250,17 @@ def _take_written_out(
 def _take_on_chunks(
     name: str,
     band: Stack,
-    task: TakeTask,
+    task: Taking,
     block: tuple[int, ...],
-    shape: tuple[int, ...],
-    placing: Placing,
+    laid: tuple[tuple[int, ...], Placing],
     refs: Sequence[TaskRef],
+    further: Sequence[TaskRef],
 ) -> Task:
     """Take a block in one task, which is given all its chunks."""
     promise, _ = promise_layer(band)
     starts = [(0, *itertools.accumulate(c)) for c in band.map_chunks]
-    window = tuple((s[n], s[n + 1]) for s, n in zip(starts, block[1:], strict=True))
+    at = block[len(task.dims) - len(starts) :]
+    window = tuple((s[n], s[n + 1]) for s, n in zip(starts, at, strict=True))
     members = None if task.periods is None else task.periods.members[block[0]]
     chunks = chunks_behind(band, window, members)
     key = (name, *block)
@@ -197,34 +269,37 @@ def _take_on_chunks(
         take_given,
         task,
         block,
-        shape,
-        placing,
+        *laid,
         chunks,
-        None,
+        len(further),
         len(refs),
         bytes_of(band, chunks),
         promise,
         *refs,
+        *further,
         *map(TaskRef, keys_of(band, chunks)),
     )
 
 
 def take_given(
-    task: TakeTask,
+    task: Taking,
     block: tuple[int, ...],
     shape: tuple[int, ...],
     placing: Placing,
     numbers: Sequence[ChunkNumber],
-    _: None,
+    further: int,
     outcomes: int,
     reads: int,
     promise: Promise,
     *given: Any,
 ) -> Array:
-    """Take a block of which the chunks are given, after the outcomes; what stands between is for
-    `survey`."""
-    source = GivenChunks(promise, dict(zip(numbers, given[outcomes:], strict=True)))
-    return task(block, source, _piece_together(shape, placing, given[:outcomes]))
+    """Take a block of which the chunks are given, after the outcomes and further sources; `reads`
+    is for `survey`."""
+    first = outcomes + further
+    source = GivenChunks(promise, dict(zip(numbers, given[first:], strict=True)))
+    outcome = _piece_together(shape, placing, given[:outcomes])
+    made: Array = task(block, source, *given[outcomes:first], outcome)
+    return made
 
 
 @dataclass(frozen=True)
@@ -277,12 +352,35 @@ def _piece_together(
     ranks = first.index.shape[: first.index.ndim - len(shape)]
     if len(outcomes) == 1 and first.index.shape == (*ranks, *shape):
         return first
-    out: Array = np.empty((*ranks, *shape), first.index.dtype)
+
+    def joined(name: str) -> Any:
+        out: Any = np.empty((*ranks, *shape), getattr(first, name).dtype)
+        for (source, target), outcome in zip(placing, outcomes, strict=True):
+            piece: Any = getattr(outcome, name)
+            out[(..., *target)] = piece[(..., *source)]
+        return out
+
+    if first.members is None:
+        return Outcome(first.best, joined("index"))  # nobody asks for the scores
+    return Outcome(
+        joined("best"), joined("index"), members=_joined_members(shape, placing, outcomes)
+    )
+
+
+def _joined_members(
+    shape: tuple[int, ...], placing: Placing, outcomes: Sequence[Outcome]
+) -> list[Members]:
+    """Cut and join which images count: in each period, or once."""
+    first = outcomes[0].members
+    front = len(shape) - first[0].counts.ndim if first else 1
+    found: list[list[tuple[Part, Members]]] = [[] for _ in range(shape[0] if front else 1)]
+    once = slice(0, 1)
     for (source, target), outcome in zip(placing, outcomes, strict=True):
-        where: Any = (..., *target)
-        part: Any = (..., *source)
-        out[where] = outcome.index[part]
-    return Outcome(first.best, out)  # nobody asks for the scores
+        (inner, outer) = (source[0], target[0]) if front else (once, once)
+        rows = found[outer.start : outer.stop]
+        for row, own in zip(rows, outcome.members[inner], strict=True):
+            row.append((target[front:], own.cut(source[front:])))
+    return [join(shape[front:], parts) for parts in found]
 
 
 def _take_tree(

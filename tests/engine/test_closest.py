@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qmosaic.engine.medoids import Budgets, Compared, medoid_block
+from qmosaic.engine.closest import Budgets, Compared, medoid_block
 from tests.support.windows import Held
 
 DTYPES = ["int8", "int64", "uint8", "uint16", "uint64", "bool", "float32", "float64"]
