@@ -61,6 +61,7 @@ from qmosaic.engine import (
     UnexpectedChunkError,
     best_images,
     contributions,
+    medoid,
     mosaic_by_period,
     quality_mosaic,
 )
@@ -98,6 +99,7 @@ __all__ = [
     "filter_bounds",
     "filter_date",
     "map_images",
+    "medoid",
     "mosaic_by_period",
     "open_collection",
     "open_mosaic",

@@ -22,6 +22,7 @@ from qmosaic.display import Picture, quicklook, visualize
 from qmosaic.display.colours import Numbers
 from qmosaic.engine.image_counts import contributions
 from qmosaic.engine.kernels import Ties
+from qmosaic.engine.medoid import medoid
 from qmosaic.engine.mosaic import best_images, mosaic_by_period, quality_mosaic
 from qmosaic.engine.periods import Empty
 from qmosaic.engine.request import Collection, Masked, Provenance
@@ -67,6 +68,8 @@ class _Methods(Generic[Collection]):
         min_quality: float | int | None = None,
         upper_bound: float | int | None = None,
         provenance: Provenance = False,
+        within: float | int | None = None,
+        reducer: Literal["median", "mean"] | float | int = "median",
         period: Any = None,
         rolling: Any = None,
         empty: Empty = "mask",
@@ -82,6 +85,8 @@ class _Methods(Generic[Collection]):
             min_quality=min_quality,
             upper_bound=upper_bound,
             provenance=provenance,
+            within=within,
+            reducer=reducer,
             period=period,
             rolling=rolling,
             empty=empty,
@@ -149,6 +154,27 @@ class _Methods(Generic[Collection]):
     def contributions(self, zones: Any = None, *, band: Hashable | None = None) -> pd.DataFrame:
         """Count how many pixels of a mosaic each image gave, and their share."""
         return contributions(self._collection, zones, band=band)
+    @_documented_as(medoid)
+    def medoid(
+        self,
+        bands: Hashable | Sequence[Hashable] | None = None,
+        *,
+        dim: Hashable = "time",
+        ties: Ties = "first",
+        masked: Literal["keep", "skip"] = "keep",
+        fill_value: float | int | bool | None = None,
+        provenance: Provenance = False,
+    ) -> Collection:
+        """Take, for every pixel, all bands of the image that lies closest to the median."""
+        return medoid(
+            self._collection,
+            bands,
+            dim=dim,
+            ties=ties,
+            masked=masked,
+            fill_value=fill_value,
+            provenance=provenance,
+        )
 
     @_documented_as(clip)
     def clip(

@@ -49,6 +49,17 @@ def check_collection(collection: xr.Dataset, quality_band: Hashable, dim: Hashab
     """
     if not is_name(quality_band):
         raise no_name(quality_band, "quality_band", "collection.assign(quality=...)")
+    check_sizes(collection, dim)
+    bands = bands_of(collection, dim)
+    if quality_band not in bands:
+        raise _no_such_band(collection, quality_band, dim, bands)
+    _check_order(collection[quality_band])
+    for name in bands:
+        _check_grid(collection, quality_band, name, dim)
+
+
+def check_sizes(collection: xr.Dataset, dim: Hashable) -> None:
+    """Refuse a collection without the dimension of the images, or without images."""
     if dim not in collection.dims:
         raise ValueError(
             f"the collection has no dimension {dim!r}, along which its images would lie; its "
@@ -60,12 +71,6 @@ def check_collection(collection: xr.Dataset, quality_band: Hashable, dim: Hashab
             f"the collection has zero images (dimension {dim!r} has length 0): there is nothing to "
             "choose from. Check the filter that made it."
         )
-    bands = bands_of(collection, dim)
-    if quality_band not in bands:
-        raise _no_such_band(collection, quality_band, dim, bands)
-    _check_order(collection[quality_band])
-    for name in bands:
-        _check_grid(collection, quality_band, name, dim)
 
 
 def is_name(given: object) -> bool:

@@ -4,6 +4,7 @@ A module imports only modules below it in this table.
 
 ================ ==============================================================
 ``image_counts`` how many pixels of a mosaic each image gave
+``medoid``       `medoid`: the image closest to the median
 ``mosaic``       `quality_mosaic`, `best_images`: arguments, bands, attributes
 ``arrays``       collections in one DataArray, with a dimension of bands
 ``attributes``   coordinates, attributes and encodings of a mosaic
@@ -33,6 +34,7 @@ May import ``collection``.
 
 from qmosaic.engine.chunk_checks import UnexpectedChunkError
 from qmosaic.engine.image_counts import contributions
+from qmosaic.engine.medoid import medoid
 from qmosaic.engine.mosaic import best_images, mosaic_by_period, quality_mosaic
 from qmosaic.engine.reading import ChunkReadError
 
@@ -41,6 +43,7 @@ __all__ = [
     "UnexpectedChunkError",
     "best_images",
     "contributions",
+    "medoid",
     "mosaic_by_period",
     "quality_mosaic",
 ]

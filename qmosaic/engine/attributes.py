@@ -89,8 +89,10 @@ def _encoding(request: Request, name: Hashable) -> dict[str, Any]:
 def _record(request: Request) -> dict[str, Any]:
     rules = request.rules
     names = [str(name) for name in request.quality_bands]
-    record: dict[str, Any] = {
-        "quality_band": names if len(names) > 1 else names[0],
+    method: dict[str, Any] = {"quality_band": names if len(names) > 1 else names[0]}
+    if request.compared:
+        method = {"method": "medoid", "medoid_bands": [str(name) for name in request.compared]}
+    record: dict[str, Any] = method | {
         "ties": rules.ties,
         "masked": rules.masked,
         "images": int(request.collection.sizes[request.dim]),

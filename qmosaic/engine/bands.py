@@ -10,6 +10,7 @@ import xarray as xr
 
 from qmosaic.collection.declarations import NODATA_NAMES, masked_value
 from qmosaic.collection.masks import NO_IMAGE, Array
+from qmosaic.engine.closest import Closest
 from qmosaic.engine.deciders import Best, Decider, Periods
 from qmosaic.engine.eager import Eager
 from qmosaic.engine.lazy import Lazy
@@ -63,7 +64,10 @@ def make_bands(request: Request) -> dict[Hashable, xr.DataArray]:
     """Make the bands of a mosaic, and what is said of where their pixels come from."""
     engine = make_engine(request)
     demands = _demands(request) if request.rules.masked == "skip" else []
-    decision = _decide(engine, request, request.quality, demands)
+    if request.compared:
+        decision = _find_closest(engine, request, demands)
+    else:
+        decision = _decide(engine, request, request.quality, demands)
     made: dict[Hashable, xr.DataArray] = {}
     for name in request.bands:
         own = decision
@@ -74,7 +78,7 @@ def make_bands(request: Request) -> dict[Hashable, xr.DataArray]:
                 made[coordinate] = say_source(engine, request, what, own, decision)
         if request.reducer is not None:
             made[name] = _reduce_band(engine, request, name, request.reducer, own)
-        elif own is decision and _is_quality(request, name):
+        elif own is decision and not request.compared and _is_quality(request, name):
             made[name] = engine.scores(own, request.fill(name))
         else:
             made[name] = take_band(engine, request, name, own)
@@ -115,6 +119,21 @@ def _decide(
     return engine.decide(decider, bands, request.periods, start)
 
 
+def _find_closest(
+    engine: Engine, request: Request, demands: Sequence[tuple[xr.DataArray, Any]]
+) -> Any:
+    """Name the images that lie closest to the median, among those in which all is valid."""
+    compared = [(request.collection[name], request.nodata[name]) for name in request.compared]
+    bands = [*compared, *demands]
+    decider = Closest(
+        request.rules.ties,
+        tuple(nodata for _, nodata in bands),
+        axes_of([band for band, _ in bands], request.dim),
+        len(compared),
+    )
+    return engine.decide(decider, bands, request.periods, None)
+
+
 def axes_of(bands: Sequence[xr.DataArray], dim: Hashable) -> tuple[tuple[int, ...], ...]:
     """Say for each band after the first how its images are transposed to those of the first."""
     first, *others = ([d for d in band.dims if d != dim] for band in bands)
@@ -144,7 +163,7 @@ def _demands(request: Request) -> list[tuple[xr.DataArray, Any]]:
     return [
         _on_quality(request, name)
         for name in request.bands
-        if name != request.quality_band and request.can_be_masked(name)
+        if name not in (request.quality_band, *request.compared) and request.can_be_masked(name)
     ]
 
 

@@ -23,6 +23,7 @@ from qmosaic.collection.model import (
     bands_of,
     check_choice,
     check_collection,
+    check_sizes,
     is_name,
     no_name,
 )
@@ -50,6 +51,10 @@ class Rules:
         How far behind the best a quality may be for its image to count; None for one image.
     reducer : {"median", "mean"} or number
         What is made of the images that count.
+    medoid : bool
+        Whether the image closest to the median wins, and no quality decides.
+    compared : hashable, sequence of hashable or None
+        The bands of which that is; None for all.
     """
 
     dim: Hashable = "time"
@@ -62,6 +67,8 @@ class Rules:
     ranks: int | None = None
     within: Any = None
     reducer: Any = "median"
+    medoid: bool = False
+    compared: Any = None
 
     def check(self) -> None:
         """Refuse choices that there are not."""
@@ -88,6 +95,9 @@ class Request:
         The bands that decide among images of the same quality, one after the other.
     periods : Periods or None
         The periods of each of which a mosaic is made; None for one of all images.
+    compared : tuple of hashable
+        The bands in which images are compared with their median, where no quality decides; the
+        first is `quality_band`.
     """
 
     collection: xr.Dataset
@@ -96,6 +106,7 @@ class Request:
     order: Order
     finer: Mapping[Hashable, Order] = field(default_factory=dict)
     periods: Periods | None = None
+    compared: tuple[Hashable, ...] = ()
 
     @cached_property
     def quality(self) -> xr.DataArray:
@@ -140,7 +151,7 @@ class Request:
         return (
             (self.rules.ranks or 1) > self.collection.sizes[self.dim]
             or not all(periods)
-            or self.can_be_masked(self.quality_band)
+            or any(map(self.can_be_masked, (self.quality_band, *self.compared)))
             or self.order.min_quality is not None
             or (self.rules.masked == "skip" and any(map(self.can_be_masked, self.bands)))
         )
@@ -189,11 +200,15 @@ def make_request(
     """
     _check_kind(collection, rules.dim)
     collection = in_utc(collection)
-    first, *others = quality_names(quality_band, collection)
-    check_collection(collection, first, rules.dim)
-    order = _order(collection[first], rules)
-    finer = {name: _finer_order(collection, name, rules) for name in others}
-    request = Request(collection, first, rules, order, finer, periods)
+    if rules.medoid:
+        compared = compared_names(collection, rules)
+        request = Request(collection, compared[0], rules, Order(rules.ties), compared=compared)
+    else:
+        first, *others = quality_names(quality_band, collection)
+        check_collection(collection, first, rules.dim)
+        order = _order(collection[first], rules)
+        finer = {name: _finer_order(collection, name, rules) for name in others}
+        request = Request(collection, first, rules, order, finer, periods)
     check_reducible(request)
     _check_fills(request)
     _check_names(request)
@@ -228,6 +243,60 @@ def quality_names(quality_band: Any, collection: xr.Dataset) -> list[Hashable]:
             "nothing. Write each name once."
         )
     return names
+
+
+def compared_names(collection: xr.Dataset, rules: Rules) -> tuple[Hashable, ...]:
+    """Name the bands in which images are compared with their median.
+
+    Raises
+    ------
+    KeyError
+        There is no such band.
+    TypeError
+        One is not numeric.
+    ValueError
+        There are none, one twice, or one whose dimensions are not those of the others.
+    """
+    asked, dim = rules.compared, rules.dim
+    check_sizes(collection, dim)
+    known = bands_of(collection, dim)
+    if asked is None:
+        names = [n for n in known if collection[n].ndim > 1 and collection[n].dtype.kind in "biuf"]
+    elif isinstance(asked, str) or (is_name(asked) and asked in known):
+        names = [asked]
+    else:
+        names = list(asked) if np.iterable(asked) else [asked]
+    if not names:
+        raise ValueError(
+            f"bands={asked!r} names no band, so there is nothing in which images could be "
+            f"compared. Name some of {', '.join(map(repr, known)) or 'the bands (there are none)'}."
+        )
+    for name in names:
+        if not is_name(name) or name not in known:
+            raise KeyError(
+                f"bands= names {name!r}, which is no band of the collection: these are "
+                f"{', '.join(map(repr, known))}. Write some of these."
+            )
+        if collection[name].dtype.kind not in "biuf":
+            raise TypeError(
+                f"bands= names {name!r} of dtype {collection[name].dtype}, which has no distance "
+                "from a median. Name numeric bands; the others are taken from the same images."
+            )
+    if len(set(names)) < len(names):
+        raise ValueError(
+            f"bands={asked!r} names a band twice, and it would count twice. Write each name once."
+        )
+    check_collection(collection, names[0], dim)
+    first = set(collection[names[0]].dims)
+    for name in names[1:]:
+        if set(collection[name].dims) != first:
+            raise ValueError(
+                f"bands to be compared have a value each for every pixel, but {name!r} has "
+                f"dimensions {', '.join(map(repr, collection[name].dims))}, {names[0]!r} has "
+                f"{', '.join(map(repr, collection[names[0]].dims))}. Name bands of the same "
+                "dimensions: bands=[...]."
+            )
+    return tuple(names)
 
 
 def _finer_order(collection: xr.Dataset, name: Hashable, rules: Rules) -> Order:
