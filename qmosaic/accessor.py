@@ -107,6 +107,8 @@ class _Methods(Generic[Collection]):
         min_quality: float | int | None = None,
         upper_bound: float | int | None = None,
         provenance: Provenance = False,
+        within: float | int | None = None,
+        reducer: Literal["median", "mean"] | float | int = "median",
     ) -> Collection:
         """Make a quality mosaic for each period: each month, each season, each week."""
         return mosaic_by_period(
@@ -122,6 +124,8 @@ class _Methods(Generic[Collection]):
             min_quality=min_quality,
             upper_bound=upper_bound,
             provenance=provenance,
+            within=within,
+            reducer=reducer,
         )
 
     @_documented_as(best_images)

@@ -221,7 +221,7 @@ def test_methods_of_arrays() -> None:
     array, dataset = xr.DataArray([1]).qmosaic, xr.Dataset().qmosaic
     assert repr(array) == (
         "Methods of qmosaic on this DataArray: best_images(), clip(), contributions(), explain(), "
-        "mosaic_by_period(), quality_mosaic(), quicklook(), to_zarr(), visualize()"
+        "medoid(), mosaic_by_period(), quality_mosaic(), quicklook(), to_zarr(), visualize()"
     )
     assert all(f"{name}()" in repr(dataset) for name in on_collections())
 

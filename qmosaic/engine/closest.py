@@ -273,10 +273,28 @@ class Closest:
     ranks: None = None
     margin: tuple[int, ...] = ()
 
+    reads_all = True
+
     @property
     def dtype(self) -> np.dtype[Any]:
         """That of the distances."""
         return np.dtype(np.float64)
+
+    @property
+    def at_once(self) -> int:
+        """See `deciders.Decider.at_once`."""
+        return len(self.nodata)
+
+    def holds(self, images: int, pixels: int, itemsize: int) -> int:
+        """See `deciders.Decider.holds`: images that are kept, bits, medians, what makes them."""
+        kept = images * pixels * itemsize * self.at_once
+        bits = min(images * pixels // 8, MEMBER_BYTES)
+        medians = 8 * pixels * (self.measured + 4)
+        return min(kept, KEPT_BYTES) + bits + medians + MIDDLE.holds(images, pixels, itemsize)
+
+    def readings(self, images: int, pixels: int, itemsize: int) -> int:
+        """See `deciders.Decider.readings`; and once more what the winners give."""
+        return 2 if images * pixels * itemsize * self.at_once <= KEPT_BYTES else 4
 
     def decide(
         self,

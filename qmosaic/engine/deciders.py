@@ -85,6 +85,10 @@ class Decider(Protocol):
         Whether its outcomes count candidates.
     margin : tuple of int
         Along each dimension of the map, how many pixels it looks beyond a window.
+    reads_all : bool
+        Whether it reads all of every band; if not, of those after the first what can decide.
+    at_once : int
+        How many bands it reads side by side.
     """
 
     @property
@@ -102,6 +106,21 @@ class Decider(Protocol):
     @property
     def margin(self) -> tuple[int, ...]:
         """See above."""
+
+    @property
+    def reads_all(self) -> bool:
+        """See above."""
+
+    @property
+    def at_once(self) -> int:
+        """See above."""
+
+    def holds(self, images: int, pixels: int, itemsize: int) -> int:
+        """Say how many bytes it holds at most beside its outcome and the chunks that it reads,
+        for so many images and pixels of a window, and bytes a pixel of a band."""
+
+    def readings(self, images: int, pixels: int, itemsize: int) -> int:
+        """Say how often it reads a chunk of a band at most."""
 
     def decide(
         self,
@@ -154,6 +173,17 @@ class Best:
     ranks: int | None = None
     counted: bool = False
     margin: tuple[int, ...] = ()
+
+    reads_all = False
+    at_once = 1
+
+    def holds(self, images: int, pixels: int, itemsize: int) -> int:
+        """See `Decider.holds`."""
+        return 0
+
+    def readings(self, images: int, pixels: int, itemsize: int) -> int:
+        """See `Decider.readings`."""
+        return 1
 
     def decide(
         self,

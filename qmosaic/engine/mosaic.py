@@ -273,6 +273,8 @@ def mosaic_by_period(
     min_quality: float | int | None = None,
     upper_bound: float | int | None = None,
     provenance: Provenance = False,
+    within: float | int | None = None,
+    reducer: Literal["median", "mean"] | float | int = "median",
 ) -> Collection:
     """Make a quality mosaic for each period: each month, each season, each week.
 
@@ -283,7 +285,7 @@ def mosaic_by_period(
     collection : xarray.Dataset or xarray.DataArray
         As for `quality_mosaic`; along `dim` lie times, in any order.
     quality_band, period, rolling, empty, dim, ties, masked, fill_value, min_quality, upper_bound, \
-provenance
+provenance, within, reducer
         As for `quality_mosaic`.
 
     Returns
@@ -326,7 +328,17 @@ provenance
             "(seasons), '10D' (ten days), or call quality_mosaic() for a single mosaic of all."
         )
     check_choice("empty", empty, ("mask", "drop"))
-    rules = Rules(dim, ties, masked, fill_value, min_quality, upper_bound, provenance)
+    rules = Rules(
+        dim,
+        ties,
+        masked,
+        fill_value,
+        min_quality,
+        upper_bound,
+        provenance,
+        within=within,
+        reducer=reducer,
+    )
     return make_mosaic(collection, quality_band, rules, period, rolling, empty)
 
 

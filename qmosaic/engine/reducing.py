@@ -49,6 +49,13 @@ class Reducer:
         narrow = dtype.itemsize <= 2 or dtype == np.float32
         return np.dtype(np.float32 if narrow else np.float64)
 
+    def holds(self, images: int, pixels: int, itemsize: int) -> int:
+        """Say how many bytes a reduction holds at most beside what it reads and what it makes."""
+        sums_or_places = 6 * 8 * pixels
+        if self.kind == "mean":
+            return sums_or_places
+        return sums_or_places + min(VALUES_BYTES, images * pixels * itemsize)
+
 
 def under(spread: Spread, window: Sequence[Any]) -> tuple[Any, ...]:
     """Say which window, or part, of a decision lies under that of a band."""

@@ -16,6 +16,7 @@ from qmosaic.engine.blocks import Demand, Outcome, Reader, decide_block
 from qmosaic.engine.deciders import Periods, Source, Window, transposed
 from qmosaic.engine.kernels import Order
 from qmosaic.engine.members import (
+    KEPT_BYTES,
     MEMBER_BYTES,
     Members,
     gather,
@@ -58,6 +59,19 @@ class Near:
     most: int | None = MEMBER_BYTES
     ranks: None = None
     margin: tuple[int, ...] = ()
+
+    reads_all = False
+    at_once = 1
+
+    def holds(self, images: int, pixels: int, itemsize: int) -> int:
+        """See `deciders.Decider.holds`: images that are kept, and bits."""
+        kept = images * pixels * itemsize
+        bits = min(images * pixels // 8, MEMBER_BYTES if self.most is None else self.most)
+        return (kept if kept <= KEPT_BYTES else 0) + bits + pixels * itemsize
+
+    def readings(self, images: int, pixels: int, itemsize: int) -> int:
+        """See `deciders.Decider.readings`."""
+        return 1 if images * pixels * itemsize <= KEPT_BYTES else 2
 
     def decide(
         self,

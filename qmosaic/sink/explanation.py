@@ -291,7 +291,7 @@ def explain(
         )
     workers, threads = capacity()
     return Explanation(
-        images=sum({r.source: r.images for r in reads if r.quality}.values()),
+        images=sum({r.source: r.images for r in reads if r.first}.values()),
         compared=max((r.compared for r in reads if r.quality), default=0),
         blocks=plan.jobs,
         tasks=tasks,

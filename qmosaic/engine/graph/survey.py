@@ -20,6 +20,7 @@ from qmosaic.engine.graph.describing import lane_of
 from qmosaic.engine.graph.recipes import Key, Recipes, layer_of, sort_graphs
 from qmosaic.engine.graph.taking import take_chunks, take_given
 from qmosaic.engine.graph.views import Chunkwise, Each, Written, reached
+from qmosaic.engine.within import ReduceTask
 
 STEP = 0.75
 """How much a step of arithmetic adds to what a task holds, in chunks: some of its inputs and
@@ -48,6 +49,8 @@ class Reads:
     ----------
     quality : bool
         Whether they read all of it, to decide.
+    first : bool
+        Whether it is the first band of a decision, by which its images are counted.
     images : int
         The number of images, 0 where it is not known.
     compared : int
@@ -74,6 +77,7 @@ class Reads:
     """
 
     quality: bool
+    first: bool
     images: int
     compared: int
     total: int
@@ -99,8 +103,9 @@ def survey(arrays: Sequence[Any], box: Mapping[Hashable, int] | None = None) -> 
     """
     recipes = sort_graphs(*(array.__dask_graph__() for array in arrays))
     deciding, first = _sources_of_decisions(recipes)
+    reduced = _sources_of_reductions(recipes)
     found = [
-        _reads_of(node.value, deciding.get(key), key in first, box or {})
+        _reads_of(node.value, deciding.get(key), reduced.get(key), key in first, box or {})
         for key, node in recipes.tasks.items()
         if isinstance(node, DataNode) and isinstance(node.value, DeferredChunks)
     ]
@@ -122,6 +127,20 @@ def _sources_of_decisions(recipes: Recipes) -> tuple[dict[Key, DecideTask], set[
     return found, qualities
 
 
+def _sources_of_reductions(recipes: Recipes) -> dict[Key, ReduceTask]:
+    """Give what reduces each band, where bands are reduced."""
+    found: dict[Key, ReduceTask] = {}
+    for layer in recipes.symbolic.values():
+        if isinstance(layer.task.func, ReduceTask):
+            given = [s.key for s, _ in layer.indices if isinstance(s, TaskRef)]
+            found |= dict.fromkeys(_behind(recipes, given[0]), layer.task.func)
+    for node in recipes.tasks.values():
+        task = getattr(getattr(node, "func", None), "task", None)
+        if isinstance(node, Task) and isinstance(task, ReduceTask):
+            found |= dict.fromkeys(_behind(recipes, _keys_given(node)[0]), task)
+    return found
+
+
 def _behind(recipes: Recipes, key: Key) -> list[Key]:
     """Name the source that a task gives: itself, or the one that it gives something made first."""
     node = recipes.tasks[key]
@@ -134,7 +153,11 @@ def _keys_given(task: Any) -> list[Key]:
 
 
 def _reads_of(
-    source: DeferredChunks, task: DecideTask | None, quality: bool, box: Mapping[Hashable, int]
+    source: DeferredChunks,
+    task: DecideTask | None,
+    reducing: ReduceTask | None,
+    first: bool,
+    box: Mapping[Hashable, int],
 ) -> Reads:
     sizes = source.map_chunks
     sides = zip(source.map_dims, sizes, strict=True)
@@ -152,8 +175,19 @@ def _reads_of(
         counts = [len(members) for members in task.periods.members]
         compared, often = max(counts, default=0), sum(counts) / max(1, images)
         size, behind = round(size * often), behind.times(often)
+    quality, readings = first, 0
+    if task is not None:
+        decider = task.decider
+        quality |= decider.reads_all
+        held = held * decider.at_once + decider.holds(compared, block, itemsize)
+        readings = decider.readings(compared, block, itemsize)
+    if reducing is not None:
+        held += reducing.reducer.holds(compared, block, itemsize)
+        readings += 1
+    behind = behind.times(max(1, readings))
     return Reads(
         quality,
+        first,
         images,
         compared,
         size,
@@ -194,6 +228,7 @@ def _reads_of_trees(recipes: Recipes) -> list[Reads]:
             promises[name] = promise.value
     return [
         Reads(
+            name[1],
             name[1],
             images[name],
             compared[name],
