@@ -92,7 +92,7 @@ def _reduce_band(
     band = request.collection[name]
     if request.is_lazy and band.variable.chunks is None and band.dims == (request.dim,):
         band = band.chunk()  # as a dask array it can be broadcast without being copied
-    return engine.reduce(_broadcast(band, request.quality), decision, reducer, request.fill(name))
+    return engine.reduce(broadcast(band, request.quality), decision, reducer, request.fill(name))
 
 
 def _decide(

@@ -49,6 +49,8 @@ class Near:
     most : int or None
         The most bytes in which outcomes say which images count; None for any. What they do not say
         is found again.
+    kept : int
+        The most bytes of images of the quality and of bands that have to be valid that are kept.
     """
 
     order: Order
@@ -57,6 +59,7 @@ class Near:
     axes: tuple[tuple[int, ...], ...] = ()
     counted: bool = False
     most: int | None = MEMBER_BYTES
+    kept: int = KEPT_BYTES
     ranks: None = None
     margin: tuple[int, ...] = ()
 
@@ -67,11 +70,11 @@ class Near:
         """See `deciders.Decider.holds`: images that are kept, and bits."""
         kept = images * pixels * itemsize
         bits = min(images * pixels // 8, MEMBER_BYTES if self.most is None else self.most)
-        return (kept if kept <= KEPT_BYTES else 0) + bits + pixels * itemsize
+        return (kept if kept <= self.kept else 0) + bits + pixels * itemsize
 
     def readings(self, images: int, pixels: int, itemsize: int) -> int:
         """See `deciders.Decider.readings`."""
-        return 1 if images * pixels * itemsize <= KEPT_BYTES else 2
+        return 1 if images * pixels * itemsize <= self.kept else 2
 
     def decide(
         self,
@@ -105,14 +108,14 @@ class Near:
         return gather(quality.shape, images, near, None)
 
     def _opened(
-        self, window: Window, sources: Sequence[Source], kept: int
+        self, window: Window, sources: Sequence[Source], images: int
     ) -> tuple[Reader, list[Demand]]:
         places = (window, *(transposed(window, axes) for axes in self.axes))
         readers: list[Reader] = [
             s.open(p, candidates=True) for s, p in zip(sources, places, strict=True)
         ]
-        if kept:
-            readers = kept_if_small(readers, kept)
+        if images:  # they are walked twice
+            readers = kept_if_small(readers, images, self.kept)
         pairs = zip(readers[1:], self.nodata, self.axes, strict=True)
         return readers[0], [Demand(reader, nodata, axes) for reader, nodata, axes in pairs]
 
