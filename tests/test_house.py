@@ -266,6 +266,7 @@ def test_kernels_know_only_numpy() -> None:
     [
         qm.quality_mosaic,
         qm.mosaic_by_period,
+        qm.medoid,
         qm.to_zarr,
         qm.open_mosaic,
         qm.explain,

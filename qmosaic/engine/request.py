@@ -274,7 +274,7 @@ def compared_names(collection: xr.Dataset, rules: Rules) -> tuple[Hashable, ...]
     for name in names:
         if not is_name(name) or name not in known:
             raise KeyError(
-                f"bands= names {name!r}, which is no band of the collection: these are "
+                f"bands= names {name!r:.80}, which is no band of the collection: these are "
                 f"{', '.join(map(repr, known))}. Write some of these."
             )
         if collection[name].dtype.kind not in "biuf":

@@ -13,6 +13,8 @@
 9   the input is kept, nothing is computed  `test_deferred`
 10  in memory as in chunks                  `test_deferred`
 11  chunks and schedulers do not matter     `test_chunking`
+    images close to the best, reduced       `test_within`
+    the image closest to the median         `test_medoid`
     bad input                               `test_bad_input`
     all together, on random collections     `test_random_collections`
 === ======================================= =========================

@@ -234,3 +234,68 @@ def test_the_method_raises_the_same() -> None:
     """ds.qmosaic.quality_mosaic calls the function, its errors included."""
     with pytest.raises(ValueError, match="lats"):
         collection().qmosaic.quality_mosaic("q", ties="lats")
+
+
+# -- several images a pixel, medoids ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rules", "error", "parts"),
+    [
+        ({"within": -1}, ValueError, ["within=-1", "no distance", "within=0.05"]),
+        ({"within": float("nan")}, ValueError, ["within=nan", "no distance", "from 0 on"]),
+        ({"within": True}, ValueError, ["within=True", "Give a number"]),
+        ({"within": "1"}, ValueError, ["within='1'", "Give a number"]),
+        ({"reducer": "mean"}, ValueError, ["reducer='mean'", "within= is left out", "within=0.05"]),
+        ({"within": 1, "reducer": "max"}, ValueError, ["reducer='max'", "'median', 'mean'", "reducer=25"]),
+        ({"within": 1, "reducer": 101}, ValueError, ["reducer=101", "from 0 to 100"]),
+        ({"within": 1, "reducer": True}, ValueError, ["reducer=True", "percentile"]),
+        ({"within": 1, "masked": "fill"}, ValueError, ["masked='fill'", "masked='skip'"]),
+        ({"within": 1, "quality_band": ["q", "red"]}, ValueError, ["2 bands", "Name one band"]),
+        ({"within": 1, "provenance": ["source_index"]}, ValueError, ["'source_index'", "several images", "provenance=['valid_count']"]),
+    ],
+)  # fmt: skip
+def test_a_tolerance_or_a_reduction_that_cannot_be(
+    rules: dict[str, Any], error: type[Exception], parts: list[str]
+) -> None:
+    """What came, why several images cannot be counted or reduced so, what to write."""
+    with pytest.raises(error) as raised:
+        qm.quality_mosaic(collection(), **{"quality_band": "q"} | rules)
+    for part in parts:
+        assert part in str(raised.value), str(raised.value)
+
+
+def test_bands_that_cannot_be_reduced_are_to_be_left_out() -> None:
+    """There is no median of dates: the band is named, and how to leave it out."""
+    c = collection(date=("time", np.array(["2020-01-01", "2020-02-01"], "datetime64[ns]")))
+    with pytest.raises(TypeError) as raised:
+        qm.quality_mosaic(c, "q", within=1)
+    for part in ("'date'", "datetime64[ns]", "'median'", "collection.drop_vars('date')"):
+        assert part in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "rules", "error", "parts"),
+    [
+        (lambda c: c, {"bands": ["red", "nir"]}, KeyError, ["'nir'", "'red', 'q'", "Write some of these"]),
+        (lambda c: c, {"bands": []}, ValueError, ["bands=[]", "Name some of 'red', 'q'"]),
+        (lambda c: c, {"bands": ["red", "red"]}, ValueError, ["twice", "Write each name once"]),
+        (lambda c: c, {"bands": BAND}, KeyError, ["no band of the collection", "'red', 'q'"]),
+        (lambda c: c, {"masked": "fill"}, ValueError, ["masked='fill'", "'keep', 'skip'"]),
+        (lambda c: c, {"ties": "best"}, ValueError, ["ties='best'"]),
+        (lambda c: c[[]].assign_coords(time=[0, 1]), {}, ValueError, ["names no band", "there are none"]),
+        (lambda c: c.rename(time="t"), {}, ValueError, ["no dimension 'time'", "dim="]),
+        (lambda c: c.isel(time=slice(0, 0)), {}, ValueError, ["zero images"]),
+        (lambda c: c.assign(s=(DIMS, blocks("U4"))), {"bands": ["red", "s"]}, TypeError, ["'s'", "<U4", "Name numeric bands"]),
+        (lambda c: c.assign(a=(("time", "y", "x", "level"), blocks(shape=(2, 3, 4, 2)))), {}, ValueError, ["'a'", "'level'", "bands=[...]"]),
+        (lambda c: c.assign(sun=("time", np.ones(2))), {"bands": ["red", "sun"]}, ValueError, ["'sun'", "same dimensions"]),
+    ],
+)  # fmt: skip
+def test_a_medoid_that_cannot_be(
+    make: Any, rules: dict[str, Any], error: type[Exception], parts: list[str]
+) -> None:
+    """What came, why images cannot be compared so, what to write."""
+    with pytest.raises(error) as raised:
+        qm.medoid(make(collection()), **rules)
+    for part in parts:
+        assert part in str(raised.value), str(raised.value)
