@@ -242,8 +242,8 @@ class Values:
             at += table.size
             table.sort(axis=1)
             got = self._next[pixels] - self._first[pixels]
-            some = got > 0
-            out[pixels[some]] = pick(table[some], got[some], reducer)
+            rows = np.flatnonzero(got)
+            out[pixels[rows]] = pick(table, rows, got[rows], reducer)
         return out.reshape(self.shape)
 
 
@@ -253,13 +253,13 @@ def _last(dtype: np.dtype[Any]) -> Any:
     return True if dtype.kind == "b" else np.iinfo(dtype).max
 
 
-def pick(table: Array, got: Array, reducer: Reducer) -> Array:
-    """Make one value of each row of a table, whose first `got` values count, in ascending order.
+def pick(table: Array, rows: Array, got: Array, reducer: Reducer) -> Array:
+    """Make one value of each of some rows of a table, whose first `got` values count, in ascending
+    order.
 
     Integers give one of their values: the lower of two. Floats are interpolated, as numpy does, in
     float64.
     """
-    rows = np.arange(len(table))
     at = reducer.percent / 100 * (got - 1)
     low = np.floor(at).astype(np.intp)
     if table.dtype.kind != "f" and not reducer.between:
