@@ -158,6 +158,7 @@ class _Methods(Generic[Collection]):
     def contributions(self, zones: Any = None, *, band: Hashable | None = None) -> pd.DataFrame:
         """Count how many pixels of a mosaic each image gave, and their share."""
         return contributions(self._collection, zones, band=band)
+
     @_documented_as(medoid)
     def medoid(
         self,
