@@ -73,6 +73,9 @@ class _Methods(Generic[Collection]):
         period: Any = None,
         rolling: Any = None,
         empty: Empty = "mask",
+        smooth: float | None = None,
+        scene_bonus: float | None = None,
+        scene_radius: float | None = None,
     ) -> Collection:
         """Take, for every pixel, all bands of the image with the highest quality."""
         return quality_mosaic(
@@ -90,6 +93,9 @@ class _Methods(Generic[Collection]):
             period=period,
             rolling=rolling,
             empty=empty,
+            smooth=smooth,
+            scene_bonus=scene_bonus,
+            scene_radius=scene_radius,
         )
 
     @_documented_as(mosaic_by_period)
@@ -109,6 +115,9 @@ class _Methods(Generic[Collection]):
         provenance: Provenance = False,
         within: float | int | None = None,
         reducer: Literal["median", "mean"] | float | int = "median",
+        smooth: float | None = None,
+        scene_bonus: float | None = None,
+        scene_radius: float | None = None,
     ) -> Collection:
         """Make a quality mosaic for each period: each month, each season, each week."""
         return mosaic_by_period(
@@ -126,6 +135,9 @@ class _Methods(Generic[Collection]):
             provenance=provenance,
             within=within,
             reducer=reducer,
+            smooth=smooth,
+            scene_bonus=scene_bonus,
+            scene_radius=scene_radius,
         )
 
     @_documented_as(best_images)

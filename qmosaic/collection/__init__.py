@@ -14,6 +14,7 @@ A module imports only modules below it in this table.
 ``geometry``     regions as people give them, in any CRS
 ``rasterizing``  which pixels lie in a shape
 ``times``        times as people write them
+``means``        means over what lies around each pixel
 ``pixelwise``    functions of single pixels
 ``masks``        what is masked, on numpy arrays
 ``readers``      xarray's readers of Zarr and NetCDF

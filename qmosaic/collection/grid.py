@@ -10,10 +10,15 @@ import xarray as xr
 
 from qmosaic.collection.geometry import short_crs
 from qmosaic.collection.location import crs_of, map_axes, map_dims
-from qmosaic.optional import needed
+from qmosaic.optional import needed, serving
+
+OR_SAY_IT = "write resolution=10 (metres), or resolution=(down, across)"
+"""What to do where nothing tells how large a pixel is, for functions that can be told."""
 
 
-def metres_per_pixel(band: xr.DataArray, resolution: Any, caller: str) -> tuple[float, float]:
+def metres_per_pixel(
+    band: xr.DataArray, resolution: Any, caller: str, otherwise: str = OR_SAY_IT
+) -> tuple[float, float]:
     """Give the height and width of a pixel in metres.
 
     Parameters
@@ -24,6 +29,8 @@ def metres_per_pixel(band: xr.DataArray, resolution: Any, caller: str) -> tuple[
         The size in metres, down and across, where it is known already.
     caller : str
         The function that asks, for errors.
+    otherwise : str, optional
+        What errors advise, as the second of two ways.
 
     Raises
     ------
@@ -42,43 +49,45 @@ def metres_per_pixel(band: xr.DataArray, resolution: Any, caller: str) -> tuple[
     if down not in band.coords or across not in band.coords:
         raise ValueError(
             f"{caller} cannot tell how large a pixel is: the band has no coordinates {down!r} and "
-            f"{across!r}. Write resolution=10 (metres)."
+            f"{across!r}. Add them, assign_coords({down}=..., {across}=...), or {otherwise}."
         )
-    metres = _metres_per_unit(band, caller)
-    return _step(band, down, caller) * metres, _step(band, across, caller) * metres
+    with serving("geo", "sizes of pixels in metres"):
+        metres = _metres_per_unit(band, caller, otherwise)
+    steps = (_step(band, dim, caller, otherwise) for dim in (down, across))
+    down_step, across_step = (step * metres for step in steps)
+    return down_step, across_step
 
 
-def _metres_per_unit(band: xr.DataArray, caller: str) -> float:
+def _metres_per_unit(band: xr.DataArray, caller: str, otherwise: str) -> float:
     collection = band.to_dataset(name="band to be measured")  # which no coordinate is called
     map_dims(collection)
     try:
         crs = crs_of(collection)
     except ValueError as error:
         raise ValueError(
-            f"{caller} cannot tell how large a pixel is: {error} Or write resolution=10 (metres)."
+            f"{caller} cannot tell how large a pixel is: {error} Or {otherwise}."
         ) from error
     if crs.geographic:
         raise ValueError(
             f"{caller} needs metres, and the band is in degrees ({short_crs(crs)}), whose pixels "
             "differ in size. Bring it onto a projected CRS (odc.geo's reproject, or "
-            "open_collection(..., crs=...)), or write resolution=(down, across) in metres."
+            f"open_collection(..., crs=...)), or {otherwise}."
         )
     return float(crs.proj.axis_info[0].unit_conversion_factor)
 
 
-def _step(band: xr.DataArray, dim: Hashable, caller: str) -> float:
+def _step(band: xr.DataArray, dim: Hashable, caller: str, otherwise: str = OR_SAY_IT) -> float:
     centres = band[dim].values.astype(float)
     if len(centres) < 2:
         raise ValueError(
-            f"{caller} cannot tell how large a pixel is: there is one along {dim!r} only. Write "
-            "resolution=10 (metres)."
+            f"{caller} cannot tell how large a pixel is: there is one along {dim!r} only. Take "
+            f"more of the map, or {otherwise}."
         )
     steps = np.diff(centres)
     if not np.allclose(steps, steps[0], rtol=1e-3):
         raise ValueError(
             f"{caller} needs evenly spaced pixels, and those along {dim!r} are {steps.min():g} to "
-            f"{steps.max():g} apart. Resample to a regular grid, or write "
-            "resolution=(down, across) in metres."
+            f"{steps.max():g} apart. Resample to a regular grid, or {otherwise}."
         )
     return abs(float(steps[0]))
 

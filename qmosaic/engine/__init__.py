@@ -10,13 +10,16 @@ A module imports only modules below it in this table.
 ``attributes``   coordinates, attributes and encodings of a mosaic
 ``bands``        the bands of a mosaic: decide, decide anew, take
 ``request``      the arguments, checked and settled
+``surroundings`` what lies around a pixel has a say: arguments, settled
 ``periods``      which images are of which period
 ``lazy``         decide and take, deferred
 ``eager``        decide and take, at once
+``smoothing``    means over what lies around each pixel of an array
 ``graph``        decide and take as layers of a dask graph; deferred chunks
 ``within``       several images a pixel: those whose quality is close to the best
 ``closest``      the image closest to the median of all
 ``reducing``     bands reduced over the images that count
+``neighbours``   images that win what lies around a pixel are preferred
 ``takers``       what is made of the winners of a window of the map
 ``members``      which images count at which pixels of a window
 ``deciders``     what decides which images win a window of the map

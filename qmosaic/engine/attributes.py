@@ -12,6 +12,7 @@ import xarray as xr
 from qmosaic.collection.declarations import NODATA_NAMES, PREFIX
 from qmosaic.collection.transforms import true_to_grid
 from qmosaic.engine.request import Request, source_coordinates
+from qmosaic.engine.surroundings import RADIUS
 
 # How values are packed on disk; chunks, shards, codecs and file names fit the source
 # alone.
@@ -104,6 +105,10 @@ def _record(request: Request) -> dict[str, Any]:
     asked = {"min_quality": rules.min_quality, "upper_bound": rules.upper_bound}
     if rules.within is not None:
         asked |= {"within": rules.within, "reducer": rules.reducer}
+    asked |= {"smooth": rules.smooth, "scene_bonus": rules.scene_bonus}
+    if rules.scene_bonus is not None:
+        radius = rules.scene_radius
+        asked["scene_radius"] = f"{RADIUS} pixels" if radius is None else radius
     record.update({k: np.asarray(v).item() for k, v in asked.items() if v is not None})
     record.update(time_span(request.collection, request.dim))
     return {PREFIX + key: value for key, value in record.items()}

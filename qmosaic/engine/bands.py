@@ -14,6 +14,7 @@ from qmosaic.engine.closest import Closest
 from qmosaic.engine.deciders import Best, Decider, Periods
 from qmosaic.engine.eager import Eager
 from qmosaic.engine.lazy import Lazy
+from qmosaic.engine.neighbours import Preferring
 from qmosaic.engine.reducing import Reducer
 from qmosaic.engine.request import (
     SOURCE_INDEX,
@@ -67,7 +68,7 @@ def make_bands(request: Request) -> dict[Hashable, xr.DataArray]:
     if request.compared:
         decision = _find_closest(engine, request, demands)
     else:
-        decision = _decide(engine, request, request.quality, demands)
+        decision = _decide(engine, request, request.deciding[0], demands)
     made: dict[Hashable, xr.DataArray] = {}
     for name in request.bands:
         own = decision
@@ -106,16 +107,20 @@ def _decide(
     finer = [
         (broadcast(request.collection[n], quality), o.nodata) for n, o in request.finer.items()
     ]
-    bands = [(quality, request.order.nodata), *finer, *demands]
+    _, order = request.deciding
+    bands = [(quality, order.nodata), *finer, *demands]
     nodata = tuple(nodata for _, nodata in demands)
     axes = axes_of([band for band, _ in bands], request.dim)
     counted = start is None and VALID_COUNT in asked_provenance(request)
     decider: Decider
     if request.reducer is not None:
-        decider = Near(request.order, request.distance, nodata, axes, counted)
+        decider = Near(order, request.distance, nodata, axes, counted)
     else:
         finer_orders = tuple(request.finer.values())
-        decider = Best(request.order, finer_orders, nodata, axes, request.rules.ranks, counted)
+        decider = best = Best(order, finer_orders, nodata, axes, request.rules.ranks, counted)
+        if request.favour is not None:
+            shape = tuple(size for dim, size in quality.sizes.items() if dim != request.dim)
+            decider = Preferring(best, request.favour, shape)
     return engine.decide(decider, bands, request.periods, start)
 
 
@@ -143,6 +148,8 @@ def axes_of(bands: Sequence[xr.DataArray], dim: Hashable) -> tuple[tuple[int, ..
 def _is_quality(request: Request, name: Hashable) -> bool:
     """Whether a band is the quality itself, under this name or another: its pixels are known once
     it has been decided."""
+    if request.smoothed is not None:
+        return False
     band, quality = request.collection[name].variable, request.quality.variable
     if name == request.quality_band:
         return True
@@ -181,7 +188,8 @@ def _refine(engine: Engine, request: Request, name: Hashable, decision: Any) -> 
     """Decide anew, for one band, where it is masked in the winner."""
     if name == request.quality_band:
         return decision
-    band, quality, nodata = request.collection[name], request.quality, request.nodata[name]
+    band, nodata = request.collection[name], request.nodata[name]
+    quality, _ = request.deciding
     if any(d not in quality.dims for d in band.dims if d != request.dim):
         wide = broadcast(quality, band)
         return _decide(engine, request, wide, [(broadcast(band, wide), nodata)])

@@ -193,6 +193,18 @@ class Best:
         start: Outcome | None = None,
     ) -> Outcome:
         """See `Decider.decide`."""
+        quality, among, demands = self.opened(window, sources)
+        options: Any = {"finer": among, "positions": positions, "counted": self.counted}
+        if self.ranks is not None:
+            return rank_block(quality, self.order, self.ranks, demands, **options)
+        first = None if start is None else start.index
+        return decide_block(quality, self.order, demands, first, **options)
+
+    def opened(
+        self, window: Window, sources: Sequence[Source]
+    ) -> tuple[Reader, list[Finer], list[Demand]]:
+        """Open its bands over a window: the quality, those that decide among equals, and those that
+        have to be valid."""
         places = (window, *(transposed(window, axes) for axes in self.axes))
         quality, *others = (
             s.open(p, candidates=True) for s, p in zip(sources, places, strict=True)
@@ -206,11 +218,7 @@ class Best:
             Demand(reader, nodata, axes)
             for (reader, axes), nodata in zip(pairs[len(among) :], self.nodata, strict=True)
         ]
-        options: Any = {"finer": among, "positions": positions, "counted": self.counted}
-        if self.ranks is not None:
-            return rank_block(quality, self.order, self.ranks, demands, **options)
-        first = None if start is None else start.index
-        return decide_block(quality, self.order, demands, first, **options)
+        return quality, among, demands
 
 
 def transposed(window: Window, axes: tuple[int, ...]) -> Window:

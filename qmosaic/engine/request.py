@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
@@ -18,6 +18,7 @@ from qmosaic.collection.declarations import (
     declared_packing,
     masked_value,
 )
+from qmosaic.collection.location import with_crs_coordinate
 from qmosaic.collection.masks import fits, has_nan
 from qmosaic.collection.model import (
     bands_of,
@@ -30,7 +31,9 @@ from qmosaic.collection.model import (
 from qmosaic.collection.times import in_utc
 from qmosaic.engine.deciders import Periods
 from qmosaic.engine.kernels import Order, Ties
+from qmosaic.engine.neighbours import Favour
 from qmosaic.engine.reducing import Reducer
+from qmosaic.engine.surroundings import check_surroundings, favour_of, smoothed_quality
 
 Masked = Literal["keep", "skip", "fill"]
 Provenance = bool | Sequence[Hashable]
@@ -43,7 +46,8 @@ class Rules:
 
     Attributes
     ----------
-    dim, ties, masked, fill_value, min_quality, upper_bound, provenance
+    dim, ties, masked, fill_value, min_quality, upper_bound, provenance, smooth, scene_bonus, \
+scene_radius
         See there.
     ranks : int or None
         How many images of each pixel are wanted; None for one, without a dimension of ranks.
@@ -69,6 +73,9 @@ class Rules:
     reducer: Any = "median"
     medoid: bool = False
     compared: Any = None
+    smooth: Any = None
+    scene_bonus: Any = None
+    scene_radius: Any = None
 
     def check(self) -> None:
         """Refuse choices that there are not."""
@@ -98,6 +105,10 @@ class Request:
     compared : tuple of hashable
         The bands in which images are compared with their median, where no quality decides; the
         first is `quality_band`.
+    smoothed : xarray.DataArray or None
+        What orders the images in place of the quality, NaN where they are no candidates.
+    favour : Favour or None
+        How images are preferred that win what lies around a pixel.
     """
 
     collection: xr.Dataset
@@ -107,6 +118,8 @@ class Request:
     finer: Mapping[Hashable, Order] = field(default_factory=dict)
     periods: Periods | None = None
     compared: tuple[Hashable, ...] = ()
+    smoothed: xr.DataArray | None = None
+    favour: Favour | None = None
 
     @cached_property
     def quality(self) -> xr.DataArray:
@@ -115,6 +128,13 @@ class Request:
         for name in self.finer:
             quality = broadcast(quality, self.collection[name])
         return quality
+
+    @property
+    def deciding(self) -> tuple[xr.DataArray, Order]:
+        """Give what orders the images, and how: the quality, where that is not smoothed."""
+        if self.smoothed is None:
+            return self.quality, self.order
+        return self.smoothed, Order(ties=self.order.ties, descending=self.order.descending)
 
     @property
     def dim(self) -> Hashable:
@@ -212,6 +232,23 @@ def make_request(
     check_reducible(request)
     _check_fills(request)
     _check_names(request)
+    return _with_surroundings(request)
+
+
+def _with_surroundings(request: Request) -> Request:
+    """Settle what is asked for of what lies around pixels."""
+    rules = request.rules
+    quality = with_crs_coordinate(request.collection)[request.quality_band]
+    check_surroundings(
+        rules.smooth, rules.scene_bonus, rules.scene_radius, rules.masked, request.quality_bands
+    )
+    if rules.smooth is not None:
+        lazy = request.is_lazy
+        smoothed = smoothed_quality(quality, request.dim, rules.smooth, request.order, lazy=lazy)
+        request = replace(request, smoothed=smoothed)
+    if rules.scene_bonus is not None:
+        favour = favour_of(quality, request.dim, rules.scene_bonus, rules.scene_radius)
+        request = replace(request, favour=favour)
     return request
 
 
@@ -537,6 +574,11 @@ def check_reducible(request: Request) -> None:
         raise ValueError(
             f"quality_band= names {len(request.quality_bands)} bands, but within= counts images "
             "whose quality is close to the best: which of several bands is meant? Name one band."
+        )
+    if request.rules.scene_bonus is not None:
+        raise ValueError(
+            f"scene_bonus={request.rules.scene_bonus!r} prefers single images, and within= reduces "
+            "bands over several: leave one of them out. smooth= goes together with within=."
         )
     for name in request.bands:
         dtype = request.collection[name].dtype

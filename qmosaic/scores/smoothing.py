@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import math
-from typing import Any, Literal
-
-import dask.array as da
-import numpy as np
 import xarray as xr
 
 from qmosaic.collection.declarations import check_decoded, declared_nodata, declared_packing
 from qmosaic.collection.grid import metres_per_pixel
 from qmosaic.collection.location import map_axes
-from qmosaic.collection.masks import Array, valid_mask
+from qmosaic.collection.means import Kind, TooNarrowError, scipy_is_there, weights_of
 from qmosaic.collection.model import check_choice
-from qmosaic.engine.graph import map_surroundings
-from qmosaic.optional import needed, serving
-from qmosaic.scores.expressions import bare, check_numeric, check_positive, score_dtype
-
-Kind = Literal["mean", "gaussian"]
-
-SCRATCH = 18
-"""Bytes a pixel that smoothing needs, besides a copy and the result in the dtype of the result:
-two sums of float64 and the mask, twice. Measured with tracemalloc."""
-
-FWHM = 2 * math.sqrt(2 * math.log(2))
-"""The full width of a Gaussian at half of its maximum, in standard deviations."""
+from qmosaic.engine.smoothing import smooth_array
+from qmosaic.optional import serving
+from qmosaic.scores.expressions import bare, check_numeric, check_positive
 
 
 def smooth(
@@ -93,6 +78,9 @@ def smooth(
     from one window to the next. So means are the same to the last bit for all chunks, and equal
     neighbourhoods have equal means. The time it takes grows with the width in pixels.
 
+    ``quality_mosaic(..., smooth=metres)`` orders the images by this mean, and keeps the quality of
+    the mosaic as the images have it.
+
     A task reads what lies around its pixels itself. A score that is persisted falls back to dask's
     ``map_overlap``; what such ordinary tasks hold is not in the memory that `explain` predicts.
 
@@ -108,111 +96,18 @@ def smooth(
     check_choice("kind", kind, ("mean", "gaussian"))
     width = check_positive(metres, "metres", "smooth()")
     down, across = map_axes(score, "smooth()")
-    needed("scipy", "scores", "smoothed scores")
+    scipy_is_there()
     with serving("scores", "smoothed scores"):
         sizes = metres_per_pixel(score, resolution, "smooth()")
-    weights = [_weights(width / size, kind) for size in sizes]
-    _check_width(weights, width, sizes)
-    axes = score.dims.index(down), score.dims.index(across)
-    dtype = np.dtype(np.float32 if score_dtype(score.dtype) == np.float32 else np.float64)
-    kernel = functools.partial(
-        _smoothed,
-        axes=axes,
-        weights=[_cut(w, score.shape[axis]) for w, axis in zip(weights, axes, strict=True)],
-        nodata=declared_nodata(score),
-        packing=declared_packing(score),
-        dtype=dtype,
-    )
-    return bare(score).copy(data=_applied(kernel, score.data))
-
-
-def _applied(kernel: functools.partial[Array], data: Any) -> Any:
-    """Call the function at once for what lies in memory, else chunk by chunk."""
-    if not isinstance(data, da.Array):
-        return kernel(np.asarray(data))
-    axes, weights, dtype = (kernel.keywords[name] for name in ("axes", "weights", "dtype"))
-    depth = {axis: len(w) // 2 for axis, w in zip(axes, weights, strict=True)}
-    scratch = SCRATCH + 2 * dtype.itemsize
-    return map_surroundings(data, kernel, depth, dtype, scratch=scratch)
-
-
-def _weights(width: float, kind: Kind) -> Array:
-    """Give the weights along one axis, for a width in pixels; their number is odd."""
-    if kind == "mean":
-        # coordinates, and so the size of pixels, are not exact
-        return np.ones(2 * math.floor(width / 2 + 1e-3) + 1)
-    deviation = width / FWHM
-    radius = math.floor(4 * deviation + 0.5)
-    return np.exp(-0.5 * (np.arange(-radius, radius + 1) / deviation) ** 2)
-
-
-def _check_width(weights: list[Array], width: float, sizes: tuple[float, float]) -> None:
-    """Refuse a window of one pixel."""
-    if max(map(len, weights)) == 1:
-        down, across = sizes
+    try:
+        weights = weights_of(width, kind, sizes)
+    except TooNarrowError:
         raise ValueError(
-            f"smooth() got metres={width:g} and pixels of {down:g} × {across:g} m, so a window is "
-            f"one pixel, and its mean is the score as it is. Write metres={3 * max(sizes):g} or "
-            "more, or leave smooth() out."
-        )
-
-
-def _cut(weights: Array, size: int) -> Array:
-    """Leave out weights that reach beyond a map of this size wherever the pixel lies."""
-    beyond = max(0, len(weights) // 2 - max(0, size - 1))
-    return weights[beyond : len(weights) - beyond]
-
-
-def _smoothed(
-    values: Array,
-    *,
-    axes: tuple[int, int],
-    weights: list[Array],
-    nodata: Any,
-    packing: tuple[float, float],
-    dtype: np.dtype[Any],
-) -> Array:
-    """Smooth image by image."""
-    images = np.moveaxis(values, axes, (-2, -1))
-    smoothed = np.empty(images.shape, dtype)
-    for place in np.ndindex(images.shape[:-2]):
-        mean = _mean(images[place], nodata, weights, dtype)
-        with np.errstate(all="ignore"):
-            smoothed[place] = mean if packing == (1.0, 0.0) else mean * packing[0] + packing[1]
-    return np.moveaxis(smoothed, (-2, -1), axes)
-
-
-def _mean(image: Array, nodata: Any, weights: list[Array], dtype: np.dtype[Any]) -> Array:
-    """Divide the sum of the pixels that are not masked by that of their weights."""
-    known = image.astype(dtype)
-    valid = valid_mask(image, nodata)
-    if valid is None or valid.all():
-        counted = _sums_of_ones(image.shape, weights)
-    else:
-        masked = ~valid
-        np.copyto(known, 0, where=masked)
-        counted = _sums(valid.view(np.uint8), weights)
-        np.copyto(counted, np.nan, where=masked)
-    total = _sums(known, weights)
-    with np.errstate(all="ignore"):
-        return np.divide(total, counted, out=total)
-
-
-def _sums(image: Array, weights: list[Array]) -> Array:
-    """Sum pixels with their weights; beyond the image there is nothing."""
-    correlate = needed("scipy.ndimage", "scores", "smoothed scores").correlate1d
-    down, across = weights
-    total: Array = correlate(image, down, axis=0, output=np.float64, mode="constant")
-    correlate(total, across, axis=1, output=total, mode="constant")
-    return total
-
-
-def _sums_of_ones(shape: tuple[int, ...], weights: list[Array]) -> Array:
-    """Give what `_sums` gives for an image of ones, bit for bit: a row of each kind is enough."""
-    height, width = shape
-    down, across = weights
-    column = _sums(np.ones((height, 1)), [down, np.ones(1)])[:, 0]
-    kinds, places = np.unique(column, return_inverse=True)
-    rows = np.broadcast_to(kinds[:, np.newaxis], (len(kinds), width))
-    sums: Array = _sums(rows, [np.ones(1), across])[places]
-    return sums
+            f"smooth() got metres={width:g} and pixels of {sizes[0]:g} × {sizes[1]:g} m, so a "
+            "window is one pixel, and its mean is the score as it is. Write "
+            f"metres={3 * max(sizes):g} or more, or leave smooth() out."
+        ) from None
+    axes = score.dims.index(down), score.dims.index(across)
+    nodata, packing = declared_nodata(score), declared_packing(score)
+    made = smooth_array(score.data, axes, weights, nodata=nodata, packing=packing)
+    return bare(score).copy(data=made)

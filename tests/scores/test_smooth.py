@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import qmosaic as qm
-from qmosaic.scores import smoothing
+from qmosaic.collection import means as smoothing
 from tests.support.small import NAN
 from tests.support.sources import CountingArray, as_dataset, chunked, in_store
 

@@ -160,14 +160,18 @@ def _reads_of(
     box: Mapping[Hashable, int],
 ) -> Reads:
     sizes = source.map_chunks
-    sides = zip(source.map_dims, sizes, strict=True)
-    block = math.prod(min(box.get(d, max(c, default=0)), sum(c)) for d, c in sides)
+    margin = _margin_of(task)
+    block = math.prod(
+        min(box.get(d, max(c, default=0)) + 2 * margin.get(d, 0), sum(c))
+        for d, c in zip(source.map_dims, sizes, strict=True)
+    )
     pixels = int(np.prod([sum(c) for c in sizes], dtype=np.int64))
     images, itemsize = sum(source.time_chunks), source.dtype.itemsize
     chunk = max(1, block * itemsize * int(np.diff(source.firsts).max(initial=1)))
     at_once = max(READ_TOGETHER // chunk, in_flight(chunk)) * chunk
     held = int(at_once * (2 + STEP * min(4, _steps(source))))
     held += source.beside * in_flight(max(chunk, source.beside))
+    held += block * getattr(task.decider, "scratch", 0) if task is not None and quality else 0
     size = images * pixels * itemsize
     behind = count_sources(source, size, box) or Sources(size, 0)
     compared = images
@@ -200,6 +204,13 @@ def _reads_of(
         source.origin.band,
         lane_of(source),
     )
+
+
+def _margin_of(task: DecideTask | None) -> dict[Hashable, int]:
+    """Say how far beyond a window a decision looks, by dimension of the map."""
+    if task is None or not task.margin:
+        return {}
+    return dict(zip(task.dims[-len(task.margin) :], task.margin, strict=True))
 
 
 def _steps(source: DeferredChunks) -> int:
