@@ -14,6 +14,7 @@ from benchmarks.forms import FORMS
 from benchmarks.imports import measure_imports
 from benchmarks.profiling import profile
 from benchmarks.routes import ROUTES
+from benchmarks.seams import count_seams
 from benchmarks.shapes import Run, compare_shapes, table
 from benchmarks.stores import compare_stores
 from benchmarks.survive import survive
@@ -79,6 +80,8 @@ def parser() -> argparse.ArgumentParser:
         figure = commands.add_parser(name, help=f"print figures of the {name}")
         figure.add_argument("--out", type=Path, default=HERE / "out" / name)
     commands.add_parser("stores", help="obstore against s3fs")
+    salt = commands.add_parser("seams", help="neighbours that come from different images")
+    salt.add_argument("--out", type=Path, default=HERE / "out" / "seams")
     importing = commands.add_parser("imports", help="memory of imports and of opening a store")
     importing.add_argument("--rounds", type=int, default=5)
     importing.add_argument("--out", type=Path, default=HERE / "out" / "imports")
@@ -123,6 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         {"graph": figures.graph, "latency": figures.latency}[asked.command](asked.out)
     elif asked.command == "imports":
         measure_imports(asked.rounds, asked.data / "tiny", asked.out)
+    elif asked.command == "seams":
+        count_seams(asked.out)
     elif asked.command == "stores":
         compare_stores()
     elif asked.command == "survive":

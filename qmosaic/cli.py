@@ -29,6 +29,10 @@ CLOUD = (10, 8, 9)
 DARKEST = 100
 """The lowest red of a clear pixel that is trusted: a reflectance of 1 %."""
 
+SCENE_BONUS = 0.1
+"""What an NDVI is raised by where its image has won all that lies around: with it a third of the
+seams are left, for a mean NDVI that is 0.002 lower (``python -m benchmarks seams``)."""
+
 INTERRUPTED = 130
 """What a program ends with after Ctrl-C: 128 and the number of the signal."""
 
@@ -104,16 +108,22 @@ def _check_matplotlib() -> None:
         )
 
 
-def best_pixels(collection: xr.Dataset) -> xr.Dataset:
-    """Take the greenest of the clear pixels: NDVI where the scene class is clear.
+def clear_ndvi(collection: xr.Dataset) -> xr.DataArray:
+    """Score green: NDVI where the scene class is clear.
 
     Elsewhere the quality is NaN, so a cloud is no candidate, however green. Nor is a pixel with
     next to no red left: in overcorrected shadows the NDVI goes to 1 without anything green.
     """
     ndvi = qm.scores.normalized_difference(collection["B8"], collection["B4"])
     lit = collection["B4"] >= DARKEST
-    quality = ndvi.where(collection["SCL"].isin(CLEAR) & lit)
-    return qm.quality_mosaic(collection.assign(quality=quality), "quality", provenance=True)
+    return ndvi.where(collection["SCL"].isin(CLEAR) & lit)
+
+
+def best_pixels(collection: xr.Dataset) -> xr.Dataset:
+    """Take the greenest of the clear pixels, and rather those of images that win around them, too:
+    where several are nearly as green, neighbours should not come from different days."""
+    scored = collection.assign(quality=clear_ndvi(collection))
+    return qm.quality_mosaic(scored, "quality", scene_bonus=SCENE_BONUS, provenance=True)
 
 
 def worst_pixels(collection: xr.Dataset) -> xr.Dataset:
@@ -158,7 +168,7 @@ def _draw(collection: xr.Dataset, stores: dict[str, Path], date: int, path: Path
     images = collection.sizes["time"]
     stretch = stretch_of(best, worst)
     panels = [
-        ("Best pixels", f"the greenest clear pixel of {images} images", best),
+        ("Best pixels", f"green, clear, in whole pieces: {images} images", best),
         ("One image", f"{day}, half of it under cloud", one),
         ("Worst pixels", f"the surest cloud of {images} images", worst),
     ]

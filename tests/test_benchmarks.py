@@ -27,6 +27,7 @@ from benchmarks import (
     profiling,
     relaid,
     report,
+    seams,
     shapes,
     survive,
     truths,
@@ -524,6 +525,7 @@ def test_each_figure_has_its_command() -> None:
         "imports",
         "profile",
         "shapes",
+        "seams",
     }
     assert commands & offered == offered
     assert "python -m pydoc benchmarks" in parser().format_help()
@@ -533,3 +535,33 @@ def test_ratios_of_the_docstring_are_those_of_the_results() -> None:
     """What is said to be reached is what ``report`` makes of the results beside it."""
     stored = json.loads((ROOT / "benchmarks" / "results.json").read_text())
     assert textwrap.indent(report.summary(stored), "    ") in str(benchmarks.__doc__)
+
+
+def test_seams_are_counted(tmp_path: Path) -> None:
+    """Neighbours below and to the right that come from different images, by a loop; each choice has
+    fewer of them than none, for hardly any quality, and the docstring says what came of it."""
+    index = np.random.default_rng(0).integers(0, 3, (5, 7))
+    pairs = [
+        index[y, x] != index[v, u]
+        for y, x in np.ndindex(index.shape)
+        for v, u in ((y + 1, x), (y, x + 1))
+        if v < 5 and u < 7
+    ]
+    assert seams.seams(index) == np.mean(pairs)
+    assert seams.alone(np.array([[1, 1, 2], [3, 1, 1]])) == 2 / 6
+    said = command_line("seams", "--out", str(tmp_path))
+    assert (tmp_path / "seams.png").stat().st_size > 50_000
+    found = json.loads((tmp_path / "seams.json").read_text())
+    plain = found["choices"].pop("as it is")
+    for name, one in (found["choices"] | found["radii"]).items():
+        assert name in said
+        assert one["seams"] < 0.6 * plain["seams"]
+        assert plain["quality"] - 0.005 < one["quality"] < plain["quality"]
+    text = " ".join(str(benchmarks.__doc__).split())
+    smooth, bonus = (found["choices"][n] for n in ("smooth=50", "scene_bonus=0.1"))
+    assert f"{plain['seams']:.0%}".replace("%", " % of all pairs") in text
+    assert f"{smooth['seams']:.0%}".replace("%", " % with ``smooth=50``") in text
+    assert f"{bonus['seams']:.0%}".replace("%", " % with ``scene_bonus=0.1``") in text
+    assert f"is {bonus['quality']:.3f} in place of {plain['quality']:.3f}" in text
+    nearest = min(found["radii"].values(), key=lambda one: one["seams"])
+    assert found["choices"]["scene_bonus=0.1"]["seams"] < 1.05 * nearest["seams"]  # ten pixels

@@ -43,25 +43,51 @@ def opened(store: Path) -> xr.Dataset:
     return xr.open_zarr(store, consolidated=False, mask_and_scale=False)
 
 
+def scored(series: dict[str, np.ndarray]) -> np.ndarray:
+    """Give the NDVI of clear pixels, -inf elsewhere, by plain numpy."""
+    red, nir = (series[band].astype("float32") for band in ("B4", "B8"))
+    clear = np.isin(series["SCL"], CLEAR) & (red >= 100)
+    with np.errstate(all="ignore"):
+        return np.where(clear, (nir - red) / (nir + red), -np.inf)
+
+
 def test_best_pixels_of_the_real_series(
     shown: tuple[Path, str], series: dict[str, np.ndarray]
 ) -> None:
-    """Every pixel of every band is that of the greenest clear image, by a loop over pixels."""
+    """Every pixel of every band is that of the greenest clear image, where an image that has won
+    all within ten pixels counts as greener by a tenth; by a loop over pixels."""
     best = opened(shown[0] / "best.zarr").load()
+    ndvi = scored(series)
+    first = np.where(np.isfinite(ndvi).any(0), ndvi.argmax(0), -1)
+    row, column = np.mgrid[:100, :100]
     for y in range(0, 100, 3):
         for x in range(0, 100, 3):
+            near = first[((row - y) ** 2 + (column - x) ** 2 <= 100) & (first >= 0)].tolist()
             winner, highest = -1, -2.0
-            for t in range(140):
-                red, nir = (np.float32(series[b][t, y, x]) for b in ("B4", "B8"))
-                if int(series["SCL"][t, y, x]) not in CLEAR or red < 100:
-                    continue
-                ndvi = (nir - red) / (nir + red)
-                if ndvi > highest:
-                    winner, highest = t, ndvi
+            for t in sorted(set(near)):
+                score = float(ndvi[t, y, x]) + 0.1 * (near.count(t) / len(near))
+                if score > highest:
+                    winner, highest = t, score
             for band in ("B2", "B3", "B4", "B8", "SCL"):
                 want = series[band][winner, y, x] if winner >= 0 else 0
                 assert best[band].values[y, x] == want
     assert best["B4"].dtype == "uint16"
+
+
+def test_best_pixels_come_in_pieces(shown: tuple[Path, str], series: dict[str, np.ndarray]) -> None:
+    """Two thirds of the seams of the greenest pixels are gone, for hardly any green."""
+    ndvi = scored(series)
+    greenest = ndvi.argmax(0)
+    best = opened(shown[0] / "best.zarr").load()
+    taken = np.argmax(
+        [(series["B8"] == best["B8"].values) & (series["B2"] == best["B2"].values)], 1
+    )
+
+    def seams(index: np.ndarray) -> int:
+        return sum(np.count_nonzero(np.diff(index, axis=axis)) for axis in (0, 1))
+
+    assert seams(taken[0]) < 0.37 * seams(greenest)
+    assert ndvi.max(0).mean() - 0.003 < best["quality"].values.mean() < ndvi.max(0).mean()
 
 
 def test_worst_pixels_are_clouds(shown: tuple[Path, str], series: dict[str, np.ndarray]) -> None:
@@ -121,8 +147,8 @@ def test_what_is_printed(shown: tuple[Path, str]) -> None:
     assert lines[:4] == [
         "collection  140 Sentinel-2 images, 2015-08-01 to 2021-01-01",
         "map         100 × 100 pixels of 10 m; bands B2, B3, B4, B8, SCL (uint16)",
-        "read        1876 of 2800 chunks, 924 never touched",
-        "            13.7 MB for two mosaics of a collection of 14.0 MB",
+        "read        1936 of 2800 chunks, 864 never touched",
+        "            16.5 MB for two mosaics of a collection of 14.0 MB",
     ]
     assert [line.split()[0] for line in lines[4:7]] == ["mosaics", "picture", "images"]
     assert lines[6] == "images      the best pixels are from 35 images, 42% of them from 2017-06-21"

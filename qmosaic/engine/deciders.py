@@ -178,8 +178,9 @@ class Best:
     at_once = 1
 
     def holds(self, images: int, pixels: int, itemsize: int) -> int:
-        """See `Decider.holds`."""
-        return 0
+        """See `Decider.holds`: further ranks, where an image stands among them, and counts."""
+        further = 0 if self.ranks is None else (self.ranks - 1) * (itemsize + 2) + self.ranks
+        return pixels * (further + (2 if self.counted else 0))
 
     def readings(self, images: int, pixels: int, itemsize: int) -> int:
         """See `Decider.readings`."""

@@ -219,7 +219,17 @@ class Preferring:
     favour: Favour
     shape: tuple[int, ...]
     ranks: None = None
-    scratch: int = SCRATCH
+
+    reads_all = False
+    at_once = 1
+
+    def holds(self, images: int, pixels: int, itemsize: int) -> int:
+        """See `Decider.holds`."""
+        return pixels * SCRATCH + self.first.holds(images, pixels, itemsize)
+
+    def readings(self, images: int, pixels: int, itemsize: int) -> int:
+        """See `Decider.readings`."""
+        return 2
 
     @property
     def axes(self) -> tuple[tuple[int, ...], ...]:

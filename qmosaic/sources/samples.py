@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import itertools
 import threading
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ class ReadCounter:
         self._lock = threading.Lock()
 
     def count(self, band: str, index: tuple[slice | int, ...], size: int) -> None:
-        """Count a read; several images in one read are several chunks.
+        """Count a read: every chunk that it touches, of every image.
 
         Parameters
         ----------
@@ -63,9 +64,12 @@ class ReadCounter:
             The bytes that the read delivered.
         """
         times, *place = (i if isinstance(i, slice) else slice(i, i + 1) for i in index)
-        corner = tuple(s.start // CHUNK for s in place)
+        touched = (range(s.start // CHUNK, -(-s.stop // CHUNK)) for s in place)
         with self._lock:
-            self.chunks.update((band, t, *corner) for t in range(times.start, times.stop))
+            self.chunks.update(
+                (band, *chunk)
+                for chunk in itertools.product(range(times.start, times.stop), *touched)
+            )
             self.bytes += size
 
 

@@ -171,7 +171,6 @@ def _reads_of(
     at_once = max(READ_TOGETHER // chunk, in_flight(chunk)) * chunk
     held = int(at_once * (2 + STEP * min(4, _steps(source))))
     held += source.beside * in_flight(max(chunk, source.beside))
-    held += block * getattr(task.decider, "scratch", 0) if task is not None and quality else 0
     size = images * pixels * itemsize
     behind = count_sources(source, size, box) or Sources(size, 0)
     compared = images
