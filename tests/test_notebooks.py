@@ -91,6 +91,10 @@ expected = np.take_along_axis(np.asarray(col["B4"]), index[None], 0)[0]
 assert (np.asarray(mosaics["All together"]["B4"]) == expected).mean() > 0.999  # float32
 bright = {title: float((mosaic["B2"] > 1000).mean()) for title, mosaic in mosaics.items()}
 assert bright["Greenest"] < bright["All together"] < bright["Cloud distance"] < bright["Season"]
+plain, bonus = (np.asarray(pieces[t]["day"]).astype(int) for t in ("as it is", "scene_bonus=0.1"))
+assert (np.diff(bonus) != 0).mean() < 0.6 * (np.diff(plain) != 0).mean()
+means = {title: float(mosaic["quality"].mean()) for title, mosaic in pieces.items()}
+assert means["as it is"] - 0.02 < min(means.values()) < max(means.values()) == means["as it is"]
 assert read["is_clear, upper_bound=0"] < read["is_clear"] / 5
 assert read["far_from_clouds"] > read["the band SCL"]
 """
@@ -164,7 +168,7 @@ PROMISES = {
         holds=THIRD,
     ),
     "4_scores.ipynb": Promise(
-        pictures=9,
+        pictures=11,
         shows=(r"even the clearest has 14%", r"0 255 156.*0 +-1 -100", r"declare a packing"),
         holds=FOURTH,
     ),
