@@ -21,7 +21,7 @@ import qmosaic as qm
 from qmosaic.engine.deciders import ArraySource, Best
 from qmosaic.engine.kernels import Order
 from qmosaic.engine.neighbours import Disc, Favour, Preferring
-from tests.support.interrupted import interrupted
+from tests.support.interrupted import corrupt, interrupted
 from tests.support.job import content
 from tests.support.sources import (
     as_dataset,
@@ -350,6 +350,24 @@ def test_resume(tmp_path: Path) -> None:
     qm.to_zarr(mosaic(), tmp_path / "out.zarr", mode="resume", progress=False)
     qm.to_zarr(mosaic(), tmp_path / "whole.zarr", progress=False)
     assert content(tmp_path / "out.zarr") == content(tmp_path / "whole.zarr")
+
+
+def test_a_damaged_chunk_beside_a_block(tmp_path: Path) -> None:
+    """A block whose margin cannot be read is made without the image there; the error names the
+    chunks that were looked at, the damaged one among them."""
+    values = random_stack(images=2, side=24)
+    collection, _ = in_store(values, tmp_path / "in.zarr")
+    corrupt(tmp_path / "in.zarr", "quality", 0, 1, 1)
+    asked: Any = {"scene_bonus": 1.5, "scene_radius": 20, "provenance": ["source_index"]}
+    mosaic = qm.quality_mosaic(placed(collection), "quality", **asked)
+    with pytest.raises(qm.ChunkReadError, match=r"chunk \(0, [01], [01]\) to \(0, [12], [12]\)"):
+        qm.to_zarr(mosaic, tmp_path / "none.zarr", progress=False)
+    qm.to_zarr(mosaic, tmp_path / "out.zarr", on_error="skip", progress=False)
+    made = qm.open_mosaic(tmp_path / "out.zarr", mask_and_scale=False)
+    index = made["source_index"].values
+    assert not (index[8:16, 8:16] == 0).any()
+    for name, missing in (("quality", np.nan), ("red", 0)):
+        np.testing.assert_array_equal(made[name], pixels_of(values[name], index, missing))
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])

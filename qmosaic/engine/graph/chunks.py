@@ -163,17 +163,22 @@ class Promise:
         return dict(zip(self.map_dims, window, strict=True))
 
     def place(self, window: Window, position: int) -> str:
-        """Name the chunk of an image by its numbers, for errors: the first that a window
-        touches."""
+        """Name the chunk of an image by its numbers, for errors: of several that a window touches
+        the first and the last."""
+        inner = [(low, max(low, high - 1)) for low, high in window]
+        first, last = (self._chunk_at([span[end] for span in inner], position) for end in (0, 1))
+        return str(first) if first == last else f"{first} to {last}"
+
+    def _chunk_at(self, pixel: Sequence[int], position: int) -> tuple[int, ...]:
+        """Give the numbers of the chunk that a pixel of an image lies in."""
         chunks = self.chunks_that_are_named
         at = [
-            max(0, int(np.searchsorted((0, *np.cumsum(sizes)), low, side="right")) - 1)
-            for sizes, (low, _) in zip(chunks, window, strict=True)
+            max(0, int(np.searchsorted((0, *np.cumsum(sizes)), place, side="right")) - 1)
+            for sizes, place in zip(chunks, pixel, strict=True)
         ]
-        chunk = int(np.searchsorted(self.first_images, position, side="right")) - 1
         at = [min(n, len(c) - 1) for n, c in zip(at, chunks, strict=True)]
-        at.insert(self.axis, chunk)
-        return str(tuple(at))
+        at.insert(self.axis, int(np.searchsorted(self.first_images, position, side="right")) - 1)
+        return tuple(at)
 
     @property
     def chunks_that_are_named(self) -> tuple[tuple[int, ...], ...]:
