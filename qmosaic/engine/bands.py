@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from qmosaic.collection.declarations import NODATA_NAMES, masked_value
@@ -268,4 +269,7 @@ def _as_table(coordinate: xr.DataArray, request: Request) -> tuple[xr.DataArray,
 
 
 def _as_texts(values: Array) -> Array:
-    return np.array([str(value) for value in values], object)
+    missing = pd.isna(values)
+    return np.array(
+        ["" if none else str(value) for value, none in zip(values, missing, strict=True)], object
+    )

@@ -459,10 +459,14 @@ def best_images(
             f"n={n!r} is no number of images: give a whole number above 0, such as n=5 for the "
             "five best of each pixel."
         )
-    if RANK in (*getattr(collection, "dims", ()), *getattr(collection, "coords", ())):
+    named: tuple[Any, ...] = (
+        *getattr(collection, "variables", ()),
+        *getattr(collection, "coords", ()),
+    )
+    if RANK in (*getattr(collection, "dims", ()), *named):
         raise ValueError(
-            f"the collection has a dimension or a coordinate {RANK!r} already, along which "
-            f"best_images() would put the images. Rename it: collection.rename({RANK}=...)."
+            f"the collection has a dimension or a variable {RANK!r} already, and best_images() "
+            f"puts the images along {RANK!r}. Rename it: collection.rename({RANK}=...)."
         )
     rules = Rules(dim, ties, masked, fill_value, min_quality, None, provenance, int(n))
     return make_mosaic(collection, quality_band, rules)

@@ -19,6 +19,7 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
+import pandas as pd
 import xarray as xr
 from xarray.conventions import encode_cf_variable
 
@@ -311,19 +312,22 @@ def texts_of(values: Any, name: str) -> Any:
     TypeError
         There is something else.
     """
-    found = np.empty(np.shape(values), TEXT)
-    flat = found.reshape(-1)
-    for number, value in enumerate(np.asarray(values).astype(object).reshape(-1)):
-        if is_missing(value):
-            flat[number] = ""
-        elif isinstance(value, str):
-            flat[number] = str(value)
-        else:
+    flat = np.asarray(values).astype(object).reshape(-1)
+    try:  # a mosaic has millions of pixels, and few texts
+        places, different = pd.factorize(flat)
+    except TypeError:  # a list, which has no hash
+        places, different = np.arange(flat.size), flat
+    table = np.empty(len(different) + 1, TEXT)
+    table[-1] = ""  # where none is found
+    for number, value in enumerate(different):
+        if not isinstance(value, str) and not is_missing(value):
             raise TypeError(
                 f"the band {name!r} is of dtype object and has a {type(value).__name__} in it; "
                 "objects can be stored where all are texts. Bring the band into another dtype: "
                 f"collection[{name!r}].astype(...)."
             )
+        table[number] = str(value) if isinstance(value, str) else ""
+    found: Any = table[places].reshape(np.shape(values))
     return found
 
 
