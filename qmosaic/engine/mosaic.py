@@ -137,7 +137,7 @@ def quality_mosaic(
         (smoothed, where that is asked for) + `scene_bonus` × share is highest; the share is that of
         the pixels around that it has won, among those that have a winner. In the numbers of the
         quality, as `min_quality`; an image that is better by more than that still wins. Not with
-        ``masked="fill"``.
+        ``masked="fill"``, nor with `within`.
     scene_radius : float, optional
         How far around `scene_bonus` looks, in metres; ten pixels by default, whatever their size.
 
@@ -213,6 +213,11 @@ def quality_mosaic(
     quality of the winners is read once more; with `scene_bonus` that of images which have won
     anything in a block or its margin. Each chunk costs
     time, whatever it holds: larger chunks help.
+
+    With `within` the images of each band are read that count anywhere in a block. The quality is
+    read twice where its images of a block take more than 32 MiB. A median needs all values of a
+    pixel at once: where those of a block take more than 32 MiB, it is made part by part, and a
+    chunk is read for each part that it lies in.
 
     **How it is read.** Arrays of Zarr in local folders are read by ``tensorstore``, where that is
     installed (in the checkout of qmosaic, ``pip install ".[fast]"``). Everything else is sliced

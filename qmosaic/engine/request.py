@@ -536,6 +536,12 @@ def check_reduction(rules: Rules) -> None:
             f"reducer={reducer!r} is none of 'median', 'mean' and a percentile. Write one of the "
             "two names, or the percentile as a number from 0 to 100, such as reducer=25."
         )
+    if rules.scene_bonus is not None:
+        raise ValueError(
+            f"scene_bonus={rules.scene_bonus!r} prefers images that win pixels around, but with "
+            "within= no single image wins: all whose quality is close to the best count. Leave "
+            "scene_bonus= out, or write smooth= in its place, which averages the quality itself."
+        )
     if rules.masked == "fill":
         raise ValueError(
             "masked='fill' takes a band from the best image in which it is valid, but with within= "

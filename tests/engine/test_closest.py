@@ -93,7 +93,7 @@ def collections(draw: st.DrawFn) -> list[tuple[np.ndarray, Any, bool]]:
 BUDGETS = [Budgets(), Budgets(kept=0), Budgets(kept=0, values=1), Budgets(40, 3, 8)]
 
 
-@settings(max_examples=250, deadline=None, derandomize=True)
+@settings(max_examples=120, deadline=None, derandomize=True)
 @given(collections(), st.sampled_from(["first", "last"]), st.sampled_from(BUDGETS))
 def test_the_image_closest_to_the_median_wins(
     bands: list[tuple[np.ndarray, Any, bool]], ties: str, budgets: Budgets
@@ -143,7 +143,7 @@ def test_images_that_can_be_kept_are_read_once() -> None:
 
 
 def test_memory_does_not_grow_with_images() -> None:
-    """Four times the images: no more memory."""
+    """Three times the images: no more memory."""
     side, budgets = 32, Budgets(2**14, 2**14, 2**14)
 
     class Made:
@@ -177,4 +177,4 @@ def test_memory_does_not_grow_with_images() -> None:
             tracemalloc.stop()
 
     peak(10)
-    assert peak(120) < 1.5 * peak(30)
+    assert peak(90) < 1.5 * peak(30)

@@ -63,6 +63,41 @@ def changed(data: st.DataObject, collection: xr.Dataset, most: int, keeps: bool)
     return collection
 
 
+Rules = dict[str, Any]
+
+WINNERS: st.SearchStrategy[Rules] = st.fixed_dictionaries(
+    {
+        "masked": st.sampled_from(["keep", "keep", "skip", "fill"]),
+        "ties": st.sampled_from(["first", "last"]),
+        "min_quality": st.sampled_from([None, None, 1]),
+    }
+)
+
+SEVERAL: st.SearchStrategy[Rules] = st.fixed_dictionaries(
+    {
+        "masked": st.sampled_from(["keep", "skip"]),
+        "within": st.sampled_from([0, 1, 2.5]),
+        "reducer": st.sampled_from(["median", "mean", 25]),
+        "provenance": st.booleans(),
+    }
+)
+
+MEDOIDS: st.SearchStrategy[Rules] = st.fixed_dictionaries(
+    {
+        "bands": st.sampled_from([["quality"], ["nir", "red"], None]),
+        "masked": st.sampled_from(["keep", "skip"]),
+        "ties": st.sampled_from(["first", "last"]),
+    }
+)
+
+
+def made(collection: xr.Dataset, rules: Rules) -> xr.Dataset:
+    """Make a mosaic, or a medoid."""
+    if "bands" in rules:
+        return qm.medoid(collection, **rules)
+    return qm.quality_mosaic(collection, "quality", **rules)
+
+
 @settings(
     max_examples=40,
     deadline=None,
@@ -73,6 +108,23 @@ def changed(data: st.DataObject, collection: xr.Dataset, most: int, keeps: bool)
 def test_any_shape_gives_the_pixels_of_the_collection_in_memory(data: st.DataObject) -> None:
     """Rule 11: whatever was done to a collection and to its quality, and however the mosaic is cut
     and written; by tasks of dask and by the jobs of ``to_zarr``."""
+    check(data, WINNERS)
+
+
+@settings(
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+@given(st.data())
+def test_so_does_any_composite(data: st.DataObject) -> None:
+    """The same for several images a pixel, and for medoids."""
+    check(data, SEVERAL | MEDOIDS)
+
+
+def check(data: st.DataObject, asked: st.SearchStrategy[Rules]) -> None:
+    """Make a mosaic of any shape, cut it, write it, and compare it with that in memory."""
     with (
         tempfile.TemporaryDirectory() as folder,
         dask.config.set(scheduler="synchronous"),
@@ -82,17 +134,8 @@ def test_any_shape_gives_the_pixels_of_the_collection_in_memory(data: st.DataObj
         collection = changed(data, data.draw(opened(Path(folder, "in.zarr"))), 3, False)
         quality = changed(data, collection[["quality"]], 2, True)
         collection = collection.assign(quality=quality["quality"])
-        rules = data.draw(
-            st.fixed_dictionaries(
-                {
-                    "masked": st.sampled_from(["keep", "keep", "skip", "fill"]),
-                    "ties": st.sampled_from(["first", "last"]),
-                    "min_quality": st.sampled_from([None, None, 1]),
-                }
-            )
-        )
-        eager = qm.quality_mosaic(collection.compute(), "quality", **rules)
-        mosaic = qm.quality_mosaic(collection, "quality", **rules)
+        rules = data.draw(asked)
+        eager, mosaic = made(collection.compute(), rules), made(collection, rules)
         low = {d: data.draw(st.integers(0, mosaic.sizes[d] - 1)) for d in ("y", "x")}
         if data.draw(st.booleans()):
             cut = {

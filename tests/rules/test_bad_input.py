@@ -251,6 +251,7 @@ def test_the_method_raises_the_same() -> None:
         ({"within": 1, "reducer": 101}, ValueError, ["reducer=101", "from 0 to 100"]),
         ({"within": 1, "reducer": True}, ValueError, ["reducer=True", "percentile"]),
         ({"within": 1, "masked": "fill"}, ValueError, ["masked='fill'", "masked='skip'"]),
+        ({"within": 1, "scene_bonus": 0.1}, ValueError, ["scene_bonus=0.1", "within=", "smooth="]),
         ({"within": 1, "quality_band": ["q", "red"]}, ValueError, ["2 bands", "Name one band"]),
         ({"within": 1, "provenance": ["source_index"]}, ValueError, ["'source_index'", "several images", "provenance=['valid_count']"]),
     ],

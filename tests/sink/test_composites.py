@@ -75,7 +75,7 @@ def test_a_damaged_chunk_is_left_out(
         np.testing.assert_array_equal(got[each].values, want[each].values)
 
 
-SIDE, CHUNK = 128, 64
+SIDE, CHUNK = 64, 64
 
 
 def peak_of(make: Make, path: Path, images: int, out: Path) -> tuple[int, int]:
