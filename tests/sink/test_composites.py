@@ -97,7 +97,7 @@ def peak_of(make: Make, path: Path, images: int, out: Path) -> tuple[int, int]:
 def test_memory_does_not_grow_with_images(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three times the images: what a job holds stays, as what it may hold of values, of bits and of
+    """Five times the images: what a job holds stays, as what it may hold of values, of bits and of
     images is stated (here small); and it is no more than `explain` predicts."""
     monkeypatch.setattr(bands, "Near", partial(Near, most=2**12, kept=2**15))
     monkeypatch.setattr("qmosaic.engine.within.reduce_block", partial(reduce_block, most=2**17))
@@ -105,7 +105,7 @@ def test_memory_does_not_grow_with_images(
     monkeypatch.setattr(closest, "Budgets", small)
     rng = np.random.default_rng(0)
     peaks = []
-    for images in (12, 36):
+    for images in (12, 60):
         shape = (images, SIDE, SIDE)
         values = {
             "quality": rng.integers(0, 3, shape).astype("float32"),
