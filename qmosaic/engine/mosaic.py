@@ -417,11 +417,9 @@ def best_images(
         As for `quality_mosaic`.
     n : int
         How many images; where there are fewer candidates, the ranks behind them are masked.
-    dim, ties
+    dim, ties, fill_value, min_quality, provenance
         As for `quality_mosaic`.
     masked : {"keep", "skip"}, default: "keep"
-        As for `quality_mosaic`.
-    fill_value, min_quality, provenance
         As for `quality_mosaic`.
 
     Returns

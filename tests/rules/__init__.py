@@ -17,6 +17,11 @@
     the image closest to the median         `test_medoid`
     bad input                               `test_bad_input`
     all together, on random collections     `test_random_collections`
+    where a pixel comes from                `test_provenance`
+    the n best images of a pixel            `test_best_images`
+    several quality bands                   `test_lexicographic`
+    a mosaic for each period                `test_period_argument`
+    bad input for these                     `test_bad_choices`
 === ======================================= =========================
 
 Each file states its rules. What is right is said by hand, or by `tests.support.oracle`: a loop over

@@ -138,9 +138,11 @@ def layouts(draw: st.DrawFn, shape: tuple[int, ...]) -> Layout:
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
-    """Draw a collection and rules. The quality is `q`; it has time, y and x."""
-    sizes = {name: draw(st.integers(1, n)) for name, n in (("time", 5), ("y", 3), ("x", 4))}
+def cases(draw: st.DrawFn, images: int = 1) -> Case:
+    """Draw a collection of so many images at least, and rules. The quality is `q`; it has time, y
+    and x."""
+    sizes = {"time": draw(st.integers(images, 5))}
+    sizes |= {name: draw(st.integers(1, n)) for name, n in (("y", 3), ("x", 4))}
     sizes["level"] = 2
     drawn = {"q": draw(bands(sizes, SHAPES["plain"], DTYPES))}
     for name in ("a", "b")[: draw(st.integers(0, 2))]:
