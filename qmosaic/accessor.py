@@ -25,7 +25,7 @@ from qmosaic.engine.kernels import Ties
 from qmosaic.engine.medoid import medoid
 from qmosaic.engine.mosaic import best_images, mosaic_by_period, quality_mosaic
 from qmosaic.engine.periods import Empty
-from qmosaic.engine.request import Collection, Masked, Provenance
+from qmosaic.engine.rules import Collection, Masked, Provenance
 from qmosaic.sink.explanation import Explanation, explain
 from qmosaic.sink.progress import Progress
 from qmosaic.sink.saving import to_zarr

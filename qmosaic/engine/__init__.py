@@ -10,6 +10,9 @@ A module imports only modules below it in this table.
 ``attributes``   coordinates, attributes and encodings of a mosaic
 ``bands``        the bands of a mosaic: decide, decide anew, take
 ``request``      the arguments, checked and settled
+``provenance``   names of what is said of where pixels come from
+``ordering``     the bands that order the images, and how each does
+``rules``        the arguments as they are given
 ``surroundings`` what lies around a pixel has a say: arguments, settled
 ``periods``      which images are of which period
 ``lazy``         decide and take, deferred

@@ -11,7 +11,7 @@ import xarray as xr
 
 from qmosaic.collection.declarations import NODATA_NAMES, PREFIX
 from qmosaic.collection.transforms import true_to_grid
-from qmosaic.engine.request import Request, source_coordinates
+from qmosaic.engine.request import Request
 from qmosaic.engine.surroundings import RADIUS
 
 # How values are packed on disk; chunks, shards, codecs and file names fit the source
@@ -98,7 +98,7 @@ def _record(request: Request) -> dict[str, Any]:
         "masked": rules.masked,
         "images": int(request.collection.sizes[request.dim]),
     }
-    told = dict.fromkeys(c for n in request.bands for c in source_coordinates(request, n))
+    told = dict.fromkeys(c for n in request.bands for c in request.source_coordinates(n))
     if told:
         record["provenance"] = [str(name) for name in told]
     # as they were given: an integer quality is compared with the next whole number

@@ -9,7 +9,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from qmosaic.collection.declarations import NODATA_NAMES, masked_value
+from qmosaic.collection.declarations import (
+    NODATA_NAMES,
+    SOURCE_INDEX,
+    SOURCE_TIME,
+    VALID_COUNT,
+    masked_value,
+)
 from qmosaic.collection.masks import NO_IMAGE, Array
 from qmosaic.engine.closest import Closest
 from qmosaic.engine.deciders import Best, Decider, Periods
@@ -17,15 +23,7 @@ from qmosaic.engine.eager import Eager
 from qmosaic.engine.lazy import Lazy
 from qmosaic.engine.neighbours import Preferring
 from qmosaic.engine.reducing import Reducer
-from qmosaic.engine.request import (
-    SOURCE_INDEX,
-    SOURCE_TIME,
-    VALID_COUNT,
-    Request,
-    asked_provenance,
-    broadcast,
-    source_coordinates,
-)
+from qmosaic.engine.request import Request, broadcast
 from qmosaic.engine.within import Near
 
 
@@ -75,7 +73,7 @@ def make_bands(request: Request) -> dict[Hashable, xr.DataArray]:
         own = decision
         if request.rules.masked == "fill" and request.can_be_masked(name):
             own = _refine(engine, request, name, decision)
-        for coordinate, what in source_coordinates(request, name).items():
+        for coordinate, what in request.source_coordinates(name).items():
             if coordinate not in made:
                 made[coordinate] = say_source(engine, request, what, own, decision)
         if request.reducer is not None:
@@ -112,7 +110,7 @@ def _decide(
     bands = [(quality, order.nodata), *finer, *demands]
     nodata = tuple(nodata for _, nodata in demands)
     axes = axes_of([band for band, _ in bands], request.dim)
-    counted = start is None and VALID_COUNT in asked_provenance(request)
+    counted = start is None and VALID_COUNT in request.provenance
     decider: Decider
     if request.reducer is not None:
         decider = Near(order, request.distance, nodata, axes, counted)

@@ -8,7 +8,7 @@ from typing import Literal
 from qmosaic.collection.model import check_choice
 from qmosaic.engine.kernels import Ties
 from qmosaic.engine.mosaic import make_mosaic
-from qmosaic.engine.request import Collection, Provenance, Rules
+from qmosaic.engine.rules import Collection, Provenance, Rules
 
 
 def medoid(

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection.declarations import PREFIX
+from qmosaic.collection.declarations import PREFIX, SOURCE_INDEX
 from qmosaic.collection.model import bands_of, check_choice
 from qmosaic.collection.times import in_utc
 from qmosaic.engine.arrays import bands_apart, bands_together
@@ -16,14 +16,8 @@ from qmosaic.engine.attributes import with_attributes
 from qmosaic.engine.bands import make_bands
 from qmosaic.engine.kernels import Ties
 from qmosaic.engine.periods import Empty, divide
-from qmosaic.engine.request import (
-    SOURCE_INDEX,
-    Collection,
-    Masked,
-    Provenance,
-    Rules,
-    make_request,
-)
+from qmosaic.engine.request import make_request
+from qmosaic.engine.rules import Collection, Masked, Provenance, Rules
 from qmosaic.engine.takers import RANK
 
 

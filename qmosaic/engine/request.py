@@ -2,86 +2,38 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, TypeVar
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from qmosaic.collection.declarations import (
-    check_decoded,
     declared_nodata,
-    declared_packing,
     masked_value,
 )
 from qmosaic.collection.location import with_crs_coordinate
 from qmosaic.collection.masks import fits, has_nan
 from qmosaic.collection.model import (
     bands_of,
-    check_choice,
     check_collection,
-    check_sizes,
-    is_name,
-    no_name,
 )
 from qmosaic.collection.times import in_utc
 from qmosaic.engine.deciders import Periods
-from qmosaic.engine.kernels import Order, Ties
+from qmosaic.engine.kernels import Order
 from qmosaic.engine.neighbours import Favour
+from qmosaic.engine.ordering import (
+    compared_names,
+    finer_order_of,
+    order_of,
+    quality_names,
+)
+from qmosaic.engine.provenance import asked_provenance, check_names, source_coordinates
 from qmosaic.engine.reducing import Reducer
+from qmosaic.engine.rules import Rules, reducer_of
 from qmosaic.engine.surroundings import check_surroundings, favour_of, smoothed_quality
-
-Masked = Literal["keep", "skip", "fill"]
-Provenance = bool | Sequence[Hashable]
-Collection = TypeVar("Collection", xr.Dataset, xr.DataArray)
-
-
-@dataclass(frozen=True)
-class Rules:
-    """The arguments of `quality_mosaic` beside the collection and its quality, as they are given.
-
-    Attributes
-    ----------
-    dim, ties, masked, fill_value, min_quality, upper_bound, provenance, smooth, scene_bonus, \
-scene_radius
-        See there.
-    ranks : int or None
-        How many images of each pixel are wanted; None for one, without a dimension of ranks.
-    within : scalar or None
-        How far behind the best a quality may be for its image to count; None for one image.
-    reducer : {"median", "mean"} or number
-        What is made of the images that count.
-    medoid : bool
-        Whether the image closest to the median wins, and no quality decides.
-    compared : hashable, sequence of hashable or None
-        The bands of which that is; None for all.
-    """
-
-    dim: Hashable = "time"
-    ties: Ties = "first"
-    masked: Masked = "keep"
-    fill_value: Any = None
-    min_quality: Any = None
-    upper_bound: Any = None
-    provenance: Provenance = False
-    ranks: int | None = None
-    within: Any = None
-    reducer: Any = "median"
-    medoid: bool = False
-    compared: Any = None
-    smooth: Any = None
-    scene_bonus: Any = None
-    scene_radius: Any = None
-
-    def check(self) -> None:
-        """Refuse choices that there are not."""
-        check_choice("ties", self.ties, ("first", "last"))
-        check_choice("masked", self.masked, ("keep", "skip", "fill"))
-        check_reduction(self)
 
 
 @dataclass(frozen=True)
@@ -177,6 +129,15 @@ class Request:
         )
 
     @cached_property
+    def provenance(self) -> list[Hashable]:
+        """Name what is to be said of where pixels come from."""
+        return asked_provenance(self.collection, self.rules)
+
+    def source_coordinates(self, name: Hashable) -> dict[Hashable, Hashable]:
+        """See `provenance.source_coordinates`."""
+        return source_coordinates(self.collection, self.rules, name)
+
+    @cached_property
     def reducer(self) -> Reducer | None:
         """Say what is made of the images that count; None where one image wins each pixel."""
         return reducer_of(self.rules)
@@ -226,12 +187,12 @@ def make_request(
     else:
         first, *others = quality_names(quality_band, collection)
         check_collection(collection, first, rules.dim)
-        order = _order(collection[first], rules)
-        finer = {name: _finer_order(collection, name, rules) for name in others}
+        order = order_of(collection[first], rules)
+        finer = {name: finer_order_of(collection, name, rules) for name in others}
         request = Request(collection, first, rules, order, finer, periods)
     check_reducible(request)
     _check_fills(request)
-    _check_names(request)
+    check_names(collection, rules)
     return _with_surroundings(request)
 
 
@@ -252,99 +213,6 @@ def _with_surroundings(request: Request) -> Request:
     return request
 
 
-def quality_names(quality_band: Any, collection: xr.Dataset) -> list[Hashable]:
-    """Name the bands that order the images.
-
-    Raises
-    ------
-    ValueError
-        There are none, or one of them twice.
-    """
-    if isinstance(quality_band, list):
-        names = list(quality_band)
-    elif isinstance(quality_band, tuple) and quality_band not in collection.variables:
-        names = list(quality_band)
-    else:
-        return [quality_band]
-    if not all(map(is_name, names)):
-        raise no_name(quality_band, "quality_band", "collection.assign(quality=...)")
-    if not names:
-        raise ValueError(
-            f"quality_band={quality_band!r} names no band, so nothing orders the images. Write the "
-            "name of a band, or a list of names: each band decides among those that are equal in "
-            "the bands before it."
-        )
-    if len(set(names)) < len(names):
-        raise ValueError(
-            f"quality_band={quality_band!r} names a band twice, and the second time it decides "
-            "nothing. Write each name once."
-        )
-    return names
-
-
-def compared_names(collection: xr.Dataset, rules: Rules) -> tuple[Hashable, ...]:
-    """Name the bands in which images are compared with their median.
-
-    Raises
-    ------
-    KeyError
-        There is no such band.
-    TypeError
-        One is not numeric.
-    ValueError
-        There are none, one twice, or one whose dimensions are not those of the others.
-    """
-    asked, dim = rules.compared, rules.dim
-    check_sizes(collection, dim)
-    known = bands_of(collection, dim)
-    if asked is None:
-        names = [n for n in known if collection[n].ndim > 1 and collection[n].dtype.kind in "biuf"]
-    elif isinstance(asked, str) or (is_name(asked) and asked in known):
-        names = [asked]
-    else:
-        names = list(asked) if np.iterable(asked) else [asked]
-    if not names:
-        raise ValueError(
-            f"bands={asked!r} names no band, so there is nothing in which images could be "
-            f"compared. Name some of {', '.join(map(repr, known)) or 'the bands (there are none)'}."
-        )
-    for name in names:
-        if not is_name(name) or name not in known:
-            raise KeyError(
-                f"bands= names {name!r:.80}, which is no band of the collection: these are "
-                f"{', '.join(map(repr, known))}. Write some of these."
-            )
-        if collection[name].dtype.kind not in "biuf":
-            raise TypeError(
-                f"bands= names {name!r} of dtype {collection[name].dtype}, which has no distance "
-                "from a median. Name numeric bands; the others are taken from the same images."
-            )
-    if len(set(names)) < len(names):
-        raise ValueError(
-            f"bands={asked!r} names a band twice, and it would count twice. Write each name once."
-        )
-    check_collection(collection, names[0], dim)
-    first = set(collection[names[0]].dims)
-    for name in names[1:]:
-        if set(collection[name].dims) != first:
-            raise ValueError(
-                f"bands to be compared have a value each for every pixel, but {name!r} has "
-                f"dimensions {', '.join(map(repr, collection[name].dims))}, {names[0]!r} has "
-                f"{', '.join(map(repr, collection[names[0]].dims))}. Name bands of the same "
-                "dimensions: bands=[...]."
-            )
-    return tuple(names)
-
-
-def _finer_order(collection: xr.Dataset, name: Hashable, rules: Rules) -> Order:
-    """Settle how a band orders images of the same quality."""
-    check_collection(collection, name, rules.dim)
-    band = collection[name]
-    check_decoded(band, "quality_mosaic()", order_only=True)
-    descending = declared_packing(band)[0] < 0
-    return Order(ties=rules.ties, nodata=declared_nodata(band), descending=descending)
-
-
 def _check_kind(collection: Any, dim: Hashable) -> None:
     """Refuse what is no collection."""
     if not isinstance(collection, xr.Dataset):
@@ -354,64 +222,6 @@ def _check_kind(collection: Any, dim: Hashable) -> None:
             "Write xr.open_zarr(...) for a Zarr store, xr.concat(images, 'time') for a list of "
             "images, collection.dataset for an ImageCollection of qmosaic.ee."
         )
-
-
-def _order(quality: xr.DataArray, rules: Rules) -> Order:
-    """Settle how images are ranked."""
-    check_decoded(quality, "quality_mosaic()", order_only=True)
-    descending = declared_packing(quality)[0] < 0
-    order = Order(
-        ties=rules.ties,
-        nodata=declared_nodata(quality),
-        min_quality=_threshold("min_quality", rules.min_quality, quality.dtype, descending),
-        upper_bound=_threshold("upper_bound", rules.upper_bound, quality.dtype, descending),
-        descending=descending,
-    )
-    _check_bound(order, quality)
-    return order
-
-
-def _threshold(name: str, value: Any, dtype: np.dtype[Any], descending: bool) -> Any:
-    """Bring a bound into the dtype of the scores, so that integers are compared as integers.
-
-    Where the lowest score wins, a bound is rounded and cut off the other way.
-    """
-    if value is None:
-        return None
-    if isinstance(value, complex | str | bytes) or np.ndim(value) or math.isnan(value):
-        raise ValueError(
-            f"{name}={value!r} cannot be compared with a quality of dtype {dtype}: give a single "
-            "number, or leave it out."
-        )
-    if dtype.kind == "f":
-        return dtype.type(value)
-    low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-    worst, best = (high, low) if descending else (low, high)
-    if (value < best) if descending else (value > best):
-        if name == "min_quality":
-            side, other = ("below", "higher") if descending else ("above", "lower")
-            why = ", whose scale_factor is negative," if descending else ""
-            raise ValueError(
-                f"min_quality={value!r} is {side} everything that the quality{why} of dtype "
-                f"{dtype} can hold ({best}): no image would be a candidate anywhere. Give a "
-                f"{other} one."
-            )
-        return None  # nothing can reach such a bound, so it never stops the search
-    if not math.isfinite(value):
-        return dtype.type(worst)
-    return dtype.type(min(high, math.floor(value)) if descending else max(low, math.ceil(value)))
-
-
-def _check_bound(order: Order, quality: xr.DataArray) -> None:
-    """Refuse a best score that counts as masked."""
-    if order.upper_bound is None or order.nodata is None or order.upper_bound != order.nodata:
-        return
-    raise ValueError(
-        f"upper_bound={order.upper_bound} is also the nodata that the quality {quality.name!r} "
-        "declares, so the best images would be masked. xarray keeps attributes in arithmetic, so "
-        "a score that is made of a band may declare the nodata of that band: remove it from the "
-        "score (_FillValue, nodata or missing_value in its attrs), or leave upper_bound= out."
-    )
 
 
 def _check_fills(request: Request) -> None:
@@ -428,140 +238,6 @@ def _check_fills(request: Request) -> None:
                 "an integer in its range, or declare a nodata for the band: "
                 f"ds[{name!r}].attrs['_FillValue'] = ..."
             )
-
-
-def _check_names(request: Request) -> None:
-    """Refuse a variable that stands where it has to be written from which image pixels are."""
-    taken = {
-        coordinate: name
-        for name in request.bands
-        for coordinate in source_coordinates(request, name)
-        if coordinate in request.collection.variables
-        and not _goes(request.collection, coordinate, request.dim)
-    }
-    for coordinate, name in taken.items():
-        asked = "masked='fill'" if request.rules.masked == "fill" else "provenance="
-        raise ValueError(
-            f"the collection has a variable {coordinate!r}, but {asked} writes there from which "
-            f"image each pixel of {name!r} is. Rename it: "
-            f"ds.rename({{{coordinate!r}: ...}})."
-        )
-
-
-def _goes(collection: xr.Dataset, name: Hashable, dim: Hashable) -> bool:
-    """Whether a variable is a coordinate that goes together with the images."""
-    return name in collection.coords and dim in collection[name].dims
-
-
-SOURCE_INDEX, SOURCE_TIME, VALID_COUNT = "source_index", "source_time", "valid_count"
-
-
-def asked_provenance(request: Request) -> list[Hashable]:
-    """Name what is to be said of where pixels come from.
-
-    Raises
-    ------
-    ValueError
-        There is no such coordinate along time.
-    """
-    asked, dim = request.rules.provenance, request.dim
-    timed = isinstance(request.collection.indexes.get(dim), pd.DatetimeIndex)
-    if request.rules.within is not None:
-        return counts_only(asked)
-    if asked is True:
-        return [SOURCE_INDEX, *([SOURCE_TIME] if timed else []), VALID_COUNT]
-    if asked is False:
-        return []
-    coords = request.collection.coords
-    known = [n for n, c in coords.items() if c.dims == (dim,) and n != dim]
-    own = [SOURCE_INDEX, SOURCE_TIME, VALID_COUNT]
-    names: list[Any] = [asked] if isinstance(asked, str) or not np.iterable(asked) else list(asked)
-    for name in names:
-        if name in own and (name != SOURCE_TIME or timed):
-            continue
-        if name == SOURCE_TIME:
-            raise ValueError(
-                f"provenance= asks for 'source_time', but there are no times along {dim!r}. Write "
-                f"collection.assign_coords({dim}=pandas.to_datetime([...])), or ask for "
-                "'source_index', the position of the image."
-            )
-        if name not in known:
-            raise ValueError(
-                f"provenance= asks for {name!r}, which is none of {', '.join(map(repr, own))} and "
-                f"no coordinate along {dim!r}; these are {', '.join(map(repr, known)) or 'none'}. "
-                f"Add it, collection.assign_coords({{{name!r}: ({dim!r}, [...])}}), or leave it "
-                "out."
-            )
-    return list(dict.fromkeys(names))
-
-
-def counts_only(asked: Provenance) -> list[Hashable]:
-    """Name what can be said of pixels that are made of several images."""
-    names = [asked] if isinstance(asked, str | bool) or not np.iterable(asked) else list(asked)
-    others = [name for name in names if name not in (True, False, VALID_COUNT)]
-    if others:
-        raise ValueError(
-            f"provenance= asks for {', '.join(map(repr, others))}, but with within= a pixel is "
-            "made of several images. Write provenance=['valid_count'] for how many candidates it "
-            "had, or leave within= out."
-        )
-    return [VALID_COUNT] if any(names) else []
-
-
-def check_reduction(rules: Rules) -> None:
-    """Refuse a tolerance, or a reduction, that there is not.
-
-    Raises
-    ------
-    ValueError
-        `within` is no distance, `reducer` names none, or other arguments do not go with them.
-    """
-    within, reducer = rules.within, rules.reducer
-    if within is None:
-        if reducer != "median":
-            raise ValueError(
-                f"reducer={reducer!r} says what becomes of several images, but one image wins "
-                "each pixel: within= is left out. Write within=0.05, how far behind the best the "
-                "quality of an image may be, or leave reducer= out."
-            )
-        return
-    if not _is_number(within) or not within >= 0:
-        raise ValueError(
-            f"within={within!r} is no distance: it says how far behind the best the quality of an "
-            "image may be. Give a number from 0 on, in the numbers of the quality band, such as "
-            "within=0.05."
-        )
-    if reducer not in ("median", "mean") and not (_is_number(reducer) and 0 <= reducer <= 100):
-        raise ValueError(
-            f"reducer={reducer!r} is none of 'median', 'mean' and a percentile. Write one of the "
-            "two names, or the percentile as a number from 0 to 100, such as reducer=25."
-        )
-    if rules.scene_bonus is not None:
-        raise ValueError(
-            f"scene_bonus={rules.scene_bonus!r} prefers images that win pixels around, but with "
-            "within= no single image wins: all whose quality is close to the best count. Leave "
-            "scene_bonus= out, or write smooth= in its place, which averages the quality itself."
-        )
-    if rules.masked == "fill":
-        raise ValueError(
-            "masked='fill' takes a band from the best image in which it is valid, but with within= "
-            "bands are reduced over several images, each over those in which it is valid. Leave "
-            "masked= out, or write masked='skip' to count only images in which all are."
-        )
-
-
-def _is_number(given: Any) -> bool:
-    kinds = int | float | np.integer | np.floating
-    return isinstance(given, kinds) and not isinstance(given, bool | np.bool_)
-
-
-def reducer_of(rules: Rules) -> Reducer | None:
-    """Say what is made of the images that count; None where one image wins each pixel."""
-    if rules.within is None:
-        return None
-    if _is_number(rules.reducer):
-        return Reducer("percentile", float(rules.reducer))
-    return Reducer(rules.reducer)
 
 
 def check_reducible(request: Request) -> None:
@@ -594,23 +270,6 @@ def check_reducible(request: Request) -> None:
                 "made; with within= all bands are reduced. Leave it out: "
                 f"collection.drop_vars({name!r})."
             )
-
-
-def source_coordinates(request: Request, band: Hashable) -> dict[Hashable, Hashable]:
-    """Name the coordinates that say where the pixels of a band come from, and what each says.
-
-    With ``masked="fill"`` each band has its own, and says at least from which image it is.
-    """
-    asked = asked_provenance(request)
-    if request.rules.masked != "fill":
-        return {name: name for name in asked}
-    own = [name for name in asked if name != VALID_COUNT]
-    if SOURCE_INDEX not in own and request.can_be_masked(band):
-        own.insert(0, SOURCE_INDEX)
-    found: dict[Hashable, Hashable] = {f"{band}_{name}": name for name in own}
-    if VALID_COUNT in asked:
-        found[VALID_COUNT] = VALID_COUNT
-    return found
 
 
 def broadcast(band: xr.DataArray, like: xr.DataArray) -> xr.DataArray:
