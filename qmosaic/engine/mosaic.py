@@ -371,22 +371,25 @@ provenance, within, reducer, smooth, scene_bonus, scene_radius
             "period=None is no period of time. Write it as pandas does: 'MS' (months), 'QS-DEC' "
             "(seasons), '10D' (ten days), or call quality_mosaic() for a single mosaic of all."
         )
-    check_choice("empty", empty, ("mask", "drop"))
-    rules = Rules(
-        dim,
-        ties,
-        masked,
-        fill_value,
-        min_quality,
-        upper_bound,
-        provenance,
+    return quality_mosaic(
+        collection,
+        quality_band,
+        dim=dim,
+        ties=ties,
+        masked=masked,
+        fill_value=fill_value,
+        min_quality=min_quality,
+        upper_bound=upper_bound,
+        provenance=provenance,
         within=within,
         reducer=reducer,
+        period=period,
+        rolling=rolling,
+        empty=empty,
         smooth=smooth,
         scene_bonus=scene_bonus,
         scene_radius=scene_radius,
     )
-    return make_mosaic(collection, quality_band, rules, period, rolling, empty)
 
 
 def best_images(
