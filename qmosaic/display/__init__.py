@@ -22,17 +22,18 @@ Pictures need ``pip install ".[plot]"`` in the checkout of qmosaic, `Map` needs
 
 Modules. Each imports only modules below it in this table.
 
-============== ==============================================================================
-``maps``       an interactive map, with layers that can be switched
-``origins``    where pixels come from: a map of images, bars of their shares
-``quicklooks`` a picture of one image, or of several side by side
-``mercator``   pictures onto the grid of web maps
-``dates``      colours for the images that pixels are from
-``asides``     legends and bars to the right of pictures
-``drawing``    titles, scale bars and credits around pictures
-``colours``    visualisation parameters to red, green, blue and opacity
-``thinning``   fewer pixels of a large image
-============== ==============================================================================
+================ ============================================================================
+``maps``         an interactive map, with layers that can be switched
+``origins``      where pixels come from: a map of images, bars of their shares
+``quicklooks``   a picture of one image, or of several side by side
+``mercator``     pictures onto the grid of web maps
+``dates``        colours for the images that pixels are from
+``page_legends`` legends of web pages
+``asides``       legends and bars to the right of pictures
+``drawing``      titles, scale bars and credits around pictures
+``colours``      visualisation parameters to red, green, blue and opacity
+``thinning``     fewer pixels of a large image
+================ ============================================================================
 
 May import ``scores``, ``engine``, ``collection`` and ``optional``.
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from qmosaic.collection.location import map_axes
 from qmosaic.collection.masks import NO_IMAGE, Array
 from qmosaic.display.asides import Ramp, Swatches
 from qmosaic.display.drawing import MASKED
+from qmosaic.display.thinning import listed
 from qmosaic.optional import needed
 
 SEVERAL = 12
@@ -27,8 +28,17 @@ STEPS = 256
 """Colours of a scale."""
 
 
-def tells_images(name: Hashable) -> bool:
-    """Tell whether a variable of this name says from which image a pixel is."""
+def telling_images(image: xr.Dataset, parameters: Mapping[str, Any]) -> Hashable | None:
+    """Name the one variable that is to be shown, where it says from which image each pixel is, and
+    no visualisation parameter gives it other colours."""
+    bands = parameters.get("bands")
+    names = list(image.data_vars) if bands is None else listed(bands)
+    if set(parameters) <= {"bands"} and len(names) == 1 and _tells_images(names[0]):
+        return names[0] if names[0] in image.variables else None
+    return None
+
+
+def _tells_images(name: Hashable) -> bool:
     return str(name).endswith((SOURCE_INDEX, SOURCE_TIME))
 
 
@@ -53,7 +63,7 @@ def dated(mosaic: xr.Dataset, name: Hashable) -> xr.Dataset:
         del wanted["image"]
     here = {own: mosaic[n] for own, n in wanted.items() if n in mosaic.variables}
     on_map = mosaic[name].dims
-    others = [c for c in mosaic.coords if tells_images(c) or c == VALID_COUNT]
+    others = [c for c in mosaic.coords if _tells_images(c) or c == VALID_COUNT]
     return xr.Dataset(
         {own: v.drop_vars(others, errors="ignore") for own, v in here.items() if v.dims == on_map}
     )
@@ -171,7 +181,7 @@ def _scale(name: str, places: Array) -> Array:
 
 def coloured(
     one: xr.Dataset, images: Images, colours: Array, others: Any = (0.0, 0.0, 0.0)
-) -> Array:
+) -> xr.DataArray:
     """Colour a map of dates.
 
     Parameters
@@ -187,11 +197,12 @@ def coloured(
 
     Returns
     -------
-    numpy.ndarray
-        Red, green, blue and opacity, uint8, (y, x, 4); pixels without an image are transparent.
+    xarray.DataArray
+        Red, green, blue and opacity, uint8, (y, x, band); pixels without an image are transparent.
     """
     key = one["image"] if "image" in one else one["taken"]
-    values = key.transpose(*map_axes(key, "quicklook()")).values
+    key = key.transpose(*map_axes(key, "a map of dates"))
+    values = key.values
     if values.dtype.kind == "f":
         values = np.where(np.isnan(values), NO_IMAGE, values).astype(np.int64)
     given = ~np.isnat(values) if values.dtype.kind == "M" else values != NO_IMAGE
@@ -200,4 +211,9 @@ def coloured(
     places = pd.Index(images.keys).get_indexer(values.ravel()).reshape(values.shape)
     known = given & (places >= 0)
     picture[known, :3] = np.round(255 * colours[places[known]])
-    return picture
+    return xr.DataArray(picture, {**key.coords, "band": list("rgba")}, (*key.dims, "band"))
+
+
+def any_masked(picture: xr.DataArray) -> bool:
+    """Tell whether a picture has pixels that are from no image."""
+    return bool((picture.isel(band=3) == 0).any())

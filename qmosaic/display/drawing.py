@@ -256,6 +256,12 @@ def rgb_of(colour: str) -> tuple[float, float, float]:
     return found
 
 
+def hex_of(colour: Any) -> str:
+    """Write a colour as hexadecimal."""
+    text: str = needed("matplotlib.colors", "plot", "pictures").to_hex(colour)
+    return text
+
+
 def _axis(figure: Any, box: tuple[float, float, float, float]) -> Any:
     """Add an axis at a place in inches: left, top, width and height."""
     left, top, wide, high = box

@@ -15,8 +15,12 @@ import xarray as xr
 
 from qmosaic.collection.geometry import LON_LAT, projected
 from qmosaic.collection.location import crs_of, extent_of, map_axes
+from qmosaic.display.asides import Ramp, Swatches
 from qmosaic.display.colours import check_parameters, visualize
+from qmosaic.display.dates import Images, coloured, dated, telling_images
 from qmosaic.display.mercator import Bounds, on_web_map
+from qmosaic.display.page_legends import legend_of, switching
+from qmosaic.display.quicklooks import load_thinned
 from qmosaic.display.thinning import bands_on_map, north_up, only, shown, thin
 from qmosaic.engine.mosaic import last_on_top
 from qmosaic.engine.scheduling import compute
@@ -110,6 +114,7 @@ class Map:
         self._centre: tuple[float, float] | None = None
         self._zoom = _zoom(zoom)
         self._bounds: list[Bounds] = []
+        self._legends: list[tuple[str, str, bool, Swatches | Ramp]] = []
         self.layers: list[str] = []
         if center is not None:
             lat, lon = center
@@ -160,7 +165,9 @@ class Map:
             Lazy ones are computed here, at the resolution of a screen: every k-th row and column,
             at most `max_size` along each side.
         vis_params : mapping, optional
-            ``{"bands": ["B4", "B3", "B2"], "min": 0, "max": 3000}``: see `visualize`.
+            ``{"bands": ["B4", "B3", "B2"], "min": 0, "max": 3000}``: see `visualize`. Without them
+            ``mosaic["source_time"]`` and ``mosaic["source_index"]`` become maps of dates, with a
+            legend: see `quicklook`.
         name : str, optional
             What the layer is called; by default "Layer 1" and so on. A name that is taken gets a
             number, "mosaic (2)".
@@ -179,7 +186,7 @@ class Map:
         parameters = check_parameters(vis_params, "add_layer()")
         if not 0 <= opacity <= 1:
             raise ValueError(f"add_layer() got opacity={opacity!r}; it is a number of 0 to 1.")
-        picture, bounds = self._coloured(ee_object, parameters)
+        picture, bounds, legend = self._coloured(ee_object, parameters)
         folium = needed("folium", "map", PURPOSE)
         title = self._free(f"Layer {len(self.layers) + 1}" if not name else str(name))
         overlay = folium.raster_layers.ImageOverlay(
@@ -190,6 +197,8 @@ class Map:
             opacity=opacity,
         )
         overlay.add_to(self._map)
+        if legend is not None:
+            self._legends.append((overlay.get_name(), title, bool(shown), legend))
         self._bounds.append(bounds)
         self.layers.append(title)
 
@@ -221,25 +230,35 @@ class Map:
         ((lon, lat),) = middle.points
         self.set_center(lon, lat, zoom)
 
-    def _coloured(self, image: Any, parameters: dict[str, Any]) -> tuple[xr.DataArray, Bounds]:
-        """Colour the thinned image, and bring it onto the grid of the map."""
+    def _coloured(
+        self, image: Any, parameters: dict[str, Any]
+    ) -> tuple[xr.DataArray, Bounds, Swatches | Ramp | None]:
+        """Colour the thinned image, and bring it onto the grid of the map; a map of dates has a
+        legend."""
         dataset = _with_crs(shown(image, "add_layer()"), "add_layer()")
         crs = crs_of(dataset)
+        telling = telling_images(dataset, parameters)
+        if telling is not None:
+            one = dated(dataset, telling)
+            _check_size(next(iter(one.data_vars.values())))
+            (loaded,) = load_thinned({"": one}, self._max_size, "add_layer()").values()
+            images = Images.on([loaded])
+            picture = coloured(loaded, images, images.colours)
+            return *self._placed(picture, crs), images.legend(masked=False)
         if parameters.get("bands") is not None:
             dataset = only(dataset, parameters["bands"])
         thinned = north_up(thin(dataset, self._max_size), "add_layer()")
         if "time" in thinned.dims:
             thinned = last_on_top(thinned)
         bands_on_map(thinned, "add_layer()")
-        coloured = visualize(thinned, **parameters)
-        if any(coloured.sizes[axis] < 2 for axis in map_axes(coloured, "add_layer()")):
-            raise ValueError(
-                "add_layer() got an image of one row or column of pixels, which has no size on a "
-                "map. Show a larger part."
-            )
+        deferred = visualize(thinned, **parameters)
+        _check_size(deferred)
+        (picture,) = compute(deferred)
+        return *self._placed(picture, crs), None
+
+    def _placed(self, picture: xr.DataArray, crs: Any) -> tuple[xr.DataArray, Bounds]:
         needed("odc.geo.xr", "map", PURPOSE)  # registers .odc
-        (loaded,) = compute(coloured)
-        return on_web_map(loaded.odc.assign_crs(crs), crs, self._max_size)
+        return on_web_map(picture.odc.assign_crs(crs), crs, self._max_size)
 
     def to_html(self) -> str:
         """Give the page: all that it needs is in it, but for the tiles of the base map."""
@@ -256,6 +275,10 @@ class Map:
                 del drawn._children[key]
             folium.LayerControl(collapsed=False).add_to(drawn)
         drawn.add_to(page)
+        legends = [legend_of(o, title, legend, shown=on) for o, title, on, legend in self._legends]
+        page.html.add_child(_element(f'<div class="qmosaic-legends">{"".join(legends)}</div>'))
+        for overlay, *_ in self._legends:
+            page.script.add_child(_element(switching(drawn.get_name(), overlay)))
         html: str = page.render()
         for number, name in enumerate(self.layers):
             html = html.replace(_token(number), _label(name))
@@ -322,6 +345,14 @@ def _with_crs(image: xr.Dataset, caller: str) -> xr.Dataset:
     return image
 
 
+def _check_size(picture: xr.DataArray) -> None:
+    if any(picture.sizes[axis] < 2 for axis in map_axes(picture, "add_layer()")):
+        raise ValueError(
+            "add_layer() got an image of one row or column of pixels, which has no size on a map. "
+            "Show a larger part."
+        )
+
+
 def _token(number: int) -> str:
     """Make a placeholder for the name of a layer, which the page's templates cannot change."""
     return f"qmosaic-layer-{number}-name"
@@ -339,6 +370,16 @@ STYLE = """
 html, body { width: 100%; height: 100%; margin: 0; padding: 0 }
 .leaflet-image-layer { image-rendering: pixelated }
 .leaflet-control-layers { font: 13px/1.5 system-ui, sans-serif }
+.qmosaic-legends { position: absolute; right: 10px; bottom: 26px; z-index: 1000; display: flex;
+  flex-direction: column; align-items: flex-end; gap: 8px; pointer-events: none }
+.qmosaic-legend { padding: 8px 12px; background: white; border: 2px solid rgba(0, 0, 0, 0.2);
+  border-radius: 5px; font: 12px/1.6 system-ui, sans-serif }
+.qmosaic-legend[hidden] { display: none }
+.qmosaic-legend b { display: block }
+.qmosaic-legend i { display: inline-block; width: 14px; height: 11px; margin-right: 7px }
+.qmosaic-legend .scale { position: relative; height: 150px; margin-left: 14px }
+.qmosaic-legend .scale span { position: absolute; left: 8px; white-space: nowrap;
+  transform: translateY(-50%) }
 """
 
 

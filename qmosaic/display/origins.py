@@ -103,7 +103,7 @@ def provenance(
     (shown,) = load_thinned({"": one}, max_size, "provenance()").values()
     legend = _Legend.of(contributions(mosaic, band=band))
     picture = coloured(shown, legend.images, legend.colours, rgb_of(OTHERS))
-    panel = Panel(picture, title, _how_many(legend, mosaic), *pixel_of(shown))
+    panel = Panel(picture.values, title, _how_many(legend, mosaic), *pixel_of(shown))
     return _saved(compose([panel], credit, asides=[legend.bars("Share of the pixels")]), path)
 
 

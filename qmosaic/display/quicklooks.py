@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,11 @@ from qmosaic.collection.declarations import declared_nodata, declared_packing
 from qmosaic.collection.grid import ground_width, pixel_steps
 from qmosaic.collection.location import crs_of, map_axes
 from qmosaic.display.colours import check_parameters, visualize
-from qmosaic.display.dates import Images, coloured, dated, tells_images
+from qmosaic.display.dates import Images, any_masked, coloured, dated, telling_images
 from qmosaic.display.drawing import Panel, Picture, compose, require_matplotlib, side_by_side
 from qmosaic.display.thinning import (
     bands_on_map,
     check_one_image,
-    listed,
     north_up,
     only,
     shown,
@@ -91,7 +90,7 @@ def quicklook(
             f"quicklook() got the path {str(path)!r}; it writes PNG files alone. Write 'look.png'."
         )
     given = {title: shown(one, "quicklook()") for title, one in _titled(image).items()}
-    names = {title: _telling_images(one, parameters) for title, one in given.items()}
+    names = {title: telling_images(one, parameters) for title, one in given.items()}
     if None not in names.values():
         picture = _of_dates({t: dated(one, names[t]) for t, one in given.items()}, max_size, credit)
         return _saved(picture, path)
@@ -112,27 +111,16 @@ def _saved(picture: Picture, path: str | Path | None) -> Picture:
     return picture
 
 
-def _telling_images(image: xr.Dataset, parameters: Mapping[str, Any]) -> Hashable | None:
-    """Name the one variable that is shown, where it says from which image each pixel is, and
-    nothing says in which colours."""
-    bands = parameters.get("bands")
-    names = list(image.data_vars) if bands is None else listed(bands)
-    if set(parameters) <= {"bands"} and len(names) == 1 and tells_images(names[0]):
-        return names[0] if names[0] in image.variables else None
-    return None
-
-
 def _of_dates(maps: Mapping[str, xr.Dataset], max_size: int, credit: str) -> Picture:
     """Draw maps of dates, with one legend for all."""
     loaded = load_thinned(maps, max_size, "quicklook()")
     images = Images.on(list(loaded.values()))
     colours = [coloured(one, images, images.colours) for one in loaded.values()]
     panels = [
-        Panel(picture, title, "", *pixel_of(one))
+        Panel(picture.values, title, "", *pixel_of(one))
         for picture, (title, one) in zip(colours, loaded.items(), strict=True)
     ]
-    masked = any(bool((picture[..., 3] == 0).any()) for picture in colours)
-    return compose(panels, credit, asides=[images.legend(masked=masked)])
+    return compose(panels, credit, asides=[images.legend(masked=any(map(any_masked, colours)))])
 
 
 def load_thinned(

@@ -414,9 +414,11 @@ def best_images(
         As for `quality_mosaic`.
     n : int
         How many images; where there are fewer candidates, the ranks behind them are masked.
-    dim, ties, fill_value, min_quality, provenance
+    dim, ties
         As for `quality_mosaic`.
     masked : {"keep", "skip"}, default: "keep"
+        As for `quality_mosaic`.
+    fill_value, min_quality, provenance
         As for `quality_mosaic`.
 
     Returns

@@ -65,6 +65,35 @@ def test_the_page_in_a_browser(tmp_path: Path) -> None:
         assert errors(page) == []
 
 
+def test_a_map_of_dates_has_a_legend(tmp_path: Path) -> None:
+    """Its colours are those of the layer, its title is text; it is there while the layer is on."""
+    image = plain((0, 0, 0))
+    index = np.zeros((40, 40), "int16")
+    index[:20] = 3
+    taken = np.array(["2020-06-01", "NaT", "NaT", "2020-07-04"], "datetime64[ns]")[index]
+    places = {"source_index": (("y", "x"), index), "source_time": (("y", "x"), taken)}
+    mosaic = image.assign_coords(places)
+    m = geemap.Map(tiles=None)
+    m.add_layer(mosaic["source_time"], name="June & <b>July</b>")
+    m.add_layer(mosaic.drop_vars("source_time")["source_index"], name="numbers", shown=False)
+    with browser(tmp_path / "profile") as page:
+        page.get(m.save(tmp_path / "map.html").as_uri())
+        first, second = page.find_elements("css selector", ".qmosaic-legend")
+        assert first.text.splitlines() == ["June & <b>July</b>", "2020-06-01", "2020-07-04"]
+        assert not second.is_displayed()
+        swatches = first.find_elements("css selector", "i")
+        colours = [s.value_of_css_property("background-color") for s in swatches]
+        for colour in colours:
+            red, green, blue, *_ = (int(n) / 255 for n in re.findall(r"\d+", colour))
+            wait_for(page, lambda rgb=(red, green, blue): share(page, rgb) > 0.02)
+        switch(page, "June & <b>July</b>")
+        wait_for(page, lambda: not first.is_displayed())
+        switch(page, "numbers")
+        wait_for(page, second.is_displayed)
+        assert second.text.splitlines() == ["numbers", "image 0", "image 3"]
+        assert errors(page) == []
+
+
 def test_a_notebook_shows_a_map_of_any_size(tmp_path: Path) -> None:
     """In a frame, as a notebook has it; pictures of some MB, too, for which the address of a frame
     would be too long."""
