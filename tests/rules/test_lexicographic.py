@@ -89,6 +89,27 @@ def test_masked_in_a_later_band(backend: str, ties: Any, kind: str) -> None:
     assert row(m, "t") == [2, 1 if ties == "first" else 2, 2]
     np.testing.assert_array_equal(row(m, "r"), [low, hole, hole])
     assert row(m, "valid_count") == [3, 3, 3]
+    ranks = qm.best_images(c, ["q", "r"], 3, ties=ties)["t"].transpose("rank", "y", "x")
+    others = [[2, 1, 3], [1, 2, 3]] if ties == "first" else [[2, 3, 1], [2, 1, 3]]
+    assert ranks.values[:, 0, :2].T.tolist() == others
+
+
+@BACKENDS
+@TIES
+def test_a_band_that_is_masked_in_all_equals(backend: str, ties: Any) -> None:
+    """It decides nothing, and leaves all of them to the next one."""
+    q = np.uint8([[2, 2], [2, 2], [2, 1]])
+    c = row_of(
+        backend,
+        q=q,
+        r=np.float32([[NAN, NAN], [NAN, NAN], [NAN, 5]]),
+        s=np.int8([[1, 3], [3, 1], [3, 9]]),
+        t=number_of(q),
+    )
+    want = [2 if ties == "first" else 3, 1]
+    assert row(qm.quality_mosaic(c, ["q", "r", "s"], ties=ties), "t") == want
+    best = qm.best_images(c, ["q", "r", "s"], 1, ties=ties).isel(rank=0)
+    assert row(best, "t") == want
 
 
 @BACKENDS
