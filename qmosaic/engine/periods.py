@@ -216,8 +216,17 @@ def _with_windows(found: Division, times: pd.DatetimeIndex, period: Any, rolling
             "frequency of pandas that has a start, '3MS' for three months, '90D' for 90 days, or "
             "the number of periods, 3."
         )
-    places = [np.flatnonzero((times >= start) & (times < start + length)) for start in found.starts]
+    span = _as_length(length)
+    places = [np.flatnonzero((times >= start) & (times < start + span)) for start in found.starts]
     return Division(f"{found.name}, windows of {length.freqstr}", found.starts, places)
+
+
+def _as_length(offset: Any) -> Any:
+    """Give a length of calendar months or years for an offset that goes on to their next start,
+    which is nearer from the middle of one."""
+    months = {pd.offsets.MonthBegin: 1, pd.offsets.QuarterBegin: 3, pd.offsets.YearBegin: 12}
+    number = months.get(type(offset))
+    return offset if number is None else pd.DateOffset(months=number * offset.n)
 
 
 def _offset(period: Any, argument: str) -> Any:
