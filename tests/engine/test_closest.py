@@ -93,7 +93,7 @@ def collections(draw: st.DrawFn) -> list[tuple[np.ndarray, Any, bool]]:
 BUDGETS = [Budgets(), Budgets(kept=0), Budgets(kept=0, values=1), Budgets(40, 3, 8)]
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(collections(), st.sampled_from(["first", "last"]), st.sampled_from(BUDGETS))
 def test_the_image_closest_to_the_median_wins(
     bands: list[tuple[np.ndarray, Any, bool]], ties: str, budgets: Budgets

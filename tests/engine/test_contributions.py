@@ -118,7 +118,7 @@ def maps(draw: st.DrawFn) -> tuple[xr.Dataset, xr.DataArray | None, Any]:
 
 
 @given(drawn=maps())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_every_pixel_is_counted_once(
     drawn: tuple[xr.Dataset, xr.DataArray | None, Any],
 ) -> None:

@@ -17,7 +17,7 @@ from qmosaic.engine.neighbours import Disc, Favour
 from tests.support.surroundings import preferred, within
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     shape=st.tuples(st.integers(1, 9), st.integers(1, 9)),
     down=st.sampled_from([0.4, 1.0, 1.5, 3.0, 12.0]),
@@ -38,7 +38,7 @@ def test_pixels_are_counted(
         assert counts[y, x] == sum(near)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     shape=st.tuples(st.integers(1, 6), st.integers(1, 8), st.integers(1, 8)),
     dtype=st.sampled_from(["float32", "float64", "uint8", "int64", "bool"]),

@@ -64,7 +64,7 @@ def scores(draw: st.DrawFn) -> tuple[np.ndarray, float, bool]:
     return np.array(drawn, dtype), draw(whole | halves), draw(st.booleans())
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(scores())
 def test_scores_count_as_far_as_the_distance_exactly(case: tuple[np.ndarray, float, bool]) -> None:
     """`within`: score >= best - distance, in the integers themselves, whatever their dtype; with a
@@ -172,7 +172,7 @@ def by_hand(case: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     return counting, made
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(blocks())
 def test_a_block_is_reduced_as_the_rules_say(case: dict[str, Any]) -> None:
     """`within` and `reducer`: any dtype, nodata, NaN, threshold, direction and demand; in one piece
@@ -315,7 +315,7 @@ def test_memory_does_not_grow_with_images(kind: Any) -> None:
     st.sampled_from([(4, 6), (1, 24), (24, 1), (24,), (2, 3, 4), (0, 5)]),
     st.integers(0, 40),
 )
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 def test_parts_cover_a_window_once_within_what_they_may_cost(
     numbers: list[int], shape: tuple[int, ...], most: int
 ) -> None:

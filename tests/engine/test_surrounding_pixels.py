@@ -111,7 +111,7 @@ def by_pixels(asked: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     shape=st.tuples(st.integers(1, 5), st.integers(2, 9), st.integers(2, 9)),
     chunks=st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9)),

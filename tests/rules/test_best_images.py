@@ -153,7 +153,7 @@ def test_each_rank_is_the_mosaic_of_what_is_left(lazy: bool, ties: Any, masked: 
 
 
 @settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -233,7 +233,7 @@ def compare(got: xr.Dataset, wide: Wide, masked: str) -> None:
 
 
 @settings(
-    max_examples=35,
+    max_examples=20,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
@@ -253,7 +253,7 @@ def test_any_collection(data: st.DataObject) -> None:
 
 
 @settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -420,7 +420,7 @@ def _periods(draw: st.DrawFn, wide: Wide) -> tuple[dict[str, Any], Periods]:
 
 
 @settings(
-    max_examples=45,
+    max_examples=25,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -210,7 +210,7 @@ def test_the_mosaic_can_be_rebuilt_from_the_positions(lazy: bool, ties: Any, mas
 
 
 @settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -54,7 +54,7 @@ def numeric(case: Case) -> Case:
     return replace(case, bands={n: case.bands[n] for n in names})
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=SLOW)
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=SLOW)
 @given(
     cases().map(numeric),
     st.sampled_from([0, 1, 1.5, 255, 2**64, math.inf]),
