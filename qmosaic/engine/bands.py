@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Sequence
 from typing import Any, Protocol
 
@@ -14,9 +15,10 @@ from qmosaic.collection.declarations import (
     SOURCE_INDEX,
     SOURCE_TIME,
     VALID_COUNT,
+    declared_nodata,
     masked_value,
 )
-from qmosaic.collection.masks import NO_IMAGE, Array
+from qmosaic.collection.masks import NO_IMAGE, Array, fits
 from qmosaic.engine.closest import Closest
 from qmosaic.engine.deciders import Best, Decider, Periods
 from qmosaic.engine.eager import Eager
@@ -244,7 +246,7 @@ def say_source(
         found.attrs["long_name"] = "time of the image that the pixel is from"
     if table.dtype.kind == "M":
         found.encoding = dict(TIME_ENCODING)
-    elif table.dtype.kind in "iu":
+    elif table.dtype.kind in "iu" and request.can_lack_candidate():
         found.attrs["_FillValue"] = fill
     return found
 
@@ -263,7 +265,24 @@ def _as_table(coordinate: xr.DataArray, request: Request) -> tuple[xr.DataArray,
         return bare.copy(data=data), ""
     if kind == "M":
         return bare.astype("datetime64[ns]"), np.datetime64("NaT", "ns")
-    return bare, masked_value(coordinate, request.rules.fill_value)
+    if kind in "iu" and declared_nodata(coordinate) is None:
+        return bare, _free_number(bare, request.rules.fill_value)
+    return bare, masked_value(coordinate)
+
+
+def _free_number(coordinate: xr.DataArray, asked: Any) -> Any:
+    """Give an integer that no image has: the one that was asked for, or else -1, or a bound of the
+    dtype. Of a deferred coordinate the values are not known."""
+    dtype, limits = coordinate.dtype, np.iinfo(coordinate.dtype)
+    deferred = isinstance(coordinate.variable.chunks, tuple)
+    taken = set() if deferred else set(coordinate.values.tolist())
+    bounds = [limits.min, limits.max] if dtype.kind == "i" else [limits.max, limits.min]
+    usual = [] if asked is None or not fits(asked, dtype) else [int(asked)]
+    if not deferred and dtype.kind == "i":
+        usual.append(NO_IMAGE)
+    some = itertools.chain(usual, bounds, range(limits.min, limits.max))
+    free = (n for n in some if n not in taken)
+    return dtype.type(next(free, limits.min))
 
 
 def _as_texts(values: Array) -> Array:

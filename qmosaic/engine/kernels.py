@@ -253,7 +253,7 @@ class Contest:
             best = self.best[beaten]
             best = best.min() if self.order.descending else best.max()
             raise ValueError(
-                f"upper_bound={bound!r} was beaten by a score of {best!r}: the "
+                f"upper_bound={bound} was beaten by a score of {best}: the "
                 "search may have stopped too early. Give the score that nothing can beat, or leave "
                 "upper_bound out."
             )

@@ -109,6 +109,7 @@ def quality_mosaic(
           it is masked.
         - a percentile: of integers the value next below, of floats interpolated, see
           `numpy.percentile`, ``method="lower"`` and ``"linear"``.
+        What was decoded from packed integers is stored packed again, rounded to their steps.
     period : str, pandas offset, sequence of times or xarray resampler, optional
         Make a mosaic for each period: a frequency of pandas, "MS" (months), "QS-DEC" (seasons from
         December on), "YS" (years), "W" (weeks from Monday to Sunday), "10D" (ten days each, from
@@ -297,6 +298,11 @@ def quality_mosaic(
         scene_radius=scene_radius,
     )
     check_choice("empty", empty, ("mask", "drop"))
+    if period is None and empty != "mask":
+        raise ValueError(
+            f"empty={empty!r} says what becomes of periods without images, and there are no "
+            "periods: period= is left out. Write for instance period='MS', or leave empty= out."
+        )
     return make_mosaic(collection, quality_band, rules, period, rolling, empty)
 
 
@@ -439,8 +445,9 @@ def best_images(
     The quality is read once, and of each band the chunks of images that have a rank somewhere in
     them. A task holds `n` blocks of each band that it makes.
 
-    A reduction over ``rank`` is deferred as well. Integers have no NaN: mask what is nodata before,
-    where a pixel may have fewer than `n` candidates.
+    A reduction over ``rank`` is deferred as well. Integers have no NaN, so xarray would reduce
+    their nodata too where a pixel has fewer than `n` candidates: ``xarray.decode_cf(best)`` makes
+    floats of them, with NaN.
 
     Examples
     --------

@@ -48,9 +48,10 @@ def divide(
         As for `quality_mosaic`.
     """
     times = _times(collection, dim)
+    several = Sequence | np.ndarray | pd.Index | xr.DataArray
     if isinstance(period, Grouper):
         found = _by_grouper(times, period)
-    elif isinstance(period, Sequence | np.ndarray | pd.Index) and not isinstance(period, str):
+    elif isinstance(period, several) and not isinstance(period, str):
         found = _by_edges(times, period)
     else:
         found = _by_offset(times, period)
@@ -151,10 +152,11 @@ def _sorted_by(which: Array, count: int) -> list[Array]:
 def _by_edges(times: pd.DatetimeIndex, edges: Any) -> Division:
     """Divide times at explicit edges; images before the first and from the last on are of none."""
     try:
-        found = pd.DatetimeIndex([_in_utc(pd.Timestamp(edge)) for edge in edges])
+        moments = (pd.Timestamp(getattr(edge, "values", edge)) for edge in edges)
+        found = pd.DatetimeIndex([_in_utc(moment) for moment in moments])
     except (ValueError, TypeError) as error:
         raise ValueError(
-            f"period={edges!r:.80} is no sequence of times ({error}). Write the edges of the "
+            f"period={_shown(edges)} is no sequence of times ({error}). Write the edges of the "
             "periods, period=['2020-01-01', '2020-04-01', '2020-10-01'], or a frequency of pandas: "
             "'MS' for months."
         ) from error
@@ -173,6 +175,11 @@ def _by_edges(times: pd.DatetimeIndex, edges: Any) -> Division:
             "of them is of a period. Write edges that enclose them."
         )
     return Division("between edges", found[:-1], _sorted_by(which, len(found) - 1))
+
+
+def _shown(given: Any) -> str:
+    """Show what was given in a line."""
+    return " ".join(f"{given!r}".split())[:80]
 
 
 def _in_utc(moment: pd.Timestamp) -> pd.Timestamp:
@@ -206,8 +213,13 @@ def _with_windows(found: Division, times: pd.DatetimeIndex, period: Any, rolling
             f"but period is {period!r:.60}. Write for instance period='MS', rolling='3MS'."
         )
     step = _offset(period, "period")
-    if isinstance(rolling, int) and not isinstance(rolling, bool):
-        length = step * rolling if rolling > 0 else None
+    if isinstance(step, NAMED_BY_THEIR_END):
+        raise ValueError(
+            f"period={period!r} is named by its end, and a window of rolling= begins with a "
+            "period. Write one that has a start: '7D' for weeks, 'MS' for months, 'QS' or 'YS'."
+        )
+    if isinstance(rolling, int | np.integer) and not isinstance(rolling, bool):
+        length = step * int(rolling) if rolling > 0 else None
     else:
         length = _offset(rolling, "rolling")
     if length is None or isinstance(length, NAMED_BY_THEIR_END):
@@ -231,12 +243,13 @@ def _as_length(offset: Any) -> Any:
 
 def _offset(period: Any, argument: str) -> Any:
     try:
-        offset = pd.tseries.frequencies.to_offset(period)
+        given = pd.Timedelta(period) if isinstance(period, np.timedelta64) else period
+        offset = pd.tseries.frequencies.to_offset(given)
         if offset is None or not offset.n > 0:
             raise ValueError("it has no length")
     except (ValueError, TypeError) as error:
         raise ValueError(
-            f"{argument}={period!r} is no period of time ({error}). Write it as pandas does: "
+            f"{argument}={_shown(period)} is no period of time ({error}). Write it as pandas does: "
             "'MS' (months), 'QS-DEC' (seasons), 'YS' (years), 'W' (weeks), '10D' (ten days)."
         ) from error
     return offset

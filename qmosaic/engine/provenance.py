@@ -49,6 +49,11 @@ def asked_provenance(collection: xr.Dataset, rules: Rules) -> list[Hashable]:
                 f"collection.assign_coords({dim}=pandas.to_datetime([...])), or ask for "
                 "'source_index', the position of the image."
             )
+        if name == dim and timed:
+            raise ValueError(
+                f"provenance= asks for {name!r}, which the mosaic has no more. Ask for "
+                "'source_time': when the image of each pixel was taken."
+            )
         if name not in known:
             raise ValueError(
                 f"provenance= asks for {name!r}, which is none of {', '.join(map(repr, own))} and "

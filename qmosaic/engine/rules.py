@@ -86,7 +86,7 @@ def check_reduction(rules: Rules) -> None:
     """
     within, reducer = rules.within, rules.reducer
     if within is None:
-        if reducer != "median":
+        if not (isinstance(reducer, str) and reducer == "median"):
             raise ValueError(
                 f"reducer={reducer!r} says what becomes of several images, but one image wins "
                 "each pixel: within= is left out. Write within=0.05, how far behind the best the "
@@ -99,7 +99,8 @@ def check_reduction(rules: Rules) -> None:
             "image may be. Give a number from 0 on, in the numbers of the quality band, such as "
             "within=0.05."
         )
-    if reducer not in ("median", "mean") and not (_is_number(reducer) and 0 <= reducer <= 100):
+    known = isinstance(reducer, str) and reducer in ("median", "mean")
+    if not known and not (_is_number(reducer) and 0 <= reducer <= 100):
         raise ValueError(
             f"reducer={reducer!r} is none of 'median', 'mean' and a percentile. Write one of the "
             "two names, or the percentile as a number from 0 to 100, such as reducer=25."

@@ -91,7 +91,9 @@ def test_coordinates_by_name(backend: str) -> None:
         (np.array(["S2A", "S2B", "S2A"]), {}, ""),
         (np.array(["S2A", "S2B", "S2A"], object), {}, ""),
         (np.array([True, True, True]), {}, False),
-        (np.array([7, 8, 9], "int16"), {}, 0),
+        (np.array([7, 8, 9], "int16"), {}, -1),
+        (np.array([0, -1, 9], "int16"), {}, -(2**15)),
+        (np.array([0, 8, 255], "uint8"), {}, 1),
         (np.array([7, 8, 9], "uint8"), {"_FillValue": np.uint8(255)}, 255),
         (np.array([7, 8, 9], "int64"), {"nodata": -1}, -1),
         (np.float32([0.5, NAN, 0.25]), {}, NAN),
@@ -112,7 +114,8 @@ def test_coordinates_of_every_kind(backend: str, values: Any, attrs: Any, missin
 
 @BACKENDS
 def test_an_integer_of_no_image_is_the_fill_value(backend: str) -> None:
-    """Rule 3, for what is said of images as for bands: it is declared, and can be chosen."""
+    """Rule 3, for what is said of images as for bands: it is declared, and can be chosen, where no
+    image has it."""
     c = made_of(backend).assign_coords(orbit=("time", np.array([7, 8, 9], "int16")))
     m = qm.quality_mosaic(c, "q", provenance=["orbit"], fill_value=99)
     assert row(m, "orbit") == [9, 7, 7, 99]
@@ -225,7 +228,9 @@ def test_any_collection(wide: Wide) -> None:
         valid_count(bands, choice),
         mosaic(bands, choice),
     )
-    fill = wide.case.fill_value or 0
+    orbits = TOLD["orbit"][0]
+    fill = wide.case.fill_value
+    fill = -1 if fill is None or fill in orbits or not -(2**15) <= fill < 2**15 else fill
     told = {"source_time": (wide.times.values, NAT)}
     told |= {n: (v, fill if n == "orbit" else missing) for n, (v, missing) in TOLD.items()}
     with dask.config.set(scheduler="synchronous"):
