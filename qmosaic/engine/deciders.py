@@ -183,8 +183,8 @@ class Best:
         return pixels * (further + (2 if self.counted else 0))
 
     def readings(self, images: int, pixels: int, itemsize: int) -> int:
-        """See `Decider.readings`."""
-        return 1
+        """See `Decider.readings`: images that tie are read again for each further band."""
+        return 1 + len(self.finer)
 
     def decide(
         self,

@@ -81,6 +81,8 @@ class Explanation:
         Whether blocks and chunks have other borders.
     summed : tuple of str
         The bands that are read for a sum over images first, and then to decide.
+    quality_again : bool
+        Whether images are looked at again that are close to the best, or equal to it.
     first : tuple of str
         What all blocks use and is made before them, once: a mean over the map, for instance.
     block_bytes : int
@@ -111,6 +113,7 @@ class Explanation:
     apart: bool = False
     summed: tuple[str, ...] = ()
     first: tuple[str, ...] = ()
+    quality_again: bool = False
     block_bytes: int = 0
     block: dict[Hashable, int] = field(default_factory=dict)
     workers: int = 0
@@ -140,7 +143,9 @@ class Explanation:
         rows = {
             "images": f"{self.images}{together}",
             "blocks": f"{self.blocks}{self._sizes()}, {self.tasks} tasks; {way}",
-            "quality": f"{_size(self.quality_read_bytes)}{quality}, all of it read",
+            "quality": f"{_size(self.quality_read_bytes)}{quality}, all of it read"
+            if not self.quality_again
+            else f"at most {_size(self.quality_read_bytes)}{quality} read: all of it, some again",
             "other bands": f"at most {_size(self.most_band_read_bytes)}{bands} read",
             "read by": _named_lanes(self.lanes),
             **self._more_rows(),
@@ -310,6 +315,7 @@ def explain(
         apart=apart,
         summed=tuple(dict.fromkeys(summed)),
         first=tuple(dict.fromkeys(made_first)),
+        quality_again=any(r.readings > 1 for r in reads if r.quality),
         block_bytes=most,
         block={d: n for group in plan.groups[:1] for d, n in _block_of(group)},
         workers=workers,

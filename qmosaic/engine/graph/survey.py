@@ -74,6 +74,8 @@ class Reads:
         The name of the band, "" where it is not known.
     lane : str
         How its chunks come: "tensorstore", or else and why.
+    readings : int
+        How often a chunk is read at most, as far as that is known.
     """
 
     quality: bool
@@ -89,6 +91,7 @@ class Reads:
     behind: Sources
     band: str = ""
     lane: str = ""
+    readings: int = 1
 
 
 def survey(arrays: Sequence[Any], box: Mapping[Hashable, int] | None = None) -> list[Reads]:
@@ -183,7 +186,7 @@ def _reads_of(
         decider = task.decider
         quality |= decider.reads_all
         held = held * decider.at_once + decider.holds(compared, block, itemsize)
-        readings = decider.readings(compared, block, itemsize)
+        readings = decider.readings(compared, block, itemsize) + (not quality)  # and is taken
     if reducing is not None:
         held += reducing.reducer.holds(compared, block, itemsize)
         readings += 1
@@ -202,6 +205,7 @@ def _reads_of(
         behind,
         source.origin.band,
         lane_of(source),
+        max(1, readings),
     )
 
 
