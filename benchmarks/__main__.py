@@ -7,12 +7,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import figures, report
+from benchmarks import beyond, figures, report
 from benchmarks.cluster import CLUSTERS, speed_up
 from benchmarks.compare import Plan, compare
 from benchmarks.forms import FORMS
 from benchmarks.imports import measure_imports
 from benchmarks.profiling import profile
+from benchmarks.questions import QUESTIONS
 from benchmarks.routes import ROUTES
 from benchmarks.seams import count_seams
 from benchmarks.shapes import Run, compare_shapes, table
@@ -74,6 +75,22 @@ def parser() -> argparse.ArgumentParser:
     shapes.add_argument("--out", type=Path, default=HERE / "out" / "shapes")
     shapes.add_argument("--data", type=Path, default=HERE / "out" / "data")
     shapes.add_argument("--timeout", type=float, default=900.0, help="seconds for one run")
+    more = commands.add_parser("beyond", help="what is asked beyond the plain mosaic")
+    more.add_argument("--rows", nargs="+", default=list(QUESTIONS), choices=list(QUESTIONS))
+    more.add_argument(
+        "--workload",
+        nargs="+",
+        default=list(beyond.WORKLOADS),
+        choices=["cloudy", "greenest", "random"],
+        metavar="NAME",
+    )
+    more.add_argument("--rounds", type=int, default=5)
+    more.add_argument("--quick", action="store_true", help="without what is written by hand")
+    more.add_argument("--size", choices=["full", "tiny"], default="full")
+    more.add_argument("--out", type=Path, default=HERE / "out" / "beyond")
+    more.add_argument("--data", type=Path, default=HERE / "out" / "data")
+    more.add_argument("--timeout", type=float, default=900.0, help="seconds for one run")
+    more.add_argument("--record", type=Path, help='results to put these among, as "beyond"')
     hurt = commands.add_parser("survive", help="a worker and the client killed, the same bytes")
     hurt.add_argument("--out", type=Path, default=HERE / "out" / "survive")
     for name in ("graph", "latency"):
@@ -119,6 +136,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
             asked.quick,
         )
         print(f"\n{table(compare_shapes(run))}")
+    elif asked.command == "beyond":
+        found = beyond.compare_beyond(
+            beyond.Run(
+                asked.rows,
+                asked.workload,
+                asked.rounds,
+                asked.size,
+                asked.out,
+                asked.data,
+                asked.timeout,
+                asked.quick,
+            )
+        )
+        print(f"\n{beyond.table(found)}")
+        if asked.record:
+            results = json.loads(asked.record.read_text())
+            asked.record.write_text(json.dumps({**results, "beyond": found}, indent=1))
     elif asked.command == "profile":
         profile(asked.workload, asked.route, asked.size, asked.rounds, asked.data, asked.out)
     elif asked.command in ("graph", "latency"):

@@ -5,6 +5,7 @@ A fresh process each time: no route inherits another's imports, caches, threads 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import resource
@@ -20,6 +21,8 @@ from benchmarks import oracle
 from benchmarks.counting import counting
 from benchmarks.forms import shaped
 from benchmarks.job import Job
+from benchmarks.questions import QUESTIONS, workload_of
+from benchmarks.questions import asked as answered
 from benchmarks.routes import ROUTES, Route
 from benchmarks.workloads import workloads
 
@@ -39,6 +42,13 @@ def memory(field: str) -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def forget_peak() -> None:
+    """Have the kernel begin anew with the peak: what was prepared is not to count. Only Linux
+    can."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def cpu() -> float:
     """Give the CPU seconds of this process and of its finished children."""
     used = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
@@ -48,6 +58,8 @@ def cpu() -> float:
 def measure(route: Route, job: Job, *, check: bool = True) -> dict[str, Any]:
     """Run a route by the clock; imports and preparations are done before, the check afterwards."""
     _get_ready(route, job)
+    if route.prepare is not None:
+        forget_peak()
     rss, cpu_before, start = memory("VmRSS"), cpu(), time.perf_counter()
     work(route, job)
     wall = time.perf_counter() - start
@@ -87,11 +99,15 @@ def _get_ready(route: Route, job: Job) -> None:
 
 
 def main(request: str) -> None:
-    """Carry out a request of `compare` or `shapes` and print the record."""
+    """Carry out a request of `compare`, `shapes` or `beyond` and print the record."""
     warnings.simplefilter("ignore")
     asked = json.loads(request)
+    workload = workloads(asked["size"])[asked["workload"]]
+    question = asked.get("question")
+    if question is not None:
+        workload = workload_of(QUESTIONS[question], workload)
     job = Job(
-        workloads(asked["size"])[asked["workload"]],
+        workload,
         Path(asked["store"]),
         Path(asked["output"]),
         Path(asked["oracle"]),
@@ -99,7 +115,10 @@ def main(request: str) -> None:
     )
     shutil.rmtree(job.output, ignore_errors=True)
     shape = asked.get("shape")
-    route = ROUTES[asked["route"]] if shape is None else shaped(shape, asked["route"])
+    if question is not None:
+        route = answered(question, asked["route"])
+    else:
+        route = ROUTES[asked["route"]] if shape is None else shaped(shape, asked["route"])
     try:
         if asked["count"]:
             record = count(route, job)

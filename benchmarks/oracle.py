@@ -117,6 +117,8 @@ def _fill_block(
 def check(workload: Workload, folder: Path, output: Path) -> dict[str, Any]:
     """Compare a written mosaic with the right one.
 
+    Whatever else lies in `folder` is compared too.
+
     Returns
     -------
     dict
@@ -128,12 +130,13 @@ def check(workload: Workload, folder: Path, output: Path) -> dict[str, Any]:
     group = zarr.open_group(output, mode="r")
     wrong = np.zeros(np.load(folder / "quality.npy").shape, bool)
     report: dict[str, Any] = {"wrong_by_band": {}, "missing": [], "dtypes": {}}
-    for band in (*workload.bands, "quality"):
+    further = {path.stem for path in folder.glob("*.npy")} - {*workload.bands, "quality"}
+    for band in (*workload.bands, "quality", *sorted(further)):
         right = np.load(folder / f"{band}.npy")
         if band not in group:
             report["missing"].append(band)
             continue
-        got = np.squeeze(np.asarray(group[band][...]))
+        got = np.squeeze(_values(group[band]))
         differs = _differs(got, right)
         wrong |= differs
         if differs.any():
@@ -142,6 +145,20 @@ def check(workload: Workload, folder: Path, output: Path) -> dict[str, Any]:
             report["dtypes"][band] = str(got.dtype)
     report["wrong_pixels"] = int(wrong.sum())
     return report
+
+
+UNITS = {"days": "D", "hours": "h", "minutes": "m", "seconds": "s", "milliseconds": "ms"}
+UNITS |= {"microseconds": "us", "nanoseconds": "ns"}
+
+
+def _values(array: Any) -> Array:
+    """Read an array; numbers of a unit since a date are times."""
+    values: Array = np.asarray(array[...])
+    unit, _, start = str(array.attrs.get("units", "")).partition(" since ")
+    if not start:
+        return values
+    times: Array = np.datetime64(start.strip()[:10], "ns") + values * np.timedelta64(1, UNITS[unit])
+    return times
 
 
 def _differs(got: Array, right: Array) -> Array:

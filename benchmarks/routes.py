@@ -113,7 +113,8 @@ def write(mosaic: xr.Dataset, job: Job) -> None:
 # --- the routes ---------------------------------------------------------------------------------
 
 
-def _qmosaic_collection(job: Job) -> xr.Dataset:
+def our_collection(job: Job) -> xr.Dataset:
+    """Open the bands, and make the quality, as a user of this package does."""
     import qmosaic as qm
 
     collection = open_collection(job)
@@ -130,7 +131,7 @@ def qmosaic(job: Job) -> None:
     """This package, with nothing but its defaults."""
     import qmosaic as qm
 
-    mosaic = qm.quality_mosaic(_qmosaic_collection(job), "quality")
+    mosaic = qm.quality_mosaic(our_collection(job), "quality")
     qm.to_zarr(mosaic, job.output, mode="w")
 
 
@@ -139,7 +140,7 @@ def qmosaic_bound(job: Job) -> None:
     import qmosaic as qm
 
     bound = job.workload.upper_bound
-    mosaic = qm.quality_mosaic(_qmosaic_collection(job), "quality", upper_bound=bound)
+    mosaic = qm.quality_mosaic(our_collection(job), "quality", upper_bound=bound)
     qm.to_zarr(mosaic, job.output, mode="w")
 
 
@@ -162,18 +163,16 @@ def pick(band: Any, index: Any) -> Any:
     return np.take_along_axis(band, index[..., None], axis=-1)[..., 0]
 
 
-def hand_written(collection: xr.Dataset, best: Kernel, take: Kernel) -> xr.Dataset:
-    """Make the mosaic by `xarray.apply_ufunc`, of functions for the best index and its pixels."""
+def hand_written(
+    collection: xr.Dataset, best: Kernel, take: Kernel, *, by: str = "quality", index: Any = None
+) -> xr.Dataset:
+    """Make the mosaic by `xarray.apply_ufunc`, of functions for the best index and its pixels; `by`
+    names the band that decides, unless the index is given."""
     import xarray as xr
 
     collection = collection.chunk(time=-1)
-    index = xr.apply_ufunc(
-        best,
-        collection["quality"],
-        input_core_dims=[["time"]],
-        dask="parallelized",
-        output_dtypes=[np.intp],
-    )
+    if index is None:
+        index = best_index(collection, best, by=by)
     return xr.Dataset(
         {
             name: xr.apply_ufunc(
@@ -187,6 +186,20 @@ def hand_written(collection: xr.Dataset, best: Kernel, take: Kernel) -> xr.Datas
             for name, band in collection.data_vars.items()
         }
     )
+
+
+def best_index(collection: xr.Dataset, best: Kernel, *, by: str = "quality") -> xr.DataArray:
+    """Number the image of each pixel that a function names."""
+    import xarray as xr
+
+    index: xr.DataArray = xr.apply_ufunc(
+        best,
+        collection[by].chunk(time=-1),
+        input_core_dims=[["time"]],
+        dask="parallelized",
+        output_dtypes=[np.intp],
+    )
+    return index
 
 
 def odc_algo(job: Job) -> None:
