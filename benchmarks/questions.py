@@ -356,13 +356,11 @@ def _update_by_hand(job: Job) -> None:
 
     there = xr.open_zarr(job.output, chunks={}, consolidated=False, mask_and_scale=False)
     there = there.reset_coords(drop=False)
-    image = _theirs(job).isel(time=job.workload.scene.images - 1)
-    better = image["quality"] > there["quality"]
-    sources = {
-        "source_index": np.int16(job.workload.scene.images - 1),
-        "source_time": image["time"].to_numpy(),
-    }
+    (position,) = _the_last(job)
+    image = _theirs(job).isel(time=position)
+    sources = {"source_index": np.int16(position), "source_time": image["time"].to_numpy()}
     image = image.drop_vars("time")
+    better = image["quality"] > there["quality"]
     made = {
         name: xr.where(better, image[name] if name in image else sources[name], there[name])
         for name in (*image.data_vars, *sources)
