@@ -12,17 +12,20 @@ them. A module imports only modules below it.
 ``survive``   a job on a cluster that is hurt and finishes all the same
 ``cluster``   workers' processes and threads, with memory kept and given back
 ``shapes``    the same collection in many shapes: other chunks, cuts, qualities, layouts
+``beyond``    provenance, the best few, months, an update: each against the plain mosaic
 ``profiling`` where the time of a route goes, module by module
 ``report``    ratios, the table and the figure, from the JSON alone
 ``compare``   the rounds: every route in turn, then the next round
 ``_worker``   one run in a process of its own; prints one line of JSON
 ``counting``  the chunk files that a run opens, told by the kernel
 ``forms``     the collection in each of these shapes
+``questions`` what is asked beyond the plain mosaic: by `qmosaic`, and by hand
 ``routes``    one small function for each way to make the mosaic
 ``bare``      decide, sort, take, write: a bare loop over tensorstore
 ``limit``     bare reads, decompression and writing, with none of the libraries
 ``relaid``    stores of the same images in other layouts
 ``truths``    the pixels that are right for each shape, by plain numpy
+``answers``   the pixels that are right for each question, by plain numpy
 ``job``       what one run is given: where to read, where to write
 ``oracle``    the pixels that are right, by plain loops; shares nothing with `qmosaic`
 ``workloads`` the synthetic collections: seeded, made once, kept on disk
@@ -63,6 +66,19 @@ them a task for each chunk, and lets zarrs decode in parallel. The others open t
 stored, as `qmosaic` does. ``compare --rounds 5 --few 2``, by which this was measured, gives routes
 that are far from the fastest peer two rounds; the table says how many each route had. Without
 eager, satpy and read-once, which are slower than the others, it takes 25 minutes.
+
+Beyond the plain mosaic
+-----------------------
+``python -m benchmarks beyond`` asks for more than the plain mosaic, and makes that in the same
+rounds. Times and CPU seconds are ratios to it, medians of those of each round, or to the row that
+is named under "of". "+ writing" leaves out what it costs to write the further arrays, which is
+measured apart, from memory. By hand is the same in xarray, the same pixels, over ours. ::
+
+    TABLE
+
+A year of months reads each image that wins anything in its month, the year as a whole only those
+that win in the year: of *cloudy* that is a third of the chunks, of *random* all of them. An update
+is compared with the same mosaic made anew, updatable.
 
 Other figures
 -------------

@@ -71,7 +71,7 @@ def _compare_workload(name: str, run: Run) -> Record:
     workload = workloads(run.size)[name]
     request, _ = prepare(workload, run.size, run.data, run.out)
     store = Path(request["store"])
-    rows = _with_bases([row for row in run.rows if QUESTIONS[row].fits(workload)])
+    rows = with_bases([row for row in run.rows if QUESTIONS[row].fits(workload)])
     entries: dict[str, dict[str, Record]] = {}
     wanted: dict[str, Record] = {}
     for row in rows:
@@ -102,7 +102,7 @@ def _compare_workload(name: str, run: Run) -> Record:
     return {row: {"about": QUESTIONS[row].about, "ways": ways} for row, ways in entries.items()}
 
 
-def _with_bases(rows: Sequence[str]) -> list[str]:
+def with_bases(rows: Sequence[str]) -> list[str]:
     """Add what the rows are compared with, in the order of all questions."""
     needed = {PLAIN, *rows, *(QUESTIONS[row].base for row in rows)}
     return [row for row in QUESTIONS if row in needed]

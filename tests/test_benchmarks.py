@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -18,7 +19,10 @@ import zarr
 
 import benchmarks
 from benchmarks import (
+    _worker,
+    answers,
     bare,
+    beyond,
     cluster,
     compare,
     counting,
@@ -37,6 +41,7 @@ from benchmarks.__main__ import join, parser
 from benchmarks.compare import ROOT
 from benchmarks.forms import FORMS, WAYS, shaped
 from benchmarks.job import Job
+from benchmarks.questions import QUESTIONS, US, WRITING, asked, ways_of, workload_of
 from benchmarks.routes import Route
 from tests.support.printed import without_figures
 from tests.test_house import imports_of, tables_in
@@ -404,6 +409,113 @@ def test_a_shape_with_wrong_pixels_is_told() -> None:
     assert lines[-1] == "cut: cut. ValueError: no"
 
 
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [(name, way) for name, q in QUESTIONS.items() for way in ways_of(q) if way != WRITING],
+)
+def test_every_question_beyond_the_plain_mosaic_gets_the_right_answer(
+    in_shapes: Job, name: str, way: str
+) -> None:
+    """Both ways agree with plain numpy in every array and its dtype; where there is no answer but
+    ours, a mosaic of all bands is written."""
+    question = QUESTIONS[name]
+    route = asked(name, way)
+    if reason := route.missing():
+        pytest.skip(reason)
+    job = dataclasses.replace(
+        in_shapes,
+        workload=workload_of(question, in_shapes.workload),
+        output=in_shapes.output.with_name(f"{name}.zarr"),
+    )
+    assert route.prepare is not None
+    route.prepare(job)
+    route.run(job)
+    if question.answer is None:
+        assert {*job.workload.bands, "quality"} <= set(zarr.open_group(job.output, mode="r"))
+        return
+    right = answers.ensure(question.answer, job.workload, job.store, job.oracle)
+    found = oracle.check(job.workload, right, job.output)
+    assert found == {"wrong_by_band": {}, "missing": [], "dtypes": {}, "wrong_pixels": 0}
+
+
+def test_questions_are_asked_and_recorded(tmp_path: Path) -> None:
+    """Writing is measured apart; what is read is counted; the record can be put among other
+    results."""
+    folder = ("--out", str(tmp_path / "out"), "--data", str(tmp_path / "data"))
+    results = tmp_path / "results.json"
+    results.write_text('{"made": "before"}')
+    tiny = ("--size", "tiny", "--rounds", "1", "--quick", "--workload", "random")
+    said = command_line("beyond", *tiny, "--rows", "plain", *folder, "--record", str(results))
+    found = json.loads((tmp_path / "out" / "beyond.json").read_text())
+    assert beyond.table(found) in said
+    assert json.loads(results.read_text()) == {"made": "before", "beyond": found}
+    (row,) = found["workloads"]["random"].values()
+    assert set(row["ways"]) == {US, WRITING}
+    ours = row["ways"][US]
+    assert report.wrong_pixels(ours) == 0
+    if importlib.util.find_spec("inotify_simple"):
+        assert ours["counts"]["chunks"] == 8 * 4 * 5  # every image wins somewhere
+    assert re.search(r"\nplain +qmosaic .* 1.00 +1.00\n", said)
+
+
+def test_what_a_question_is_compared_with_is_asked_too() -> None:
+    """In the same rounds, in the order of all questions."""
+    assert beyond.with_bases(["update", "best"]) == ["plain", "best", "anew", "update"]
+
+
+def test_costs_are_ratios_of_rounds_and_may_leave_writing_out() -> None:
+    """Medians of quotients within a round; of months, writing eleven further maps is no part."""
+
+    def ways(ours: list[float], writing: list[float]) -> report.Record:
+        rounds = ({"rounds": [{"wall": s, "cpu": s} for s in found]} for found in (ours, writing))
+        return {"about": "", "ways": dict(zip((US, WRITING), rounds, strict=True))}
+
+    rows = {
+        "plain": ways([1.0, 2.0, 4.0], [0.5, 0.5, 1.0]),
+        "provenance": ways([1.5, 2.0, 8.0], [1.0, 1.0, 1.0]),
+        "months": ways([7.0, 8.0, 9.0], [6.5, 5.5, 5.0]),
+        "anew": ways([2.0, 4.0, 8.0], []),
+        "update": ways([1.0, 1.0, 1.0], []),
+    }
+    assert beyond.cost(rows, "provenance", "wall") == 1.5
+    assert beyond.cost(rows, "months", "wall") == 1.25  # 1.0, 1.5, 1.25
+    assert beyond.cost(rows, "update", "cpu") == 0.25
+    assert beyond.cost(rows, "best", "cpu") is None
+    lines = beyond.summary({"workloads": {"cloudy": rows}}).splitlines()
+    assert lines[2].split() == "cloudy, 1.25 1.25 ≤ 1.3 plain + writing".split()
+    assert lines[4].split() == "cloudy, 0.25 0.25 ≤ 0.15 anew".split()
+
+
+def test_wrong_sources_of_pixels_are_noticed(in_shapes: Job, tmp_path: Path) -> None:
+    """Whatever lies beside the bands of an answer is compared, times as times."""
+    right = answers.ensure("sourced", in_shapes.workload, in_shapes.store, in_shapes.oracle)
+    group = write_right_mosaic(in_shapes.workload, right, tmp_path / "m.zarr")
+    for name, unit in (("source_index", None), ("valid_count", None), ("source_time", "days")):
+        values = np.load(right / f"{name}.npy")
+        values = values if unit is None else values.astype("datetime64[D]").astype("int32")
+        array = group.create_array(name, shape=values.shape, dtype=values.dtype)
+        array[...] = values
+        if unit:
+            array.attrs["units"] = f"{unit} since 1970-01-01 00:00:00"
+    assert oracle.check(in_shapes.workload, right, tmp_path / "m.zarr")["wrong_pixels"] == 0
+    group["source_time"][3, 4] += 1
+    del group["valid_count"]
+    found = oracle.check(in_shapes.workload, right, tmp_path / "m.zarr")
+    assert found["wrong_by_band"] == {"source_time": 1}
+    assert found["missing"] == ["valid_count"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux can")
+def test_what_was_prepared_is_no_part_of_the_peak() -> None:
+    """The peak of a run begins with the clock."""
+    held = np.ones(2**27, "uint8")
+    assert _worker.memory("VmHWM") > held.nbytes
+    del held
+    before = _worker.memory("VmHWM")
+    _worker.forget_peak()
+    assert _worker.memory("VmHWM") <= before - 2**26
+
+
 def frames_of(*frames: tuple[str, str]) -> str:
     return ";".join(f"{function} ({file}:1)" for function, file in frames)
 
@@ -507,7 +619,8 @@ def test_each_figure_has_its_command() -> None:
     """What the docstring of `benchmarks` names as a command is one, with those options."""
     text = " ".join(str(benchmarks.__doc__).split())
     named = re.findall(
-        r"``(?:python -m benchmarks )?((?:compare|cluster|profile|report|shapes) [^`]*)``", text
+        r"``(?:python -m benchmarks )?((?:beyond|compare|cluster|profile|report|shapes) [^`]*)``",
+        text,
     )
     assert len(named) >= 3
     for command in named:
@@ -535,6 +648,7 @@ def test_ratios_of_the_docstring_are_those_of_the_results() -> None:
     """What is said to be reached is what ``report`` makes of the results beside it."""
     stored = json.loads((ROOT / "benchmarks" / "results.json").read_text())
     assert textwrap.indent(report.summary(stored), "    ") in str(benchmarks.__doc__)
+    assert textwrap.indent(beyond.summary(stored["beyond"]), "    ") in str(benchmarks.__doc__)
 
 
 def test_seams_are_counted(tmp_path: Path) -> None:
