@@ -74,6 +74,7 @@ from qmosaic.sink import (
     explain,
     open_mosaic,
     to_zarr,
+    update,
 )
 from qmosaic.sources import open_collection
 
@@ -108,6 +109,7 @@ __all__ = [
     "scores",
     "select",
     "to_zarr",
+    "update",
     "visualize",
 ]
 

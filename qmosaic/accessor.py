@@ -231,6 +231,7 @@ class _Methods(Generic[Collection]):
         zarr_format: Literal[2, 3] | None = None,
         consolidated: bool | None = None,
         storage_options: dict[str, Any] | None = None,
+        updatable: bool = False,
         **others: Any,
     ) -> None:
         """Compute a mosaic and write it to a Zarr store, block by block."""
@@ -250,6 +251,7 @@ class _Methods(Generic[Collection]):
             zarr_format=zarr_format,
             consolidated=consolidated,
             storage_options=storage_options,
+            updatable=updatable,
             **others,
         )
 

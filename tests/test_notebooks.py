@@ -135,6 +135,23 @@ march = np.isnan(quality[np.asarray(col["time"].dt.strftime("%Y-%m") == "2020-03
 assert none["pixels"].iloc[0] == march.sum()
 """
 
+SEVENTH = """
+import numpy as np
+
+images = until_august["quality"].values
+there = ~np.isnan(images)
+np.testing.assert_array_equal(map_of_august["valid_count"], there.sum(0))
+index = np.where(there, images, -np.inf).argmax(0)
+index[~there.any(0)] = -1
+np.testing.assert_array_equal(map_of_august["source_index"], index)
+for number in (6, 7, 8):
+    own = until_august.sel(time=until_august["time"].dt.month == number)
+    scores = own["quality"].values
+    best_score = np.where(np.isnan(scores), -np.inf, scores).max(0)
+    best_score[np.isnan(scores).all(0)] = np.nan
+    np.testing.assert_array_equal(after["quality"].sel(time=f"2020-0{number}-01"), best_score)
+"""
+
 PROMISES = {
     "1_first_mosaic.ipynb": Promise(
         pictures=6,
@@ -200,6 +217,24 @@ PROMISES = {
             r"2020-03-01 +1040 +0\.1040\n",
         ),
         holds=SIXTH,
+    ),
+    "7_up_to_date.ipynb": Promise(
+        pictures=2,
+        shows=(
+            r"^13 images",
+            r"June: 3 images, 95% of the pixels",
+            r"'qmosaic_images': 21",
+            r"^True$",  # the same bytes
+            r"same images goes on with the rest",
+            r"is being updated, or its update was interrupted: 2 blocks",
+            r"another update of 'valley.zarr' was begun",
+            r"31 images",
+            r"counted twice",
+            r"'B8' is only in the store",
+            r"and {'x': 80} now",
+            r"'May': 4, 'Jun': 3, 'Jul': 3, 'Aug': 2",
+        ),
+        holds=SEVENTH,
     ),
 }
 

@@ -6,6 +6,7 @@ A module imports only modules below it in this table.
 ``image_counts`` how many pixels of a mosaic each image gave
 ``medoid``       `medoid`: the image closest to the median
 ``mosaic``       `quality_mosaic`, `best_images`: arguments, bands, attributes
+``continuing``   a mosaic that is there and new images: the mosaic of all of them
 ``arrays``       collections in one DataArray, with a dimension of bands
 ``attributes``   coordinates, attributes and encodings of a mosaic
 ``bands``        the bands of a mosaic: decide, decide anew, take

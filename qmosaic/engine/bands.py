@@ -65,7 +65,7 @@ class Engine(Protocol):
 def make_bands(request: Request) -> dict[Hashable, xr.DataArray]:
     """Make the bands of a mosaic, and what is said of where their pixels come from."""
     engine = make_engine(request)
-    demands = _demands(request) if request.rules.masked == "skip" else []
+    demands = demands_on(request) if request.rules.masked == "skip" else []
     if request.compared:
         decision = _find_closest(engine, request, demands)
     else:
@@ -166,7 +166,7 @@ def make_engine(request: Request) -> Engine:
     return Eager(request.dim)
 
 
-def _demands(request: Request) -> list[tuple[xr.DataArray, Any]]:
+def demands_on(request: Request) -> list[tuple[xr.DataArray, Any]]:
     """Give the bands that have to be valid in a candidate, each with its nodata."""
     return [
         _on_quality(request, name)

@@ -525,7 +525,8 @@ def make_mosaic(
         return mosaic
     times = collection.indexes[rules.dim]
     mosaic = mosaic.assign_coords(division.coordinates(rules.dim, times))
-    return mosaic.assign_attrs({f"{PREFIX}period": division.name})
+    told = {"period": division.name} | ({"empty": empty} if empty != "mask" else {})
+    return mosaic.assign_attrs({PREFIX + key: value for key, value in told.items()})
 
 
 def last_on_top(collection: xr.Dataset, dim: Hashable = "time") -> xr.Dataset:

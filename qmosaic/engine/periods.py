@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -253,6 +254,15 @@ def _offset(period: Any, argument: str) -> Any:
             "'MS' (months), 'QS-DEC' (seasons), 'YS' (years), 'W' (weeks), '10D' (ten days)."
         ) from error
     return offset
+
+
+def follows_calendar(name: str) -> bool:
+    """Whether the name of a division is a frequency by which new times can be divided alike."""
+    try:
+        one = re.fullmatch(r"[\w-]+", name) is not None
+        return one and bool(pd.tseries.frequencies.to_offset(name).freqstr == name)
+    except (ValueError, TypeError, AttributeError):
+        return False
 
 
 def _check_number(times: pd.DatetimeIndex, offset: Any, period: Any) -> None:

@@ -6,6 +6,7 @@ the next.
 
 =============== =====================================================================
 ``explanation`` `explain`: what a mosaic will cost
+``updating``    `update`: further images for a mosaic in a store
 ``opening``     opening a mosaic that was written
 ``saving``      `to_zarr`: the order of the steps
 ``checking``    step 1: what a user gives is checked
@@ -17,6 +18,7 @@ the next.
 ``tasks``       jobs as tasks of dask
 ``template``    the store without its pixels
 ``steps``       what one step hands to the next
+``updatable``   which mosaics can be updated
 ``storable``    what a store can hold: names, attributes, texts
 ``overwriting`` refusing what would lose something that is there
 ``identity``    what a mosaic is made from, and how two of them differ
@@ -46,6 +48,7 @@ from qmosaic.sink.journal import DamagedJournalError
 from qmosaic.sink.opening import IncompleteMosaicError, open_mosaic
 from qmosaic.sink.progress import Progress
 from qmosaic.sink.saving import to_zarr
+from qmosaic.sink.updating import update
 from qmosaic.sink.watching import UnfitWorkerError
 
 __all__ = [
@@ -57,6 +60,7 @@ __all__ = [
     "explain",
     "open_mosaic",
     "to_zarr",
+    "update",
 ]
 
 

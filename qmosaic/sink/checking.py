@@ -17,6 +17,7 @@ from qmosaic.sink.overwriting import check_place
 from qmosaic.sink.steps import Mode, OnError, Request, Sizes, Tell
 from qmosaic.sink.store_group import open_place
 from qmosaic.sink.template import OWN
+from qmosaic.sink.updatable import check_updatable, in_blocks
 
 NAME_OF_DASK = re.compile(r"-[0-9a-f]{32}$")
 """What dask calls an array ends like this, and xarray takes that for a name where none is given."""
@@ -39,6 +40,7 @@ def check(
     zarr_format: Literal[2, 3] | None = None,
     consolidated: bool | None = None,
     storage_options: dict[str, Any] | None = None,
+    updatable: bool = False,
     others: Mapping[str, Any] | None = None,
 ) -> Request:
     """Check what `qmosaic.to_zarr` was given, and settle what was not said.
@@ -49,17 +51,7 @@ def check(
         An argument that cannot be right, or a place that cannot be written.
     """
     check_choice("mode", mode, ("w-", "w", "resume"))
-    check_choice("on_error", on_error, ("raise", "skip"))
-    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
-        raise ValueError(
-            f"retries={retries!r} does not say how often a chunk is read again: give a whole "
-            "number, 0, 1, 2 ..."
-        )
-    if progress is not None and not isinstance(progress, bool) and not callable(progress):
-        raise ValueError(
-            f"progress={progress!r} does not say how progress is shown: give True for a bar, False "
-            "for nothing, a function that takes a qmosaic.Progress, or leave it out."
-        )
+    check_run(retries, on_error, progress)
     block_bytes = check_block_bytes(block_bytes)
     _refuse_options(others or {})
     place = open_place(store, group, storage_options)
@@ -75,8 +67,16 @@ def check(
         )
     # Readers other than zarr-python do not know consolidated metadata in format 3.
     consolidated = zarr_format == 2 if consolidated is None else consolidated
+    if not isinstance(updatable, bool):
+        raise ValueError(
+            f"updatable={updatable!r} does not say whether the mosaic can be updated later: give "
+            "True or False."
+        )
+    if updatable:
+        check_updatable(dataset, encoding or {})
+        dataset = in_blocks(dataset)
     return Request(
-        dataset=_declare_nodata(dataset),
+        dataset=declare_nodata(dataset),
         place=place,
         mode=mode,
         retries=retries,
@@ -89,7 +89,29 @@ def check(
         block_bytes=block_bytes,
         zarr_format=zarr_format,
         consolidated=consolidated,
+        updatable=updatable,
     )
+
+
+def check_run(retries: int, on_error: OnError, progress: Tell) -> None:
+    """Check how jobs are to be run.
+
+    Raises
+    ------
+    ValueError
+        An argument that cannot be right.
+    """
+    check_choice("on_error", on_error, ("raise", "skip"))
+    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
+        raise ValueError(
+            f"retries={retries!r} does not say how often a chunk is read again: give a whole "
+            "number, 0, 1, 2 ..."
+        )
+    if progress is not None and not isinstance(progress, bool) and not callable(progress):
+        raise ValueError(
+            f"progress={progress!r} does not say how progress is shown: give True for a bar, False "
+            "for nothing, a function that takes a qmosaic.Progress, or leave it out."
+        )
 
 
 def check_block_bytes(block_bytes: int | None) -> int:
@@ -138,7 +160,7 @@ def as_dataset(mosaic: xr.Dataset | xr.DataArray, function: str = "to_zarr") -> 
     return true_to_grid(in_utc(mosaic.copy()))
 
 
-def _declare_nodata(dataset: xr.Dataset) -> xr.Dataset:
+def declare_nodata(dataset: xr.Dataset) -> xr.Dataset:
     """Write a nodata that only an attribute of odc or rioxarray names as ``_FillValue`` too."""
     for name, band in dataset.data_vars.items():
         nodata = declared_nodata(band)

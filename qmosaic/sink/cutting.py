@@ -61,6 +61,8 @@ class Variable:
         Where blocks or chunks of sources end along each dimension.
     read_by_jobs : bool
         Whether a job reads what is behind it itself.
+    stored : bool
+        Whether it is in the store; what jobs make for themselves alone is not.
     """
 
     name: Hashable
@@ -73,6 +75,7 @@ class Variable:
     dtype: np.dtype[Any]
     borders: tuple[tuple[int, ...], ...]
     read_by_jobs: bool
+    stored: bool = True
 
     def windows(self, box: Mapping[Hashable, slice]) -> Iterator[Window]:
         """Cut what lies in a box into what is made at once: all of it, but for a unit along each
@@ -272,6 +275,37 @@ def make_plan(
             )
     made = (Group(tuple(v), box) for v, box in zip(groups, boxes, strict=True))
     return Plan(tuple(_widened(group, sight, block_bytes) for group in made))
+
+
+def plan_together(
+    dataset: xr.Dataset,
+    units: Mapping[Hashable, tuple[int, ...]],
+    sight: Sight,
+    block_bytes: int,
+    order: Sequence[Hashable],
+) -> Plan:
+    """Cut variables into jobs of which each makes all of them over its box.
+
+    Parameters
+    ----------
+    dataset, units, sight, block_bytes
+        As for `make_plan`. The units of all variables fit into each other.
+    order : sequence of hashable
+        In which order a job makes them; the first has the dimensions along which jobs follow each
+        other, and is not stored.
+    """
+    found = {
+        v.name: replace(v, stored=v.name != order[0])
+        for v in _lazy_variables(dataset, units, sight, block_bytes)
+    }
+    variables = tuple(found[name] for name in order if name in found)
+    if not variables:
+        return Plan(())
+    box = {
+        dim: max(v.unit[v.dims.index(dim)] for v in variables if dim in v.dims)
+        for dim in variables[0].dims
+    }
+    return Plan((_widened(Group(variables, box), sight, block_bytes),))
 
 
 def _widened(group: Group, sight: Sight, block_bytes: int) -> Group:

@@ -30,7 +30,7 @@ def settle(opened: Opened, skipped: list[str]) -> None:
     try:
         if opened.todo is not None:
             _complete(opened)
-        _consolidate(opened)
+        consolidate(opened)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"all {opened.work.plan.jobs} blocks are there") from None
 
@@ -54,7 +54,7 @@ def _complete(opened: Opened) -> None:
     journal.finish()
 
 
-def _consolidate(opened: Opened) -> None:
+def consolidate(opened: Opened) -> None:
     """Consolidate the metadata, where that was asked for."""
     request = opened.work.request
     if request.consolidated:

@@ -18,6 +18,9 @@ from qmosaic.engine.graph import Web
 from qmosaic.sink.cutting import Plan
 from qmosaic.sink.journal import FORMAT
 
+UPDATABLE = 1
+"""The version of what a mosaic that can be updated knows of itself."""
+
 SECTIONS = {
     "format": "storage",
     "rules": "rules",
@@ -28,6 +31,7 @@ SECTIONS = {
     "inputs": "inputs",
     "expression": "computation",
     "blocks": "blocks",
+    "updatable": "updates",
 }
 """What is compared, in the order in which differences are told, and what it is called."""
 
@@ -39,6 +43,7 @@ def identify(
     inputs: str | None,
     web: Web,
     plan: Plan,
+    updatable: bool = False,
 ) -> dict[str, Any]:
     """Describe a mosaic.
 
@@ -56,6 +61,8 @@ def identify(
         What stands behind the variables of the dataset.
     plan : Plan
         How it is cut into jobs: the journal knows them by their numbers.
+    updatable : bool, default: False
+        Whether it can be updated later.
 
     Returns
     -------
@@ -86,6 +93,7 @@ def identify(
             }
             for group in plan.groups
         },
+        "updatable": {"version": UPDATABLE} if updatable else {},
         "dask": dask.__version__,
         # not compared: a store lists its members in any order, and is opened in this one
         "order": [str(name) for name in dataset.data_vars],

@@ -6,8 +6,11 @@ Beside the bands lies a group ``_qmosaic``, which xarray and other Zarr readers 
 ``_qmosaic``       attributes ``state`` ("writing" or "complete"), ``blocks``, ``plan``
 ``_qmosaic/done``  while writing: a name for each block that is there
 ``_qmosaic/notes`` while writing: what blocks had to leave out
+``_qmosaic/kept``  while a mosaic is updated: what its blocks were before
 ``_qmosaic/lock``  while writing: who writes (see `qmosaic.sink.locking`)
 ================== =================================================================
+
+While a mosaic is updated the attribute ``update`` says with what; the state is "writing" then.
 
 The group is written before anything else, so whatever a killed run leaves says whose it is. Once
 the store is laid out, the attribute ``layout`` names the layout: marks of blocks that a task of an
@@ -20,6 +23,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +41,12 @@ GROUP = "_qmosaic"
 
 FORMAT = 2
 """The version of what this module writes."""
+
+PASSING = ("done", "notes", "kept")
+"""What a finished store has no need of."""
+
+ALL_OF_THEM = "all"
+"""The file that is written once all files of a block are kept."""
 
 
 class DamagedJournalError(ValueError):
@@ -132,6 +142,8 @@ class Journal:
             raise self._damaged("does not say which mosaic it is of")
         if not isinstance(found.get("layout", ""), str):
             raise self._damaged(f"names the layout {found['layout']!r}")
+        if not isinstance(found.get("update", {}), dict):
+            raise self._damaged("does not say what the mosaic is updated with")
 
     def _damaged(self, how: str) -> DamagedJournalError:
         return DamagedJournalError(
@@ -196,6 +208,17 @@ class Journal:
             if self._get(self._key(name)) is not None:
                 sync(self.store.delete(self._key(name)))
 
+    def begin_update(self, blocks: int, update: dict[str, Any]) -> None:
+        """Say that the mosaic is being updated; the store holds it as it was until then."""
+        attributes = self.read()
+        if attributes is None:
+            raise self._damaged("has gone while the update was prepared")
+        before = {k: v for k, v in attributes.items() if k != "layout"}
+        begun = {"state": "writing", "blocks": blocks, "update": update}
+        self._create(GROUP, before | begun)
+        for name in PASSING:
+            sync(self.store.delete_dir(self._key(name)))
+
     def settle_layout(self) -> Journal:
         """Say that the store is laid out, so that blocks can be marked; give the journal of that
         layout."""
@@ -231,14 +254,56 @@ class Journal:
             self._create(f"{GROUP}/notes/{block}.{self.layout}", {"skipped": skipped})
         self._set(self._mark_of(block), b"\x01")
 
-    def finish(self) -> None:
-        """Say that the mosaic is complete, and let go of what is no longer needed."""
+    def finish(self, changes: dict[str, Any] | None = None) -> None:
+        """Say that the mosaic is complete, and let go of what is no longer needed.
+
+        Parameters
+        ----------
+        changes : dict, optional
+            What an update has changed of the attributes of the journal.
+        """
         attributes = self.read()
-        if attributes is not None and attributes["state"] != "complete":
-            kept = {k: v for k, v in attributes.items() if k != "layout"}
-            self._create(GROUP, kept | {"state": "complete"})
-        for name in ("done", "notes"):
+        if attributes is not None and (changes or attributes["state"] != "complete"):
+            kept = {k: v for k, v in attributes.items() if k not in ("layout", "update")}
+            self._create(GROUP, kept | (changes or {}) | {"state": "complete"})
+        for name in PASSING:
             sync(self.store.delete_dir(self._key(name)))
+
+    # -- what blocks were before an update ----------------------------------------------------
+
+    def keep(self, block: int, keys: Iterable[str]) -> None:
+        """Keep files of a block as they are; they count as kept once all of them are."""
+        folder, listed = self._kept_of(block), []
+        for number, key in enumerate(keys):
+            content = self._get(key)
+            listed.append([key, content is not None])
+            if content is not None:
+                self._set(f"{folder}/{number}", content)
+        self._set(f"{folder}/{ALL_OF_THEM}", _encode({"files": listed}))
+
+    def bring_back(self, block: int) -> None:
+        """Put the files of a block back as they were before it was changed, if it was."""
+        folder = self._kept_of(block)
+        content = self._get(f"{folder}/{ALL_OF_THEM}")
+        if content is None:
+            return
+        for number, (key, was_there) in enumerate(json.loads(content)["files"]):
+            before = self._get(f"{folder}/{number}") if was_there else None
+            if before is not None:
+                self._set(key, before)
+            elif not was_there:
+                sync(self.store.delete(key))
+            else:
+                raise self._damaged(f"has lost what block {block} was before the update")
+
+    def changed(self) -> set[int]:
+        """Number the blocks of this layout of which something is kept."""
+        names = re.compile(rf"([0-9]+)\.{re.escape(self.layout)}/{ALL_OF_THEM}", re.ASCII)
+        found = (names.fullmatch(name) for name in self._names(self._key("kept")))
+        return {int(one[1]) for one in found if one}
+
+    def _kept_of(self, block: int) -> str:
+        return self._key(f"kept/{block}.{self.layout}")
 
     def sort_consolidated(self) -> None:
         """Bring consolidated metadata into an order that does not depend on how a store lists."""

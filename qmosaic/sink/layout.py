@@ -18,7 +18,12 @@ from qmosaic.engine.attributes import KEPT_ENCODING
 from qmosaic.engine.graph import Sight
 from qmosaic.sink.cutting import BLOCK_BYTES, is_even
 from qmosaic.sink.steps import Encoding, Layout, Sizes
-from qmosaic.sink.storable import check_dtypes, check_names, settle_attributes, settle_objects
+from qmosaic.sink.storable import (
+    check_dtypes,
+    check_names,
+    settle_attributes,
+    settle_objects,
+)
 
 FREE_PART = 512
 """The side of a part of an array that can be cut anywhere, in pixels."""
@@ -225,7 +230,7 @@ def _encode(dataset: xr.Dataset, encoding: Encoding) -> xr.Dataset:
             if variable.dtype.kind == "O":  # texts; xarray would compute one to be sure
                 encoded[name] = bare
                 continue
-            if _is_stored_as_it_lies(bare):
+            if is_stored_as_it_lies(bare):
                 data = bare.data.map_blocks(_as_numbers, dtype=np.int64)
                 rest = {k: v for k, v in own.items() if k not in (*AS_IT_LIES, "dtype")}
                 encoded[name] = xr.Variable(bare.dims, data, bare.attrs | AS_IT_LIES, rest)
@@ -246,7 +251,8 @@ AS_IT_LIES = {"units": "nanoseconds since 1970-01-01", "calendar": "proleptic_gr
 gives the same numbers, by ways that take as long as all the rest of a mosaic."""
 
 
-def _is_stored_as_it_lies(variable: xr.Variable) -> bool:
+def is_stored_as_it_lies(variable: xr.Variable) -> bool:
+    """Whether times are stored as the numbers that they are in memory."""
     encoding = variable.encoding
     return (
         variable.dtype == np.dtype("datetime64[ns]")
@@ -254,6 +260,12 @@ def _is_stored_as_it_lies(variable: xr.Variable) -> bool:
         and AS_IT_LIES.items() <= encoding.items()
         and not any(key in encoding or key in variable.attrs for key in NODATA_NAMES)
     )
+
+
+@of_single_pixels
+def times_of(numbers: Array) -> Array:
+    """Give the times that are stored as such numbers."""
+    return numbers.view("datetime64[ns]")
 
 
 @of_single_pixels

@@ -18,7 +18,8 @@ class IncompleteMosaicError(RuntimeError):
     """A mosaic of which blocks are missing was opened.
 
     Its writing was interrupted, or is going on. Continue it with ``to_zarr(..., mode="resume")``,
-    or open what is there with ``open_mosaic(..., allow_incomplete=True)``.
+    an update with the same call of `update`, or open what is there with
+    ``open_mosaic(..., allow_incomplete=True)``.
     """
 
 
@@ -100,6 +101,13 @@ def open_mosaic(
             f"the store {place.name!r} has no group {GROUP!r}: it was not written by "
             "qmosaic.to_zarr, so nothing says whether it is "
             "complete. Open it with xarray.open_zarr, or write it with qmosaic.to_zarr."
+        )
+    if state is not None and "update" in state and not allow_incomplete:
+        raise IncompleteMosaicError(
+            f"the mosaic in {place.name!r} is being updated, or its update was interrupted: "
+            f"{len(journal.done())} blocks are done, so some may have the new images and others "
+            "not. Go on with qmosaic.update(store, new_images), with the same images, or open what "
+            "is there with allow_incomplete=True."
         )
     if state is not None and state["state"] != "complete" and not allow_incomplete:
         raise IncompleteMosaicError(

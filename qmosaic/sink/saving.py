@@ -40,6 +40,7 @@ def to_zarr(
     zarr_format: Literal[2, 3] | None = None,
     consolidated: bool | None = None,
     storage_options: dict[str, Any] | None = None,
+    updatable: bool = False,
     **others: Any,
 ) -> None:
     """Compute a mosaic and write it to a Zarr store, block by block, on the active scheduler.
@@ -98,6 +99,10 @@ def to_zarr(
         `xarray.open_zarr` warns where they are missing: pass it ``consolidated=False``.
     storage_options : dict, optional
         For a URL, what `fsspec` needs.
+    updatable : bool, default: False
+        Whether `update` can bring further images in later. The mosaic has to be one of
+        `quality_mosaic` with ``provenance=True``, its quality band has to be there still, and each
+        pixel has to be of one image (not ``masked="fill"``, ``within=``, `best_images`).
     **others
         Refused, with what to use instead.
 
@@ -243,6 +248,7 @@ def to_zarr(
             zarr_format=zarr_format,
             consolidated=consolidated,
             storage_options=storage_options,
+            updatable=updatable,
             others=others,
         )
         layout = lay_out(

@@ -15,7 +15,7 @@ from qmosaic.sink.fencing import Fence
 from qmosaic.sink.journal import Journal
 from qmosaic.sink.progress import Progress
 from qmosaic.sink.store_group import Place
-from qmosaic.sink.writing import Outcome, Target, Transaction
+from qmosaic.sink.writing import Outcome, Target, Transaction, Writer
 
 Mode = Literal["w-", "w", "resume"]
 OnError = Literal["raise", "skip"]
@@ -36,8 +36,8 @@ class Request:
     place : Place
         Where to write.
     mode, retries, on_error, progress, inputs, encoding, chunks, shards, block_bytes, zarr_format, \
-    consolidated
-        As `qmosaic.to_zarr` takes them; the last two are decided.
+    consolidated, updatable
+        As `qmosaic.to_zarr` takes them; format and consolidation are decided.
     """
 
     dataset: xr.Dataset
@@ -53,6 +53,7 @@ class Request:
     block_bytes: int
     zarr_format: Literal[2, 3]
     consolidated: bool
+    updatable: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,8 @@ class Work:
         What makes the mosaic the one that it is.
     web : Web
         What stands behind its variables.
+    writer : callable
+        Makes what every job does, as `qmosaic.sink.writing.Writer`.
     """
 
     request: Request
@@ -103,6 +106,7 @@ class Work:
     sight: Sight
     identity: dict[str, Any]
     web: Web
+    writer: Callable[..., Writer] = Writer
 
     @property
     def place(self) -> Place:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import pickle
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import zarr
@@ -89,9 +90,36 @@ def open_journal(work: Work, rehearsed: Rehearsed) -> Iterator[Opened]:
     StoreInUseError
         Another job is writing there, or has taken the store over.
     """
+    begin_here = partial(begin, work, rehearsed=rehearsed)
+    with hold(work, begin_here, partial(_begin_in_session, work)) as opened:
+        yield opened
+
+
+@contextlib.contextmanager
+def hold(
+    work: Work,
+    begin_here: Callable[[Fence, Callable[[Outcome], Any]], Opened],
+    begin_in_session: Callable[[], Opened],
+) -> Iterator[Opened]:
+    """Have a store to write, within the block, as the only one who does.
+
+    Parameters
+    ----------
+    work : Work
+        What is to be done.
+    begin_here : callable
+        Prepares a store for the one who holds its lock.
+    begin_in_session : callable
+        Prepares a session of Icechunk.
+
+    Raises
+    ------
+    StoreInUseError
+        Another job is writing there, or has taken the store over.
+    """
     if work.place.session is not None:
         with _interrupted_before():
-            opened = _begin_in_session(work)
+            opened = begin_in_session()
         yield opened
         return
     with contextlib.ExitStack() as stack:
@@ -99,7 +127,7 @@ def open_journal(work: Work, rehearsed: Rehearsed) -> Iterator[Opened]:
         with _interrupted_before():
             lock = stack.enter_context(work.journal().lock())
             stack.enter_context(_explaining_takeovers(lock.fence))
-            opened = begin(work, lock.fence, lambda outcome: lock.check(), rehearsed)
+            opened = begin_here(lock.fence, lambda outcome: lock.check())
         yield opened
 
 
@@ -183,10 +211,13 @@ def _refuse_existing(place: Place) -> None:
     unfinished, state = "", None
     with contextlib.suppress(DamagedJournalError):
         state = journal.read()
-    if (state or {}).get("state") == "writing":
+    if state is not None and state.get("state") == "writing":
         unfinished = (
             " Another job is writing it at this moment."
             if journal.is_held()
+            else " What is there is a mosaic whose update was interrupted: qmosaic.update() goes "
+            "on with it."
+            if "update" in state
             else " What is there is a mosaic whose writing was interrupted: mode='resume' goes on "
             "with it."
         )
@@ -214,6 +245,12 @@ def _refuse_others(work: Work) -> dict[str, Any] | None:
             )
         return None
     check_format(state, place.name)
+    if state["state"] == "writing" and "update" in state:
+        raise ValueError(
+            f"the store {place.name!r} holds a complete mosaic that is being updated, or whose "
+            "update was interrupted, so mode='resume' has nothing to go on with. Call "
+            "qmosaic.update() again with the same images, or pass mode='w' to replace it."
+        )
     if state["state"] == "writing" and not journal.laid_out():
         return None
     found = differences(state["plan"], work.identity)
@@ -262,10 +299,15 @@ def _check_session(work: Work) -> None:
         )
     if mode == "w-":
         _refuse_existing(place)
+    check_committed(place)
+
+
+def check_committed(place: Place) -> None:
+    """Refuse a session that cannot be forked."""
     if place.session.has_uncommitted_changes:
         raise ValueError(
             "the session of Icechunk has changes that are not committed, so it cannot be forked "
-            "for the workers. Commit them first, and write the mosaic in a new session."
+            "for the workers. Commit them first, and write in a new session."
         )
 
 
@@ -277,7 +319,7 @@ def _begin_in_session(work: Work) -> Opened:
     # Icechunk lists no group that is not there
     if work.request.mode == "w" and place.zarr_format() is not None:
         journal.clear()
-    write_template(work, fork.store)
+    write_template(work.layout, work.request, fork.store)
     journal.begin(work.plan.jobs, work.identity)
     journal.finish()  # nobody sees it before the session is committed, and then it is true
     target = Transaction(pickle.dumps(fork), place.path)

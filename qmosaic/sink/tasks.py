@@ -12,7 +12,7 @@ from qmosaic.sink.cutting import Group
 from qmosaic.sink.scheduler import active_client
 from qmosaic.sink.sending import check_graph
 from qmosaic.sink.steps import Work
-from qmosaic.sink.writing import Target, Transaction, Writer
+from qmosaic.sink.writing import Target, Transaction
 
 BANDS_SHOWN = 4
 """The most bands that the name of a task tells."""
@@ -45,7 +45,7 @@ def make_tasks(
         Images are to be left out, and blocks share work.
     """
     request = work.request
-    writer = Writer(run, work.plan, target, request.retries, request.on_error)
+    writer = work.writer(run, work.plan, target, request.retries, request.on_error)
     found = []
     for group, first in work.plan.numbered():
         numbers = [job for job in todo if first <= job < first + group.jobs]
@@ -89,6 +89,28 @@ def check_skipping(work: Work) -> None:
         make_tasks(work, Transaction(b"", ""), range(work.plan.jobs), "check")
 
 
+def check_repeatable(work: Work) -> None:
+    """Refuse jobs that a cluster could not repeat: a task whose worker was lost is run again, and
+    what it reads has changed by then, unless the job reads it itself.
+
+    Raises
+    ------
+    ValueError
+        What is behind the jobs are ordinary tasks.
+    """
+    if active_client() is None:
+        return
+    for jobs, _ in make_tasks(work, Transaction(b"", ""), range(work.plan.jobs), "check"):
+        if not jobs.self_contained:
+            raise ValueError(
+                "the new images lie in memory (persisted, or made of arrays of numpy), or share "
+                "costly work, so their chunks are ordinary tasks, and a cluster may run these "
+                "again when blocks of the mosaic have changed already. Open the images from a "
+                "store or from files, or update in this process: with "
+                'dask.config.set(scheduler="threads"): qm.update(...).'
+            )
+
+
 def check_sending(work: Work) -> None:
     """Refuse what cannot be sent to the workers of a cluster, before anything is touched.
 
@@ -109,7 +131,7 @@ def check_sending(work: Work) -> None:
 
 def _name_in_dashboard(work: Work, group: Group) -> str:
     """Name what jobs write, for dask's displays: these show a key up to its first hyphen."""
-    bands = [str(variable.name) for variable in group.variables]
+    bands = [str(variable.name) for variable in group.variables if variable.stored]
     shown = ",".join(bands[:BANDS_SHOWN]) + (",…" if len(bands) > BANDS_SHOWN else "")
     folder = work.place.name.rstrip("/").rpartition("/")[2]
     return f"write {folder}: {shown}".replace("-", "_")

@@ -12,7 +12,7 @@ from zarr.storage import MemoryStore
 
 from qmosaic.collection.declarations import PREFIX
 from qmosaic.sink.fencing import put
-from qmosaic.sink.steps import Work
+from qmosaic.sink.steps import Layout, Request, Work
 from qmosaic.sink.storable import blank_texts
 
 SKIPPED = PREFIX + "skipped"
@@ -47,22 +47,23 @@ def rehearse(work: Work) -> Rehearsed:
         and variable.nbytes > REHEARSED
     }
     files: dict[str, Buffer] = {}
-    write_template(work, MemoryStore(files), blank=large)
+    write_template(work.layout, work.request, MemoryStore(files), blank=large)
     return None if large or work.place.path else files
 
 
 def put_template(work: Work, store: Any, rehearsed: Rehearsed) -> None:
     """Lay the store out, with what `rehearse` has given where that is all."""
     if rehearsed is None:
-        write_template(work, store)
+        write_template(work.layout, work.request, store)
         return
     for key, content in rehearsed.items():
         put(store, key, content)
 
 
-def write_template(work: Work, store: Any, blank: Iterable[Hashable] = ()) -> None:
+def write_template(
+    layout: Layout, request: Request, store: Any, blank: Iterable[Hashable] = ()
+) -> None:
     """Lay the store out, without the pixels of lazy variables and of those in `blank`."""
-    layout, request = work.layout, work.request
     replaced = {}
     for name in (*layout.encoded.variables, *blank):
         own = layout.dataset.variables[name]

@@ -180,9 +180,15 @@ class Writer:
                 if once_more:
                     make, once_more = partial(self._by_block, job, parts), False
                     continue
-                if self.on_error != "skip" or not reading.leave_out(error):
+                if self.on_error != "skip" or not self._may_lack(error):
+                    raise
+                if not reading.leave_out(error):
                     raise
                 skipped.append(error.where)
+
+    def _may_lack(self, error: ChunkReadError) -> bool:
+        """Whether what cannot be read may be left out at all."""
+        return True
 
     def _has_several_blocks(self, job: int) -> bool:
         return any(len(list(self.plan.cells(v, w))) > 1 for v, w in self.plan.windows(job))
@@ -194,8 +200,8 @@ class Writer:
         for variable, window, cells in found:
             whole: Array = np.empty([stop - start for start, stop in window], variable.dtype)
             for cell in cells:
-                at = _inside(tuple(slice(*span) for span in cell), window)
-                whole[at] = _accept_window(variable, cell, next(given))
+                at = inside_of(tuple(slice(*span) for span in cell), window)
+                whole[at] = accept_window(variable, cell, next(given))
             yield whole
 
     def _write(self, job: int, parts: Iterator[Array], writers: dict[Hashable, WritePiece]) -> int:
@@ -203,11 +209,11 @@ class Writer:
         windows = self.plan.windows(job)
         with background(max(w.together for w in writers.values())) as writes:
             for number, (variable, window) in enumerate(windows):
-                values = _held_alone(_accept_window(variable, window, next(parts)))
+                values = held_alone(accept_window(variable, window, next(parts)))
                 self._check_wanted(job)  # it may have hung for hours
                 pieces = list(variable.pieces(window))
                 for at, piece in enumerate(pieces):
-                    part = values[_inside(piece, window)]
+                    part = values[inside_of(piece, window)]
                     written += part.nbytes
                     write = partial(self._put, job, writers[variable.name], piece, part)
                     if number < len(windows) - 1 or at < len(pieces) - 1:
@@ -235,25 +241,25 @@ def explaining_full_disks(where: str) -> Iterator[None]:
         raise OSError(
             error.errno,
             f"there is no space left where {where!r} is written. What is written so far stays: "
-            "free some space and go on with mode='resume'",
+            "free some space and go on with mode='resume' (an update: with the same call)",
         ) from error
 
 
-def _held_alone(values: Array) -> Array:
+def held_alone(values: Array) -> Array:
     """Give values that keep no larger block in memory until they are written."""
     base = values.base  # a buffer of somebody else, perhaps
     larger = isinstance(base, np.ndarray) and base.nbytes > values.nbytes
     return values.copy() if larger else values
 
 
-def _inside(piece: tuple[slice, ...], window: Window) -> tuple[slice, ...]:
+def inside_of(piece: tuple[slice, ...], window: Window) -> tuple[slice, ...]:
     """Say where a piece lies in a window."""
     return tuple(
         slice(s.start - low, s.stop - low) for s, (low, _) in zip(piece, window, strict=True)
     )
 
 
-def _accept_window(variable: Variable, window: Window, values: Any) -> Array:
+def accept_window(variable: Variable, window: Window, values: Any) -> Array:
     """Check a part of the mosaic, which may have come through functions of others."""
     shape = tuple(stop - start for start, stop in window)
     at = ", ".join(f"{start}:{stop}" for start, stop in window)
@@ -288,4 +294,5 @@ def writers_of(
     options = {"array.write_empty_chunks": True} if every_chunk else {}
     with zarr.config.set(options):  # what arrays go by that are opened here
         group = zarr.open_group(store, path=path, mode="r+", use_consolidated=False)
-        return {v.name: writer_of(group[str(v.name)]) for g in plan.groups for v in g.variables}
+        stored = [v.name for g in plan.groups for v in g.variables if v.stored]
+        return {name: writer_of(group[str(name)]) for name in stored}

@@ -24,7 +24,7 @@ from qmosaic.engine.threads import Threads
 from qmosaic.sink import background as module
 from qmosaic.sink.background import background, most_under_way
 from qmosaic.sink.fencing import folders
-from qmosaic.sink.writing import _held_alone
+from qmosaic.sink.writing import held_alone
 
 LONG = 60
 """Seconds after which a test fails that waits for what has to come."""
@@ -203,12 +203,12 @@ def test_a_piece_keeps_no_block_in_memory() -> None:
     """What is handed over is counted by its own bytes, so it holds no others: a part of a block is
     taken out of it. A whole block is not copied, nor one that lies in bytes of somebody else."""
     block = np.arange(32, dtype="uint8").reshape(8, 4).copy()
-    part = _held_alone(block[:4])
+    part = held_alone(block[:4])
     assert part.base is None
     np.testing.assert_array_equal(part, block[:4])
     lent = np.frombuffer(bytes(32), "uint8")
     for whole in (block, block[:], lent):
-        assert _held_alone(whole) is whole
+        assert held_alone(whole) is whole
 
 
 def test_a_failure_ends_what_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,8 @@ import zarr
 
 import qmosaic as qm
 from tests.support.job import mosaic_of
-from tests.support.sources import chunked, expected
+from tests.support.sources import chunked, dates, expected, random_stack
+from tests.support.updates import images, update, write
 
 icechunk = pytest.importorskip("icechunk", reason="icechunk is in the extra [icechunk]")
 distributed = pytest.importorskip("distributed", reason="distributed is in the extra [distributed]")
@@ -128,3 +129,24 @@ def test_a_group_beside_the_source(
         np.testing.assert_array_equal(found[name].values, want)
     images = xr.open_zarr(store, consolidated=False, mask_and_scale=False)
     np.testing.assert_array_equal(images["quality"].values, values["quality"])
+
+
+def test_an_update_is_a_commit(tmp_path: Path, repository: Any) -> None:
+    """An update is in the session whole, and visible with one commit; nothing else is changed."""
+    stack = {name: band for name, band in random_stack(images=4, side=24).items()}
+    collection, _ = images(stack, tmp_path / "in.zarr", dates(4))
+    session = repository.writable_session("main")
+    write(collection.isel(time=slice(2)), session.store, period="MS")
+    with pytest.raises(ValueError, match=r"not committed.*Commit them first"):
+        update(session.store, collection.isel(time=slice(2, 4)))
+    session.commit("mosaic")
+    session = repository.writable_session("main")
+    update(session.store, collection.isel(time=slice(2, 4)))
+    before = qm.open_mosaic(repository.readonly_session("main").store)
+    assert before.attrs["qmosaic_images"] == 2
+    session.commit("update")
+    whole = tmp_path / "whole.zarr"
+    write(collection, whole, period="MS")
+    store = repository.readonly_session("main").store
+    assert qm.open_mosaic(store).identical(qm.open_mosaic(whole))
+    assert len(list(repository.ancestry(branch="main"))) == 3
