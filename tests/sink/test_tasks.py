@@ -234,9 +234,9 @@ def test_the_layout_is_made_once(
     laid_out: list[str] = []
     write = template.write_template
 
-    def counting(work: Any, store: Any, blank: Any = ()) -> None:
+    def counting(layout: Any, request: Any, store: Any, blank: Any = ()) -> None:
         laid_out.append(type(store).__name__)
-        write(work, store, blank)
+        write(layout, request, store, blank)
 
     monkeypatch.setattr(template, "write_template", counting)
     mosaic = mosaic_of(source).assign_coords(height=("z", [2.0, 0.0]))

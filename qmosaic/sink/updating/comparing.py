@@ -54,9 +54,9 @@ def check_fits(request: Request, layout: Layout, stored: Stored) -> None:
         listed = "; ".join(found[:SHOWN])
         raise ValueError(
             f"update() got images that do not fit the mosaic in {stored.place.name!r}, so they "
-            f"could not have been among its images: {listed}{more}. Make the new "
-            "images as those of the mosaic were made (the same bands, dtypes, nodata, packing and grid), or "
-            "write the mosaic anew from all of them."
+            f"could not have been among its images: {listed}{more}. Make the new images as those "
+            "of the mosaic were made (the same bands, dtypes, nodata, packing and grid), or write "
+            "the mosaic anew from all of them."
         )
 
 
