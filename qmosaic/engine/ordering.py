@@ -82,6 +82,11 @@ def compared_names(collection: xr.Dataset, rules: Rules) -> tuple[Hashable, ...]
                 f"bands= names {name!r} of dtype {collection[name].dtype}, which has no distance "
                 "from a median. Name numeric bands; the others are taken from the same images."
             )
+    if all(collection[name].dims == (dim,) for name in names):
+        raise ValueError(
+            f"bands={asked!r} have one number for an image, so all pixels would come from the same "
+            "image. Name bands that have a value for each pixel; the others are taken along."
+        )
     if len(set(names)) < len(names):
         raise ValueError(
             f"bands={asked!r} names a band twice, and it would count twice. Write each name once."

@@ -79,7 +79,20 @@ class Request:
         quality = self.collection[self.quality_band]
         for name in self.finer:
             quality = broadcast(quality, self.collection[name])
+        if quality.dims == (self.dim,) and self.needs_map:
+            wider = [self.collection[n] for n in self.bands if self.collection[n].ndim > 1]
+            least = min(wider, key=lambda band: band.ndim, default=quality)
+            if all(set(least.dims) <= set(band.dims) for band in wider):
+                quality = broadcast(quality, least)
         return quality
+
+    @property
+    def needs_map(self) -> bool:
+        """Whether more is said of pixels than which image wins, so that a quality which is one
+        number for an image has to have a map."""
+        rules = self.rules
+        asked = rules.provenance is not False or rules.ranks is not None
+        return asked or rules.within is not None or rules.masked == "skip"
 
     @property
     def deciding(self) -> tuple[xr.DataArray, Order]:

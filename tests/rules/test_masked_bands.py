@@ -127,3 +127,27 @@ def test_the_threshold_holds_for_fill_and_skip(backend: str) -> None:
     assert row(fill, "b_source_index") == [1, -1, 1]
     skip = qm.quality_mosaic(holes(backend), "q", masked="skip", min_quality=6)
     assert row(skip, "whole") == [0, 0, 0]
+
+
+@pytest.mark.parametrize("chunks", [None, {"time": 1}, {"time": 2, "y": 2}])
+def test_images_in_an_order_of_their_own_are_skipped_pixel_by_pixel(chunks: Any) -> None:
+    """Rule 6, where the quality is one number for an image: which image is valid differs from
+    pixel to pixel all the same; so it does for ranks, tolerances, and what is said of pixels."""
+    values = np.random.default_rng(1).integers(1, 4, (4, 3, 2)).astype("uint16")
+    c = xr.Dataset(
+        {"v": (("time", "y", "x"), values, {"_FillValue": 1}), "s": ("time", [1.0, 2.0, 2.0, 0.0])}
+    )
+    c = c if chunks is None else c.chunk(chunks)
+    in_order = values[[1, 2, 0, 3]]
+    want = np.ones((3, 2))
+    for y, x in np.ndindex(3, 2):
+        want[y, x] = next((v for v in in_order[:, y, x] if v != 1), 1)
+    m = qm.quality_mosaic(c, "s", masked="skip", provenance=True)
+    np.testing.assert_array_equal(m["v"], want)
+    assert m["source_index"].dims == m["valid_count"].dims == ("y", "x")
+    np.testing.assert_array_equal(m["valid_count"], (values != 1).sum(0))
+    np.testing.assert_array_equal(qm.best_images(c, "s", 4)["v"], in_order)
+    near = qm.quality_mosaic(c, "s", within=0, reducer=100)["v"]
+    np.testing.assert_array_equal(near, np.maximum(values[1], values[2]))
+    with pytest.raises(ValueError, match="one number for an image"):
+        qm.medoid(c, "s")
