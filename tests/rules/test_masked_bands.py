@@ -5,6 +5,8 @@ for each band which image that is."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import xarray as xr
