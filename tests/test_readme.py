@@ -157,11 +157,14 @@ def scored() -> dict[str, Any]:
         "qm": qm,
         "col": col,
         "best": qm.quality_mosaic(col, "quality"),
+        "new_images": col.isel(time=[0, 1]).assign_coords(time=col["time"][-2:] + YEAR),
         "clouds": col["SCL"].isin([3, 8, 9, 10]),
         "far": qm.scores.normalized_difference(col["B8"], col["B4"]),
         "season": qm.scores.target_day_of_year(col, "07-15", sigma=30),
     }
 
+
+YEAR = np.timedelta64(365, "D")
 
 KINDS = {
     "qm.open_collection": lambda made: "time" in made.dims and len(made.data_vars) > 2,
@@ -178,6 +181,7 @@ KINDS = {
     "m = qm.display.Map": lambda made: "leaflet" in Path("map.html").read_text(),
     "from qmosaic import ee": lambda made: True,
     "qm.to_zarr": lambda made: True,
+    "qm.update": lambda made: qm.open_mosaic("best.zarr").attrs["qmosaic_images"] == 19,
 }
 """What the code of a row gives, by the way that it begins."""
 
@@ -207,7 +211,10 @@ def test_the_right_column_of_the_table(
         names["made"] = None
         if kind == "qm.to_zarr":  # each row begins anew
             shutil.rmtree("best.zarr", ignore_errors=True)
-        exec(line if re.match(r"\w+ = |from |qm.to_zarr", line) else f"made = {line}", names)
+        exec(
+            line if re.match(r"\w+ = |from |qm.to_zarr|qm.update", line) else f"made = {line}",
+            names,
+        )
         assert KINDS[kind](names["made"]), line
         if kind == "qm.to_zarr":
             store = session.store if "session" in line else "best.zarr"

@@ -35,6 +35,9 @@ from qmosaic.engine.reducing import Reducer
 from qmosaic.engine.rules import Rules, reducer_of
 from qmosaic.engine.surroundings import check_surroundings, favour_of, smoothed_quality
 
+IMAGE_AND_MAP = 3
+"""The dimensions of a band: that of the images, and two of a map."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -79,17 +82,18 @@ class Request:
         quality = self.collection[self.quality_band]
         for name in self.finer:
             quality = broadcast(quality, self.collection[name])
-        if quality.dims == (self.dim,) and self.needs_map:
-            wider = [self.collection[n] for n in self.bands if self.collection[n].ndim > 1]
-            least = min(wider, key=lambda band: band.ndim, default=quality)
-            if all(set(least.dims) <= set(band.dims) for band in wider):
-                quality = broadcast(quality, least)
+        if quality.ndim < IMAGE_AND_MAP and self.needs_map:
+            flat = [self.collection[name] for name in self.bands]
+            flat = [band for band in flat if band.ndim <= IMAGE_AND_MAP]
+            widest = max(flat, key=lambda band: band.ndim)
+            if set(quality.dims) <= set(widest.dims):
+                quality = broadcast(quality, widest).transpose(*widest.dims)
         return quality
 
     @property
     def needs_map(self) -> bool:
         """Whether more is said of pixels than which image wins, so that a quality which is one
-        number for an image has to have a map."""
+        number for an image, or for a row of it, has to have a map."""
         rules = self.rules
         asked = rules.provenance is not False or rules.ranks is not None
         return asked or rules.within is not None or rules.masked == "skip"
