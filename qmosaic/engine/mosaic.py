@@ -126,6 +126,8 @@ def quality_mosaic(
         Order the images by the mean of the quality over a window of so many metres, see
         `scores.smooth`, so that neighbours are rather from one image. Who is a candidate does not
         change, and bands, the quality too, are the images' own values. `upper_bound` ends nothing.
+        Pixels below `min_quality` count in the means. A chunk that cannot be read is missing in
+        every block that looks at it.
     scene_bonus : float, optional
         Prefer images that win more of what lies around a pixel, so that the mosaic is made of
         larger pieces. First every pixel has a winner as ever. Then the candidate wins whose quality

@@ -58,6 +58,12 @@ def divide(
         found = _by_offset(times, period)
     if rolling is not None:
         found = _with_windows(found, times, period, rolling)
+    if not any(len(places) for places in found.places):
+        raise ValueError(
+            f"period={_shown(period)} and rolling={rolling!r} leave none of {len(times)} images in "
+            f"any period: they are from {times.min():%Y-%m-%d} to {times.max():%Y-%m-%d}. Write "
+            "longer windows, or other periods."
+        )
     return found if empty == "mask" else found.without_empty()
 
 
@@ -134,13 +140,18 @@ class Division:
 def _by_offset(times: pd.DatetimeIndex, period: Any) -> Division:
     """Divide times by a frequency of pandas, from the period of the first to that of the last."""
     offset = _offset(period, "period")
+    if isinstance(offset, pd.DateOffset) and type(offset) is pd.DateOffset:
+        raise ValueError(
+            f"period={_shown(period)} is a length of time without a beginning. Write a frequency "
+            "of pandas that has one: 'MS' for months, '2QS' for half years, '10D' for ten days."
+        )
     _check_number(times, offset, period)
     if isinstance(offset, NAMED_BY_THEIR_END):
         starts, which = _by_calendar(times, offset, period)
     else:
         starts = pd.Series(0, times.unique().sort_values()).resample(offset).sum().index
         which = starts.searchsorted(times, side="right") - 1
-    return Division(offset.freqstr, starts, _sorted_by(which, len(starts)))
+    return Division(_name_of(offset), starts, _sorted_by(which, len(starts)))
 
 
 def _sorted_by(which: Array, count: int) -> list[Array]:
@@ -153,6 +164,8 @@ def _sorted_by(which: Array, count: int) -> list[Array]:
 def _by_edges(times: pd.DatetimeIndex, edges: Any) -> Division:
     """Divide times at explicit edges; images before the first and from the last on are of none."""
     try:
+        if any(isinstance(edge, int | float | np.number) for edge in edges):
+            raise ValueError("a number is no time; a year is '2020'")
         moments = (pd.Timestamp(getattr(edge, "values", edge)) for edge in edges)
         found = pd.DatetimeIndex([_in_utc(moment) for moment in moments])
     except (ValueError, TypeError) as error:
@@ -196,12 +209,24 @@ def _by_grouper(times: pd.DatetimeIndex, grouper: Grouper) -> Division:
             "mosaics cannot lie along time. Write one that resamples, "
             "xarray.groupers.TimeResampler('MS') or SeasonResampler(['DJF', 'MAM', 'JJA', 'SON'])."
         )
+    if getattr(grouper, "label", None) == "right":
+        raise ValueError(
+            f"period={_shown(grouper)} labels periods by their end, and a mosaic is labelled by "
+            "the start of its period. Leave label= out."
+        )
     order = np.argsort(times, kind="stable")
     dates = xr.DataArray(times[order], dims="time", name="time")
     groups = grouper.factorize(dates)
     which = np.full(len(times), -1)
     which[order] = np.asarray(groups.codes.values)
     starts = pd.DatetimeIndex(groups.full_index)
+    own = starts.searchsorted(times, side="right") - 1
+    if (which != own)[which >= 0].any():
+        raise ValueError(
+            f"period={_shown(grouper)} puts images into periods that they are not of: xarray "
+            "numbers seasons without leaving room for those that have no image. Write a frequency "
+            "of pandas, period='QS-DEC', or the edges of the periods."
+        )
     name = getattr(grouper, "freq", None) or type(grouper).__name__
     return Division(str(name), starts, _sorted_by(which, len(starts)))
 
@@ -231,7 +256,7 @@ def _with_windows(found: Division, times: pd.DatetimeIndex, period: Any, rolling
         )
     span = _as_length(length)
     places = [np.flatnonzero((times >= start) & (times < start + span)) for start in found.starts]
-    return Division(f"{found.name}, windows of {length.freqstr}", found.starts, places)
+    return Division(f"{found.name}, windows of {_name_of(length)}", found.starts, places)
 
 
 def _as_length(offset: Any) -> Any:
@@ -263,6 +288,14 @@ def follows_calendar(name: str) -> bool:
         return one and bool(pd.tseries.frequencies.to_offset(name).freqstr == name)
     except (ValueError, TypeError, AttributeError):
         return False
+
+
+def _name_of(offset: Any) -> str:
+    """Name an offset as pandas does; a length of calendar units has no such name."""
+    try:
+        return str(offset.freqstr)
+    except NotImplementedError:
+        return str(offset).strip("<>")
 
 
 def _check_number(times: pd.DatetimeIndex, offset: Any, period: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import xarray as xr
 
-from qmosaic.engine.graph import Jobs, Reads, Sight, name_of, survey
+from qmosaic.engine.graph import Jobs, Reads, Sight, held_by_reductions, name_of, survey
 from qmosaic.sink.background import most_under_way
 from qmosaic.sink.checking import as_dataset, check_block_bytes
 from qmosaic.sink.cutting import Group, Plan, Window, make_plan
@@ -303,7 +303,7 @@ def explain(
         quality_bytes=sum(r.total for r in reads if r.quality),
         most_band_bytes=sum(r.total for r in reads if not r.quality),
         written_bytes=sum(v.bytes for group in plan.groups for v in group.variables),
-        peak_bytes=_peak(plan, reads) + carried * TASK_BYTES,
+        peak_bytes=_peak(plan, reads) + carried * TASK_BYTES + _reduced(plan, sight),
         deferred=deferred,
         bands_deferred=all(r.deferred for r in reads if not r.quality),
         quality_read_bytes=sum(r.behind.bytes for r in reads if r.quality),
@@ -358,6 +358,17 @@ def _peak(plan: Plan, reads: list[Reads]) -> int:
         beside = most_under_way(written, group.bytes - written)
         most = max(most, group.pixels * outcome + 2 * (written + beside))  # values and encoded
     return most + max((r.held for r in reads), default=0)
+
+
+def _reduced(plan: Plan, sight: Sight) -> int:
+    """Give what a job holds at most while something is reduced, such as the ranks of a pixel."""
+    found = 0.0
+    for group in plan.groups:
+        for variable in group.variables:
+            view = sight.views[variable.key]
+            pixels = variable.unit_bytes / variable.dtype.itemsize
+            found = max(found, 0.0 if view is None else held_by_reductions(view) * pixels)
+    return round(found)
 
 
 @dataclass(frozen=True)

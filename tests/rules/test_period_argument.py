@@ -571,3 +571,32 @@ def test_windows_are_gone_on_with(tmp_path: Path) -> None:
     for name in ("red", "quality", "source_index", "source_time", "valid_count"):
         assert back[name].dtype == eager[name].dtype
         np.testing.assert_array_equal(back[name].values, eager[name].values, name)
+
+
+def test_seasons_that_xarray_numbers_wrongly_are_refused() -> None:
+    """Where a season has no image, xarray's numbers put later images into earlier seasons."""
+    if not hasattr(groupers, "SeasonResampler"):
+        pytest.skip("this xarray has no SeasonResampler")
+    days = ["2019-12-05", "2020-01-31", "2020-03-01", "2020-07-20", "2021-01-02"]
+    c = xr.Dataset({"q": (("time", "y", "x"), np.ones((5, 1, 1)))}, {"time": pd.to_datetime(days)})
+    seasons = ["DJF", "MAM", "JJA", "SON"]
+    with pytest.raises(ValueError, match="without leaving room.*'QS-DEC'"):
+        qm.quality_mosaic(c, "q", period=groupers.SeasonResampler(seasons, drop_incomplete=False))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"period": [2019, 2020, 2021]}, "a year is '2020'"),
+        ({"period": pd.DateOffset(months=1)}, "without a beginning.*'MS'"),
+        ({"period": "YS", "rolling": "1D", "empty": "drop"}, "leave none of 2 images"),
+        ({"period": "W", "rolling": 2}, "named by its end.*'7D'"),
+        ({"empty": "drop"}, "period= is left out"),
+    ],
+)
+def test_periods_that_cannot_be(arguments: Any, said: str) -> None:
+    """Refused before anything is computed, with what to write."""
+    days = np.array(["2020-02-05", "2020-03-31"], "M8[ns]")
+    c = xr.Dataset({"q": (("time", "y", "x"), np.ones((2, 1, 1)))}, {"time": days})
+    with pytest.raises(ValueError, match=said):
+        qm.quality_mosaic(c, "q", **arguments)

@@ -61,7 +61,7 @@ from qmosaic.engine.graph.locations import Location, locate_path, locate_store
 from qmosaic.engine.graph.picklable import find_unpicklable
 from qmosaic.engine.graph.sharing import Spans
 from qmosaic.engine.graph.surroundings import map_surroundings
-from qmosaic.engine.graph.survey import Reads, survey
+from qmosaic.engine.graph.survey import Reads, held_by_reductions, survey
 from qmosaic.engine.graph.taking import reduce, take
 from qmosaic.engine.graph.tracing import Behind, Web
 
@@ -82,6 +82,7 @@ __all__ = [
     "decide",
     "defer",
     "find_unpicklable",
+    "held_by_reductions",
     "locate_path",
     "locate_store",
     "make_jobs",

@@ -19,7 +19,7 @@ from qmosaic.engine.graph.deciding import contest_chunks, decide_given
 from qmosaic.engine.graph.describing import lane_of
 from qmosaic.engine.graph.recipes import Key, Recipes, layer_of, sort_graphs
 from qmosaic.engine.graph.taking import take_chunks, take_given
-from qmosaic.engine.graph.views import Chunkwise, Each, Written, reached
+from qmosaic.engine.graph.views import Chunkwise, Each, View, Written, reached
 from qmosaic.engine.within import ReduceTask
 
 STEP = 0.75
@@ -207,6 +207,22 @@ def _reads_of(
         lane_of(source),
         max(1, readings),
     )
+
+
+def held_by_reductions(view: View) -> float:
+    """Give what functions hold that make less of more, such as a median over ranks: bytes for each
+    pixel of what is made, with two copies in the longest floats."""
+    found = 0.0
+    for one in reached(view):
+        if isinstance(one, Chunkwise | Written) and one.inputs:
+            made = max(1, math.prod(one.shape))
+            given = [
+                (math.prod(v.shape), (v.dtype or np.dtype(float)).itemsize) for v in one.inputs
+            ]
+            size, itemsize = max(given)
+            if size > made:
+                found = max(found, size / made * (itemsize + 2 * 8))
+    return found
 
 
 def _margin_of(task: DecideTask | None) -> dict[Hashable, int]:
