@@ -62,9 +62,10 @@ class Engine(Protocol):
         """Give a band reduced over the images that count, see `qmosaic.engine.graph.reduce`."""
 
 
-def make_bands(request: Request) -> dict[Hashable, xr.DataArray]:
-    """Make the bands of a mosaic, and what is said of where their pixels come from."""
-    engine = make_engine(request)
+def make_bands(request: Request, engine: Engine | None = None) -> dict[Hashable, xr.DataArray]:
+    """Make the bands of a mosaic, and what is said of where their pixels come from; by the engine
+    that suits the collection, unless another one is given."""
+    engine = make_engine(request) if engine is None else engine
     demands = demands_on(request) if request.rules.masked == "skip" else []
     if request.compared:
         decision = _find_closest(engine, request, demands)

@@ -114,12 +114,12 @@ class Continuation:
         known = self.past.mosaics
         return [bool(own) or number >= known for number, own in enumerate(self.places)]
 
-    def fresh(self) -> Any:
-        """Give the mosaic of the new images alone, deferred: with all attributes, coordinates and
-        dtypes of the one that goes on."""
+    def outline(self) -> Any:
+        """Give the mosaic without its pixels: with the dtypes, dimensions, attributes and
+        coordinates that it has if it is made as these images say."""
         periods = None if self.starts is None else Periods(self.dim, self.places)
         request = make_request(self.images, self.quality_band, self.rules, periods)
-        return self._finished(make_bands(request), request)
+        return self._finished(make_bands(request, Outline(request, self.total)), request)
 
     def after(self, mosaic: xr.Dataset) -> tuple[Any, xr.DataArray]:
         """Give the mosaic of all images, and what becomes of each pixel, deferred.
@@ -128,7 +128,7 @@ class Continuation:
         ----------
         mosaic : xarray.Dataset
             The mosaic that is there, its bands apart, with its provenance as coordinates; in the
-            dtypes and dimensions of that of `fresh`.
+            dtypes and dimensions of `outline`.
 
         Returns
         -------
@@ -345,6 +345,48 @@ class Continuation:
             values[: len(own)] = earlier(values[: len(own)], own)
             found[key] = (dim, values, attrs)
         return found
+
+
+class Outline:
+    """Bands of a mosaic of which nothing is made; see `bands.Engine`."""
+
+    def __init__(self, request: Request, total: int) -> None:
+        self._dim, self._periods = request.dim, request.periods
+        self._sizes = {d: n for d, n in request.quality.sizes.items() if d != request.dim}
+        self._dtypes = (index_dtype(total), request.quality.dtype)
+
+    def _bare(self, sizes: Mapping[Hashable, int], dtype: Any) -> xr.DataArray:
+        front = {} if self._periods is None else {self._dim: len(self._periods.members)}
+        whole = {**front, **sizes}
+        shape = tuple(whole.values())
+        return xr.DataArray(da.empty(shape, dtype=dtype, chunks=shape), dims=list(whole))
+
+    def decide(self, *_: Any) -> None:
+        """Decide nothing."""
+
+    def index(self, _: Any) -> xr.DataArray:
+        """See `bands.Engine`."""
+        return self._bare(self._sizes, self._dtypes[0])
+
+    def count(self, _: Any) -> xr.DataArray:
+        """See `bands.Engine`."""
+        return self._bare(self._sizes, self._dtypes[0])
+
+    def scores(self, _: Any, fill: Any) -> xr.DataArray:
+        """See `bands.Engine`."""
+        return self._bare(self._sizes, self._dtypes[1])
+
+    def look_up(self, band: xr.DataArray, _: Any, fill: Any) -> xr.DataArray:
+        """See `bands.Engine`."""
+        return self._bare(self._sizes, band.dtype)
+
+    def take(self, band: xr.DataArray, _: Any, fill: Any) -> xr.DataArray:
+        """See `bands.Engine`."""
+        return self._bare({d: n for d, n in band.sizes.items() if d != self._dim}, band.dtype)
+
+    def reduce(self, band: xr.DataArray, decision: Any, reducer: Any, fill: Any) -> xr.DataArray:
+        """See `bands.Engine`."""
+        return self.take(band, decision, fill)
 
 
 def _where(condition: xr.DataArray, there: Any, elsewhere: Any) -> xr.DataArray:

@@ -77,13 +77,13 @@ def identify(
     found: dict[str, Any] = {
         "format": {"the format of Zarr": zarr_format},
         "rules": {k: v for k, v in dataset.attrs.items() if str(k).startswith(PREFIX)},
-        "grid": {str(n): _token(v) for n, v in memory.items() if n in on_grid},
+        "grid": {str(n): token_of(v) for n, v in memory.items() if n in on_grid},
         "bands": {
             str(n): f"{v.dtype} {dict(zip(map(str, v.dims), v.shape, strict=True))}, stored as "
             f"{_in_words(encoding.get(n, {}))}"
             for n, v in lazy.items()
         },
-        "static": {str(n): _token(v) for n, v in memory.items() if n not in on_grid},
+        "static": {str(n): token_of(v) for n, v in memory.items() if n not in on_grid},
         "attributes": _attributes(dataset, encoding),
         "inputs": names,
         "expression": made,
@@ -123,7 +123,8 @@ def _as_json(value: Any) -> Any:
     return json.loads(json.dumps(value, default=str, sort_keys=True), parse_constant=str)
 
 
-def _token(variable: xr.Variable) -> str:
+def token_of(variable: xr.Variable) -> str:
+    """Name the values of a variable in memory."""
     return str(tokenize(variable.dims, variable.values, str(variable.dtype)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable
 from dataclasses import replace
 from functools import partial
@@ -23,8 +24,8 @@ from qmosaic.engine.continuing import Continuation, continue_with
 from qmosaic.engine.graph import Sight, Web
 from qmosaic.engine.rules import Rules
 from qmosaic.sink.checking import as_dataset, declare_nodata
-from qmosaic.sink.cutting import plan_together
-from qmosaic.sink.identity import identify
+from qmosaic.sink.cutting import Plan, plan_together
+from qmosaic.sink.identity import identify, token_of
 from qmosaic.sink.layout import lay_out
 from qmosaic.sink.overwriting import check_sources
 from qmosaic.sink.steps import Layout, Request, Work
@@ -163,7 +164,8 @@ def lay_out_as_stored(
         updatable=True,
         **options,
     )
-    layout = lay_out(dataset, encoding, None, None, stored.zarr_format, request.block_bytes)
+    # chunks are those of the store, whatever their size
+    layout = lay_out(dataset, encoding, None, None, stored.zarr_format, sys.maxsize)
     return request, layout
 
 
@@ -177,7 +179,7 @@ def _is_consolidated(stored: Stored) -> bool:
 def plan_update(
     stored: Stored,
     continuation: Continuation,
-    fresh: Layout,
+    outline: Layout,
     options: dict[str, Any],
 ) -> tuple[Layout, Work]:
     """Prepare the jobs that bring a mosaic up to date.
@@ -188,8 +190,8 @@ def plan_update(
         The mosaic in its store.
     continuation : Continuation
         The new images.
-    fresh : Layout
-        The mosaic of these alone.
+    outline : Layout
+        What is stored, without its pixels.
     options : dict
         How jobs are to be run, see `Request`.
 
@@ -198,9 +200,10 @@ def plan_update(
     (Layout, Work)
         How the mosaic of all images lies in the store, and what is to be done.
     """
-    web = Web(fresh.dataset.variables)
-    check_sources(stored.place, web, fresh.dataset.variables)
-    mosaic, change = continuation.after(stored.decoded(fresh.dataset))
+    images = continuation.images
+    web = Web(images.variables)
+    check_sources(stored.place, web, images.variables)
+    mosaic, change = continuation.after(stored.decoded(outline.dataset))
     request, layout = lay_out_as_stored(stored, mosaic, options)
     check_units(layout.dataset, layout.units)
     decisive = [VALID_COUNT, SOURCE_INDEX, *_decisive_bands(stored)]
@@ -210,9 +213,7 @@ def plan_update(
     units = {**layout.units, CHANGE: layout.units[SOURCE_INDEX]}
     sight = Sight([v.data for v in encoded.variables.values() if v.chunks is not None])
     plan = plan_together(encoded, units, sight, request.block_bytes, order)
-    identity = identify(
-        fresh.dataset, fresh.encoding, request.zarr_format, request.inputs, web, plan, True
-    )
+    identity = _identify(request, outline, plan, web, continuation)
     writer = partial(
         Updater,
         mosaics=stored.past.mosaics,
@@ -221,6 +222,23 @@ def plan_update(
     )
     whole = replace(layout, encoded=encoded)
     return layout, Work(request, whole, plan, sight, identity, web, writer)
+
+
+def _identify(
+    request: Request, outline: Layout, plan: Plan, web: Web, continuation: Continuation
+) -> dict[str, Any]:
+    """Describe the mosaic of all images, by what is new of it."""
+    identity = identify(
+        outline.dataset, outline.encoding, request.zarr_format, "new images", web, plan, True
+    )
+    images = continuation.images
+    lazy = [name for name in images.variables if images[name].chunks is not None]
+    named = request.inputs
+    identity["inputs"] = {str(name): named or web.inputs(name) for name in lazy}
+    identity["expression"] = {str(name): named or web.token(name) for name in lazy}
+    times = [name for name in images.indexes if name == continuation.dim]
+    identity["grid"] |= {f"new {name}": token_of(images[name].variable) for name in times}
+    return identity
 
 
 def _decisive_bands(stored: Stored) -> list[Hashable]:
