@@ -72,7 +72,9 @@ Beyond the plain mosaic
 ``python -m benchmarks beyond`` asks for more than the plain mosaic, and makes that in the same
 rounds. Times and CPU seconds are ratios to it, medians of those of each round, or to the row that
 is named under "of". "+ writing" leaves out what it costs to write the further arrays, which is
-measured apart, from memory. By hand is the same in xarray, the same pixels, over ours. ::
+measured apart, from memory. By hand is the same in xarray, the same pixels, over ours; one round
+of it (``beyond --by-hand 3`` for three, 0 for none; ``beyond --rows best --workload cloudy`` for a
+part). ::
 
     TABLE
 

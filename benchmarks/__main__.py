@@ -85,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
     )
     more.add_argument("--rounds", type=int, default=5)
-    more.add_argument("--quick", action="store_true", help="without what is written by hand")
+    more.add_argument("--by-hand", type=int, default=1, help="rounds of what is written by hand")
     more.add_argument("--size", choices=["full", "tiny"], default="full")
     more.add_argument("--out", type=Path, default=HERE / "out" / "beyond")
     more.add_argument("--data", type=Path, default=HERE / "out" / "data")
@@ -146,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 asked.out,
                 asked.data,
                 asked.timeout,
-                asked.quick,
+                asked.by_hand,
             )
         )
         print(f"\n{beyond.table(found)}")

@@ -36,8 +36,8 @@ class Run:
 
     Attributes
     ----------
-    quick : bool
-        Whether what is written by hand is left out.
+    by_hand : int
+        How many rounds are enough for what is written by hand; 0 leaves it out.
     """
 
     rows: Sequence[str]
@@ -47,7 +47,7 @@ class Run:
     out: Path
     data: Path
     timeout: float
-    quick: bool = False
+    by_hand: int = 1
 
 
 def compare_beyond(run: Run) -> Record:
@@ -84,11 +84,13 @@ def _compare_workload(name: str, run: Run) -> Record:
         entries[row] = {
             way: {"skipped": asked(row, way).missing(), "error": None, "counts": None, "rounds": []}
             for way in ways_of(question)
-            if not (run.quick and way == BY_HAND)
+            if run.by_hand or way != BY_HAND
         }
-    for _ in range(run.rounds):
+    for number in range(run.rounds):
         for row, ways in entries.items():
             for way, entry in ways.items():
+                if way == BY_HAND and number >= run.by_hand:
+                    continue
                 _round(entry, {**wanted[row], "route": way, "count": False}, run)
             print(f"{name}: {spoken(row, ways)}", flush=True)
     for row, ways in entries.items():

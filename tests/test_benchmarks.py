@@ -444,7 +444,7 @@ def test_questions_are_asked_and_recorded(tmp_path: Path) -> None:
     folder = ("--out", str(tmp_path / "out"), "--data", str(tmp_path / "data"))
     results = tmp_path / "results.json"
     results.write_text('{"made": "before"}')
-    tiny = ("--size", "tiny", "--rounds", "1", "--quick", "--workload", "random")
+    tiny = ("--size", "tiny", "--rounds", "1", "--by-hand", "0", "--workload", "random")
     said = command_line("beyond", *tiny, "--rows", "plain", *folder, "--record", str(results))
     found = json.loads((tmp_path / "out" / "beyond.json").read_text())
     assert beyond.table(found) in said
