@@ -580,7 +580,7 @@ def test_seasons_that_xarray_numbers_wrongly_are_refused() -> None:
     days = ["2019-12-05", "2020-01-31", "2020-03-01", "2020-07-20", "2021-01-02"]
     c = xr.Dataset({"q": (("time", "y", "x"), np.ones((5, 1, 1)))}, {"time": pd.to_datetime(days)})
     seasons = ["DJF", "MAM", "JJA", "SON"]
-    with pytest.raises(ValueError, match="without leaving room.*'QS-DEC'"):
+    with pytest.raises(ValueError, match=r"without leaving room.*'QS-DEC'"):
         qm.quality_mosaic(c, "q", period=groupers.SeasonResampler(seasons, drop_incomplete=False))
 
 
