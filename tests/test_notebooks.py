@@ -226,7 +226,7 @@ PROMISES = {
             r"'qmosaic_images': 21",
             r"^True$",  # the same bytes
             r"same images goes on with the rest",
-            r"is being updated, or its update was interrupted: 2 blocks",
+            r"is being updated, or its update was interrupted: \d blocks",
             r"another update of 'valley.zarr' was begun",
             r"31 images",
             r"counted twice",

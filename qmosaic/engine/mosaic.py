@@ -353,8 +353,7 @@ provenance, within, reducer, smooth, scene_bonus, scene_radius
 
     Notes
     -----
-    To append the mosaic of a month to a store of months, write
-    ``xarray.decode_cf(month).to_zarr(..., append_dim="time")``.
+    Further images, and months, go into a store of months with `update`.
 
     Examples
     --------

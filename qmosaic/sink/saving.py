@@ -210,8 +210,7 @@ def to_zarr(
     all nodata are stored too.
 
     *What is stored.* The dtypes of the mosaic, with nodata declared in ``_FillValue``. A missing
-    text is stored as an empty one. To append a month to a store of months, use xarray:
-    ``xarray.decode_cf(month).to_zarr(..., append_dim="time")``.
+    text is stored as an empty one. Months are appended to a store of months by `update`.
 
     Examples
     --------

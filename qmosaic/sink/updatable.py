@@ -64,8 +64,9 @@ def check_updatable(mosaic: xr.Dataset, encoding: Mapping[Hashable, Mapping[str,
     if not rules:
         raise ValueError(
             "updatable=True is for mosaics of quality_mosaic(), whose attributes qmosaic_... say "
-            "how they were made, and this one has none of them. Write quality_mosaic(collection, "
-            "band, provenance=True), and keep its attributes; or leave updatable= out."
+            "by which score images were chosen, and this one says nothing of that. Write "
+            "quality_mosaic(collection, band, provenance=True), and keep its attributes; or leave "
+            "updatable= out."
         )
     _check_rules(mosaic, rules)
     lost = [name for name in quality_bands(rules) if name not in _bands(mosaic, array)]

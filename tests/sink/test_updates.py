@@ -277,6 +277,9 @@ def test_what_is_no_mosaic_of_single_images(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=said):
             qm.to_zarr(wrong, tmp_path / "mosaic.zarr", updatable=True, **options)
+    medoid = qm.medoid(collection, ["red"], provenance=True)
+    with pytest.raises(ValueError, match=r"says nothing of that.*provenance=True"):
+        qm.to_zarr(medoid, tmp_path / "mosaic.zarr", updatable=True)
     with pytest.raises(ValueError, match=r"updatable='yes'"):
         qm.to_zarr(mosaic, tmp_path / "mosaic.zarr", updatable="yes")  # type: ignore[arg-type]
     assert not (tmp_path / "mosaic.zarr").exists()
@@ -347,3 +350,16 @@ def test_chunks_of_the_mosaic_are_never_left_out(mosaic: Path, tmp_path: Path) -
     (mosaic / "quality/c/0/0").write_bytes(b"broken")
     with pytest.raises(qm.ChunkReadError):
         update(mosaic, new, retries=0, on_error="skip")
+
+
+def test_other_coordinates_of_images(tmp_path: Path) -> None:
+    """Texts and numbers of images that the mosaic says of its pixels go on, too."""
+    collection, _ = images(stack([3, 5, 7]), tmp_path / "in.zarr", days(1, 2, 3))
+    collection = collection.assign_coords(
+        id=("time", ["a", "b", "c"]), orbit=("time", np.array([4, 5, 6]))
+    )
+    asked = ["source_index", "valid_count", "id", "orbit"]
+    write(collection, tmp_path / "whole.zarr", provenance=asked)
+    write(collection.isel(time=slice(2)), tmp_path / "mosaic.zarr", provenance=asked)
+    update(tmp_path / "mosaic.zarr", collection.isel(time=[2]))
+    assert pixels(tmp_path / "mosaic.zarr") == pixels(tmp_path / "whole.zarr")

@@ -134,7 +134,7 @@ def _fill_value(stored: Stored, images: Any, dim: Hashable) -> Any:
         packed = np.dtype(band.encoding.get("dtype", band.dtype)).kind in "iu"
         declares = declared_nodata(band) is not None or set(NODATA_NAMES) & set(band.encoding)
         if there is not None and packed and not declares and "_FillValue" in there.attrs:
-            return int(there.attrs["_FillValue"])
+            return int(there.attrs["_FillValue"]) or None  # 0 is what they get if nothing is said
     return None
 
 
