@@ -170,7 +170,8 @@ class Continuation:
             elif what == VALID_COUNT:
                 data = met.astype(dtype) + there[what].astype(dtype)
             else:
-                held = self._lengthened(mosaic, [what], index)[what]
+                none = said.attrs.get("_FillValue")
+                held = self._lengthened(mosaic, [what], index, none)[what]
                 data = _where(won, said, held.astype(said.dtype))
             made[what] = said.copy(data=data.transpose(*said.dims).data)
         for name in request.bands:
@@ -272,16 +273,16 @@ class Continuation:
         return xr.DataArray(data, dims=there.dims)
 
     def _lengthened(
-        self, mosaic: xr.Dataset, names: Sequence[Hashable], like: xr.DataArray
+        self, mosaic: xr.Dataset, names: Sequence[Hashable], like: xr.DataArray, none: Any = None
     ) -> dict[Hashable, xr.DataArray]:
-        """Give what is there, with room for further periods."""
+        """Give what is there, with room for further periods, in which `none` stands for nothing."""
         found = {}
         for name in names:
             there = mosaic[name].transpose(*like.dims)
             more = 0 if self.starts is None else len(self.starts) - self.past.mosaics
             if more:
                 shape = (more, *there.shape[1:])
-                fill = _nothing(name, there.dtype)
+                fill = _nothing(name, there.dtype) if none is None else there.dtype.type(none)
                 chunks = (1, *(c for d, c in there.chunksizes.items() if d != self.dim))
                 room = da.full(shape, fill, dtype=there.dtype, chunks=chunks)
                 data = da.concatenate([there.data, room])
@@ -400,7 +401,7 @@ def _nothing(name: Hashable, dtype: np.dtype[Any]) -> Any:
         return dtype.type(NO_IMAGE)
     if dtype.kind in "mM":
         return np.array("NaT", dtype)[()]
-    return "" if dtype.kind == "O" else dtype.type(0)
+    return "" if dtype.kind in "OUST" else dtype.type(0)
 
 
 def as_label(text: str, index: pd.Index) -> Any:

@@ -363,3 +363,22 @@ def test_other_coordinates_of_images(tmp_path: Path) -> None:
     write(collection.isel(time=slice(2)), tmp_path / "mosaic.zarr", provenance=asked)
     update(tmp_path / "mosaic.zarr", collection.isel(time=[2]))
     assert pixels(tmp_path / "mosaic.zarr") == pixels(tmp_path / "whole.zarr")
+
+
+def test_other_coordinates_in_months_that_are_added(tmp_path: Path) -> None:
+    """So they do where a further month has pixels, or is a month, without any image."""
+    dates = ["2020-01-05", "2020-01-20", "2020-02-20", "2020-04-01"]
+    collection, _ = images(stack([3, 5, 7, 9]), tmp_path / "in.zarr", dates)
+    collection = collection.assign_coords(
+        id=("time", ["a", "b", "c", "d"]), orbit=("time", np.array([4, 5, 6, 0]))
+    )
+    for band in collection.data_vars.values():
+        band.attrs["_FillValue"] = band.dtype.type(0)
+    asked = {"provenance": ["source_index", "valid_count", "id", "orbit"], "period": "MS"}
+    write(collection, tmp_path / "whole.zarr", **asked)
+    write(collection.isel(time=slice(2)), tmp_path / "mosaic.zarr", **asked)
+    update(tmp_path / "mosaic.zarr", collection.isel(time=slice(2, None)))
+    assert pixels(tmp_path / "mosaic.zarr") == pixels(tmp_path / "whole.zarr")
+    months = qm.open_mosaic(tmp_path / "mosaic.zarr", mask_and_scale=False)
+    assert np.unique(months["orbit"][2]).tolist() == [-1]
+    assert np.unique(months["id"][2]).tolist() == [""]
