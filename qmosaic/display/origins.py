@@ -176,6 +176,9 @@ def _saved(picture: Picture, path: str | Path | None) -> Picture:
 
 def _how_many(legend: _Legend, mosaic: Any) -> str:
     given = getattr(mosaic, "attrs", {}).get("qmosaic_images")
+    own = getattr(mosaic, "coords", {}).get("qmosaic_images")
+    if own is not None and own.ndim == 0:  # those of the period
+        given = int(own)
     of_all = "" if given is None else f" of {given}"
     return f"{legend.given}{of_all} image{'' if legend.given == 1 and not of_all else 's'}"
 

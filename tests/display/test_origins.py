@@ -16,6 +16,7 @@ import pytest
 import xarray as xr
 
 import qmosaic as qm
+from qmosaic.display import origins
 from qmosaic.display.asides import Ramp, Swatches
 from qmosaic.display.dates import Images
 from tests.support.sources import Forbidden
@@ -227,3 +228,22 @@ def test_tables_that_cannot_be_drawn() -> None:
         qm.display.shares(many)
     with pytest.raises(ValueError, match="provenance=True"):
         qm.display.provenance(mosaic_of(INDEX).drop_vars("source_index"))
+
+
+def test_a_month_counts_its_own_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a mosaic by period, one period says out of how many images of its own it was made."""
+    days = np.array(["2020-01-05", "2020-01-20", "2020-02-03"], "datetime64[ns]")
+    values = np.arange(3 * 12.0).reshape(3, 3, 4)
+    grid = {"y": 100.0 - 10 * np.arange(3), "x": 10.0 * np.arange(4)}
+    images = xr.Dataset({"q": (("time", "y", "x"), values)}, {"time": days, **grid})
+    months = qm.quality_mosaic(images, "q", period="MS", provenance=True)
+    said = []
+
+    class Noted(origins.Panel):
+        def __init__(self, *given: Any) -> None:
+            said.append(given[2])
+            super().__init__(*given)
+
+    monkeypatch.setattr(origins, "Panel", Noted)
+    qm.display.provenance(months.isel(time=0))
+    assert said == ["1 of 2 images"]
