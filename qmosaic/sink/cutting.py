@@ -319,8 +319,10 @@ def _widened(group: Group, sight: Sight, block_bytes: int) -> Group:
     pixels = math.prod(min(length, sizes[dim]) for dim, length in group.box.items())
     widest = max(v.dtype.itemsize for v in group.variables)
     largest = max(1, TOGETHER * block_bytes // (pixels * widest))
-    units = choose_box(sight, lambda units: of(units).spans(), group.counts, largest)
-    return of(units)
+    # windows of time have images in common, and each mosaic reads them for itself
+    apart = sight.periods(v.key for v in group.variables)
+    most = [1 if d in apart else n for d, n in zip(group.box, group.counts, strict=True)]
+    return of(choose_box(sight, lambda units: of(units).spans(), most, largest))
 
 
 def _lazy_variables(

@@ -83,6 +83,8 @@ class Explanation:
         The bands that are read for a sum over images first, and then to decide.
     quality_again : bool
         Whether images are looked at again that are close to the best, or equal to it.
+    overlapping : bool
+        Whether images are of several windows of time, each of which reads them.
     first : tuple of str
         What all blocks use and is made before them, once: a mean over the map, for instance.
     block_bytes : int
@@ -114,6 +116,7 @@ class Explanation:
     summed: tuple[str, ...] = ()
     first: tuple[str, ...] = ()
     quality_again: bool = False
+    overlapping: bool = False
     block_bytes: int = 0
     block: dict[Hashable, int] = field(default_factory=dict)
     workers: int = 0
@@ -175,6 +178,8 @@ class Explanation:
             each = (f"{', '.join(bands)} {often:.3g} ×" for often, bands in times.items())
             rows["read again"] = "; ".join(each)
             why = []
+            if self.overlapping:
+                why.append("images are of several windows of time")
             if self.apart:
                 why.append("blocks and chunks have other borders")
             if self.summed:
@@ -274,7 +279,7 @@ def explain(
     tasks, deferred, carried = 0, True, 0
     made_first: list[str] = []
     again: dict[str, float] = {}
-    apart, summed = False, list[str]()
+    apart, windows, summed = False, 1.0, list[str]()
     for group, first in plan.numbered():
         found = survey([layout.encoded.variables[v.name].data for v in group.variables], group.box)
         jobs = jobs_of(group, first, sight, _WindowsOf(plan), "explain", "")
@@ -285,7 +290,8 @@ def explain(
         inside = {r.band: r.behind.again for r in found}
         for band, times in jobs.times_read.items():
             again[band] = max(times * inside.get(band, 1.0), again.get(band, 1.0))
-            apart |= times > 1
+            windows = max([windows, *(r.windows for r in found)])
+            apart |= times > 1.01 * windows
         summed += [band for band, times in inside.items() if times > 1]
         tasks += len(jobs.first()[0])
         reads += found
@@ -315,6 +321,7 @@ def explain(
         apart=apart,
         summed=tuple(dict.fromkeys(summed)),
         first=tuple(dict.fromkeys(made_first)),
+        overlapping=windows > 1,
         quality_again=any(r.readings > 1 for r in reads if r.quality),
         block_bytes=most,
         block={d: n for group in plan.groups[:1] for d, n in _block_of(group)},

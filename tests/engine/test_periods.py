@@ -406,6 +406,24 @@ def test_what_lives_in_memory_is_explained_rightly() -> None:
     assert (explanation.images, explanation.compared) == (6, 6)
 
 
+def test_windows_of_time_are_jobs_of_their_own(tmp_path: Path) -> None:
+    """One mosaic and one block a job, though windows share images; explain says that these are
+    read for each window, and why."""
+    whole, store, _ = two_years(tmp_path / "in.zarr")
+    windows = qm.quality_mosaic(whole, "quality", period="MS", rolling="3MS")
+    explanation = qm.explain(windows)
+    assert explanation.blocks == 23 * 4
+    assert explanation.block["time"] == 1
+    assert explanation.overlapping
+    assert "images are of several windows of time" in str(explanation)
+    assert "other borders" not in str(explanation)
+    store.reads.clear()
+    qm.to_zarr(windows, tmp_path / "out.zarr", progress=False)
+    reads = store.chunks("quality")
+    assert sum(reads.values()) == explanation.quality_chunks
+    assert not qm.explain(qm.quality_mosaic(whole, "quality", period="MS")).overlapping
+
+
 # -- errors --------------------------------------------------------------------------------------
 
 

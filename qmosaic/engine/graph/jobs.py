@@ -92,6 +92,12 @@ class Sight:
             return [np.asarray(s) for s in starts]
         return [view.borders(axis) for axis in range(len(view.shape))]
 
+    def periods(self, names: Iterable[str]) -> set[Hashable]:
+        """Name the dimensions along which mosaics of periods lie behind some arrays."""
+        views = [view for name in names if (view := self.views[name]) is not None]
+        parts = (view.func for view in reached(*views) if isinstance(view, ByWindow))
+        return {part.periods.dim for part in parts if part.periods is not None}
+
     def shares(self, spans: Mapping[str, tuple[Spans, ...]]) -> Shares | str:
         """Find out what jobs share, once; where that is costly, or an array has no view, say what.
 

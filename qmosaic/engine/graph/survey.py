@@ -76,6 +76,8 @@ class Reads:
         How its chunks come: "tensorstore", or else and why.
     readings : int
         How often a chunk is read at most, as far as that is known.
+    windows : float
+        In how many periods an image is, on average: more than one where windows of time overlap.
     """
 
     quality: bool
@@ -92,6 +94,7 @@ class Reads:
     band: str = ""
     lane: str = ""
     readings: int = 1
+    windows: float = 1.0
 
 
 def survey(arrays: Sequence[Any], box: Mapping[Hashable, int] | None = None) -> list[Reads]:
@@ -176,7 +179,7 @@ def _reads_of(
     held += source.beside * in_flight(max(chunk, source.beside))
     size = images * pixels * itemsize
     behind = count_sources(source, size, box) or Sources(size, 0)
-    compared = images
+    compared, often = images, 1.0
     if task is not None and task.periods is not None:
         counts = [len(members) for members in task.periods.members]
         compared, often = max(counts, default=0), sum(counts) / max(1, images)
@@ -206,6 +209,7 @@ def _reads_of(
         source.origin.band,
         lane_of(source),
         max(1, readings),
+        often,
     )
 
 
