@@ -102,14 +102,14 @@ def quality_mosaic(
     reducer : {"median", "mean"} or scalar, default: "median"
         What is made of them with `within`, band by band, the quality too; a scalar from 0 to 100
         is a percentile. A value that is masked is left out; where none is valid, the pixel is
-        masked. Bands have to be numeric.
+        masked. Bands have to be numeric; what was decoded from packed integers is stored packed
+        again, rounded to their steps.
 
         - "median": of integers the lower of the two middle values, of floats their mean.
         - "mean": in float32 for bands of up to two bytes and of float32, else in float64; NaN where
           it is masked.
         - a percentile: of integers the value next below, of floats interpolated, see
           `numpy.percentile`, ``method="lower"`` and ``"linear"``.
-        What was decoded from packed integers is stored packed again, rounded to their steps.
     period : str, pandas offset, sequence of times or xarray resampler, optional
         Make a mosaic for each period: a frequency of pandas, "MS" (months), "QS-DEC" (seasons from
         December on), "YS" (years), "W" (weeks from Monday to Sunday), "10D" (ten days each, from
