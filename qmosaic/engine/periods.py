@@ -140,7 +140,7 @@ class Division:
 def _by_offset(times: pd.DatetimeIndex, period: Any) -> Division:
     """Divide times by a frequency of pandas, from the period of the first to that of the last."""
     offset = _offset(period, "period")
-    if isinstance(offset, pd.DateOffset) and type(offset) is pd.DateOffset:
+    if type(offset) is pd.DateOffset:
         raise ValueError(
             f"period={_shown(period)} is a length of time without a beginning. Write a frequency "
             "of pandas that has one: 'MS' for months, '2QS' for half years, '10D' for ten days."
