@@ -184,7 +184,7 @@ def test_any_collection(wide: Wide, n: int) -> None:
             assert_same(got["source_index"], one_behind_the_other(index, "rank"))
             assert_same(got["valid_count"], valid_count(bands, choice))
             for name, values in (
-                ("source_time", wide.times.values),
+                ("source_time", wide.times.values.astype("datetime64[ns]")),
                 ("id", got_ids(wide)),
             ):
                 missing = "" if name == "id" else np.datetime64("NaT")

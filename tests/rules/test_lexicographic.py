@@ -228,7 +228,7 @@ def compare(got: xr.Dataset, wide: Wide, masked: str) -> None:
     assert_same(got["valid_count"], valid_count(bands, choice))
     if masked != "fill":
         assert_same(got["source_index"], index)
-        told = told_of(index, wide.times.values, np.datetime64("NaT"))
+        told = told_of(index, wide.times.values.astype("datetime64[ns]"), np.datetime64("NaT"))
         assert_same(got["source_time"], told)
 
 

@@ -231,7 +231,7 @@ def test_any_collection(wide: Wide) -> None:
     orbits = TOLD["orbit"][0]
     fill = wide.case.fill_value
     fill = -1 if fill is None or fill in orbits or not -(2**15) <= fill < 2**15 else fill
-    told = {"source_time": (wide.times.values, NAT)}
+    told = {"source_time": (wide.times.values.astype("datetime64[ns]"), NAT)}
     told |= {n: (v, fill if n == "orbit" else missing) for n, (v, missing) in TOLD.items()}
     with dask.config.set(scheduler="synchronous"):
         for lazy in (False, True):
