@@ -77,11 +77,11 @@ of it (``beyond --by-hand 3`` for three, 0 for none; ``beyond --rows best --work
 part). ::
 
     workload, asked                       × time  × CPU     aim               of  by hand  its CPU
-    cloudy, provenance=True                 1.03   1.11  ≤ 1.15            plain     8.69     7.92
-    cloudy, best_images(n=5)                2.59   3.17     ≤ 3            plain     5.81     5.23
-    cloudy, period="MS", a year             2.07   2.92   ≤ 1.3  plain + writing     2.97     2.53
-    cloudy, to_zarr(updatable=True)         1.19   1.24                    plain
-    cloudy, update, with 1 of the images    0.21   0.21  ≤ 0.15             anew     3.81     4.22
+    cloudy, provenance=True                 1.20   1.14  ≤ 1.15            plain     9.21     7.72
+    cloudy, best_images(n=5)                2.81   3.07     ≤ 3            plain     5.57     4.99
+    cloudy, period="MS", a year             2.79   2.99   ≤ 1.3  plain + writing     3.37     2.42
+    cloudy, to_zarr(updatable=True)         1.24   1.17                    plain
+    cloudy, update, with 1 of the images    0.27   0.19  ≤ 0.15             anew     3.77     3.97
 
 A year of months reads each image that wins anything in its month, the year as a whole only those
 that win in the year: of *cloudy* that is a third of the chunks, of *random* all of them. An update
