@@ -8,10 +8,15 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection.masks import fits
+from qmosaic.collection.masks import fits, has_nan
 
 PREFIX = "qmosaic_"
 """What the attributes that record a mosaic's making begin with."""
+
+AS_IT_LIES = {"units": "nanoseconds since 1970-01-01", "calendar": "proleptic_gregorian"}
+"""How times of nanoseconds lie in memory: as integers, the lowest for one that is missing. Times
+that differ from pixel to pixel are stored so; xarray gives the same numbers, by ways that take as
+long as all the rest of a mosaic."""
 
 PROVENANCE = PREFIX + "provenance"
 """The attribute that names the coordinates which say where the pixels of a mosaic come from."""
@@ -103,6 +108,11 @@ def nodata_values(band: xr.DataArray) -> dict[float, str]:
                 with contextlib.suppress(TypeError, ValueError):
                     found.setdefault(float(value), name)
     return found
+
+
+def can_be_masked(band: xr.DataArray) -> bool:
+    """Whether a band has a value for "missing": NaN, NaT or a declared nodata."""
+    return has_nan(band.dtype) or declared_nodata(band) is not None
 
 
 def masked_value(band: xr.DataArray, fill_value: Any = None) -> Any:

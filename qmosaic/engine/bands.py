@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from qmosaic.collection.declarations import (
+    AS_IT_LIES,
     NODATA_NAMES,
     SOURCE_INDEX,
     SOURCE_TIME,
@@ -209,13 +210,6 @@ def take_band(engine: Engine, request: Request, name: Hashable, decision: Any) -
 
 # -- where pixels come from -----------------------------------------------------------------------
 
-TIME_ENCODING = {
-    "units": "nanoseconds since 1970-01-01",
-    "calendar": "proleptic_gregorian",
-    "dtype": np.dtype("int64"),
-}
-"""How times are stored that differ from pixel to pixel: exactly, as they lie in memory."""
-
 
 def say_source(
     engine: Engine, request: Request, what: Hashable, decision: Any, counted: Any
@@ -246,7 +240,7 @@ def say_source(
     if what == SOURCE_TIME:
         found.attrs["long_name"] = "time of the image that the pixel is from"
     if table.dtype.kind == "M":
-        found.encoding = dict(TIME_ENCODING)
+        found.encoding = {**AS_IT_LIES, "dtype": np.dtype("int64")}
     elif table.dtype.kind in "iu" and request.can_lack_candidate():
         found.attrs["_FillValue"] = fill
     return found

@@ -13,9 +13,8 @@ from qmosaic.collection.declarations import (
     SOURCE_INDEX,
     SOURCE_TIME,
     VALID_COUNT,
-    declared_nodata,
+    can_be_masked,
 )
-from qmosaic.collection.masks import has_nan
 from qmosaic.collection.model import bands_of
 from qmosaic.engine.rules import Rules, counts_only
 
@@ -75,7 +74,7 @@ def source_coordinates(
     if rules.masked != "fill":
         return {name: name for name in asked}
     own = [name for name in asked if name != VALID_COUNT]
-    if SOURCE_INDEX not in own and _can_be_masked(collection[band]):
+    if SOURCE_INDEX not in own and can_be_masked(collection[band]):
         own.insert(0, SOURCE_INDEX)
     found: dict[Hashable, Hashable] = {f"{band}_{name}": name for name in own}
     if VALID_COUNT in asked:
@@ -103,7 +102,3 @@ def check_names(collection: xr.Dataset, rules: Rules) -> None:
 def _goes(collection: xr.Dataset, name: Hashable, dim: Hashable) -> bool:
     """Whether a variable is a coordinate that goes together with the images."""
     return name in collection.coords and dim in collection[name].dims
-
-
-def _can_be_masked(band: xr.DataArray) -> bool:
-    return has_nan(band.dtype) or declared_nodata(band) is not None

@@ -11,11 +11,12 @@ import numpy as np
 import xarray as xr
 
 from qmosaic.collection.declarations import (
+    can_be_masked,
     declared_nodata,
     masked_value,
 )
 from qmosaic.collection.location import with_crs_coordinate
-from qmosaic.collection.masks import fits, has_nan
+from qmosaic.collection.masks import fits
 from qmosaic.collection.model import (
     bands_of,
     check_collection,
@@ -132,7 +133,7 @@ class Request:
 
     def can_be_masked(self, name: Hashable) -> bool:
         """Whether a band has a value for "missing"."""
-        return has_nan(self.collection[name].dtype) or self.nodata[name] is not None
+        return can_be_masked(self.collection[name])
 
     def can_lack_candidate(self) -> bool:
         """Whether there can be pixels without any candidate."""
@@ -273,11 +274,6 @@ def check_reducible(request: Request) -> None:
         raise ValueError(
             f"quality_band= names {len(request.quality_bands)} bands, but within= counts images "
             "whose quality is close to the best: which of several bands is meant? Name one band."
-        )
-    if request.rules.scene_bonus is not None:
-        raise ValueError(
-            f"scene_bonus={request.rules.scene_bonus!r} prefers single images, and within= reduces "
-            "bands over several: leave one of them out. smooth= goes together with within=."
         )
     for name in request.bands:
         dtype = request.collection[name].dtype

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from xarray.conventions import encode_cf_variable
 
-from qmosaic.collection.declarations import NODATA_NAMES
+from qmosaic.collection.declarations import AS_IT_LIES, NODATA_NAMES
 from qmosaic.collection.masks import Array
 from qmosaic.collection.pixelwise import of_single_pixels
 from qmosaic.engine.attributes import KEPT_ENCODING
@@ -244,11 +244,6 @@ def _encode(dataset: xr.Dataset, encoding: Encoding) -> xr.Dataset:
                     f"them away: mosaic[{name!r}].attrs, mosaic[{name!r}].encoding."
                 ) from error
     return xr.Dataset(encoded)
-
-
-AS_IT_LIES = {"units": "nanoseconds since 1970-01-01", "calendar": "proleptic_gregorian"}
-"""How times of nanoseconds lie in memory: as integers, the lowest for one that is missing. xarray
-gives the same numbers, by ways that take as long as all the rest of a mosaic."""
 
 
 def is_stored_as_it_lies(variable: xr.Variable) -> bool:

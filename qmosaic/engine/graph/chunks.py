@@ -438,6 +438,17 @@ class _Targets(Sequence[Target]):
         return self._source.view, (*self._window[:axis], along, *self._window[axis:])
 
 
+def blocks_in(
+    chunks: Sequence[tuple[int, ...]], window: Window
+) -> Iterator[tuple[tuple[int, ...], tuple[slice, ...], tuple[slice, ...]]]:
+    """Name the blocks that a window touches, which part of each, and where it lies in the
+    window."""
+    per_axis = [list(overlaps(c, a, b)) for c, (a, b) in zip(chunks, window, strict=True)]
+    for found in itertools.product(*per_axis):
+        block, inside, target = zip(*found, strict=True) if found else ((), (), ())
+        yield block, inside, target
+
+
 def overlaps(sizes: Sequence[int], start: int, stop: int) -> Iterator[tuple[int, slice, slice]]:
     """Cut an interval at chunk borders: chunk number, slice in the chunk, slice in the interval."""
     first = 0

@@ -32,7 +32,7 @@ from qmosaic.engine.graph.assembling import (
     say_chunks,
     source_layers,
 )
-from qmosaic.engine.graph.chunks import Promise, Stack
+from qmosaic.engine.graph.chunks import Promise, Stack, promise_of
 from qmosaic.engine.graph.deferral import Deferred, defer_or_why
 from qmosaic.engine.graph.given import (
     ChunkNumber,
@@ -366,13 +366,13 @@ def _decide_on_chunks(
     promises, layers = zip(*map(promise_layer, stacks, why), strict=True)
     first, periods = stacks[0], task.periods
     sizes = [sum(c) for c in first.map_chunks]
-    starts = [(0, *itertools.accumulate(c)) for c in first.map_chunks]
+    promised = promise_of(first)
     axes = (tuple(range(len(sizes))), *task.decider.axes)
     margin = task.margin or (0,) * len(sizes)
     tasks: dict[Key, Any] = {}
     for block in itertools.product(*(range(len(c)) for c in grid)):
         front = block[:1] if periods is not None else ()
-        window = tuple((s[n], s[n + 1]) for s, n in zip(starts, block[len(front) :], strict=True))
+        window = promised.window(block[len(front) :])
         wide = tuple(map(widened, window, margin, sizes))
         members = None if periods is None else periods.members[block[0]]
         found = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from qmosaic.collection.masks import Array
-from qmosaic.engine.graph.chunks import Promise, Stack, overlaps
+from qmosaic.engine.graph.chunks import Promise, Stack, blocks_in
 from qmosaic.engine.graph.recipes import Key
 from qmosaic.engine.graph.views import Window
 from qmosaic.engine.kernels import image_at
@@ -52,7 +51,7 @@ class GivenReader:
 
     def __init__(self, promise: Promise, chunks: Mapping[ChunkNumber, Any], window: Window) -> None:
         self._promise, self._chunks = promise, chunks
-        self._parts = list(_parts_of(promise.map_chunks, window))
+        self._parts = list(blocks_in(promise.map_chunks, window))
         self.images, self.dtype = promise.images, promise.dtype
         self.shape = tuple(stop - start for start, stop in window)
 
@@ -78,17 +77,6 @@ class GivenReader:
         return out
 
 
-def _parts_of(
-    map_chunks: Sequence[tuple[int, ...]], window: Window
-) -> Iterator[tuple[tuple[int, ...], tuple[slice, ...], tuple[slice, ...]]]:
-    """Name the blocks that a window touches, which part of each, and where it lies in the
-    window."""
-    per_axis = [list(overlaps(c, a, b)) for c, (a, b) in zip(map_chunks, window, strict=True)]
-    for found in itertools.product(*per_axis):
-        block, inside, target = zip(*found, strict=True) if found else ((), (), ())
-        yield block, inside, target
-
-
 def chunks_behind(
     stack: Stack, window: Window, positions: Sequence[int] | None
 ) -> list[ChunkNumber]:
@@ -98,7 +86,7 @@ def chunks_behind(
     if positions is not None:
         at = np.searchsorted(stack.first_images, np.asarray(positions, np.int64), side="right")
         numbers = sorted({int(n) - 1 for n in at})
-    blocks = [block for block, _, _ in _parts_of(stack.map_chunks, window)]
+    blocks = [block for block, _, _ in blocks_in(stack.map_chunks, window)]
     return [(block, number) for block in blocks for number in numbers]
 
 

@@ -18,7 +18,7 @@ from dask._task_spec import DataNode, Task, TaskRef
 from qmosaic.collection.masks import Array
 from qmosaic.engine.chunk_checks import UnexpectedChunkError
 from qmosaic.engine.graph.asking import MOST_IN_FLIGHT, Asking, in_flight
-from qmosaic.engine.graph.chunks import DeferredChunks, overlaps
+from qmosaic.engine.graph.chunks import DeferredChunks, blocks_in
 from qmosaic.engine.graph.deferral import fill_in, join_chunks
 from qmosaic.engine.graph.making_views import Maker
 from qmosaic.engine.graph.recipes import Key, Nodes, Recipes, sort_graphs
@@ -263,9 +263,7 @@ class Jobs:
 
 
 def _chunks_in(name: str, chunks: Any, window: Window) -> Iterator[tuple[Key, Any, Any]]:
-    per_axis = [list(overlaps(c, low, high)) for c, (low, high) in zip(chunks, window, strict=True)]
-    for found in itertools.product(*per_axis):
-        numbers, inside, target = zip(*found, strict=True) if found else ((), (), ())
+    for numbers, inside, target in blocks_in(chunks, window):
         yield (name, *numbers), inside, target
 
 

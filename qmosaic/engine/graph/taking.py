@@ -25,7 +25,7 @@ from qmosaic.engine.graph.assembling import (
     promise_layer,
     source_layers,
 )
-from qmosaic.engine.graph.chunks import DeferredChunks, Promise, Stack, overlaps
+from qmosaic.engine.graph.chunks import DeferredChunks, Promise, Stack, overlaps, promise_of
 from qmosaic.engine.graph.deciding import Decision
 from qmosaic.engine.graph.deferral import Deferred, defer_or_why
 from qmosaic.engine.graph.given import ChunkNumber, GivenChunks, bytes_of, chunks_behind, keys_of
@@ -258,9 +258,7 @@ def _take_on_chunks(
 ) -> Task:
     """Take a block in one task, which is given all its chunks."""
     promise, _ = promise_layer(band)
-    starts = [(0, *itertools.accumulate(c)) for c in band.map_chunks]
-    at = block[len(task.dims) - len(starts) :]
-    window = tuple((s[n], s[n + 1]) for s, n in zip(starts, at, strict=True))
+    window = promise_of(band).window(block[len(task.dims) - len(band.map_dims) :])
     members = None if task.periods is None else task.periods.members[block[0]]
     chunks = chunks_behind(band, window, members)
     key = (name, *block)
