@@ -232,6 +232,8 @@ class _Methods(Generic[Collection]):
         consolidated: bool | None = None,
         storage_options: dict[str, Any] | None = None,
         updatable: bool = False,
+        levels: Literal["auto"] | int | None = None,
+        overview_resampling: str | Mapping[Any, str] | None = None,
         **others: Any,
     ) -> None:
         """Compute a mosaic and write it to a Zarr store, block by block."""
@@ -252,6 +254,8 @@ class _Methods(Generic[Collection]):
             consolidated=consolidated,
             storage_options=storage_options,
             updatable=updatable,
+            levels=levels,
+            overview_resampling=overview_resampling,
             **others,
         )
 

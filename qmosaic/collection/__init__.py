@@ -6,6 +6,8 @@ A module imports only modules below it in this table.
 ``filters``      fewer images, fewer bands, other bands
 ``clipping``     maps cut to a region
 ``zones``        zones of a map: a raster of labels, or polygons
+``levels``       the overviews of a map that was opened from a store
+``kinds``        kinds of bands: measurements and codes
 ``model``        its images, its bands, and the checks
 ``declarations`` what a band declares: its nodata, its packing
 ``grid``         the size of pixels

@@ -93,7 +93,7 @@ def _transform_of(given: Any, axes: tuple[Any, Any] | None, thinned: bool) -> An
         return given
     made = [0.0] * 6
     for values, place, own in zip(axes, (3, 0), (5, 1), strict=True):
-        step, within = _even_step(values), 0.5
+        step, within = even_step(values), 0.5
         if len(numbers) == 6 and numbers[own] and not thinned:
             # pixels of the grid that it was, whose coordinates may be those of their corners
             offset = (values[0] - numbers[place]) / numbers[own]
@@ -115,7 +115,8 @@ def _whole(number: float) -> bool:
     return abs(number - round(number)) < IN_PLACE
 
 
-def _even_step(values: Any) -> float | None:
+def even_step(values: Any) -> float | None:
+    """Give the distance between pixels along an axis; None where it is not even, or not known."""
     if len(values) < 2:
         return None
     step = (values[-1] - values[0]) / (len(values) - 1)

@@ -9,6 +9,7 @@ the next.
 ``updating``    `update`: further images for a mosaic in a store
 ``opening``     opening a mosaic that was written
 ``saving``      `to_zarr`: the order of the steps
+``levels``      the overviews of a mosaic
 ``checking``    step 1: what a user gives is checked
 ``layout``      step 2: how the mosaic lies in its store
 ``planning``    step 3: what is to be done, job by job
@@ -31,6 +32,7 @@ the next.
 ``encoding``    how pieces of an array are written
 ``cutting``     how a mosaic is cut into jobs
 ``store_group`` where a mosaic is: a group in a store
+``multiscale``  how many overviews, and how a store says so
 ``progress``    progress, shown to a person, a log or a program
 ``tracebacks``  errors without the frames of libraries in their traceback
 ``tables``      small tables for notebooks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import xarray as xr
@@ -13,9 +14,10 @@ from qmosaic.collection.model import check_choice
 from qmosaic.collection.times import in_utc
 from qmosaic.collection.transforms import true_to_grid
 from qmosaic.sink.cutting import BLOCK_BYTES
+from qmosaic.sink.multiscale import FULL, settle_pyramid
 from qmosaic.sink.overwriting import check_place
 from qmosaic.sink.steps import Mode, OnError, Request, Sizes, Tell
-from qmosaic.sink.store_group import open_place
+from qmosaic.sink.store_group import Place, open_place
 from qmosaic.sink.template import OWN
 from qmosaic.sink.updatable import check_updatable, in_blocks
 
@@ -41,6 +43,8 @@ def check(
     consolidated: bool | None = None,
     storage_options: dict[str, Any] | None = None,
     updatable: bool = False,
+    levels: Literal["auto"] | int | None = None,
+    overview_resampling: str | Mapping[Any, str] | None = None,
     others: Mapping[str, Any] | None = None,
 ) -> Request:
     """Check what `qmosaic.to_zarr` was given, and settle what was not said.
@@ -72,6 +76,10 @@ def check(
             f"updatable={updatable!r} does not say whether the mosaic can be updated later: give "
             "True or False."
         )
+    pyramid = settle_pyramid(dataset, levels, overview_resampling)
+    if pyramid is not None:
+        _check_no_session(place)
+        place = replace(place, inner=FULL)
     if updatable:
         check_updatable(dataset, encoding or {})
         dataset = in_blocks(dataset)
@@ -90,7 +98,19 @@ def check(
         zarr_format=zarr_format,
         consolidated=consolidated,
         updatable=updatable,
+        pyramid=pyramid,
     )
+
+
+def _check_no_session(place: Place) -> None:
+    """Refuse overviews in a session of Icechunk, which has to be committed before it is read."""
+    if place.session is not None:
+        raise ValueError(
+            "levels= asks for overviews in a session of Icechunk. They are made from what is "
+            "written, and a session cannot be forked for that before it is committed. Leave "
+            "levels= out, or write to a store of its own, qmosaic.to_zarr(mosaic, 'best.zarr', "
+            "levels='auto')."
+        )
 
 
 def check_run(retries: int, on_error: OnError, progress: Tell) -> None:

@@ -17,6 +17,7 @@ from qmosaic.collection.declarations import PREFIX
 from qmosaic.engine.graph import Web
 from qmosaic.sink.cutting import Plan
 from qmosaic.sink.journal import FORMAT
+from qmosaic.sink.multiscale import Pyramid
 
 UPDATABLE = 1
 """The version of what a mosaic that can be updated knows of itself."""
@@ -44,6 +45,7 @@ def identify(
     web: Web,
     plan: Plan,
     updatable: bool = False,
+    pyramid: Pyramid | None = None,
 ) -> dict[str, Any]:
     """Describe a mosaic.
 
@@ -63,6 +65,8 @@ def identify(
         How it is cut into jobs: the journal knows them by their numbers.
     updatable : bool, default: False
         Whether it can be updated later.
+    pyramid : Pyramid, optional
+        Its overviews.
 
     Returns
     -------
@@ -75,7 +79,7 @@ def identify(
     names = {str(n): inputs or web.inputs(n) for n in lazy}
     made = {str(n): inputs or web.token(n) for n in lazy}
     found: dict[str, Any] = {
-        "format": {"the format of Zarr": zarr_format},
+        "format": {"the format of Zarr": zarr_format} | (pyramid.said() if pyramid else {}),
         "rules": {k: v for k, v in dataset.attrs.items() if str(k).startswith(PREFIX)},
         "grid": {str(n): token_of(v) for n, v in memory.items() if n in on_grid},
         "bands": {

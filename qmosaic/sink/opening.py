@@ -8,9 +8,10 @@ from typing import Any
 
 import xarray as xr
 
-from qmosaic.collection.readers import ZarrReader
+from qmosaic.collection.levels import Overviews, with_overviews
 from qmosaic.sink.identity import check_format
 from qmosaic.sink.journal import GROUP, Journal
+from qmosaic.sink.multiscale import groups_in
 from qmosaic.sink.store_group import Place, open_place
 
 
@@ -27,6 +28,7 @@ def open_mosaic(
     store: Any,
     *,
     group: str | None = None,
+    level: int | None = None,
     allow_incomplete: bool = False,
     storage_options: dict[str, Any] | None = None,
     **options: Any,
@@ -39,6 +41,10 @@ def open_mosaic(
         Where the mosaic is: a path, a URL, a store object of zarr or Icechunk.
     group : str, optional
         Its group in the store.
+    level : int, optional
+        For a mosaic that was written with ``levels=``, which overview to open; by default, and for
+        0, the full resolution. `qmosaic.quicklook` and `qmosaic.display.Map` choose the one that
+        fits by themselves.
     allow_incomplete : bool, default: False
         Whether to open a mosaic of which blocks are missing; these are masked, or 0 in bands
         without nodata.
@@ -60,7 +66,7 @@ def open_mosaic(
     IncompleteMosaicError
         Blocks are missing: a ``RuntimeError`` that says how many.
     ValueError
-        The store was written by something else.
+        The store was written by something else, or has no such level.
     TypeError
         `xarray.open_zarr` has no such option.
     DamagedJournalError
@@ -116,10 +122,28 @@ def open_mosaic(
             "mode='resume'), or open what is there with allow_incomplete=True."
         )
     options = {"consolidated": False, "decode_coords": "all", "chunks": {}, **options}
-    where: Any = place.store
-    opened = xr.open_dataset(where, engine=ZarrReader, group=place.path or None, **options)
+    groups = tuple(place.key(name).strip("/") for name in groups_in(state))
+    number = _check_level(level, groups, place)
+    overviews = Overviews(place.store, groups[number:], options)
+    opened = overviews.opened(0)
+    if len(overviews.groups) > 1:
+        opened = with_overviews(opened, overviews)
     order = [] if state is None else [n for n in state["plan"].get("order", ()) if n in opened]
     return opened[[*order, *(n for n in opened.data_vars if n not in order)]]
+
+
+def _check_level(level: Any, groups: tuple[str, ...], place: Place) -> int:
+    """Find the level that is asked for."""
+    if level is None:
+        return 0
+    if isinstance(level, bool) or not isinstance(level, int) or not 0 <= level < len(groups):
+        there = (
+            "it has no overviews: write it with to_zarr(mosaic, store, levels='auto')"
+            if len(groups) == 1
+            else f"it has those from 0, the full resolution, to {len(groups) - 1}"
+        )
+        raise ValueError(f"level={level!r} is no level of the mosaic in {place.name!r}; {there}.")
+    return level
 
 
 def _check_options(options: Mapping[str, Any]) -> None:

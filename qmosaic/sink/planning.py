@@ -33,5 +33,6 @@ def plan(request: Request, layout: Layout) -> Work:
         web,
         jobs,
         request.updatable,
+        request.pyramid,
     )
     return Work(request, layout, jobs, sight, identity, web)

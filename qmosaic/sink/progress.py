@@ -43,6 +43,8 @@ class Progress:
         Seconds since this run began.
     skipped : int
         How often an image was left out of a block because a chunk could not be read.
+    level : int
+        0 for the mosaic itself, 1, 2 ... for its overviews, which are counted each by itself.
 
     Examples
     --------
@@ -58,6 +60,7 @@ class Progress:
     bytes_written: int = 0
     seconds: float = 0.0
     skipped: int = 0
+    level: int = 0
 
     @property
     def rate(self) -> float:

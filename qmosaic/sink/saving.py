@@ -16,6 +16,7 @@ import xarray as xr
 from qmosaic.sink.checking import check
 from qmosaic.sink.finishing import settle
 from qmosaic.sink.layout import lay_out
+from qmosaic.sink.levels import build_levels
 from qmosaic.sink.planning import plan
 from qmosaic.sink.progress import Progress
 from qmosaic.sink.running import run
@@ -41,6 +42,8 @@ def to_zarr(
     consolidated: bool | None = None,
     storage_options: dict[str, Any] | None = None,
     updatable: bool = False,
+    levels: Literal["auto"] | int | None = None,
+    overview_resampling: str | Mapping[Any, str] | None = None,
     **others: Any,
 ) -> None:
     """Compute a mosaic and write it to a Zarr store, block by block, on the active scheduler.
@@ -103,6 +106,15 @@ def to_zarr(
         Whether `update` can bring further images in later. The mosaic has to be one of
         `quality_mosaic` with ``provenance=True``, its quality band has to be there still, and each
         pixel has to be of one image (not ``masked="fill"``, ``within=``, `best_images`).
+    levels : "auto" or int, optional
+        How many overviews are written, each with pixels twice as large as those of the one before:
+        pictures and maps then read no more than they show. "auto" for as many as it takes until
+        the longer side of the map has 512 pixels at most.
+    overview_resampling : str or mapping of band to str, optional
+        How pixels become those of an overview: "average" of the valid ones, "nearest" (one of
+        four), "mode" (the value that most have); ``"*"`` stands for all bands that are not named.
+        By default "average" for measurements and "nearest" for codes (bool, bands with CF's
+        attributes of flags, bands called like ``SCL`` or ``QA_PIXEL``), times and provenance.
     **others
         Refused, with what to use instead.
 
@@ -209,6 +221,14 @@ def to_zarr(
     through fsspec, which needs s3fs and cannot lock in one step. In object stores, chunks that are
     all nodata are stored too.
 
+    *Overviews.* With `levels` the group of the mosaic holds a group for each level: "0", the full
+    resolution, then "1", "2" ... Each is read by itself, too: ``xarray.open_zarr(store,
+    group="1", consolidated=False)``. The attributes of the group say so by the conventions
+    `multiscales <https://github.com/zarr-conventions/multiscales>`_, `spatial
+    <https://github.com/zarr-conventions/spatial>`_ and `proj
+    <https://github.com/zarr-conventions/proj>`_ of Zarr, on which GeoZarr builds. They are made
+    from what is written, which takes reading it once; the mosaic is complete when they are.
+
     *What is stored.* The dtypes of the mosaic, with nodata declared in ``_FillValue``. A missing
     text is stored as an empty one. Months are appended to a store of months by `update`.
 
@@ -229,6 +249,13 @@ def to_zarr(
 
     >>> sizes = {"chunks": {"y": 2, "x": 2}, "shards": {"y": 4, "x": 4}}
     >>> qm.to_zarr(mosaic.chunk(y=2), zarr.storage.MemoryStore(), progress=False, **sizes)
+
+    With two overviews:
+
+    >>> store = zarr.storage.MemoryStore()
+    >>> qm.to_zarr(mosaic.chunk(y=2), store, levels=2)
+    >>> [qm.open_mosaic(store, level=level)["red"].shape for level in (0, 1, 2)]
+    [(4, 4), (2, 2), (1, 1)]
     """
     with _interruptible_before():
         request = check(
@@ -248,6 +275,8 @@ def to_zarr(
             consolidated=consolidated,
             storage_options=storage_options,
             updatable=updatable,
+            levels=levels,
+            overview_resampling=overview_resampling,
             others=others,
         )
         layout = lay_out(
@@ -262,6 +291,8 @@ def to_zarr(
         rehearsed = check_what_is_there(work)
     with _interruptible(work), open_journal(work, rehearsed) as opened:
         skipped = run(opened)
+        if request.pyramid is not None and opened.todo is not None:
+            build_levels(request, request.pyramid, "resume")
         settle(opened, skipped)
 
 

@@ -13,6 +13,7 @@ from qmosaic.engine.graph import Sight, Web
 from qmosaic.sink.cutting import Plan
 from qmosaic.sink.fencing import Fence
 from qmosaic.sink.journal import Journal
+from qmosaic.sink.multiscale import Pyramid
 from qmosaic.sink.progress import Progress
 from qmosaic.sink.store_group import Place
 from qmosaic.sink.writing import Outcome, Target, Transaction, Writer
@@ -38,6 +39,8 @@ class Request:
     mode, retries, on_error, progress, inputs, encoding, chunks, shards, block_bytes, zarr_format, \
     consolidated, updatable
         As `qmosaic.to_zarr` takes them; format and consolidation are decided.
+    pyramid : Pyramid, optional
+        The overviews that the mosaic gets.
     """
 
     dataset: xr.Dataset
@@ -54,6 +57,7 @@ class Request:
     zarr_format: Literal[2, 3]
     consolidated: bool
     updatable: bool = False
+    pyramid: Pyramid | None = None
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,24 @@ class Place:
         The group, "" for the root.
     name : str
         What to call it in errors.
+    inner : str
+        The group below in which the arrays lie: that of the full resolution of a mosaic with
+        levels, else "".
     """
 
     store: Store
     path: str
     name: str
+    inner: str = ""
+
+    @property
+    def arrays(self) -> str:
+        """The group in which the arrays lie."""
+        return self.key(self.inner).strip("/")
+
+    def level(self, name: str) -> Place:
+        """Give the place of a level."""
+        return Place(self.store, self.key(name), f"{self.name}/{name}")
 
     @property
     def session(self) -> Any:

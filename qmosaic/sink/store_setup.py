@@ -164,7 +164,7 @@ def begin(
     todo = _find_todo(work, store, rehearsed)
     if todo is None:
         return Opened(work, store, None, None, hear, {}, fence)
-    chunk_store, path = fence.chunk_writer(), work.place.path
+    chunk_store, path = fence.chunk_writer(), work.place.arrays
     writers = writers_of(chunk_store, path, work.plan, every_chunk=fence.every_chunk)
     target = Target(writers, work.journal(store).of_layout(), fence)
     return Opened(work, store, todo, target, hear, documents(work), fence)
@@ -322,7 +322,7 @@ def _begin_in_session(work: Work) -> Opened:
     write_template(work.layout, work.request, fork.store)
     journal.begin(work.plan.jobs, work.identity)
     journal.finish()  # nobody sees it before the session is committed, and then it is true
-    target = Transaction(pickle.dumps(fork), place.path)
+    target = Transaction(pickle.dumps(fork), place.arrays)
 
     def take_up(outcome: Outcome) -> None:
         fork.merge(outcome.changes)

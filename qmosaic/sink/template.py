@@ -12,6 +12,7 @@ from zarr.storage import MemoryStore
 
 from qmosaic.collection.declarations import PREFIX
 from qmosaic.sink.fencing import put
+from qmosaic.sink.multiscale import conventions
 from qmosaic.sink.steps import Layout, Request, Work
 from qmosaic.sink.storable import blank_texts
 
@@ -48,7 +49,7 @@ def rehearse(work: Work) -> Rehearsed:
     }
     files: dict[str, Buffer] = {}
     write_template(work.layout, work.request, MemoryStore(files), blank=large)
-    return None if large or work.place.path else files
+    return None if large or work.place.arrays else files
 
 
 def put_template(work: Work, store: Any, rehearsed: Rehearsed) -> None:
@@ -83,27 +84,39 @@ def write_template(
     write(
         store,
         mode="a",
-        group=request.place.path or None,
+        group=request.place.arrays or None,
         compute=False,
         encoding=layout.encoding,
         consolidated=False,
         zarr_format=request.zarr_format,
     )
+    if request.pyramid is not None:
+        about = {INCOMPLETE: template.attrs[INCOMPLETE]}
+        _group_of_levels(request, store).attrs.put(about)
 
 
 def documents(work: Work) -> dict[str, bytes | None]:
     """Read what the store says of its arrays."""
     place = work.place
     name = "zarr.json" if work.request.zarr_format == 3 else ".zarray"
+    folder = f"{place.arrays}/" if place.arrays else ""
     return {
-        variable: place.read(place.key(f"{variable}/{name}"))
+        variable: place.read(f"{folder}{variable}/{name}")
         for variable in map(str, work.layout.dataset.variables)
     }
 
 
 def group_of(work: Work, store: Any) -> zarr.Group:
     """Open the group that is written."""
-    return zarr.open_group(store, path=work.place.path, mode="r+", use_consolidated=False)
+    return zarr.open_group(store, path=work.place.arrays, mode="r+", use_consolidated=False)
+
+
+def _group_of_levels(request: Request, store: Any) -> zarr.Group:
+    """Open the group that holds those of the levels of a mosaic."""
+    path = request.place.path
+    return zarr.open_group(
+        store, path=path, mode="a", zarr_format=request.zarr_format, use_consolidated=False
+    )
 
 
 def settle_group(work: Work, store: Any, skipped: list[str]) -> None:
@@ -113,6 +126,10 @@ def settle_group(work: Work, store: Any, skipped: list[str]) -> None:
     if skipped:
         attributes[SKIPPED] = skipped
     group.attrs.put(attributes)
+    request = work.request
+    if request.pyramid is not None:
+        told = conventions(work.layout.dataset, request.pyramid)
+        _group_of_levels(request, store).attrs.put(told)
 
 
 def arrays_changed(work: Work, names: list[str]) -> RuntimeError:

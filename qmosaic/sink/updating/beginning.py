@@ -113,7 +113,7 @@ def begin(update: Update, fence: Fence, hear: Callable[[Outcome], Any]) -> Opene
         for job in sorted(journal.changed() - done):
             journal.bring_back(job)
     todo = [job for job in update.jobs() if job not in done]
-    chunk_store, path = fence.chunk_writer(), work.place.path
+    chunk_store, path = fence.chunk_writer(), work.place.arrays
     writers = writers_of(chunk_store, path, work.plan, every_chunk=fence.every_chunk)
     target = Target(writers, journal, fence)
     return Opened(work, store, todo, target, hear, documents(work), fence)
@@ -123,7 +123,7 @@ def begin_in_session(update: Update, fork: Any) -> Opened:
     """Prepare a fork of a session, which takes up what workers write in theirs."""
     work = update.work
     lengthen(update, fork.store)
-    target = Transaction(pickle.dumps(fork), work.place.path)
+    target = Transaction(pickle.dumps(fork), work.place.arrays)
 
     def take_up(outcome: Outcome) -> None:
         fork.merge(outcome.changes)
@@ -143,7 +143,7 @@ def lengthen(update: Update, store: Any) -> None:
         if dim not in variable.dims:
             continue
         if variable.chunks is None:  # times are in other units, perhaps
-            folder = work.place.key(f"{name}/")
+            folder = f"{work.place.arrays}/{name}/".lstrip("/")
             for key in (key for key in files if key.startswith(folder)):
                 put(store, key, files[key])
             continue

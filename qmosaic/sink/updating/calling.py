@@ -10,6 +10,7 @@ from typing import Any
 import xarray as xr
 
 from qmosaic.sink.checking import check_block_bytes, check_run
+from qmosaic.sink.levels import build_levels
 from qmosaic.sink.overwriting import check_place
 from qmosaic.sink.progress import Progress, logger
 from qmosaic.sink.running import run
@@ -104,6 +105,8 @@ OSError, RuntimeError, KeyboardInterrupt
     is that of a single run. Until then `open_mosaic` refuses the store, as some blocks have the
     new images and others do not, and so does any other update.
 
+    *Overviews* of a mosaic that was written with ``levels=`` are made anew from the whole of it.
+
     *Transactions.* With the ``session.store`` of an Icechunk session nobody sees anything before
     you commit it: one commit for an update.
 
@@ -145,6 +148,8 @@ OSError, RuntimeError, KeyboardInterrupt
     in_session = partial(begin_in_session, prepared, fork)
     with _interruptible(work.place), hold(work, partial(begin, prepared), in_session) as opened:
         skipped = run(opened)
+        if work.request.pyramid is not None:
+            build_levels(work.request, work.request.pyramid, "w")
         settle(prepared, opened, skipped)
 
 

@@ -43,7 +43,7 @@ def check_fits(request: Request, layout: Layout, stored: Stored) -> None:
     """
     files: dict[str, Buffer] = {}
     write_template(layout, request, MemoryStore(files))
-    path = stored.place.path
+    path = stored.place.arrays
     new = zarr.open_group(MemoryStore(files), path=path, mode="r", use_consolidated=False)
     old = zarr.open_group(stored.place.store, path=path, mode="r", use_consolidated=False)
     lazy = {str(n) for n, v in layout.dataset.variables.items() if v.chunks is not None}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ from qmosaic.collection.readers import ZarrReader
 from qmosaic.engine.continuing import FIRST, IMAGES, LAST, Past
 from qmosaic.sink.identity import UPDATABLE, check_format
 from qmosaic.sink.layout import is_stored_as_it_lies, times_of
+from qmosaic.sink.multiscale import groups_in
 from qmosaic.sink.opening import IncompleteMosaicError
 from qmosaic.sink.store_group import Place
 from qmosaic.sink.updatable import rules_of
@@ -144,6 +145,7 @@ def read_stored(place: Place) -> Stored:
         raise _not_updatable(place, "was written without updatable=True")
     if version != UPDATABLE:
         raise _not_updatable(place, f"was written in version {version!r} of what updates need")
+    place = replace(place, inner=groups_in(state)[0])
     raw = _open(place, state)
     rules, array = rules_of(raw)
     lacking = [n for n in rules.get(PROVENANCE, [SOURCE_INDEX]) if n not in raw.variables]
@@ -172,7 +174,7 @@ def _open(place: Place, state: Mapping[str, Any]) -> xr.Dataset:
     where: Any = place.store if place.session is None else place.session.fork().store
     options: dict[str, Any] = {
         "engine": ZarrReader,
-        "group": place.path or None,
+        "group": place.arrays or None,
         "consolidated": False,
         "chunks": {},
         "mask_and_scale": False,

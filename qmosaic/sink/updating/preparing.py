@@ -27,6 +27,7 @@ from qmosaic.sink.checking import as_dataset, declare_nodata
 from qmosaic.sink.cutting import Plan, plan_together
 from qmosaic.sink.identity import identify, token_of
 from qmosaic.sink.layout import lay_out
+from qmosaic.sink.multiscale import Pyramid, settle_pyramid
 from qmosaic.sink.overwriting import check_sources
 from qmosaic.sink.steps import Layout, Request, Work
 from qmosaic.sink.updatable import check_units, quality_bands
@@ -144,7 +145,7 @@ def lay_out_as_stored(
     """Lay a mosaic out as the one in the store lies."""
     dataset = declare_nodata(as_dataset(mosaic, "update"))
     group = zarr.open_group(
-        stored.place.store, path=stored.place.path, mode="r", use_consolidated=False
+        stored.place.store, path=stored.place.arrays, mode="r", use_consolidated=False
     )
     encoding: dict[Hashable, dict[str, Any]] = {}
     for name, variable in dataset.variables.items():
@@ -162,11 +163,22 @@ def lay_out_as_stored(
         zarr_format=stored.zarr_format,
         consolidated=_is_consolidated(stored),
         updatable=True,
+        pyramid=_pyramid_of(stored, dataset),
         **options,
     )
     # chunks are those of the store, whatever their size
     layout = lay_out(dataset, encoding, None, None, stored.zarr_format, sys.maxsize)
     return request, layout
+
+
+def _pyramid_of(stored: Stored, dataset: xr.Dataset) -> Pyramid | None:
+    """Give the overviews that the mosaic in the store has."""
+    told = stored.state["plan"]["format"]
+    found = settle_pyramid(dataset, told.get("levels"), None)
+    if found is None:
+        return None
+    by_name = told["overview resampling"]
+    return replace(found, methods={n: by_name.get(str(n), m) for n, m in found.methods.items()})
 
 
 def _is_consolidated(stored: Stored) -> bool:
