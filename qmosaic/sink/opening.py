@@ -76,7 +76,7 @@ def open_mosaic(
     -----
     Without qmosaic, read the attribute ``state`` of the group ``_qmosaic`` in the store: "writing"
     or "complete". The mosaic itself is plain Zarr: ``xarray.open_zarr(store, consolidated=False)``
-    opens it, too, complete or not.
+    opens it, too, complete or not; one with overviews needs ``group="0"``.
 
     That a mosaic is complete is what its writer has noted. Chunks that were deleted later are not
     noticed; like all missing chunks of Zarr, they are read as nodata or 0.

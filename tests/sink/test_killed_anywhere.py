@@ -37,7 +37,7 @@ class Steps:
         for name in ("_move", "_link"):
             monkeypatch.setattr(folders, name, self._counting(getattr(folders, name)))
         leave = folders.FolderFence.leave
-        self.leaves = True
+        self.leaves = self._cleans_up = True
         monkeypatch.setattr(
             folders.FolderFence, "leave", lambda fence: leave(fence) if self.leaves else None
         )
@@ -47,6 +47,7 @@ class Steps:
             with self._guard:
                 self._left -= 1
                 if self._left < 0:
+                    self.leaves = self._cleans_up
                     raise self.error()
             step(*args)
 
@@ -55,7 +56,7 @@ class Steps:
     @contextmanager
     def only(self, number: int, killed: bool = True) -> Iterator[None]:
         """Allow so many steps within the block; whoever is killed does not clean up either."""
-        self._left, self.leaves = number, not killed
+        self._left, self._cleans_up = number, not killed
         try:
             yield
         finally:
@@ -80,14 +81,24 @@ def ends_after(steps: Steps, number: int, job: Callable[[], None]) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("mode", "zarr_format"), [("w-", 2), ("w-", 3), ("w", 2), ("w", 3), ("resume", 3)]
+    ("mode", "zarr_format", "levels"),
+    [
+        ("w-", 2, None),
+        ("w-", 3, None),
+        ("w", 2, None),
+        ("w", 3, None),
+        ("resume", 3, None),
+        ("w-", 3, 1),
+    ],
 )
-def test_killed_anywhere(steps: Steps, tmp_path: Path, mode: Any, zarr_format: Any) -> None:
-    """After any of its steps, in any mode and format, a run is gone on with, byte for byte; and
-    what it leaves is not taken for whole, or is whole."""
-    whole, options = tmp_path / "whole.zarr", {"zarr_format": zarr_format}
+def test_killed_anywhere(
+    steps: Steps, tmp_path: Path, mode: Any, zarr_format: Any, levels: Any
+) -> None:
+    """After any of its steps, in any mode and format, with overviews or without, a run is gone on
+    with, byte for byte; and what it leaves is not taken for whole, or is whole."""
+    whole, options = tmp_path / "whole.zarr", {"zarr_format": zarr_format, "levels": levels}
     write(whole, "w-", **options)
-    for number in itertools.count():
+    for number in itertools.count(step=3 if levels else 1):
         path = tmp_path / f"{number}.zarr"
         if mode == "w":
             write(path, "w-", factor=2, zarr_format=5 - zarr_format)
@@ -101,7 +112,8 @@ def test_killed_anywhere(steps: Steps, tmp_path: Path, mode: Any, zarr_format: A
             write(path, "w", **options)
         else:
             # the format is known from the first thing that is written
-            write(path, "resume", **(options if number < 2 else {}))
+            known = {"levels": levels}
+            write(path, "resume", **(options if number < 2 else known))
         assert content(path) == content(whole), f"after {number} steps"
         shutil.rmtree(path)
     assert number > (5 if mode == "resume" else 20)

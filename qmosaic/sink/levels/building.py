@@ -67,6 +67,8 @@ def build_levels(request: Request, pyramid: Pyramid, mode: Mode) -> None:
 def _build(request: Request, pyramid: Pyramid, number: int, mode: Mode) -> None:
     place = request.place
     finer = _open(place.level(str(number - 1)))
+    # a store lists its members in any order
+    finer = finer[[name for name in request.dataset.data_vars if name in finer]]
     sizes, shards = _stored_in(finer)
     overview = halved(finer, pyramid, sizes)
     encoding = {
@@ -82,6 +84,7 @@ def _build(request: Request, pyramid: Pyramid, number: int, mode: Mode) -> None:
         mode=mode,
         retries=request.retries,
         progress=_of_level(request.progress, number),
+        inputs=f"level {number - 1}",
         encoding=encoding,
         block_bytes=request.block_bytes,
         zarr_format=request.zarr_format,

@@ -96,8 +96,8 @@ def average(block: Array, *, at: tuple[int, int], nodata: Any) -> Array:
     means = sums / np.maximum(counts, 1)
     if block.dtype.kind in "iu":
         means = np.rint(means)
-    masked = nodata if nodata is not None else np.nan if block.dtype.kind == "f" else 0
-    made: Array = np.where(counts > 0, means, masked).astype(block.dtype)
+    made: Array = means.astype(block.dtype)
+    made[counts == 0] = nodata if nodata is not None else np.nan if block.dtype.kind == "f" else 0
     return made
 
 
