@@ -7,7 +7,8 @@ What one does first, second, third:
    GeoTIFFs: ``col = qm.open_collection("s2.zarr")``. Choose images, a region and bands:
    `filter_date`, `filter_bounds`, `select`, `map_images`.
 2. **Add a quality band**, whose highest value wins the pixel. `scores` makes the usual ones:
-   ``col["quality"] = qm.scores.inverse(col["cloud"])``. Any expression of xarray will do.
+   ``col["quality"] = qm.scores.inverse(col["cloud"])``. Any expression of xarray will do, and
+   `expression` makes one of a text: ``qm.expression("-cloud", col)``.
 3. **Make the mosaic**: ``best = qm.quality_mosaic(col, "quality")``, or one for each month with
    `mosaic_by_period`. Nothing is read yet. Cut it to a region: `clip`. Ask what it will read and
    how much memory it takes: ``print(qm.explain(best))``.
@@ -65,6 +66,7 @@ from qmosaic.engine import (
     mosaic_by_period,
     quality_mosaic,
 )
+from qmosaic.scores.formulas import expression
 from qmosaic.sink import (
     DamagedJournalError,
     IncompleteMosaicError,
@@ -97,6 +99,7 @@ __all__ = [
     "display",
     "ee",
     "explain",
+    "expression",
     "filter_bounds",
     "filter_date",
     "map_images",

@@ -26,6 +26,7 @@ from qmosaic.engine.medoid import medoid
 from qmosaic.engine.mosaic import best_images, mosaic_by_period, quality_mosaic
 from qmosaic.engine.periods import Empty
 from qmosaic.engine.rules import Collection, Masked, Provenance
+from qmosaic.scores.formulas import expression
 from qmosaic.sink.explanation import Explanation, explain
 from qmosaic.sink.progress import Progress
 from qmosaic.sink.saving import to_zarr
@@ -35,8 +36,11 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def _documented_as(function: Callable[..., Any]) -> Callable[[Method], Method]:
-    """Give a method the docstring of a function, without its first parameter: the object itself."""
-    first = re.compile(r"(Parameters\n-+\n)\S.*\n(?:(?: +.*)?\n)*?(?=\S)")
+    """Give a method the docstring of a function, without the parameter that is the object itself:
+    the first, or the one called ``collection``."""
+    names = list(inspect.signature(function).parameters)
+    own = "collection" if "collection" in names else names[0]
+    first = re.compile(rf"((?:^|\n)){own} : .*\n(?:(?: +.*)?\n)*?(?=\S)")
 
     def decorate(method: Method) -> Method:
         method.__doc__ = first.sub(r"\1", inspect.getdoc(function) or "", count=1)
@@ -192,6 +196,11 @@ class _Methods(Generic[Collection]):
             fill_value=fill_value,
             provenance=provenance,
         )
+
+    @_documented_as(expression)
+    def expression(self, text: str) -> xr.DataArray:
+        """Make a quality band of a text, such as ``"(B8 - B4) / (B8 + B4)"``."""
+        return expression(text, self._collection)
 
     @_documented_as(clip)
     def clip(

@@ -9,6 +9,7 @@ import inspect
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import xarray as xr
@@ -194,17 +195,24 @@ def test_a_name_that_is_not_there(came: str, meant: str | None) -> None:
 def on_collections() -> list[str]:
     """Name the public functions that work on a collection, a mosaic or an image."""
     functions = [n for n in qm.__all__ if inspect.isfunction(getattr(qm, n))]
-    first = {n: next(iter(inspect.signature(getattr(qm, n)).parameters)) for n in functions}
-    return [n for n in functions if first[n] in ("collection", "mosaic", "image", "data")]
+    return [n for n in functions if itself(getattr(qm, n)) is not None]
+
+
+def itself(function: Any) -> str | None:
+    """Name the parameter that is the object of a method; `expression` takes its text before it."""
+    names = list(inspect.signature(function).parameters)
+    found = [n for n in names[:2] if n == "collection"] or names[:1]
+    return found[0] if found[0] in ("collection", "mosaic", "image", "data") else None
 
 
 @pytest.mark.parametrize("name", on_collections())
 def test_methods_are_the_functions(name: str) -> None:
     """``ds.qmosaic.<name>`` has the parameters and the docstring of ``qm.<name>``, but for the
-    first parameter: where one changes, the other has to (in accessor.py)."""
+    parameter that is the object itself: where one changes, the other has to (in accessor.py)."""
     function, method = getattr(qm, name), getattr(xr.Dataset().qmosaic, name)
     wanted, given = inspect.signature(function), inspect.signature(method)
-    skipped, *others = wanted.parameters.values()
+    skipped = wanted.parameters[itself(function) or ""]
+    others = [p for p in wanted.parameters.values() if p is not skipped]
     assert list(given.parameters.values()) == others
     assert "Any" not in str(given.return_annotation)
     text, whole = inspect.getdoc(method) or "", inspect.getdoc(function) or ""
@@ -221,7 +229,8 @@ def test_methods_of_arrays() -> None:
     array, dataset = xr.DataArray([1]).qmosaic, xr.Dataset().qmosaic
     assert repr(array) == (
         "Methods of qmosaic on this DataArray: best_images(), clip(), contributions(), explain(), "
-        "medoid(), mosaic_by_period(), quality_mosaic(), quicklook(), to_zarr(), visualize()"
+        "expression(), medoid(), mosaic_by_period(), quality_mosaic(), quicklook(), to_zarr(), "
+        "visualize()"
     )
     assert all(f"{name}()" in repr(dataset) for name in on_collections())
 

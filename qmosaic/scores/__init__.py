@@ -48,6 +48,7 @@ attributes: such floats are refused. Mask after decoding, ``xarray.decode_cf(col
 Modules. Each imports only modules below it in this table.
 
 =============== ============================================================================
+``formulas``    expressions as text: `qmosaic.expression`
 ``best_pixel``  distance to clouds, haze, view angle as scores; several scores in one
 ``indices``     spectral indices
 ``distance``    metres to the nearest cloud or shadow

@@ -119,7 +119,9 @@ def index(
         "sentinel-2", "landsat-4", "landsat-5", "landsat-7", "landsat-8" or "landsat-9": tells which
         band is which where they have numbers ("B4", "B04", "SR_B4"), and how integers become
         reflectance. By default what the coordinate ``platform`` says, as collections from STAC have
-        it. Not needed for floats with common names ("red", "nir").
+        it; where there is none, what the names of the bands tell: "sentinel-2" for B8 (without
+        B10), B8A, SCL, MSK_CLDPRB or QA60, "landsat-8" for SR_B6, "landsat-7" for SR_B7 without
+        SR_B6. Not needed for floats with common names ("red", "nir").
     bands : mapping of str to str, optional
         The names of bands that are called otherwise, for instance ``{"N": "near_infrared"}``, by
         the letters above or common names (``"nir"``).
@@ -190,6 +192,18 @@ def index(
         letters=letters,
         constants=numbers,
     )
+
+
+def has_index(name: str) -> bool:
+    """Tell whether there is a spectral index of a name; where spyndex is missing, of the usual."""
+    plain = name.lower()
+    if plain in OTHER_NAMES or plain in map(str.lower, USUAL):
+        return True
+    try:
+        catalogue = needed("spyndex", "scores", "spectral indices").indices
+    except ModuleNotFoundError:
+        return False
+    return plain in (str(known).lower() for known in catalogue)
 
 
 def _one(entries: list[Any]) -> Any:

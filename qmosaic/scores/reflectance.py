@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,11 @@ SCALING: dict[str, tuple[float, float]] = {
     "landsat-9": LANDSAT,
 }
 """Scale and offset of Sentinel-2 Level 2A and Landsat Collection 2 Level 2."""
+
+
+ONLY_SENTINEL_2 = {"SCL", "MSK_CLDPRB", "MSK_SNWPRB", "QA60"}
+ONLY_LANDSAT = {"QA_PIXEL", "QA_RADSAT", "SR_QA_AEROSOL"}
+"""Bands that products of one kind of satellite alone have."""
 
 
 def reflectance_of(
@@ -58,9 +64,31 @@ def platform_named(text: str) -> str | None:
 
 
 def platforms_of(collection: xr.Dataset) -> list[str]:
-    """List the platforms that the coordinate ``platform`` names; none if one is not known."""
-    if "platform" not in collection.coords:
-        return []
+    """List the platforms that the coordinate ``platform`` names; none if one is not known. Where it
+    is missing, that which the names of the bands tell."""
+    if "platform" not in getattr(collection, "coords", ()):
+        told = _platform_by_names([str(name) for name in collection])
+        return [] if told is None else [told]
     texts: Iterable[Any] = np.ravel(collection["platform"].values)
     names = {platform_named(part) for text in texts for part in str(text).split()}
     return [] if None in names else sorted(name for name in names if name is not None)
+
+
+def _platform_by_names(names: Sequence[str]) -> str | None:
+    """Tell the platform by names that bands of one kind of satellite alone have.
+
+    Landsat's shortwave infrared is SR_B6 since Landsat 8, and was SR_B5 before; Landsat has
+    a panchromatic B8 beside a thermal B10, Sentinel-2 has no B10 at Level 2A.
+    """
+    plain = {name.upper() for name in names}
+    numbers = {found[1] for name in plain if (found := re.fullmatch(r"B0?(\d+A?)", name))}
+    told = set()
+    if plain & ONLY_SENTINEL_2 or "8A" in numbers or ("8" in numbers and "10" not in numbers):
+        told.add("sentinel-2")
+    if plain & {"SR_B6", "ST_B10"}:
+        told.add("landsat-8")
+    elif "SR_B7" in plain or "ST_B6" in plain:
+        told.add("landsat-7")
+    if plain & ONLY_LANDSAT:
+        told.discard("sentinel-2")
+    return told.pop() if len(told) == 1 else None
