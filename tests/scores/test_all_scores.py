@@ -40,6 +40,7 @@ MAKERS = {
     "haze": lambda b: qm.scores.haze(b, b),
     "index": lambda b: qm.scores.index(xr.Dataset({"red": b, "nir": b}), "EVI2"),
     "weighted": lambda b: qm.scores.weighted([(b, 1), (b, 2)]),
+    "expression": lambda b: qm.expression("where(b > 0.5, b * 2, nan)", xr.Dataset({"b": b})),
     "inverse": qm.scores.inverse,
     "normalized_difference": lambda b: qm.scores.normalized_difference(b, b),
 }

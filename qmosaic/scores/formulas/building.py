@@ -177,6 +177,8 @@ class Builder:
             raise self.text.error(
                 node, f"{value!r} is no number", "Write a number, a band or a condition."
             )
+        if isinstance(value, float) and math.isinf(value):
+            raise self.text.error(node, "this is no finite number", "Write a smaller one.")
         return self._of_numbers(node, "add", value, 0)
 
     def _date_at(self, node: ast.expr) -> str | None:
@@ -301,15 +303,17 @@ class Builder:
         nodes = [node.left, *node.comparators]
         if len(node.ops) > 1:
             self._check_chain(nodes[1:-1])
-        found = []
-        for op, (left, right) in zip(node.ops, itertools.pairwise(nodes), strict=True):
+        found, left = [], self.part(node.left)
+        for op, (before, behind) in zip(node.ops, itertools.pairwise(nodes), strict=True):
             if isinstance(op, ast.In | ast.NotIn):
-                found.append(self._is_in(left, right, isinstance(op, ast.NotIn)))
-            else:
-                name = COMPARISONS.get(type(op))
-                if name is None:
-                    raise self._refused(op, node)
-                found.append(self._compared(name, left, right))
+                found.append(self._is_in(left, before, behind, isinstance(op, ast.NotIn)))
+                continue
+            name = COMPARISONS.get(type(op))
+            if name is None:
+                raise self._refused(op, node)
+            right = self.part(behind)  # once, though it stands on the left of the next one, too
+            found.append(self._compared(name, (left, before), (right, behind)))
+            left = right
         return functools.reduce(self._together("and"), found)
 
     def _check_chain(self, between: list[ast.expr]) -> None:
@@ -326,8 +330,8 @@ class Builder:
                         f"Write {name} between two comparisons, or put each in parentheses.",
                     )
 
-    def _compared(self, name: str, left: ast.expr, right: ast.expr) -> Part:
-        a, b = self.part(left), self.part(right)
+    def _compared(self, name: str, *sides: tuple[Part, ast.expr]) -> Part:
+        (a, left), (b, right) = sides
         span = self.text.span(left)[0], self.text.span(right)[1]
         if a.is_nan or b.is_nan:
             raise self.text.error(
@@ -341,7 +345,7 @@ class Builder:
                 "no band stands in this comparison, so it is the same everywhere",
                 f"Write a band on one side. {self._listed()}",
             )
-        for part, node in ((a, left), (b, right)):
+        for part, node in sides:
             self._decoded(part, node)
         dtype = real(a.kind, b.kind).dtype
         if a.kind.is_whole and b.kind.is_whole:
@@ -349,8 +353,7 @@ class Builder:
             dtype = integer_dtype(low, high) or dtype
         return self._program.emit(name, (a, b), condition(a.kind, b.kind), dtype)
 
-    def _is_in(self, left: ast.expr, right: ast.expr, negated: bool) -> Part:
-        part = self.part(left)
+    def _is_in(self, part: Part, left: ast.expr, right: ast.expr, negated: bool) -> Part:
         if not isinstance(right, ast.List | ast.Tuple | ast.Set):
             raise self.text.error(
                 right, "in takes a list of numbers", "Write, for instance, SCL in [4, 5, 6]."

@@ -59,8 +59,9 @@ def expression(text: str, collection: xr.Dataset | xr.DataArray) -> xr.DataArray
         A pixel is masked where a band is masked (NaN, or its declared nodata) that the result
         needs, and where the result is no finite number: ``1 / 0``, ``log(0)``. Of ``where`` only
         the side counts that is chosen. Masked floats are NaN; masked integers have a value
-        that no other pixel can have, declared as ``_FillValue``. Integers that declare
-        ``scale_factor`` and ``add_offset`` are unpacked.
+        that no other pixel can have, declared as ``_FillValue`` (where 64 bits leave none, the
+        lowest int64 or highest uint64, which becomes its neighbour in other pixels). Integers that
+        declare ``scale_factor`` and ``add_offset`` are unpacked.
 
     Raises
     ------

@@ -101,20 +101,19 @@ def real(*kinds: Kind) -> Kind:
 
 def free_value(kind: Kind) -> tuple[np.dtype[Any], Any]:
     """Give the dtype of a result and what stands for "masked" in it: an integer that no valid pixel
-    has, NaN where there is none."""
-    if not kind.is_whole:
+    has. Where 64 bits leave none, it is an end of the dtype, and valid pixels that have it get its
+    neighbour. None for floats, and where nothing is masked."""
+    if not kind.is_whole or not kind.masked:
         return kind.dtype, None
-    if not kind.masked:
-        return kind.dtype, None
-    for dtype in UNSIGNED if kind.low >= 0 else SIGNED:
+    unsigned = kind.low >= 0
+    for dtype in UNSIGNED if unsigned else SIGNED:
         limits = np.iinfo(dtype)
-        if not (limits.min <= kind.low and kind.high <= limits.max):
-            continue
-        ends = (limits.max, limits.min) if kind.low >= 0 else (limits.min, limits.max)
-        for value in ends:
-            if not kind.low <= value <= kind.high:
-                return dtype, dtype.type(value)
-    return np.dtype("float64"), None
+        if limits.min <= kind.low and kind.high <= limits.max:
+            ends = (limits.max, limits.min) if unsigned else (limits.min, limits.max)
+            for value in ends:
+                if not kind.low <= value <= kind.high:
+                    return dtype, dtype.type(value)
+    return (UNSIGNED if unsigned else SIGNED)[-1], dtype.type(ends[0])
 
 
 def ends_of(

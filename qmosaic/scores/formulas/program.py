@@ -85,7 +85,7 @@ class Program:
         else:
             low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
             # no valid pixel has the nodata
-            low, high = low + (nodata == low), high - (nodata == high)
+            low, high = low + int(nodata == low), high - int(nodata == high)
             kind = Kind(dtype, low, high, masked=nodata is not None, weak=weak)
         self._arrays.append(array)
         part = self.emit("band", (), kind, len(self._arrays) - 1, nodata, scale, offset)

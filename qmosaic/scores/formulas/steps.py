@@ -73,6 +73,12 @@ def compute(
 
 def _settled(numbers: Any, masked: Any, dtype: np.dtype[Any], nodata: Any) -> np.ndarray[Any, Any]:
     result = np.asarray(numbers).astype(dtype, copy=False)
+    if nodata is not None and dtype.itemsize == 8:  # there may be no value that is free
+        limits = np.iinfo(dtype)
+        if nodata == limits.max:
+            result = np.minimum(result, nodata - dtype.type(1))
+        elif nodata == limits.min:
+            result = np.maximum(result, nodata + dtype.type(1))
     if masked is None:
         return result
     return np.where(masked, dtype.type(np.nan) if nodata is None else nodata, result)
