@@ -184,7 +184,11 @@ def test_affine_transforms() -> None:
     assert qm.open_mosaic(store).attrs["transform"] == [10, 0, 500, 0, -10, 900]
 
 
-@pytest.mark.parametrize("value", [object(), lambda: 0, b"\xff", {"deep": object()}], ids=str)
+@pytest.mark.parametrize(
+    "value",
+    [object(), lambda: 0, b"\xff", {"deep": object()}],
+    ids=["object", "function", "bytes", "within a mapping"],
+)
 def test_attributes_that_have_no_form_are_left_out(tmp_path: Path, value: Any) -> None:
     """By name, with a warning, and nothing else is lost."""
     band = ("x", np.ones(4), {"it": value, "units": "1"})
