@@ -12,7 +12,11 @@ from hypothesis import HealthCheck, settings
 os.environ.setdefault("DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT", "180s")
 os.environ.setdefault("DASK_DISTRIBUTED__DEPLOY__LOST_WORKER_TIMEOUT", "180s")
 
-# For the same reason no example of hypothesis may be too slow.
+# Where no terminal is, there is no width of one; the processes of pytest-xdist inherit one.
+for name in ("COLUMNS", "LINES"):
+    os.environ.pop(name, None)
+
+# No example of hypothesis may be too slow: how long one takes is a matter of the machine.
 settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
