@@ -13,7 +13,8 @@ What one does first, second, third:
    `mosaic_by_period`. Nothing is read yet. Cut it to a region: `clip`. Ask what it will read and
    how much memory it takes: ``print(qm.explain(best))``.
 4. **Compute and write it**, block by block: ``qm.to_zarr(best, "best.zarr")``. Open what was
-   written: ``best = qm.open_mosaic("best.zarr")``.
+   written: ``best = qm.open_mosaic("best.zarr")``. For QGIS, write GeoTIFFs:
+   ``qm.to_cog(best, "best.tif")``.
 5. **Look at it**: ``qm.quicklook(best, "best.png")``, `visualize`, ``qm.display.Map()``. Which
    image gave which pixels: ``provenance=True``, `contributions`.
 
@@ -75,6 +76,7 @@ from qmosaic.sink import (
     UnfitWorkerError,
     explain,
     open_mosaic,
+    to_cog,
     to_zarr,
     update,
 )
@@ -111,6 +113,7 @@ __all__ = [
     "quicklook",
     "scores",
     "select",
+    "to_cog",
     "to_zarr",
     "update",
     "visualize",

@@ -7,6 +7,7 @@ those of the functions.
 from __future__ import annotations
 
 import inspect
+import os
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ from qmosaic.engine.mosaic import best_images, mosaic_by_period, quality_mosaic
 from qmosaic.engine.periods import Empty
 from qmosaic.engine.rules import Collection, Masked, Provenance
 from qmosaic.scores.formulas import expression
+from qmosaic.sink.cog import to_cog
 from qmosaic.sink.explanation import Explanation, explain
 from qmosaic.sink.progress import Progress
 from qmosaic.sink.saving import to_zarr
@@ -220,6 +222,38 @@ class _Methods(Generic[Collection]):
             drop=drop,
             all_touched=all_touched,
             fill_value=fill_value,
+        )
+
+    @_documented_as(to_cog)
+    def to_cog(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        bands: Sequence[Hashable] | None = None,
+        nodata: float | Mapping[Hashable, float] | None = None,
+        compress: Literal["deflate", "zstd", "lzw", "none"] = "deflate",
+        blocksize: int = 512,
+        overview_resampling: str | Mapping[Any, str] | None = None,
+        provenance: Literal["file", "bands", False] = "file",
+        retries: int = 3,
+        on_error: Literal["raise", "skip"] = "raise",
+        progress: bool | Callable[[Progress], Any] | None = None,
+    ) -> list[Path]:
+        """Compute a mosaic and write it as a Cloud Optimized GeoTIFF."""
+        return to_cog(
+            self._collection,
+            path,
+            overwrite=overwrite,
+            bands=bands,
+            nodata=nodata,
+            compress=compress,
+            blocksize=blocksize,
+            overview_resampling=overview_resampling,
+            provenance=provenance,
+            retries=retries,
+            on_error=on_error,
+            progress=progress,
         )
 
     @_documented_as(to_zarr)

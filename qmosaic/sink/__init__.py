@@ -7,6 +7,7 @@ the next.
 =============== =====================================================================
 ``explanation`` `explain`: what a mosaic will cost
 ``updating``    `update`: further images for a mosaic in a store
+``cog``         `to_cog`: a mosaic as GeoTIFFs
 ``opening``     opening a mosaic that was written
 ``saving``      `to_zarr`: the order of the steps
 ``levels``      the overviews of a mosaic
@@ -44,6 +45,7 @@ the next.
 May import ``engine`` and ``collection``.
 """
 
+from qmosaic.sink.cog import to_cog
 from qmosaic.sink.explanation import explain
 from qmosaic.sink.fencing import StoreInUseError
 from qmosaic.sink.journal import DamagedJournalError
@@ -61,6 +63,7 @@ __all__ = [
     "UnfitWorkerError",
     "explain",
     "open_mosaic",
+    "to_cog",
     "to_zarr",
     "update",
 ]

@@ -52,19 +52,19 @@ def lay_out(
     full: Encoding = {}
     units: dict[Hashable, tuple[int, ...]] = {}
     dataset = settle_attributes(settle_objects(dataset))
-    blocks = _choose_blocks(dataset, block_bytes)
+    blocks = choose_blocks(dataset, block_bytes)
     for name, variable in list(dataset.variables.items()):
         asked = dict(encoding.get(name, {}))
         # Codecs and chunks of the store that a coordinate is from need not fit this one.
-        dataset[name].encoding = _packing(variable)
+        dataset[name].encoding = packing(variable)
         if variable.chunks is None:
             if asked:
-                full[name] = _packing(variable) | asked
+                full[name] = packing(variable) | asked
             continue
         own = {d: chunks.get(d, b) for d, b in blocks[name].items()} if chunks else blocks[name]
         units[name] = _choose_sizes(name, variable, asked, own, shards or {}, zarr_format)
-        full[name] = _packing(variable) | asked
-    return Layout(dataset, _encode(dataset, full), full, units)
+        full[name] = packing(variable) | asked
+    return Layout(dataset, encode(dataset, full), full, units)
 
 
 def _check_encoding(dataset: xr.Dataset, encoding: Mapping[Hashable, Mapping[str, Any]]) -> None:
@@ -98,7 +98,7 @@ def _check_sizes(dataset: xr.Dataset, name: str, sizes: Sizes) -> None:
             )
 
 
-def _choose_blocks(dataset: xr.Dataset, block_bytes: int) -> dict[Hashable, dict[Hashable, int]]:
+def choose_blocks(dataset: xr.Dataset, block_bytes: int) -> dict[Hashable, dict[Hashable, int]]:
     """Choose the chunks that are stored where none are asked for: the blocks of the mosaic. Of
     those that are too large, parts that end where chunks of the sources do; for a band in blocks of
     odd sizes, those of the others."""
@@ -215,12 +215,12 @@ def _choose_sizes(
     return tuple(asked["shards"])
 
 
-def _packing(variable: xr.Variable) -> dict[str, Any]:
+def packing(variable: xr.Variable) -> dict[str, Any]:
     """Say again how values are packed: an encoding that xarray is given replaces the own one."""
     return {k: v for k, v in variable.encoding.items() if k in KEPT_ENCODING}
 
 
-def _encode(dataset: xr.Dataset, encoding: Encoding) -> xr.Dataset:
+def encode(dataset: xr.Dataset, encoding: Encoding) -> xr.Dataset:
     """Bring lazy variables into the values that are stored, as xarray does it."""
     encoded = {}
     for name, variable in dataset.variables.items():

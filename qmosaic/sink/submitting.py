@@ -44,6 +44,9 @@ behind."""
 HANGING = "Reads that hang keep the threads of their workers until client.restart()."
 """What who interrupts a job on a cluster has to know before going on."""
 
+STAYS = "What is written stays: go on with mode='resume'."
+"""What errors about workers say of what a store has so far."""
+
 Report = Callable[[Any], None]
 """What is told the outcome of each job."""
 
@@ -54,6 +57,8 @@ def run_jobs(
     report: Report,
     stop: Callable[[], None],
     say: Say,
+    together: int | None = None,
+    left: str = STAYS,
 ) -> None:
     """Run jobs on the active scheduler, each once.
 
@@ -69,6 +74,11 @@ def run_jobs(
         Called when the run is given up, so that jobs of this process which are under way end soon.
     say : callable
         Gets a sentence where a person who waits has to hear something.
+    together : int, optional
+        The most jobs that a cluster knows of at a time, where outcomes are large: they come to this
+        process faster than they are reported.
+    left : str
+        What errors about workers say of what was made so far.
 
     Raises
     ------
@@ -88,7 +98,7 @@ def run_jobs(
     client = active_client()
     _make_first(client, jobs)
     if client is not None:
-        _run_on_cluster(client, jobs, list(numbers), told, watch, say)
+        _run_on_cluster(client, jobs, list(numbers), told, watch, say, together, left)
     else:
         with looking(watch.look):
             _run_here(active_scheduler() or dask.threaded.get, jobs, list(numbers), told, stop)
@@ -110,7 +120,14 @@ def _make_first(client: Any, jobs: Jobs) -> None:
 
 
 def _run_on_cluster(
-    client: Any, jobs: Jobs, numbers: list[int], report: Report, watch: Watch, say: Say
+    client: Any,
+    jobs: Jobs,
+    numbers: list[int],
+    report: Report,
+    watch: Watch,
+    say: Say,
+    together: int | None,
+    left: str,
 ) -> None:
     """Keep a window of jobs alive: a new batch goes out as soon as there is room for it."""
     from distributed import as_completed
@@ -121,7 +138,7 @@ def _run_on_cluster(
     crew = _Crew(client, watch, say, lambda: client.cancel(list(alive.values()), force=True))
 
     def refill() -> None:
-        window = max(FEWEST_ALIVE, JOBS_PER_THREAD * sum(client.nthreads().values()))
+        window = together or max(FEWEST_ALIVE, JOBS_PER_THREAD * sum(client.nthreads().values()))
         size = max(1, window // 4)
         while len(alive) <= window - size:
             batch = list(itertools.islice(todo, size))
@@ -140,7 +157,7 @@ def _run_on_cluster(
                 # not the state: by now its worker may be gone, and the block be on its way again
                 if not isinstance(result, Outcome):
                     crew.raise_if_unfit()
-                    _raise(future, result)
+                    _raise(future, result, left)
                 report(result)
                 refill()
     except KeyboardInterrupt:
@@ -183,7 +200,7 @@ class _Crew:
             raise self._unfit
 
 
-def _raise(future: Any, result: Any) -> None:
+def _raise(future: Any, result: Any, left: str) -> None:
     if isinstance(result, tuple) and len(result) == 3 and isinstance(result[1], BaseException):
         error = result[1].with_traceback(result[2])
         if type(error).__name__ == "KilledWorker":
@@ -191,13 +208,13 @@ def _raise(future: Any, result: Any) -> None:
                 f"a block was given up, as every worker that worked on it died ({error}). Often "
                 "they had too little memory: qmosaic.explain(mosaic).peak_bytes says what a "
                 "thread of a worker needs. Or they lack a package, and end when a block comes. "
-                "What is written stays: go on with mode='resume'."
+                f"{left}"
             ) from error
         raise error
     if future.status == "cancelled":
         raise RuntimeError(
-            "the cluster has cancelled a block: its scheduler was restarted or is gone. What is "
-            "written stays: connect to a cluster and go on with mode='resume'."
+            "the cluster has cancelled a block: its scheduler was restarted or is gone. Connect to "
+            f"a cluster. {left}"
         )
     raise RuntimeError(f"a block ended as {future.status!r} on the cluster")
 

@@ -53,14 +53,8 @@ def make_tasks(
             continue
         jobs = jobs_of(group, first, work.sight, writer, _name_in_dashboard(work, group), run)
         arrays = [work.layout.encoded.variables[v.name].data for v in group.variables]
-        if request.on_error == "skip" and _shares_reads(jobs, arrays):
-            raise ValueError(
-                "on_error='skip' cannot leave an image out here: blocks of this mosaic share "
-                "costly work (a function of whole chunks whose results are rechunked or looked at "
-                "by their neighbours) or lie in memory (persisted data), which runs as ordinary "
-                "tasks of dask. qmosaic.explain(mosaic) says more. Rechunk the collection before "
-                "such a function, do not persist it, or use on_error='raise'."
-            )
+        if request.on_error == "skip":
+            check_skippable(jobs, arrays)
         found.append((jobs, numbers))
     return found
 
@@ -72,9 +66,22 @@ def jobs_of(group: Group, first: int, sight: Sight, work: Any, shown: str, run: 
     )
 
 
-def _shares_reads(jobs: Jobs, arrays: list[da.Array]) -> bool:
-    """Whether blocks share work, and something is read for them."""
-    return not jobs.self_contained and bool(survey(arrays))
+def check_skippable(jobs: Jobs, arrays: list[da.Array]) -> None:
+    """Refuse to leave images out where blocks share work, and something is read for them.
+
+    Raises
+    ------
+    ValueError
+        They do.
+    """
+    if not jobs.self_contained and survey(arrays):
+        raise ValueError(
+            "on_error='skip' cannot leave an image out here: blocks of this mosaic share "
+            "costly work (a function of whole chunks whose results are rechunked or looked at "
+            "by their neighbours) or lie in memory (persisted data), which runs as ordinary "
+            "tasks of dask. qmosaic.explain(mosaic) says more. Rechunk the collection before "
+            "such a function, do not persist it, or use on_error='raise'."
+        )
 
 
 def check_skipping(work: Work) -> None:

@@ -146,10 +146,11 @@ class Writer:
         if isinstance(self.target, Transaction):
             fork = pickle.loads(self.target.pickled)
             writers = writers_of(fork.store, self.target.path, self.plan)
-            outcome = self._make(job, parts, writers)
+            outcome = self._make(job, parts, partial(self._write, job, writers=writers))
             return Outcome(job, outcome.read, outcome.written, outcome.skipped, fork)
         with explaining_full_disks(self.target.name):
-            outcome = self._make(job, parts, self.target.writers)
+            write = partial(self._write, job, writers=self.target.writers)
+            outcome = self._make(job, parts, write)
             self.target.journal.mark(job, outcome.skipped)
         return outcome
 
@@ -161,9 +162,9 @@ class Writer:
         self,
         job: int,
         parts: Callable[..., Iterator[Array]],
-        writers: dict[Hashable, WritePiece],
+        write: Callable[[Iterator[Array]], int],
     ) -> Outcome:
-        """Write a box.
+        """Make a box, and write it with a function that says how many bytes it took.
 
         Where something cannot be read, it is made once more, block by block: that tells where it
         is, and, where images may be left out, they are left out there and nowhere else.
@@ -174,7 +175,7 @@ class Writer:
         while True:
             try:
                 with reading_as(reading):
-                    written = self._write(job, make(), writers)
+                    written = write(make())
                 return Outcome(job, reading.bytes, written, skipped)
             except ChunkReadError as error:
                 if once_more:
