@@ -37,6 +37,10 @@ CALLS: dict[str, tuple[str, Callable[[Path], Any]]] = {
         "geotiff",
         lambda at: qm.open_collection(at / "a.tif", geobox=COLLECTION),
     ),
+    "GeoTIFFs of a mosaic": (
+        "geotiff",
+        lambda at: qm.to_cog(COLLECTION.isel(time=0), at / "b.tif"),
+    ),
     "NetCDF": ("netcdf", lambda at: qm.open_collection(at / "a.nc")),
     "a file of STAC items": ("stac", lambda at: qm.open_collection(at / "items.json")),
     "STAC items": ("stac", lambda at: qm.open_collection(NO_ITEMS)),

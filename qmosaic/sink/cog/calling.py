@@ -56,7 +56,7 @@ def to_cog(
     compress : {"deflate", "zstd", "lzw", "none"}, default: "deflate"
         How pixels are compressed; nothing is lost. All programs read deflate.
     blocksize : int, default: 512
-        The side of a tile in pixels, a multiple of 16.
+        The side of a tile in pixels, a multiple of 16 from 128 on.
     overview_resampling : str or mapping of band to str, optional
         "average", "nearest" or "mode", for all bands or by band (``"*"``: all that are not named).
         By default the average for measurements, and the nearest pixel for classes, flags, dates and

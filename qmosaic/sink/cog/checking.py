@@ -24,6 +24,9 @@ ENDINGS = (".tif", ".tiff")
 COMPRESSIONS = ("deflate", "zstd", "lzw", "none")
 """Those that lose nothing."""
 
+SMALLEST_TILE = 128
+"""GDAL's COG driver makes none that are smaller."""
+
 Where = Literal["file", "bands", False]
 
 
@@ -155,10 +158,10 @@ def _check_path(path: str | os.PathLike[str]) -> Path:
 
 def _check_blocksize(blocksize: int) -> None:
     good = isinstance(blocksize, int) and not isinstance(blocksize, bool)
-    if not good or blocksize < 16 or blocksize % 16:
+    if not good or blocksize < SMALLEST_TILE or blocksize % 16:
         raise ValueError(
-            f"blocksize={blocksize!r} cannot be the side of a tile of a TIFF: give a multiple of "
-            "16, such as 512 (the default) or 256."
+            f"blocksize={blocksize!r} cannot be the side of a tile of a COG: give a multiple of "
+            f"16 from {SMALLEST_TILE} on, such as 512 (the default) or 256."
         )
 
 

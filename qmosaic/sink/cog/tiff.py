@@ -99,6 +99,7 @@ class Draft:
             self._places.append((band.resampling, len(own)))
         self._open: dict[str, Any] = {}
         self._sums: list[int] = [0] * len(file.bands)
+        self._overviews = 0
 
     def open(self) -> None:
         """Make the parts."""
@@ -160,6 +161,7 @@ class Draft:
         """
         self.close()
         factors = overview_factors(max(self.grid.height, self.grid.width), blocksize)
+        self._overviews = len(factors)
         for name in self._parts:
             if factors:
                 at_once(_add_overviews, self._part(name), factors, name)
@@ -209,14 +211,23 @@ class Draft:
             texts |= {"Offset": repr(band.offset), "Scale": repr(band.scale)}
         for name, text in texts.items():
             ElementTree.SubElement(root, name).text = text
-        source = ElementTree.SubElement(root, "SimpleSource")
-        file = ElementTree.SubElement(source, "SourceFilename", relativeToVRT="1")
-        file.text = self._part(part).name
-        ElementTree.SubElement(source, "SourceBand").text = str(place)
+        # named one by one: those that GDAL finds itself end where one is narrower than 128 pixels
+        for level in range(self._overviews):
+            directory = f"GTIFF_DIR:{level + 2}:{self._part(part).resolve()}"
+            _add_source(root, "Overview", directory, place)
+        source = _add_source(root, "SimpleSource", str(self._part(part).resolve()), place)
         size = {"xSize": str(self.grid.width), "ySize": str(self.grid.height)}
         for name in ("SrcRect", "DstRect"):
             ElementTree.SubElement(source, name, {"xOff": "0", "yOff": "0", **size})
         return root
+
+
+def _add_source(root: ElementTree.Element, kind: str, name: str, place: int) -> ElementTree.Element:
+    """Say of a band in which band of which file its pixels are."""
+    source = ElementTree.SubElement(root, kind)
+    ElementTree.SubElement(source, "SourceFilename", relativeToVRT="0").text = name
+    ElementTree.SubElement(source, "SourceBand").text = str(place)
+    return source
 
 
 def _add_tags(root: ElementTree.Element, tags: Mapping[str, str]) -> None:
