@@ -229,8 +229,8 @@ def test_methods_of_arrays() -> None:
     array, dataset = xr.DataArray([1]).qmosaic, xr.Dataset().qmosaic
     assert repr(array) == (
         "Methods of qmosaic on this DataArray: best_images(), clip(), contributions(), explain(), "
-        "expression(), medoid(), mosaic_by_period(), quality_mosaic(), quicklook(), to_zarr(), "
-        "visualize()"
+        "expression(), medoid(), mosaic_by_period(), quality_mosaic(), quicklook(), to_cog(), "
+        "to_zarr(), visualize()"
     )
     assert all(f"{name}()" in repr(dataset) for name in on_collections())
 

@@ -42,7 +42,7 @@ the next.
 ``fencing``     a job that has lost its store cannot write to it any more
 =============== =====================================================================
 
-May import ``engine`` and ``collection``.
+May import ``engine``, ``collection`` and ``optional``.
 """
 
 from qmosaic.sink.cog import to_cog

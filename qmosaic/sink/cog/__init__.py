@@ -7,11 +7,11 @@ A module imports only modules below it in this table.
 ``checking`` what a user gives is checked, and what is written is settled
 ``making``   blocks are made on the scheduler, and come to this process one by one
 ``choosing`` which variables of a mosaic are written, as which bands
+``placing``  files are made in a folder of their own, and put into place when all are there
+``tiff``     one GeoTIFF: written in parts, then copied in the order of a COG
 ``files``    which bands lie in which file
 ``bands``    a band of a file, and how the pixels of a mosaic become its pixels
 ``images``   the table of the images that a mosaic is made of
-``placing``  files are made in a folder of their own, and put into place when all are there
-``tiff``     one GeoTIFF: written in parts, then copied in the order of a COG
 ``grids``    where the pixels of a file lie
 ============ ==========================================================================
 
