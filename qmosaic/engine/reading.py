@@ -212,7 +212,7 @@ def unreadable(
     return ChunkReadError(
         f"{where} could not be read: {type(error).__name__}: {reason}. Mend or replace the chunk, "
         f"leave the image out (collection.drop_isel(time=[{listed}])), or let it count as masked "
-        "there: qm.to_zarr(..., on_error='skip').",
+        "there: on_error='skip'.",
         origin.collection,
         positions,
         region,

@@ -75,12 +75,16 @@ def _check_ending(place: Place) -> None:
     name = "" if place.path else place.name.rstrip("/")
     ending = PurePosixPath(name).suffix.lower()
     if ending in OTHER_FORMATS and place.zarr_format() is None:
+        otherwise = (
+            "for a GeoTIFF write qmosaic.to_cog(mosaic, ...)"
+            if OTHER_FORMATS[ending] == "GeoTIFF"
+            else "for a file of another format, open the store with qmosaic.open_mosaic() "
+            "afterwards and save it with xarray (to_netcdf)"
+        )
         raise ValueError(
             f"{place.name!r} ends like a file of {OTHER_FORMATS[ending]}, and to_zarr writes a "
             "Zarr store, which is a folder. Give it a name like "
-            f"{str(PurePosixPath(name).with_suffix('.zarr'))!r}; for a file of another format, "
-            "open the store with qmosaic.open_mosaic() afterwards and save it with xarray "
-            "(to_netcdf) or rioxarray (rio.to_raster)."
+            f"{str(PurePosixPath(name).with_suffix('.zarr'))!r}; {otherwise}."
         )
 
 

@@ -132,6 +132,7 @@ def test_all_that_a_mosaic_holds_is_in_its_files(best: xr.Dataset, tmp_path: Pat
     days = pd.Series(want["source_time"].values.ravel()).dt.strftime("%Y%m%d").fillna("-1")
     np.testing.assert_array_equal(told["source_time"].ravel(), days.astype(int))
     table = pd.read_csv(files[5], parse_dates=["time"], date_format="ISO8601")
+    table["time"] = table["time"].astype("datetime64[ns]")
     counted = qm.contributions(best).sort_values("source_index").reset_index(drop=True)
     columns = ["source_index", "time", "pixels", "share"]
     pd.testing.assert_frame_equal(table[columns], counted[columns], check_dtype=False)

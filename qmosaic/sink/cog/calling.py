@@ -176,11 +176,11 @@ def _interruptible(name: str) -> Iterator[None]:
 
 def _write(request: Request) -> list[Path]:
     with workshop(request.path) as folder:
-        drafts = []
+        drafts, block = [], request.choice.block
         for number, file in enumerate(request.files):
             own = folder / str(number)
             own.mkdir()
-            drafts.append(Draft(file, request.grid, own, request.tags))
+            drafts.append(Draft(file, request.grid, own, request.tags, block))
         try:
             with explaining(request.path):
                 for draft in drafts:

@@ -65,6 +65,12 @@ class Choice:
     provenance: list[Band]
     images: list[Images]
 
+    @property
+    def block(self) -> tuple[int, int]:
+        """The rows and columns of its first block."""
+        chunks = next(iter(self.dataset.variables.values())).chunks or ()
+        return chunks[-2][0], chunks[-1][0]
+
 
 def choose(
     dataset: xr.Dataset,

@@ -28,8 +28,8 @@ CACHE = 64
 PATIENCE = 1.5
 """Seconds that GDAL gets to end when somebody interrupts it."""
 
-TILE = 512
-"""The side of a tile in the parts."""
+TILES = (512, 256, 128)
+"""Sides of tiles in the parts; one that blocks hold whole is written once."""
 
 VRT_TYPES = {
     "uint8": "Byte",
@@ -87,10 +87,20 @@ class Draft:
         Where its parts lie.
     tags : mapping
         What it says of itself.
+    block : (int, int)
+        Rows and columns that are written at once, for most of it.
     """
 
-    def __init__(self, file: File, grid: Grid, folder: Path, tags: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        file: File,
+        grid: Grid,
+        folder: Path,
+        tags: Mapping[str, str],
+        block: tuple[int, int],
+    ) -> None:
         self.file, self.grid, self._folder, self._tags = file, grid, folder, tags
+        self._tile = tuple(map(_tile_in, block))
         self._parts: dict[str, list[int]] = {}
         self._places: list[tuple[str, int]] = []
         for number, band in enumerate(file.bands):
@@ -116,8 +126,8 @@ class Draft:
                     dtype=file.dtype.name,
                     nodata=file.nodata,
                     tiled=True,
-                    blockxsize=TILE,
-                    blockysize=TILE,
+                    blockxsize=self._tile[1],
+                    blockysize=self._tile[0],
                     interleave="band",
                     compress="deflate",
                     zlevel=1,
@@ -235,6 +245,10 @@ def _add_tags(root: ElementTree.Element, tags: Mapping[str, str]) -> None:
         own = ElementTree.SubElement(root, "Metadata")
         for key, value in tags.items():
             ElementTree.SubElement(own, "MDI", key=key).text = value
+
+
+def _tile_in(side: int) -> int:
+    return next((tile for tile in TILES if side % tile == 0), TILES[1])
 
 
 def overview_factors(size: int, blocksize: int) -> list[int]:
