@@ -6,11 +6,12 @@
    such pictures, each of them a `Panel`, beside each other under titles.
 
 4. `provenance` draws from which image each pixel of a mosaic is, `shares` how many each gave.
+5. `stretch` finds the numbers between which an image is shown, from percentages of its values.
 
 The first three take Earth Engine's visualisation parameters: ``bands``, ``min``, ``max``, ``gain``,
 ``bias``, ``gamma``, ``palette`` and ``opacity``. Masked pixels are transparent. `quicklook` and
 `Map` compute no more pixels than a screen shows (1024 along each side), and never hold a large
-image whole.
+image whole. Of the path of a mosaic's store they show the mosaic.
 
 >>> import numpy as np, xarray as xr, qmosaic as qm
 >>> image = xr.Dataset({"red": (("y", "x"), np.arange(12.0).reshape(3, 4))})
@@ -24,18 +25,24 @@ Modules. Each imports only modules below it in this table.
 
 ================ ============================================================================
 ``maps``         an interactive map, with layers that can be switched
+``page_tiles``   tiles that are in a web page, what it says where one clicks
+``layers``       an image as a layer of a map
+``pyramids``     tiles of an image: more as one zooms in, and its values
 ``origins``      where pixels come from: a map of images, bars of their shares
 ``quicklooks``   a picture of one image, or of several side by side
+``ramps``        colours and a bar that explains them, for one band of numbers
+``stretches``    percentages of the values in place of `min` and `max`
 ``mercator``     pictures onto the grid of web maps
+``placing``      which pixel of an image lies where
 ``dates``        colours for the images that pixels are from
 ``page_legends`` legends of web pages
 ``asides``       legends and bars to the right of pictures
 ``drawing``      titles, scale bars and credits around pictures
 ``colours``      visualisation parameters to red, green, blue and opacity
-``thinning``     fewer pixels of a large image
+``thinning``     what is shown of a large image: its level that fits, every k-th pixel
 ================ ============================================================================
 
-May import ``scores``, ``engine``, ``collection`` and ``optional``.
+May import ``scores``, ``sink``, ``engine``, ``collection`` and ``optional``.
 """
 
 from qmosaic.display.colours import visualize
@@ -43,6 +50,7 @@ from qmosaic.display.drawing import Panel, Picture, side_by_side
 from qmosaic.display.maps import Map
 from qmosaic.display.origins import provenance, shares
 from qmosaic.display.quicklooks import quicklook
+from qmosaic.display.stretches import stretch
 
 __all__ = [
     "Map",
@@ -52,6 +60,7 @@ __all__ = [
     "quicklook",
     "shares",
     "side_by_side",
+    "stretch",
     "visualize",
 ]
 

@@ -70,16 +70,18 @@ class Swatches:
 
 @dataclass(frozen=True)
 class Ramp:
-    """A bar of colours from the earliest, at the top, to the latest.
+    """A bar of colours: from the earliest to the latest time, from the highest to the lowest value.
 
     Attributes
     ----------
     colours : numpy.ndarray
-        Red, green and blue of its steps, 0 to 1, (n, 3).
+        Red, green and blue of its steps from top to bottom, 0 to 1, (n, 3).
     ticks : sequence of (float, str)
-        Where on it, 0 to 1, a text stands.
+        Where on it, from 0 at the top to 1, a text stands.
     masked : colour, optional
-        That of pixels without any image, where there are such.
+        That of pixels without any image or value, where there are such.
+    without : str
+        What stands beside that colour.
     title, subtitle : str
         What stands above it.
     """
@@ -89,12 +91,13 @@ class Ramp:
     masked: Colour | None = None
     title: str = ""
     subtitle: str = ""
+    without: str = "no image"
 
     @property
     def size(self) -> tuple[float, float]:
         """The width and the height that it needs."""
         longest = max((len(text) for _, text in self.ticks), default=0)
-        longest = max(longest, 8 if self.masked is not None else 0)
+        longest = max(longest, len(self.without) if self.masked is not None else 0)
         return 0.42 + LETTER * longest, 6 * ROW
 
     def draw(self, axis: Any, width: float, height: float) -> None:
@@ -108,7 +111,7 @@ class Ramp:
             _text(axis, 0.32, min(max(at, 0.06), end - 0.06), text)
         if self.masked is not None:
             _box(axis, 0, height - 0.12, 0.2, 0.17, self.masked, edgecolor=FRAME, linewidth=0.6)
-            _text(axis, 0.32, height - 0.12, "no image")
+            _text(axis, 0.32, height - 0.12, self.without)
         axis.set(xlim=(0, width), ylim=(height, 0))  # which imshow changes
 
 

@@ -50,7 +50,8 @@ def visualize(
         the bands; values beyond are clipped. By default 0 and 1 for floats, the range of the dtype
         for integers. Integers that declare ``scale_factor`` and ``add_offset`` among their
         attributes are unpacked first, so ``max=0.3`` is a reflectance; those of an image of
-        `qmosaic.ee` are shown as stored.
+        `qmosaic.ee` are shown as stored. `quicklook` and `display.Map` also take percentages,
+        ``"2%"``; for those here, `display.stretch` computes the numbers.
     gain, bias : float or sequence of float, optional
         In place of `min` and `max`: the value shown is ``value * gain + bias``, 0 to 255.
     gamma : float or sequence of float, optional
@@ -182,9 +183,19 @@ def _each(given: Any, name: str, bands: Sequence[Hashable]) -> list[float | None
         if number is not None and not (is_number(number) and np.isfinite(number)):
             raise ValueError(
                 f"visualize() got {name}={given!r} ({type(number).__name__}); it has to be a "
-                "finite number."
+                f"finite number.{_instead(number)}"
             )
     return numbers
+
+
+def _instead(number: Any) -> str:
+    """Say what to write in place of a percentage."""
+    if not (isinstance(number, str) and number.strip().endswith("%")):
+        return ""
+    return (
+        " Percentages of the values cannot be known before these are computed, and visualize() "
+        "computes nothing: write visualize(image, **qmosaic.display.stretch(image, '2%', '98%'))."
+    )
 
 
 def _line(

@@ -21,6 +21,9 @@ from qmosaic.optional import needed
 SEVERAL = 12
 """How many images have colours of their own, which can still be told from each other."""
 
+OTHERS = "#9fb0b8"
+"""The colour of images that have none of their own."""
+
 MUTED = 0.14
 """How far the colours of single images are from the brightest and the darkest of a screen."""
 

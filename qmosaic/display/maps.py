@@ -7,23 +7,20 @@ import functools
 import html as html_module
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
 from qmosaic.collection.geometry import LON_LAT, projected
-from qmosaic.collection.location import crs_of, extent_of, map_axes
-from qmosaic.display.asides import Ramp, Swatches
-from qmosaic.display.colours import check_parameters, visualize
-from qmosaic.display.dates import Images, coloured, dated, telling_images
-from qmosaic.display.mercator import Bounds, on_web_map
+from qmosaic.collection.location import extent_of
+from qmosaic.display import page_tiles
+from qmosaic.display.colours import check_parameters
+from qmosaic.display.layers import Layer, with_crs
 from qmosaic.display.page_legends import legend_of, switching
-from qmosaic.display.quicklooks import load_thinned
-from qmosaic.display.thinning import bands_on_map, north_up, only, shown, thin
-from qmosaic.engine.mosaic import last_on_top
-from qmosaic.engine.scheduling import compute
+from qmosaic.display.pyramids import Pyramid
+from qmosaic.display.thinning import shown
 from qmosaic.optional import needed
 
 PURPOSE = "maps"
@@ -31,7 +28,10 @@ MODULES = ("folium", "xstatic.pkg.leaflet", "odc.geo.xr", "rasterio", "PIL.Image
 """What a map needs, all of it asked for before the first layer is computed."""
 
 SCREEN = 1024
-"""The most pixels along each side of a layer: more is not to be seen on a screen."""
+"""The most pixels along each side of the picture of a layer: a screen shows no more of them."""
+
+DETAILS = 20_000_000
+"""How many bytes of details a page holds, where nothing is said."""
 
 
 class Map:
@@ -50,7 +50,7 @@ class Map:
     tiles : str or None, default: "OpenStreetMap"
         The base map, as ``folium.Map`` takes it; None for none.
     max_size : int, default: 1024
-        The most pixels along each side of an image that are computed and shown.
+        The most pixels along each side of an image that are computed for the picture of a layer.
 
     Attributes
     ----------
@@ -64,8 +64,8 @@ class Map:
 
     Notes
     -----
-    A layer is a picture of at most `max_size` pixels a side: zooming in does not fetch more. To see
-    details, add a part of the image: ``qmosaic.clip(image, region)``.
+    In a notebook a layer is a picture of at most `max_size` pixels a side; the page that `save`
+    writes shows more as one zooms in.
 
     The map ends at 85° north and south, as web maps do. `quicklook` draws what lies beyond.
 
@@ -107,15 +107,13 @@ class Map:
         max_size: int = SCREEN,
     ) -> None:
         folium, *_ = (needed(module, "map", PURPOSE) for module in MODULES)
-        self._map = folium.Map(tiles=None, control_scale=True)
         if tiles is not None:
-            folium.TileLayer(tiles, name=tiles).add_to(self._map)
+            folium.TileLayer(tiles)  # refuses what it does not know
+        self._tiles = tiles
         self._max_size = max_size
         self._centre: tuple[float, float] | None = None
         self._zoom = _zoom(zoom)
-        self._bounds: list[Bounds] = []
-        self._legends: list[tuple[str, str, bool, Swatches | Ramp]] = []
-        self.layers: list[str] = []
+        self._shown: list[_Shown] = []
         if center is not None:
             lat, lon = center
             self.set_center(lon, lat, zoom)
@@ -162,12 +160,14 @@ class Map:
         Parameters
         ----------
         ee_object : xarray.Dataset, xarray.DataArray, or an image or collection of `qmosaic.ee`
-            Lazy ones are computed here, at the resolution of a screen: every k-th row and column,
-            at most `max_size` along each side.
+            Or a str or Path: that of a mosaic's store. Lazy ones are computed here, at the
+            resolution of a screen: the level that fits, or every k-th row and column, at most
+            `max_size` along each side.
         vis_params : mapping, optional
-            ``{"bands": ["B4", "B3", "B2"], "min": 0, "max": 3000}``: see `visualize`. Without them
-            ``mosaic["source_time"]`` and ``mosaic["source_index"]`` become maps of dates, with a
-            legend: see `quicklook`.
+            ``{"bands": ["B4", "B3", "B2"], "min": 0, "max": 3000}``: see `visualize`; `min` and
+            `max` may be percentages of the values in that picture, ``"2%"``, as in `quicklook`.
+            Without them ``mosaic["source_time"]`` and ``mosaic["source_index"]`` become maps of
+            dates, ``mosaic["valid_count"]`` one of counts. These and palettes have a legend.
         name : str, optional
             What the layer is called; by default "Layer 1" and so on. A name that is taken gets a
             number, "mosaic (2)".
@@ -186,21 +186,14 @@ class Map:
         parameters = check_parameters(vis_params, "add_layer()")
         if not 0 <= opacity <= 1:
             raise ValueError(f"add_layer() got opacity={opacity!r}; it is a number of 0 to 1.")
-        picture, bounds, legend = self._coloured(ee_object, parameters)
-        folium = needed("folium", "map", PURPOSE)
+        layer = Layer.of(ee_object, parameters, self._max_size)
         title = self._free(f"Layer {len(self.layers) + 1}" if not name else str(name))
-        overlay = folium.raster_layers.ImageOverlay(
-            picture.odc.compress("png", as_data_url=True),
-            bounds,
-            name=_token(len(self.layers)),
-            show=bool(shown),
-            opacity=opacity,
-        )
-        overlay.add_to(self._map)
-        if legend is not None:
-            self._legends.append((overlay.get_name(), title, bool(shown), legend))
-        self._bounds.append(bounds)
-        self.layers.append(title)
+        self._shown.append(_Shown(layer, title, bool(shown), opacity))
+
+    @property
+    def layers(self) -> list[str]:
+        """The names of the layers."""
+        return [one.title for one in self._shown]
 
     def _free(self, name: str) -> str:
         """Find a name that no layer has: two layers of one name would be one."""
@@ -225,95 +218,122 @@ class Map:
         ValueError
             It has no CRS.
         """
-        dataset = _with_crs(shown(ee_object, "center_object()"), "center_object()")
+        dataset = with_crs(shown(ee_object, "center_object()"), "center_object()")
         middle = projected(extent_of(dataset), LON_LAT).centroid
         ((lon, lat),) = middle.points
         self.set_center(lon, lat, zoom)
 
-    def _coloured(
-        self, image: Any, parameters: dict[str, Any]
-    ) -> tuple[xr.DataArray, Bounds, Swatches | Ramp | None]:
-        """Colour the thinned image, and bring it onto the grid of the map; a map of dates has a
-        legend."""
-        dataset = _with_crs(shown(image, "add_layer()"), "add_layer()")
-        crs = crs_of(dataset)
-        telling = telling_images(dataset, parameters)
-        if telling is not None:
-            one = dated(dataset, telling)
-            _check_size(next(iter(one.data_vars.values())))
-            (loaded,) = load_thinned({"": one}, self._max_size, "add_layer()").values()
-            images = Images.on([loaded])
-            picture = coloured(loaded, images, images.colours)
-            return *self._placed(picture, crs), images.legend(masked=False)
-        if parameters.get("bands") is not None:
-            dataset = only(dataset, parameters["bands"])
-        thinned = north_up(thin(dataset, self._max_size), "add_layer()")
-        if "time" in thinned.dims:
-            thinned = last_on_top(thinned)
-        bands_on_map(thinned, "add_layer()")
-        deferred = visualize(thinned, **parameters)
-        _check_size(deferred)
-        (picture,) = compute(deferred)
-        return *self._placed(picture, crs), None
+    def to_html(self, *, max_bytes: int = 0) -> str:
+        """Give the page: all that it needs is in it, but for the tiles of the base map.
 
-    def _placed(self, picture: xr.DataArray, crs: Any) -> tuple[xr.DataArray, Bounds]:
-        needed("odc.geo.xr", "map", PURPOSE)  # registers .odc
-        return on_web_map(picture.odc.assign_crs(crs), crs, self._max_size)
+        Parameters
+        ----------
+        max_bytes : int, default: 0
+            How many bytes of details it may hold, see `save`; without any, each layer is one
+            picture of at most `max_size` pixels a side, as in a notebook.
 
-    def to_html(self) -> str:
-        """Give the page: all that it needs is in it, but for the tiles of the base map."""
+        Returns
+        -------
+        str
+            HTML.
+        """
         folium = needed("folium", "map", PURPOSE)
+        drawn = self._drawn()
         page = folium.Figure()
-        page.header.add_child(_element(f"<style>{_leaflet_css()}{STYLE}</style>"))
+        head = f"<style>{_leaflet_css()}{STYLE}{page_tiles.STYLE}</style>"
+        page.header.add_child(_element(head))
         page.header.add_child(_element(f"<script>{_leaflet('leaflet.js').decode()}</script>"))
-        drawn = self._map
-        drawn.default_js, drawn.default_css = [], []
-        self._look(drawn)
-        if self.layers:
-            control = [c for c in drawn._children if c.startswith("layer_control")]
-            for key in control:
-                del drawn._children[key]
+        page.header.add_child(_element(f"<script>{page_tiles.SCRIPT}</script>"))
+        scripts, legends, left = [], [], max_bytes
+        for number, one in enumerate(self._shown):
+            token = _token(number)
+            share = left // (len(self._shown) - number)
+            pyramid = one.layer.pyramid(share) if share else None
+            left -= 0 if pyramid is None else pyramid.nbytes
+            layer = _of_picture(one, token) if pyramid is None else _of_tiles(one, pyramid, token)
+            layer.add_to(drawn)
+            name = layer.get_name()
+            if pyramid is not None:
+                scripts.append(page_tiles.answering(name, one.title, pyramid))
+            if one.layer.legend is not None:
+                legends.append(legend_of(name, one.title, one.layer.legend, shown=one.on))
+                scripts.append(switching(drawn.get_name(), name))
+        if max_bytes:
+            scripts.append(page_tiles.asking(drawn.get_name()))
+        if self._shown:
             folium.LayerControl(collapsed=False).add_to(drawn)
         drawn.add_to(page)
-        legends = [legend_of(o, title, legend, shown=on) for o, title, on, legend in self._legends]
         page.html.add_child(_element(f'<div class="qmosaic-legends">{"".join(legends)}</div>'))
-        for overlay, *_ in self._legends:
-            page.script.add_child(_element(switching(drawn.get_name(), overlay)))
+        for script in scripts:
+            page.script.add_child(_element(script))
         html: str = page.render()
-        for number, name in enumerate(self.layers):
-            html = html.replace(_token(number), _label(name))
+        for number, one in enumerate(self._shown):
+            html = html.replace(_token(number), _label(one.title))
         return html
 
-    def _look(self, drawn: Any) -> None:
-        """Turn the map to its centre, or to all layers."""
-        for key in [c for c in drawn._children if c.startswith("fit_bounds")]:
-            del drawn._children[key]
+    def _drawn(self) -> Any:
+        """Make the map of folium, turned to its centre or to all layers."""
+        folium = needed("folium", "map", PURPOSE)
+        drawn = folium.Map(tiles=None, control_scale=True)
+        drawn.default_js, drawn.default_css = [], []
+        if self._tiles is not None:
+            folium.TileLayer(self._tiles, name=self._tiles).add_to(drawn)
         if self._centre is not None:
             drawn.location = list(self._centre)
             drawn.options["zoom"] = 10 if self._zoom is None else self._zoom
-        elif self._bounds:
-            corners = np.array(self._bounds)
+        elif self._shown:
+            corners = np.array([one.layer.bounds for one in self._shown])
             drawn.fit_bounds(
                 [corners[:, 0].min(axis=0).tolist(), corners[:, 1].max(axis=0).tolist()],
                 max_zoom=self._zoom,
             )
+        return drawn
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, *, max_bytes: int = DETAILS) -> Path:
         """Write the map as a page that works from disk, without a server.
+
+        The page shows more as one zooms in: it holds pictures of its layers, in tiles, up to the
+        zoom level at which each pixel of an image is one of the screen, as far as `max_bytes`
+        allows. A click on it says where that is, the values of the bands that are shown, and from
+        which image they are, where the mosaic knows (``provenance=True``).
 
         Parameters
         ----------
         path : str or Path
             The page, ``map.html``; folders are made where they are missing.
+        max_bytes : int, default: 20_000_000
+            How many bytes of details it may hold, all layers together. Where they are not enough
+            for all pixels of a layer, its finest zoom levels are left out, and a click says the
+            values of the nearest pixel that the page holds. 0 for no details: each layer is one
+            picture of at most `max_size` pixels a side, and a click says nothing.
 
         Returns
         -------
         Path
             Where it is.
+
+        Raises
+        ------
+        ValueError
+            `max_bytes` is no number of bytes.
+
+        Notes
+        -----
+        The images are read once more, block by block: from their levels, where they were written
+        with ``levels=``, else all pixels, or every k-th row and column. A mosaic that was not
+        written yet is decided once more; write it first.
+
+        Layers share the bytes; what one leaves, those after it may take. A third of those of a
+        layer is kept for values, which have seven digits.
         """
+        if isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes < 0:
+            raise ValueError(
+                f"max_bytes={max_bytes!r} is no number of bytes; give a whole number, 0 for a page "
+                "without details."
+            )
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.to_html(), encoding="utf-8")
+        path.write_text(self.to_html(max_bytes=max_bytes), encoding="utf-8")
         return path
 
     def _repr_html_(self) -> str:
@@ -329,28 +349,39 @@ class Map:
     centerObject = center_object
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """A layer on a map: what it is called, whether it is switched on, its opacity."""
+
+    layer: Layer
+    title: str
+    on: bool
+    opacity: float
+
+
+def _of_picture(one: _Shown, name: str) -> Any:
+    """Make a layer of folium of one picture."""
+    return needed("folium", "map", PURPOSE).raster_layers.ImageOverlay(
+        one.layer.png_address(), one.layer.bounds, name=name, show=one.on, opacity=one.opacity
+    )
+
+
+def _of_tiles(one: _Shown, pyramid: Pyramid, name: str) -> Any:
+    """Make a layer of folium of tiles that are in the page."""
+    layer = needed("folium", "map", PURPOSE).map.Layer(name, overlay=True, show=one.on)
+    layer.made = page_tiles.layer_of(pyramid, one.opacity)
+    layer._template = needed("folium.template", "map", PURPOSE).Template(
+        "{% macro script(this, kwargs) %}var {{ this.get_name() }} = {{ this.made }};{% endmacro %}"
+    )
+    return layer
+
+
 def _zoom(given: Any) -> int | None:
     if given is None or (
         isinstance(given, int) and not isinstance(given, bool) and 0 <= given <= 24
     ):
         return given
     raise ValueError(f"zoom={given!r} is no zoom level; it is a whole number of 0 to 24.")
-
-
-def _with_crs(image: xr.Dataset, caller: str) -> xr.Dataset:
-    try:
-        crs_of(image)
-    except ValueError as error:
-        raise ValueError(f"{caller} cannot put the image on a map: {error}") from error
-    return image
-
-
-def _check_size(picture: xr.DataArray) -> None:
-    if any(picture.sizes[axis] < 2 for axis in map_axes(picture, "add_layer()")):
-        raise ValueError(
-            "add_layer() got an image of one row or column of pixels, which has no size on a map. "
-            "Show a larger part."
-        )
 
 
 def _token(number: int) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 from qmosaic.collection.declarations import SOURCE_INDEX
 from qmosaic.collection.masks import NO_IMAGE
 from qmosaic.display.asides import Bars, Colour, Swatches
-from qmosaic.display.dates import SEVERAL, Images, coloured, dated
+from qmosaic.display.dates import OTHERS, SEVERAL, Images, coloured, dated
 from qmosaic.display.drawing import (
     MASKED,
     Aside,
@@ -24,11 +24,8 @@ from qmosaic.display.drawing import (
     rgb_of,
 )
 from qmosaic.display.quicklooks import load_thinned, pixel_of
-from qmosaic.display.thinning import check_one_image
+from qmosaic.display.thinning import at_level, check_one_image, shown
 from qmosaic.engine.image_counts import contributions, index_names
-
-OTHERS = "#9fb0b8"
-"""The colour of images that are too many to have one each."""
 
 COUNTED = (SOURCE_INDEX, "time", "pixels", "share")
 """Columns of a table of contributions; others say of which part of the map a row is."""
@@ -50,8 +47,9 @@ def provenance(
 
     Parameters
     ----------
-    mosaic : xarray.Dataset or xarray.DataArray
-        One mosaic with the coordinate ``source_index``: made with ``provenance=True``.
+    mosaic : xarray.Dataset, xarray.DataArray, str or Path
+        One mosaic with the coordinate ``source_index``: made with ``provenance=True``; or the path
+        of its store.
     path : str or Path, optional
         A PNG to write.
     band : hashable, optional
@@ -92,6 +90,8 @@ def provenance(
     Picture of 1048 × 588 pixels; a notebook shows it, .save('picture.png') writes it
     """
     require_matplotlib()
+    if isinstance(mosaic, str | Path):
+        mosaic = shown(mosaic, "provenance()")
     dataset, names = index_names(mosaic, band, "provenance()")
     if None not in names:
         raise ValueError(
@@ -99,11 +99,11 @@ def provenance(
             f"one: band={next(iter(names))!r}."
         )
     check_one_image(dataset[names[None]], "provenance()")
-    one = dated(dataset, names[None])
-    (shown,) = load_thinned({"": one}, max_size, "provenance()").values()
+    one = dated(at_level(dataset, max_size), names[None])
+    (loaded,) = load_thinned({"": one}, max_size, "provenance()").values()
     legend = _Legend.of(contributions(mosaic, band=band))
-    picture = coloured(shown, legend.images, legend.colours, rgb_of(OTHERS))
-    panel = Panel(picture.values, title, _how_many(legend, mosaic), *pixel_of(shown))
+    picture = coloured(loaded, legend.images, legend.colours, rgb_of(OTHERS))
+    panel = Panel(picture.values, title, _how_many(legend, mosaic), *pixel_of(loaded))
     return _saved(compose([panel], credit, asides=[legend.bars("Share of the pixels")]), path)
 
 

@@ -9,24 +9,15 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection.declarations import declared_nodata, declared_packing
 from qmosaic.collection.grid import ground_width, pixel_steps
 from qmosaic.collection.location import crs_of, map_axes
 from qmosaic.display.colours import check_parameters, visualize
 from qmosaic.display.dates import Images, any_masked, coloured, dated, telling_images
-from qmosaic.display.drawing import Panel, Picture, compose, require_matplotlib, side_by_side
-from qmosaic.display.thinning import (
-    bands_on_map,
-    check_one_image,
-    north_up,
-    only,
-    shown,
-    thin,
-)
+from qmosaic.display.drawing import Panel, Picture, compose, require_matplotlib
+from qmosaic.display.ramps import ramp_of, with_colours_of_counts
+from qmosaic.display.stretches import HIGH, LOW, provisional, settled, wanted
+from qmosaic.display.thinning import at_level, check_one_image, north_up, shown, thin
 from qmosaic.engine.scheduling import compute
-
-CUT = (2.0, 98.0)
-"""Percentiles of the values between which a picture is stretched, where no stretch is given."""
 
 
 def quicklook(
@@ -41,22 +32,31 @@ def quicklook(
 
     Parameters
     ----------
-    image : xarray.Dataset, xarray.DataArray, or mapping or sequence of these
-        One image, or several; the keys of a mapping are titles.
+    image : xarray.Dataset, xarray.DataArray, str or Path, or mapping or sequence of these
+        One image, or several; the keys of a mapping are titles. The path of a mosaic's store
+        stands for the mosaic.
     path : str or Path, optional
         A PNG to write.
     max_size : int, default: 1024
         The most pixels along each side of an image that are computed and shown: every k-th row
-        and column. A larger image is never held whole. North is up, as far as coordinates tell.
+        and column; of a mosaic that was written with ``levels=``, the pixels of the level that
+        fits, and nothing else is read. A larger image is never held whole. North is up, as far as
+        coordinates tell.
     credit : str, optional
         A line below the picture.
     **vis_params
-        `bands`, `min`, `max`, `gamma`, `palette`, ... as in `visualize`. Without `min` and `max`
-        (or `gain` and `bias`) the stretch goes from the 2nd to the 98th percentile of all images.
+        `bands`, `min`, `max`, `gamma`, `palette`, ... as in `visualize`. `min` and `max` may be
+        percentages of the valid pixels that are shown, ``min="2%"``, ``max="99.5%"``; beside one of
+        them, the other is as far from its end. Without `min` and `max` (or `gain` and `bias`) they
+        are 2% and 98%. One percentage is that of all bands and images together, so that colours
+        stay true to each other; in a list with one entry for each band,
+        ``min=["2%", "2%", 0]``, it is that of its band. A palette has a bar that says what its
+        colours mean.
 
         The coordinates of a mosaic that say from which image each pixel is,
         ``mosaic["source_time"]`` or ``mosaic["source_index"]``, become maps of dates where no
         colours are given: up to 12 images have a colour each, of more the times have a scale.
+        ``mosaic["valid_count"]`` has a scale of counts.
 
     Returns
     -------
@@ -76,6 +76,18 @@ def quicklook(
     ModuleNotFoundError
         matplotlib is not installed (extra ``plot``).
 
+    See Also
+    --------
+    display.provenance, display.shares : how much each image gave, with the table of
+        `contributions`.
+    display.stretch : the numbers that percentages are.
+
+    Notes
+    -----
+    A mosaic that was not written yet is decided at every pixel for its picture, all its chunks are
+    read, and few of its pixels are kept: that costs as much as writing it. Write it first,
+    ``qm.to_zarr(mosaic, "best.zarr", levels="auto")``, and look at what was written.
+
     Examples
     --------
     >>> import numpy as np, xarray as xr, qmosaic as qm
@@ -92,17 +104,24 @@ def quicklook(
     given = {title: shown(one, "quicklook()") for title, one in _titled(image).items()}
     names = {title: telling_images(one, parameters) for title, one in given.items()}
     if None not in names.values():
-        picture = _of_dates({t: dated(one, names[t]) for t, one in given.items()}, max_size, credit)
-        return _saved(picture, path)
-    wanted = {title: _wanted(one, parameters.get("bands")) for title, one in given.items()}
-    loaded = load_thinned(wanted, max_size, "quicklook()")
+        maps = {t: dated(at_level(one, max_size), names[t]) for t, one in given.items()}
+        return _saved(_of_dates(maps, max_size, credit), path)
+    parameters = with_colours_of_counts(next(iter(given.values())), parameters)
     if not {"min", "max", "gain", "bias"} & set(parameters):
-        parameters |= _stretch(list(loaded.values()))
+        parameters |= {"min": LOW, "max": HIGH}
+    chosen = {t: wanted(one, parameters.get("bands"), "quicklook()") for t, one in given.items()}
+    for one in chosen.values():  # refuses what is wrong before anything is computed
+        visualize(one, **provisional(parameters))
+    loaded = load_thinned(chosen, max_size, "quicklook()")
+    parameters = settled(parameters, list(loaded.values()))
+    colours = {title: visualize(one, **parameters) for title, one in loaded.items()}
     panels = [
-        Panel(visualize(one, **parameters).values, title, "", *pixel_of(one))
-        for title, one in loaded.items()
+        Panel(picture.values, title, "", *pixel_of(loaded[title]))
+        for title, picture in colours.items()
     ]
-    return _saved(side_by_side(panels, credit), path)
+    masked = any(map(any_masked, colours.values()))
+    bar = ramp_of(next(iter(loaded.values())), parameters, masked=masked)
+    return _saved(compose(panels, credit, asides=[] if bar is None else [bar]), path)
 
 
 def _saved(picture: Picture, path: str | Path | None) -> Picture:
@@ -145,29 +164,6 @@ def _titled(image: Any) -> dict[str, Any]:
     if not images:
         raise ValueError("quicklook() got no image; give one at least.")
     return images
-
-
-def _wanted(image: xr.Dataset, bands: Any) -> xr.Dataset:
-    """Leave out the bands that are not shown, so that they are not computed."""
-    if bands is not None:
-        return only(image, bands)
-    names = bands_on_map(image, "quicklook()")
-    return image[names[:3] if len(names) >= 3 else names[:1]]
-
-
-def _stretch(images: list[xr.Dataset]) -> dict[str, float]:
-    """Find one stretch for all images."""
-    values = [_valid(image[name]) for image in images for name in image.data_vars]
-    pixels = np.concatenate([v for v in values if v.size] or [np.array([0.0, 1.0])])
-    low, high = (float(v) for v in np.percentile(pixels, CUT))
-    return {"min": low, "max": high} if high > low else {"min": low - 1, "max": low + 1}
-
-
-def _valid(band: xr.DataArray) -> Any:
-    values, nodata = band.values, declared_nodata(band)
-    keep = np.isfinite(values) if nodata is None else np.isfinite(values) & (values != nodata)
-    scale, offset = declared_packing(band)
-    return values[keep].astype(float) * scale + offset
 
 
 def pixel_of(image: xr.Dataset) -> tuple[float | None, float]:

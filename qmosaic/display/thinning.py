@@ -1,19 +1,24 @@
-"""Fewer pixels of a large image: every k-th row and column, from the middle of what they stand
-for."""
+"""Fewer pixels of a large image: of its level that fits, every k-th row and column, from the middle
+of what they stand for."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import xarray as xr
 
+from qmosaic.collection.levels import fitting
 from qmosaic.collection.location import map_axes
 from qmosaic.collection.transforms import true_to_grid
+from qmosaic.sink import open_mosaic
 
 
 def shown(image: Any, caller: str) -> xr.Dataset:
-    """Take what can be shown: a Dataset, a band, or what has one in its ``dataset``.
+    """Take what can be shown: a Dataset, a band, the path of a store, or what has one in its
+    ``dataset``.
 
     The numbers of an image of `qmosaic.ee` are those that are stored, as in its arithmetic and in
     Earth Engine: what they are packed with does not count.
@@ -22,7 +27,17 @@ def shown(image: Any, caller: str) -> xr.Dataset:
     ------
     TypeError
         It is nothing of the kind.
+    ValueError
+        It is the path of a file that is no Zarr store.
     """
+    if isinstance(image, str | Path):
+        image = _opened(str(image), caller)
+    if isinstance(image, pd.DataFrame):
+        raise TypeError(
+            f"{caller} got a table; it shows an image. Of contributions, "
+            "qmosaic.display.shares(table) draws bars, and qmosaic.display.provenance(mosaic) the "
+            "map that belongs to them."
+        )
     if not isinstance(image, xr.Dataset | xr.DataArray) and hasattr(image, "dataset"):
         image = _as_stored(image.dataset)
     if isinstance(image, xr.DataArray):
@@ -35,9 +50,18 @@ def shown(image: Any, caller: str) -> xr.Dataset:
     if not isinstance(image, xr.Dataset):
         raise TypeError(
             f"{caller} got a {type(image).__name__}; it shows an image, an xarray.Dataset or "
-            "DataArray: a mosaic, or collection.isel(time=0)."
+            "DataArray: a mosaic, or collection.isel(time=0); or the path of a mosaic's store."
         )
     return true_to_grid(image)
+
+
+def _opened(path: str, caller: str) -> xr.Dataset:
+    if path.lower().endswith((".tif", ".tiff", ".nc", ".png")):
+        raise ValueError(
+            f"{caller} got the path {path!r}; of a path it opens a mosaic in a Zarr store. Open "
+            "the file first: qmosaic.open_collection(path).isel(time=0)."
+        )
+    return open_mosaic(path)
 
 
 def _as_stored(image: xr.Dataset) -> xr.Dataset:
@@ -108,8 +132,12 @@ def north_up(image: xr.Dataset, caller: str) -> xr.Dataset:
     return image
 
 
-def thin(image: xr.Dataset, max_size: int) -> xr.Dataset:
-    """Keep as many rows and columns as fit `max_size`; of lazy images no more is ever held.
+def at_level(image: xr.Dataset, max_size: int) -> xr.Dataset:
+    """Take the level of an image from which `thin` leaves no fewer pixels than from the image
+    itself.
+
+    Levels are half as large as the one before. One with more pixels than `max_size` would be
+    thinned to every second row: the next one has as many.
 
     Raises
     ------
@@ -118,6 +146,21 @@ def thin(image: xr.Dataset, max_size: int) -> xr.Dataset:
     """
     if isinstance(max_size, bool) or not isinstance(max_size, int) or max_size < 1:
         raise ValueError(f"max_size={max_size!r} is no number of pixels; give 1 or more.")
+    level = fitting(image, max_size // 2 + 1)
+    # what is shown may be a coordinate of the mosaic in the store
+    return level.reset_coords([n for n in image.data_vars if n in level.coords])
+
+
+def thin(image: xr.Dataset, max_size: int) -> xr.Dataset:
+    """Keep as many rows and columns as fit `max_size`, of the level that fits; of lazy images no
+    more is ever held.
+
+    Raises
+    ------
+    ValueError
+        `max_size` is no number of pixels.
+    """
+    image = at_level(image, max_size)
     band = next(v for v in image.data_vars.values() if v.ndim >= 2)
     axes = map_axes(band, "a picture")
     if any(band.sizes[axis] == 0 for axis in axes):

@@ -191,7 +191,7 @@ def bad_layers() -> list[tuple[Any, Any, type[Exception], str]]:
         (image, {"bands": ["r", "g", "b"], "palette": ["red"]}, ValueError, "a palette is for one"),
         (image, {"maximum": 1}, TypeError, "'maximum'"),
         (image, ["r"], TypeError, "vis_params="),
-        ("image.tif", {}, TypeError, "got a str"),
+        ("image.tif", {}, ValueError, "the path 'image.tif'.*Open the file first"),
         (image.isel(x=[0]), {}, ValueError, "one row or column"),
     ]
 

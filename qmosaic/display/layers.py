@@ -1,0 +1,154 @@
+"""An image as a layer of a map: its picture for a screen, where it lies, and its details."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import xarray as xr
+
+from qmosaic.collection.kinds import is_measured
+from qmosaic.collection.location import crs_of, map_axes
+from qmosaic.display.asides import Ramp, Swatches
+from qmosaic.display.colours import visualize
+from qmosaic.display.dates import OTHERS, Images, coloured, dated, telling_images
+from qmosaic.display.drawing import rgb_of
+from qmosaic.display.mercator import Bounds, on_web_map
+from qmosaic.display.pyramids import Paint, Pyramid, pyramid_of
+from qmosaic.display.quicklooks import load_thinned
+from qmosaic.display.ramps import ramp_of, with_colours_of_counts
+from qmosaic.display.stretches import provisional, settled, wanted
+from qmosaic.display.thinning import at_level, bands_on_map, only, shown
+from qmosaic.engine.mosaic import last_on_top
+from qmosaic.optional import needed
+
+Legend = Swatches | Ramp | None
+
+
+@dataclass(frozen=True)
+class Layer:
+    """An image as a layer.
+
+    Attributes
+    ----------
+    image : xarray.Dataset
+        What is shown, at full resolution, and what tells where its pixels come from; lazy where it
+        was.
+    picture : xarray.DataArray
+        Its colours on the grid of the map, as many as a screen shows.
+    bounds : Bounds
+        Where it lies.
+    legend : Swatches or Ramp, optional
+        What its colours mean.
+    paint : callable
+        Gives any part of it the same colours.
+    smooth : bool
+        Whether colours may be averaged.
+    """
+
+    image: xr.Dataset
+    picture: xr.DataArray
+    bounds: Bounds
+    legend: Legend
+    paint: Paint
+    smooth: bool
+
+    @staticmethod
+    def of(image: Any, parameters: Mapping[str, Any], max_size: int) -> Layer:
+        """Compute the picture of an image.
+
+        Parameters
+        ----------
+        image : xarray.Dataset, xarray.DataArray, str, Path, or an image of `qmosaic.ee`
+            An image, the path of a mosaic's store, or a collection, whose last image is on top.
+        parameters : mapping
+            Of `visualize`; `min` and `max` may be percentages.
+        max_size : int
+            The most pixels along each side of the picture.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            See `visualize`; or the image has no CRS, or no size.
+        """
+        dataset = with_crs(shown(image, "add_layer()"))
+        crs = crs_of(dataset)
+        telling = telling_images(dataset, parameters)
+        if telling is not None:
+            one = dated(at_level(dataset, max_size), telling)
+            _check_size(next(iter(one.data_vars.values())))
+            (loaded,) = load_thinned({"": one}, max_size, "add_layer()").values()
+            images = Images.on([loaded])
+            paint = _painting(lambda part: dated(part, telling), images)
+            picture = coloured(loaded, images, images.colours)
+            legend: Legend = images.legend(masked=False)
+            smooth = False
+        else:
+            parameters = with_colours_of_counts(dataset, parameters)
+            if parameters.get("bands") is not None:
+                dataset = only(dataset, parameters["bands"])
+            ready = one_image(at_level(dataset, max_size))
+            bands_on_map(ready, "add_layer()")
+            visible = wanted(ready, parameters.get("bands"), "add_layer()")
+            _check_size(visualize(visible, **provisional(parameters)))
+            (loaded,) = load_thinned({"": visible}, max_size, "add_layer()").values()
+            parameters = settled(parameters, [loaded])
+            paint = _visualizing(parameters)
+            picture = paint(loaded)
+            legend = ramp_of(loaded, parameters, masked=False)
+            smooth = all(is_measured(band) for band in loaded.data_vars.values() if band.ndim == 2)
+            dataset = dataset[list(visible.data_vars)]
+        needed("odc.geo.xr", "map", "maps")  # registers .odc
+        placed, bounds = on_web_map(picture.odc.assign_crs(crs), crs, max_size)
+        return Layer(dataset, placed, bounds, legend, paint, smooth)
+
+    def png_address(self) -> str:
+        """Give the picture as an address that holds it."""
+        address: str = self.picture.odc.compress("png", as_data_url=True)
+        return address
+
+    def pyramid(self, max_bytes: int) -> Pyramid | None:
+        """Make its tiles, see `pyramid_of`; None where they would show no more than the picture."""
+        address = self.png_address()
+        pixels = max(1, int((self.picture.values[..., 3] > 0).sum()))
+        return pyramid_of(
+            self.image,
+            self.bounds,
+            self.paint,
+            max_bytes=max_bytes,
+            density=0.75 * len(address) / pixels,
+            smooth=self.smooth,
+            ready=one_image,
+        )
+
+
+def one_image(image: xr.Dataset) -> xr.Dataset:
+    """Put the images of a collection on top of each other."""
+    return last_on_top(image) if "time" in image.dims else image
+
+
+def _painting(take: Callable[[xr.Dataset], xr.Dataset], images: Images) -> Paint:
+    colours, others = images.colours, rgb_of(OTHERS)
+    return lambda part: coloured(take(part), images, colours, others)
+
+
+def _visualizing(parameters: Mapping[str, Any]) -> Paint:
+    return lambda part: visualize(part, **parameters)
+
+
+def with_crs(image: xr.Dataset, caller: str = "add_layer()") -> xr.Dataset:
+    """Refuse an image that does not say where it lies."""
+    try:
+        crs_of(image)
+    except ValueError as error:
+        raise ValueError(f"{caller} cannot put the image on a map: {error}") from error
+    return image
+
+
+def _check_size(picture: xr.DataArray) -> None:
+    if any(picture.sizes[axis] < 2 for axis in map_axes(picture, "add_layer()")):
+        raise ValueError(
+            "add_layer() got an image of one row or column of pixels, which has no size on a map. "
+            "Show a larger part."
+        )

@@ -1,0 +1,456 @@
+"""An image in tiles that a page holds: pictures that show more as one zooms in, and values.
+
+The image is read once, block by block, at the finest zoom level that the page has room for; the
+tiles of coarser zoom levels are made from those of finer ones.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import io
+import math
+import zlib
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from qmosaic.collection.declarations import (
+    SOURCE_INDEX,
+    SOURCE_TIME,
+    VALID_COUNT,
+    declared_nodata,
+    declared_packing,
+)
+from qmosaic.collection.location import map_dims
+from qmosaic.collection.masks import Array
+from qmosaic.display.mercator import RADIUS, Bounds
+from qmosaic.display.placing import Grid, apart, tile_places
+from qmosaic.display.thinning import thin
+from qmosaic.engine.scheduling import compute
+from qmosaic.optional import needed
+
+TILE = 256
+"""Pixels along the side of a tile."""
+
+BLOCK = 3
+"""How many zoom levels a block spans: it is as large as 8 × 8 of the finest tiles, and all that is
+held at a time."""
+
+FINEST = 24
+"""The last zoom level that a map has."""
+
+ROUNDED = 0.03
+"""By what part of a zoom level pixels may be smaller than those of tiles without being lost."""
+
+VALUES = 0.35
+"""The part of the bytes that is kept for values, where there are any."""
+
+TEXT = 4 / 3
+"""Bytes of a byte in base64."""
+
+TELLING = (SOURCE_INDEX, SOURCE_TIME, VALID_COUNT)
+"""How variables end that tell of the images of a pixel."""
+
+Paint = Callable[[xr.Dataset], xr.DataArray]
+"""Gives an image that is in memory its colours: uint8, (y, x, band)."""
+
+
+@dataclass(frozen=True)
+class Plane:
+    """What the page knows of each pixel: the value of a band, or from which image it is.
+
+    Attributes
+    ----------
+    name : hashable
+        The variable.
+    dtype : numpy.dtype
+        In which the page holds it.
+    time : bool
+        Whether it is a time: milliseconds since 1970.
+    """
+
+    name: Hashable
+    dtype: np.dtype[Any]
+    time: bool
+
+    @property
+    def packed(self) -> float:
+        """About how many bytes a value takes: measurements differ from pixel to pixel, what tells
+        of images is the same over large parts."""
+        return (0.1 if str(self.name).endswith(TELLING) else 0.8) * self.dtype.itemsize
+
+    @staticmethod
+    def of(name: Hashable, variable: xr.DataArray) -> Plane | None:
+        """Choose what JavaScript can hold; None where it holds nothing of the kind."""
+        kind, size = variable.dtype.kind, variable.dtype.itemsize
+        if kind == "M":
+            return Plane(name, np.dtype("<f8"), True)
+        if kind == "b":
+            return Plane(name, np.dtype("u1"), False)
+        if kind in "iu":
+            return Plane(name, np.dtype("<f8" if size == 8 else f"<{kind}{size}"), False)
+        return Plane(name, np.dtype("<f4"), False) if kind == "f" else None
+
+    def held(self, values: Array) -> Array:
+        """Bring values to the dtype of the page."""
+        if not self.time:
+            return values.astype(self.dtype)
+        milliseconds = values.astype("datetime64[ms]")
+        return np.where(np.isnat(milliseconds), np.nan, milliseconds.astype("int64")).astype("<f8")
+
+    def said(self, variable: xr.DataArray) -> dict[str, Any]:
+        """Describe it to the page's script."""
+        nodata = None if self.time else declared_nodata(variable)
+        scale, offset = (1.0, 0.0) if self.time else declared_packing(variable)
+        return {
+            "name": str(self.name),
+            "type": f"{self.dtype.kind}{self.dtype.itemsize}",
+            "nodata": None if nodata is None or nodata != nodata else float(nodata),
+            "scale": scale,
+            "offset": offset,
+            "time": self.time,
+        }
+
+
+@dataclass(frozen=True)
+class Pyramid:
+    """Tiles, as the page's script takes them.
+
+    Attributes
+    ----------
+    pictures : dict
+        PNG in base64 by "zoom/column/row"; tiles of nothing are left out.
+    values : dict
+        The planes one after the other, compressed by zlib, in base64; of one zoom level.
+    planes : list of dict
+        What the values are.
+    zoom, values_zoom : int
+        The finest zoom level of pictures, and that of values.
+    step : int
+        The values are those of every so many pixels of the image, along each side; about.
+    """
+
+    pictures: dict[str, str]
+    values: dict[str, str]
+    planes: list[dict[str, Any]]
+    zoom: int
+    values_zoom: int
+    step: int
+
+    @property
+    def nbytes(self) -> int:
+        """How much of the page it takes, nearly."""
+        return sum(map(len, (*self.pictures.values(), *self.values.values())))
+
+
+class _TooMany(Exception):
+    """There is no room for tiles of so fine a zoom level."""
+
+    def __init__(self, values: bool) -> None:
+        super().__init__(values)
+        self.values = values
+
+
+@dataclass
+class _Room:
+    """Tiles so far, and how much more fits the page: values may take what pictures leave."""
+
+    left: float
+    left_for_pictures: float
+    pictures: dict[str, str] = field(default_factory=dict)
+    values: dict[str, str] = field(default_factory=dict)
+
+    def picture(self, key: str, rgba: Array) -> None:
+        """Keep a tile, unless it is transparent."""
+        alpha = rgba[..., 3]
+        if not alpha.any():
+            return
+        image = needed("PIL.Image", "map", "maps").fromarray(
+            np.ascontiguousarray(rgba if (alpha < 255).any() else rgba[..., :3])
+        )
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG")
+        text = self.pictures[key] = base64.b64encode(buffer.getvalue()).decode()
+        self.left_for_pictures -= len(text)
+        if self.left_for_pictures < 0:
+            raise _TooMany(values=False)
+        self._take(text)
+
+    def planes(self, key: str, raw: bytes) -> None:
+        """Keep the values of a tile."""
+        text = self.values[key] = base64.b64encode(zlib.compress(raw)).decode()
+        self._take(text)
+
+    def _take(self, text: str) -> None:
+        self.left -= len(text)
+        if self.left < 0:  # pictures have not had more than their part
+            raise _TooMany(values=True)
+
+
+def pyramid_of(
+    image: xr.Dataset,
+    bounds: Bounds,
+    paint: Paint,
+    *,
+    max_bytes: int,
+    density: float,
+    smooth: bool,
+    ready: Callable[[xr.Dataset], xr.Dataset] = lambda image: image,
+) -> Pyramid | None:
+    """Make the tiles of an image.
+
+    Parameters
+    ----------
+    image : xarray.Dataset
+        The bands that are shown, and coordinates that tell from which image a pixel is; lazy or
+        not, with a CRS.
+    bounds : Bounds
+        Where it lies.
+    paint : callable
+        See `Paint`.
+    max_bytes : int
+        How long all tiles may be, as text.
+    density : float
+        About how many bytes a pixel of its pictures takes.
+    smooth : bool
+        Whether a pixel of a coarser zoom level is the mean of those of the finer one, or one of
+        them: colours of classes have no mean.
+    ready : callable
+        Makes one image of what was thinned.
+
+    Returns
+    -------
+    Pyramid, optional
+        None where there is room for hardly anything.
+    """
+    grid = Grid(image)
+    native = _native_zoom(grid, bounds)
+    count = math.prod(image.sizes[d] for d in map_dims(image))
+    planes = _planes(image)
+    for_pictures = (1 - VALUES) * max_bytes if planes else max_bytes
+    area = _area(bounds)
+    taken = density * TEXT * TEXT  # with the coarser zoom levels, a third, and as text
+    zoom = native
+    while zoom and _pixels(area, zoom, count) * taken > for_pictures:
+        zoom -= 1
+    left = max_bytes - _pixels(area, zoom, count) * taken
+    packed = TEXT * sum(plane.packed for plane in planes)
+    coarser = 0  # how much coarser values are than pictures
+    while coarser < BLOCK and _pixels(area, zoom - coarser, count) * packed > left:
+        coarser += 1
+    while zoom >= 0:
+        room = _Room(max_bytes, for_pictures)
+        source = ready(thin(image, _wanted_size(image, native - zoom)))
+        planes = [plane for plane in planes if plane.name in source.variables]
+        making = _Making(source, bounds, paint, smooth, planes, zoom, max(zoom - coarser, 0), room)
+        try:
+            making.all()
+        except _TooMany as many:
+            if not many.values:
+                zoom, coarser = zoom - 1, max(coarser - 1, 0)
+            elif coarser < BLOCK:
+                coarser += 1
+            else:
+                planes = []
+            continue
+        said = [plane.said(source[plane.name]) for plane in planes]
+        at = making.values_zoom
+        return Pyramid(room.pictures, room.values, said, zoom, at, 2 ** max(0, native - at))
+    return None
+
+
+def _planes(image: xr.Dataset) -> list[Plane]:
+    """Choose what the page is to know: the bands that are shown, and where pixels come from."""
+    axes = set(map_dims(image))
+    names = [*image.data_vars, *(n for n in image.coords if str(n).endswith(TELLING))]
+    made = (Plane.of(n, image[n]) for n in names if axes <= set(image[n].dims) <= axes | {"time"})
+    return [plane for plane in made if plane is not None]
+
+
+def _native_zoom(grid: Grid, bounds: Bounds) -> int:
+    """Find the first zoom level whose pixels are no larger than those of an image."""
+    (south, west), (north, east) = bounds
+    count = 33
+    lons = np.linspace(west, east, count)[None, :]
+    heights = np.linspace(_height(north), _height(south), count)
+    lats = np.degrees(np.arctan(np.sinh(heights)))[:, None]
+    down, across = grid.places(lons, lats)
+    rows, columns = grid.pixels(down, across)
+    inside = (rows >= 0) & (columns >= 0)
+    if not inside.any():
+        inside[...] = True
+    metres = RADIUS * np.sqrt(
+        np.radians(east - west) * (_height(north) - _height(south)) / (count - 1) ** 2
+    )
+    pixel = metres * grid.step / apart(down, across, inside)
+    exact = np.log2(2 * np.pi * RADIUS / TILE / pixel) if pixel > 0 else 0.0
+    return int(np.clip(np.ceil(exact - ROUNDED), 0, FINEST))
+
+
+def _height(latitude: float) -> float:
+    return float(np.arcsinh(np.tan(np.radians(latitude))))
+
+
+def _area(bounds: Bounds) -> float:
+    """Give the part of the square of the world that an image lies in."""
+    (south, west), (north, east) = bounds
+    return (east - west) / 360 * (_height(north) - _height(south)) / (2 * np.pi)
+
+
+def _pixels(area: float, zoom: int, count: int) -> float:
+    """Estimate how many pixels of a zoom level are not the same as their neighbours."""
+    return min(area * (TILE * 2.0**zoom) ** 2, 1.5 * count)
+
+
+def _wanted_size(image: xr.Dataset, coarser: int) -> int:
+    """Say how many pixels along its longer side an image needs, so many zoom levels before that of
+    its own pixels: rather more than fewer."""
+    longest = max(image.sizes[d] for d in map_dims(image))
+    return longest if coarser <= 0 else -(-3 * longest // 2 ** (coarser + 1))
+
+
+@dataclass
+class _Making:
+    """The making of all tiles from one level of an image."""
+
+    source: xr.Dataset
+    bounds: Bounds
+    paint: Paint
+    smooth: bool
+    planes: list[Plane]
+    zoom: int
+    values_zoom: int
+    room: _Room
+
+    @functools.cached_property
+    def _grid(self) -> Grid:
+        return Grid(self.source)
+
+    @property
+    def _block_zoom(self) -> int:
+        return max(0, self.zoom - BLOCK)
+
+    def all(self) -> None:
+        """Make the tiles."""
+        self._tile(0, 0, 0)
+
+    def _tile(self, zoom: int, x: int, y: int) -> Array | None:
+        """Make a tile and all that lie in it; give its picture, None where there is nothing."""
+        if not self._meets(zoom, x, y):
+            return None
+        if zoom == self._block_zoom:
+            return self._block(x, y)
+        parts = [[self._tile(zoom + 1, 2 * x + i, 2 * y + j) for i in (0, 1)] for j in (0, 1)]
+        if all(part is None for row in parts for part in row):
+            return None
+        nothing = np.zeros((TILE, TILE, 4), np.uint8)
+        whole = np.block([[[nothing if p is None else p] for p in row] for row in parts])
+        small = halved(whole, self.smooth)
+        self.room.picture(f"{zoom}/{x}/{y}", small)
+        return small
+
+    def _meets(self, zoom: int, x: int, y: int) -> bool:
+        """Whether a tile meets the image, which may lie across the antimeridian."""
+        (south, west), (north, east) = self.bounds
+        wide = 360 / 2**zoom
+        left = x * wide - 180
+        top = np.pi * (1 - 2 * y / 2**zoom)
+        below = top - 2 * np.pi / 2**zoom
+        if not (_height(south) < top and _height(north) > below):
+            return False
+        return any(left + turn < east and left + turn + wide > west for turn in (-360, 0, 360))
+
+    def _block(self, x: int, y: int) -> Array | None:
+        """Make the tiles of a block, from the finest to the one that is as large as the block."""
+        rows, columns = self._numbers(x, y)
+        inside = (rows >= 0) & (columns >= 0)
+        if not inside.any():
+            return None
+        top, left = int(rows[inside].min()), int(columns[inside].min())
+        bottom, right = int(rows[inside].max()) + 1, int(columns[inside].max()) + 1
+        dims = map_dims(self.source)
+        window = {dims[0]: slice(top, bottom), dims[1]: slice(left, right)}
+        (held,) = compute(self.source.isel(window))
+        place = np.where(inside, rows - top, 0), np.where(inside, columns - left, 0)
+        colours = self._colours(held, dims)[place]
+        colours[~inside] = 0
+        for zoom in range(self.zoom, self._block_zoom - 1, -1):
+            if zoom < self.zoom:
+                colours = halved(colours, self.smooth)
+            for key, part in _cut(colours, zoom, self._block_zoom, x, y):
+                self.room.picture(key, part)
+        if self.planes:
+            self._values(held, place, inside, x, y)
+        return colours
+
+    def _numbers(self, x: int, y: int) -> tuple[Array, Array]:
+        """Say which pixel of the image lies at each pixel of a block; negative for none."""
+        size = TILE * 2 ** (self.zoom - self._block_zoom)
+        places = tile_places(x, y, self._block_zoom, size)
+        assert places is not None
+        lons, lats = places
+        slabs = [
+            [
+                numbers.astype(np.int32)
+                for numbers in np.broadcast_arrays(
+                    *self._grid.pixels(*self._grid.places(lons, lats[row : row + TILE]))
+                )
+            ]
+            for row in range(0, size, TILE)
+        ]
+        return np.concatenate([r for r, _ in slabs]), np.concatenate([c for _, c in slabs])
+
+    def _colours(self, held: xr.Dataset, dims: tuple[Hashable, Hashable]) -> Array:
+        """Colour a window of the image, some rows at a time."""
+        parts = [
+            self.paint(held.isel({dims[0]: slice(row, row + TILE)})).transpose(*dims, "band").values
+            for row in range(0, held.sizes[dims[0]], TILE)
+        ]
+        return np.concatenate(parts)
+
+    def _values(
+        self, held: xr.Dataset, place: tuple[Array, Array], inside: Array, x: int, y: int
+    ) -> None:
+        dims = map_dims(self.source)
+        step = 2 ** (self.zoom - self.values_zoom)
+        chosen = (slice(step // 2, None, step),) * 2
+        rows, columns, known = place[0][chosen], place[1][chosen], inside[chosen]
+        planes = [
+            plane.held(held[plane.name].transpose(*dims).values[rows, columns])
+            for plane in self.planes
+        ]
+        cuts = [_cut(plane, self.values_zoom, self._block_zoom, x, y) for plane in (known, *planes)]
+        for (key, there), *parts in zip(*cuts, strict=True):
+            if there.any():
+                raw = [there.astype("u1"), *(part for _, part in parts)]
+                self.room.planes(key, b"".join(part.tobytes() for part in raw))
+
+
+def _cut(whole: Array, zoom: int, above: int, x: int, y: int) -> list[tuple[str, Array]]:
+    """Cut what covers tile x, y of zoom level `above` into tiles of a finer one."""
+    along = 2 ** (zoom - above)
+    return [
+        (
+            f"{zoom}/{x * along + i}/{y * along + j}",
+            whole[j * TILE : (j + 1) * TILE, i * TILE : (i + 1) * TILE],
+        )
+        for j in range(along)
+        for i in range(along)
+    ]
+
+
+def halved(rgba: Array, smooth: bool) -> Array:
+    """Give a picture with half as many pixels along each side."""
+    if not smooth:
+        return rgba[1::2, 1::2]
+    parts = [rgba[j::2, i::2].astype(np.uint32) for j in (0, 1) for i in (0, 1)]
+    opacity = np.sum([part[..., 3:] for part in parts], axis=0)
+    colours = np.sum([part[..., :3] * part[..., 3:] for part in parts], axis=0)
+    result = np.zeros((*opacity.shape[:2], 4), np.uint8)
+    result[..., :3] = (colours + opacity // 2) // np.maximum(opacity, 1)
+    result[..., 3:] = (opacity + 2) // 4
+    return result

@@ -1,0 +1,76 @@
+"""Colours and a bar that explains them, for one band of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from qmosaic.collection.declarations import VALID_COUNT
+from qmosaic.display.asides import Ramp
+from qmosaic.display.colours import visualize
+from qmosaic.display.drawing import MASKED
+from qmosaic.display.thinning import bands_on_map, listed
+from qmosaic.optional import needed
+
+COUNTS = {
+    "min": "0%",
+    "max": "100%",
+    "palette": ["#440154", "#3b528b", "#21918c", "#5ec962", "#fde725"],
+}
+"""How counts are shown where nothing is said: all of them, from dark to bright."""
+
+STEPS = 256
+"""Colours of a bar."""
+
+
+def with_colours_of_counts(image: xr.Dataset, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Give counts of candidates their colours, where no visualisation parameter gives others."""
+    bands = parameters.get("bands")
+    names: list[Hashable] = list(image.data_vars) if bands is None else listed(bands)
+    if set(parameters) <= {"bands"} and len(names) == 1 and str(names[0]).endswith(VALID_COUNT):
+        return {**parameters, **COUNTS}
+    return dict(parameters)
+
+
+def ramp_of(image: xr.Dataset, parameters: Mapping[str, Any], *, masked: bool) -> Ramp | None:
+    """Make the bar of a palette, with the highest value at the top.
+
+    Parameters
+    ----------
+    image : xarray.Dataset
+        What is shown.
+    parameters : mapping
+        Of `visualize`, with numbers.
+    masked : bool
+        Whether there are pixels without a value.
+
+    Returns
+    -------
+    Ramp, optional
+        None where there is no palette, or `min` and `max` do not say where it begins and ends.
+    """
+    low, high = (_number(parameters.get(end)) for end in ("min", "max"))
+    if parameters.get("palette") is None or low is None or high is None:
+        return None
+    scale = xr.DataArray(np.linspace(high, low, STEPS)[:, None], dims=("y", "x"))
+    plain = {"min": low, "max": high, "palette": parameters["palette"]}
+    colours = visualize(scale, **plain).values[:, 0, :3] / 255
+    name = next(iter(bands_on_map(image, "quicklook()")))
+    whole = image[name].dtype.kind in "iu" and not {"scale_factor"} & set(image[name].attrs)
+    ticker = needed("matplotlib.ticker", "plot", "pictures")
+    marks = ticker.MaxNLocator(6, integer=whole).tick_values(low, high)
+    ticks = [
+        (float(1 - (mark - low) / (high - low)), f"{mark:.6g}")
+        for mark in marks
+        if low <= mark <= high
+    ]
+    return Ramp(colours, ticks, MASKED if masked else None, without="masked")
+
+
+def _number(end: Any) -> float | None:
+    if isinstance(end, list | tuple) and len(end) == 1:
+        (end,) = end
+    return None if end is None or np.ndim(end) else float(end)
