@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import xarray as xr
 
 from qmosaic.collection.kinds import is_measured
-from qmosaic.collection.location import crs_of, map_axes
+from qmosaic.collection.location import crs_of, map_axes, map_dims
 from qmosaic.display.asides import Ramp, Swatches
 from qmosaic.display.colours import visualize
 from qmosaic.display.dates import OTHERS, Images, coloured, dated, telling_images
 from qmosaic.display.drawing import rgb_of
 from qmosaic.display.mercator import Bounds, on_web_map
-from qmosaic.display.pyramids import Paint, Pyramid, pyramid_of
+from qmosaic.display.pyramids import TILE, Paint, Pyramid, pyramid_of
 from qmosaic.display.quicklooks import load_thinned
 from qmosaic.display.ramps import ramp_of, with_colours_of_counts
 from qmosaic.display.stretches import provisional, settled, wanted
@@ -108,16 +110,28 @@ class Layer:
         address: str = self.picture.odc.compress("png", as_data_url=True)
         return address
 
-    def pyramid(self, max_bytes: int) -> Pyramid | None:
-        """Make its tiles, see `pyramid_of`; None where they would show no more than the picture."""
-        address = self.png_address()
-        pixels = max(1, int((self.picture.values[..., 3] > 0).sum()))
+    @cached_property
+    def density(self) -> float:
+        """About how many bytes a pixel of its pictures takes."""
+        pixels = int((self.picture.values[..., 3] > 0).sum())
+        return 0.75 * len(self.png_address()) / max(1, pixels)
+
+    @property
+    def weight(self) -> float:
+        """About how many bytes all of its pixels take."""
+        return self.density * math.prod(self.image.sizes[d] for d in map_dims(self.image))
+
+    def pyramid(self, max_bytes: int) -> Pyramid:
+        """Make its tiles, see `pyramid_of`."""
+        (_, west), (_, east) = self.bounds
+        across = self.picture.sizes[self.picture.dims[1]]
         return pyramid_of(
             self.image,
             self.bounds,
             self.paint,
             max_bytes=max_bytes,
-            density=0.75 * len(address) / pixels,
+            least=math.log2(across * 360 / (TILE * (east - west))),
+            density=self.density,
             smooth=self.smooth,
             ready=one_image,
         )

@@ -244,12 +244,10 @@ class Map:
         page.header.add_child(_element(head))
         page.header.add_child(_element(f"<script>{_leaflet('leaflet.js').decode()}</script>"))
         page.header.add_child(_element(f"<script>{page_tiles.SCRIPT}</script>"))
-        scripts, legends, left = [], [], max_bytes
+        scripts, legends = [], []
+        pyramids = self._pyramids(max_bytes) if max_bytes else {}
         for number, one in enumerate(self._shown):
-            token = _token(number)
-            share = left // (len(self._shown) - number)
-            pyramid = one.layer.pyramid(share) if share else None
-            left -= 0 if pyramid is None else pyramid.nbytes
+            token, pyramid = _token(number), pyramids.get(number)
             layer = _of_picture(one, token) if pyramid is None else _of_tiles(one, pyramid, token)
             layer.add_to(drawn)
             name = layer.get_name()
@@ -270,6 +268,17 @@ class Map:
         for number, one in enumerate(self._shown):
             html = html.replace(_token(number), _label(one.title))
         return html
+
+    def _pyramids(self, max_bytes: int) -> dict[int, Pyramid]:
+        """Make the tiles of all layers: those that need least first, and the others share what is
+        left."""
+        made: dict[int, Pyramid] = {}
+        numbers = sorted(range(len(self._shown)), key=lambda n: self._shown[n].layer.weight)
+        for done, number in enumerate(numbers):
+            share = max(0, max_bytes) // (len(numbers) - done)
+            made[number] = self._shown[number].layer.pyramid(share)
+            max_bytes -= made[number].nbytes
+        return made
 
     def _drawn(self) -> Any:
         """Make the map of folium, turned to its centre or to all layers."""
@@ -303,9 +312,10 @@ class Map:
             The page, ``map.html``; folders are made where they are missing.
         max_bytes : int, default: 20_000_000
             How many bytes of details it may hold, all layers together. Where they are not enough
-            for all pixels of a layer, its finest zoom levels are left out, and a click says the
-            values of the nearest pixel that the page holds. 0 for no details: each layer is one
-            picture of at most `max_size` pixels a side, and a click says nothing.
+            for all pixels of a layer, its finest zoom levels are left out, but for what a screen
+            shows of the whole; and a click says the values of the nearest pixel that the page
+            holds. 0 for no details: each layer is one picture of at most `max_size` pixels a side,
+            and a click says nothing.
 
         Returns
         -------

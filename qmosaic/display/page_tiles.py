@@ -43,7 +43,10 @@ async function qmosaicTile(told, key) {
 
 function qmosaicValue(plane, value) {
   if (Number.isNaN(value) || value === plane.nodata) return "masked";
-  if (plane.time) return new Date(value).toISOString().slice(0, 16).replace("T", " ");
+  if (plane.time) {
+    const text = new Date(value).toISOString().slice(0, 16);
+    return text.replace("T00:00", "").replace("T", " ");
+  }
   return String(Number((value * plane.scale + plane.offset).toPrecision(7)));
 }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import functools
 import io
+import itertools
 import math
 import zlib
 from collections.abc import Callable, Hashable
@@ -27,8 +28,8 @@ from qmosaic.collection.declarations import (
 )
 from qmosaic.collection.location import map_dims
 from qmosaic.collection.masks import Array
-from qmosaic.display.mercator import RADIUS, Bounds
-from qmosaic.display.placing import Grid, apart, tile_places
+from qmosaic.display.mercator import Bounds
+from qmosaic.display.placing import OUTSIDE, Grid, tile_places
 from qmosaic.display.thinning import thin
 from qmosaic.engine.scheduling import compute
 from qmosaic.optional import needed
@@ -43,8 +44,11 @@ held at a time."""
 FINEST = 24
 """The last zoom level that a map has."""
 
-ROUNDED = 0.03
+ROUNDED = 1e-3
 """By what part of a zoom level pixels may be smaller than those of tiles without being lost."""
+
+SAMPLES = 33
+"""Along each side of an image, where the size of its pixels on the map is looked at."""
 
 VALUES = 0.35
 """The part of the bytes that is kept for values, where there are any."""
@@ -178,16 +182,17 @@ class _Room:
         self.left_for_pictures -= len(text)
         if self.left_for_pictures < 0:
             raise _TooMany(values=False)
-        self._take(text)
+        self.left -= len(text)
+        self._check()
 
     def planes(self, key: str, raw: bytes) -> None:
         """Keep the values of a tile."""
         text = self.values[key] = base64.b64encode(zlib.compress(raw)).decode()
-        self._take(text)
-
-    def _take(self, text: str) -> None:
         self.left -= len(text)
-        if self.left < 0:  # pictures have not had more than their part
+        self._check()
+
+    def _check(self) -> None:
+        if self.left < 0 and self.values:  # pictures have not had more than their part
             raise _TooMany(values=True)
 
 
@@ -197,10 +202,11 @@ def pyramid_of(
     paint: Paint,
     *,
     max_bytes: int,
+    least: float,
     density: float,
     smooth: bool,
     ready: Callable[[xr.Dataset], xr.Dataset] = lambda image: image,
-) -> Pyramid | None:
+) -> Pyramid:
     """Make the tiles of an image.
 
     Parameters
@@ -214,6 +220,9 @@ def pyramid_of(
         See `Paint`.
     max_bytes : int
         How long all tiles may be, as text.
+    least : float
+        The zoom level of its picture for a screen, a whole number or between two: tiles show as
+        much as that, whatever they take.
     density : float
         About how many bytes a pixel of its pictures takes.
     smooth : bool
@@ -224,8 +233,8 @@ def pyramid_of(
 
     Returns
     -------
-    Pyramid, optional
-        None where there is room for hardly anything.
+    Pyramid
+        Without values where there is no room for them.
     """
     grid = Grid(image)
     native = _native_zoom(grid, bounds)
@@ -234,16 +243,16 @@ def pyramid_of(
     for_pictures = (1 - VALUES) * max_bytes if planes else max_bytes
     area = _area(bounds)
     taken = density * TEXT * TEXT  # with the coarser zoom levels, a third, and as text
-    zoom = native
-    while zoom and _pixels(area, zoom, count) * taken > for_pictures:
+    zoom, floor = native, min(native, math.ceil(max(least, 0) - 0.5))
+    while zoom > floor and _pixels(area, zoom, count) * taken > for_pictures:
         zoom -= 1
     left = max_bytes - _pixels(area, zoom, count) * taken
     packed = TEXT * sum(plane.packed for plane in planes)
     coarser = 0  # how much coarser values are than pictures
     while coarser < BLOCK and _pixels(area, zoom - coarser, count) * packed > left:
         coarser += 1
-    while zoom >= 0:
-        room = _Room(max_bytes, for_pictures)
+    while True:
+        room = _Room(max_bytes, for_pictures if zoom > floor else math.inf)
         source = ready(thin(image, _wanted_size(image, native - zoom)))
         planes = [plane for plane in planes if plane.name in source.variables]
         making = _Making(source, bounds, paint, smooth, planes, zoom, max(zoom - coarser, 0), room)
@@ -260,7 +269,6 @@ def pyramid_of(
         said = [plane.said(source[plane.name]) for plane in planes]
         at = making.values_zoom
         return Pyramid(room.pictures, room.values, said, zoom, at, 2 ** max(0, native - at))
-    return None
 
 
 def _planes(image: xr.Dataset) -> list[Plane]:
@@ -272,23 +280,30 @@ def _planes(image: xr.Dataset) -> list[Plane]:
 
 
 def _native_zoom(grid: Grid, bounds: Bounds) -> int:
-    """Find the first zoom level whose pixels are no larger than those of an image."""
+    """Find the first zoom level whose pixels are nowhere larger than those of an image."""
     (south, west), (north, east) = bounds
-    count = 33
-    lons = np.linspace(west, east, count)[None, :]
-    heights = np.linspace(_height(north), _height(south), count)
-    lats = np.degrees(np.arctan(np.sinh(heights)))[:, None]
-    down, across = grid.places(lons, lats)
-    rows, columns = grid.pixels(down, across)
-    inside = (rows >= 0) & (columns >= 0)
-    if not inside.any():
-        inside[...] = True
-    metres = RADIUS * np.sqrt(
-        np.radians(east - west) * (_height(north) - _height(south)) / (count - 1) ** 2
+    lons = np.linspace(west, east, SAMPLES)[None, :]
+    heights = np.linspace(_height(north), _height(south), SAMPLES)[:, None]
+    small = 2 * np.pi / (TILE * 2.0**FINEST)  # a pixel of the finest level, in radians
+    here, beside, below = (
+        np.broadcast_arrays(*grid.places(lons + np.degrees(x), _latitude(heights - y)))
+        for x, y in ((0, 0), (small, 0), (0, small))
     )
-    pixel = metres * grid.step / apart(down, across, inside)
-    exact = np.log2(2 * np.pi * RADIUS / TILE / pixel) if pixel > 0 else 0.0
-    return int(np.clip(np.ceil(exact - ROUNDED), 0, FINEST))
+    rows, columns = grid.pixels(*here)
+    inside = (rows >= 0) & (columns >= 0)
+    most = 0.0
+    for axis, edges in enumerate((grid.down, grid.across)):
+        with np.errstate(invalid="ignore"):
+            steps = np.hypot(beside[axis] - here[axis], below[axis] - here[axis])
+        steps = steps[inside & np.isfinite(steps)]
+        most = max(most, float(steps.max(initial=0)) / edges.step)
+    if most == 0:
+        return 0
+    return int(np.clip(math.ceil(FINEST + math.log2(most) - ROUNDED), 0, FINEST))
+
+
+def _latitude(height: Any) -> Any:
+    return np.degrees(np.arctan(np.sinh(height)))
 
 
 def _height(latitude: float) -> float:
@@ -330,9 +345,14 @@ class _Making:
     def _grid(self) -> Grid:
         return Grid(self.source)
 
-    @property
+    @functools.cached_property
     def _block_zoom(self) -> int:
-        return max(0, self.zoom - BLOCK)
+        """The zoom level of a tile as large as a block: smaller ones for a small image."""
+        (south, west), (north, east) = self.bounds
+        part = max((east - west) / 360, (_height(north) - _height(south)) / (2 * np.pi))
+        enough = math.ceil(self.zoom + math.log2(part)) if part > 0 else 0
+        span = max(min(enough, BLOCK), self.zoom - self.values_zoom)
+        return max(0, self.zoom - span)
 
     def all(self) -> None:
         """Make the tiles."""
@@ -389,20 +409,17 @@ class _Making:
 
     def _numbers(self, x: int, y: int) -> tuple[Array, Array]:
         """Say which pixel of the image lies at each pixel of a block; negative for none."""
-        size = TILE * 2 ** (self.zoom - self._block_zoom)
-        places = tile_places(x, y, self._block_zoom, size)
-        assert places is not None
-        lons, lats = places
-        slabs = [
-            [
-                numbers.astype(np.int32)
-                for numbers in np.broadcast_arrays(
-                    *self._grid.pixels(*self._grid.places(lons, lats[row : row + TILE]))
-                )
-            ]
-            for row in range(0, size, TILE)
-        ]
-        return np.concatenate([r for r, _ in slabs]), np.concatenate([c for _, c in slabs])
+        along = 2 ** (self.zoom - self._block_zoom)
+        rows = np.full((along * TILE, along * TILE), OUTSIDE, np.int32)
+        columns = rows.copy()
+        for j, i in itertools.product(range(along), repeat=2):
+            if not self._meets(self.zoom, x * along + i, y * along + j):
+                continue
+            places = tile_places(x * along + i, y * along + j, self.zoom, TILE)
+            assert places is not None
+            here = np.s_[j * TILE : (j + 1) * TILE, i * TILE : (i + 1) * TILE]
+            rows[here], columns[here] = self._grid.pixels(*self._grid.places(*places))
+        return rows, columns
 
     def _colours(self, held: xr.Dataset, dims: tuple[Hashable, Hashable]) -> Array:
         """Colour a window of the image, some rows at a time."""
