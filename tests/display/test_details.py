@@ -105,31 +105,24 @@ def test_zooming_in_shows_finer_pixels(page: Any) -> None:
 def test_a_click_says_values_date_and_image(page: Any) -> None:
     """In the unit of the band, of the pixel that is clicked; of what is switched on; masked ones,
     too. Names are text."""
-    for row, column, wanted in [
-        (300, 300, ["red 1", None, "source_index 1", "source_time 2020-06-11"]),
-        (300, 501, ["red 0.2", None, "source_index 2", "source_time 2020-07-04 10:30"]),
-        (20, 20, ["red masked", None, "source_index 0", "source_time 2020-06-01"]),
+    for row, column, *wanted in [
+        (300, 300, "red 0.2", "source_index 1", "source_time 2020-06-11"),
+        (300, 501, "red 1", "source_index 2", "source_time 2020-07-04 10:30"),
+        (20, 20, "red masked", "source_index 0", "source_time 2020-06-01"),
     ]:
-        wanted[0] = (
-            wanted[0]
-            if wanted[0] == "red masked"
-            else f"red {'1' if (row + column) % 2 else '0.2'}"
-        )
         lon, lat = place_of(row, column)
         look(page, lon, lat, 17)
         page.find_element("css selector", ".leaflet-container").click()
-        north = f"{lat:.3f}"
 
-        def said(north: str = north) -> list[str]:
+        def said(lat: float = lat) -> list[str]:
             boxes = page.find_elements("css selector", ".leaflet-popup-content")
-            lines = boxes[-1].text.splitlines() if boxes else [""]
-            return lines if lines[0].startswith(north) else []
+            lines: list[str] = boxes[-1].text.splitlines() if boxes else []
+            return lines if lines and abs(float(lines[0].split("°")[0]) - lat) < 1e-4 else []
 
-        wait_for(page, said)
-        place, name, *values = said()
+        wait_for(page, lambda said=said: bool(said()))
+        place, *rest = said()
         assert re.fullmatch(r"40\.\d{5}° N, 103\.\d{5}° W", place)
-        assert name == "squares & </script>"
-        assert values == [value for value in wanted if value]
+        assert rest == ["squares & </script>", *wanted]
     assert errors(page) == []
 
 
@@ -184,7 +177,8 @@ def test_tiles_lie_where_they_belong(crs: str, ys: Any, xs: Any, flip: tuple[str
     to_degrees = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform
     for row, column in [(0, 0), (59, 59), (3, 57), (30, 31), (44, 12), (59, 0)]:
         lon, lat = to_degrees(xs[column], ys[row])
-        assert value_at(tiles, lon, lat) == numbers[row, column]
+        on_map = abs(lat) < 85  # where web maps end
+        assert value_at(tiles, lon, lat) == (numbers[row, column] if on_map else None)
     beside = to_degrees(xs[0] - 2 * (xs[1] - xs[0]), ys[30])
     if crs != "EPSG:4326" or xs[1] - xs[0] < 1:
         assert value_at(tiles, *beside) is None
@@ -197,7 +191,7 @@ def test_pictures_are_those_of_the_layer() -> None:
     tiles = pyramid(image, max=1.0, min=0.2)
     by_zoom = {z: [k for k in tiles.pictures if k.startswith(f"{z}/")] for z in range(15)}
     assert tiles.zoom == 14  # 9.6 m at the equator, 7.3 m here
-    assert [len(keys) for keys in by_zoom.values()][3:12] == [1] * 9  # before, it is not seen
+    assert all(1 <= len(by_zoom[z]) <= 4 for z in range(4, 14))  # before, it is not seen
     assert len(by_zoom[14]) < 12
     seen = []
     for key in by_zoom[14]:
