@@ -15,6 +15,9 @@ from qmosaic.collection.masks import Array
 from qmosaic.display.drawing import FRAME, INK, PALE
 from qmosaic.optional import needed
 
+BETWEEN = 0.15
+"""Inches between the columns of a legend."""
+
 Colour = tuple[float, float, float] | str
 
 ROW = 0.27
@@ -48,24 +51,37 @@ class Swatches:
         From top to bottom.
     title, subtitle : str
         What stands above it.
+    rows : int, optional
+        How many of them stand below each other, before the next column begins; by default all.
     """
 
     entries: Sequence[tuple[Colour, str]]
     title: str = ""
     subtitle: str = ""
+    rows: int | None = None
+
+    @property
+    def _down(self) -> int:
+        return min(len(self.entries), self.rows or len(self.entries))
+
+    @property
+    def _column(self) -> float:
+        """The width of a column."""
+        return 0.34 + LETTER * max((len(text) for _, text in self.entries), default=0)
 
     @property
     def size(self) -> tuple[float, float]:
         """The width and the height that it needs."""
-        longest = max((len(text) for _, text in self.entries), default=0)
-        return 0.34 + LETTER * longest, ROW * len(self.entries)
+        columns = -(-len(self.entries) // max(1, self._down))
+        return (self._column + BETWEEN) * columns - BETWEEN, ROW * self._down
 
     def draw(self, axis: Any, width: float, height: float) -> None:
         """Draw it."""
-        for row, (colour, text) in enumerate(self.entries):
-            middle = ROW * (row + 0.5)
-            _box(axis, 0, middle, 0.2, 0.17, colour, edgecolor=FRAME, linewidth=0.6)
-            _text(axis, 0.3, middle, text)
+        for number, (colour, text) in enumerate(self.entries):
+            column, row = divmod(number, self._down)
+            left, middle = column * (self._column + BETWEEN), ROW * (row + 0.5)
+            _box(axis, left, middle, 0.2, 0.17, colour, edgecolor=FRAME, linewidth=0.6)
+            _text(axis, left + 0.3, middle, text)
 
 
 @dataclass(frozen=True)

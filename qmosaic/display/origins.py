@@ -104,7 +104,7 @@ def provenance(
     legend = _Legend.of(contributions(mosaic, band=band))
     picture = coloured(loaded, legend.images, legend.colours, rgb_of(OTHERS))
     panel = Panel(picture.values, title, _how_many(legend, mosaic), *pixel_of(loaded))
-    return _saved(compose([panel], credit, asides=[legend.bars("Share of the pixels")]), path)
+    return _saved(compose([panel], credit, asides=[legend.bars("Share of the pixels", " ")]), path)
 
 
 def shares(
@@ -146,7 +146,7 @@ def shares(
     >>> import numpy as np, xarray as xr, qmosaic as qm
     >>> mosaic = xr.Dataset(coords={"source_index": (("y", "x"), np.arange(4).reshape(2, 2))})
     >>> qm.display.shares(qm.contributions(mosaic))
-    Picture of 537 × 213 pixels; a notebook shows it, .save('picture.png') writes it
+    Picture of 537 × 187 pixels; a notebook shows it, .save('picture.png') writes it
     """
     require_matplotlib()
     if not isinstance(contributions, pd.DataFrame) or not {SOURCE_INDEX, "pixels"} <= {
@@ -164,7 +164,8 @@ def shares(
     groups = [column for column in contributions if column not in COUNTED]
     if not groups:
         return _saved(compose([], credit, asides=[legend.bars(title)]), path)
-    asides: list[Aside] = [legend.stacked(contributions, groups, title), legend.swatches()]
+    bars = legend.stacked(contributions, groups, title)
+    asides: list[Aside] = [bars, legend.swatches(rows=max(4, len(bars.rows)))]
     return _saved(compose([], credit, asides=asides), path)
 
 
@@ -240,14 +241,15 @@ class _Legend:
             kinds.append(("no image", MASKED, [NO_IMAGE]))
         return kinds
 
-    def bars(self, title: str) -> Bars:
-        """Make a bar for each image, the longest first, then for the others and for none."""
+    def bars(self, title: str, subtitle: str = "") -> Bars:
+        """Make a bar for each image, the longest first, then for the others and for none; with
+        ``" "`` for a subtitle they begin as low as a picture that has one."""
         whole = self.pixels.sum()
         kinds = self.kinds()
         parts = [float(self.pixels.loc[keys].sum() / whole) for _, _, keys in kinds]
         order = sorted(range(len(kinds)), key=lambda i: (i >= len(self.images), -parts[i]))
         rows = [(kinds[i][0], [(kinds[i][1], parts[i])], _percent(parts[i])) for i in order]
-        return Bars(rows, max(parts), title, " ")
+        return Bars(rows, max(parts), title, subtitle)
 
     def stacked(self, table: pd.DataFrame, groups: list[str], title: str) -> Bars:
         """Make a bar for each zone, period, rank, of parts."""
@@ -266,11 +268,11 @@ class _Legend:
                 f"shares() got a table of {len(rows)} parts ({', '.join(groups)}), and draws "
                 f"{MOST} bars at most. Choose some of its rows: table[table[{groups[0]!r}] == ...]."
             )
-        return Bars(rows, 1.0, title, " ", wide=5.6)
+        return Bars(rows, 1.0, title, wide=5.6)
 
-    def swatches(self) -> Swatches:
-        """Make a legend."""
-        return Swatches([(colour, text) for text, colour, _ in self.kinds()])
+    def swatches(self, rows: int) -> Swatches:
+        """Make a legend that is no higher than so many bars."""
+        return Swatches([(colour, text) for text, colour, _ in self.kinds()], rows=rows)
 
 
 def _percent(share: float) -> str:

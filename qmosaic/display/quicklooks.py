@@ -93,7 +93,7 @@ def quicklook(
     >>> import numpy as np, xarray as xr, qmosaic as qm
     >>> image = xr.Dataset({"red": (("y", "x"), np.arange(12.0).reshape(3, 4))})
     >>> qm.quicklook({"first": image, "second": image * 2}, palette=["black", "red"])
-    Picture of 1029 × 435 pixels; a notebook shows it, .save('picture.png') writes it
+    Picture of 1124 × 435 pixels; a notebook shows it, .save('picture.png') writes it
     """
     require_matplotlib()
     parameters = check_parameters(vis_params, "quicklook()")

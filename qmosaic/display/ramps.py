@@ -62,11 +62,8 @@ def ramp_of(image: xr.Dataset, parameters: Mapping[str, Any], *, masked: bool) -
     whole = image[name].dtype.kind in "iu" and not {"scale_factor"} & set(image[name].attrs)
     ticker = needed("matplotlib.ticker", "plot", "pictures")
     marks = ticker.MaxNLocator(6, integer=whole).tick_values(low, high)
-    ticks = [
-        (float(1 - (mark - low) / (high - low)), f"{mark:.6g}")
-        for mark in marks
-        if low <= mark <= high
-    ]
+    places = [(float(1 - (mark - low) / (high - low)), f"{mark:.6g}") for mark in marks]
+    ticks = [(place, text) for place, text in places if -1e-9 <= place <= 1 + 1e-9]
     return Ramp(colours, ticks, MASKED if masked else None, without="masked")
 
 

@@ -92,11 +92,14 @@ def stretch(
 
 
 def wanted(image: xr.Dataset, bands: Any, caller: str) -> xr.Dataset:
-    """Leave out the bands that are not shown, so that they are not computed."""
-    if bands is not None:
-        return only(image, bands)
-    names = bands_on_map(image, caller)
-    return image[names[:3] if len(names) >= 3 else names[:1]]
+    """Leave out the bands that are not shown, and coordinates that tell of each pixel, so that they
+    are not computed."""
+    if bands is None:
+        names = bands_on_map(image, caller)
+        image = image[names[:3] if len(names) >= 3 else names[:1]]
+    else:
+        image = only(image, bands)
+    return image.drop_vars([name for name, c in image.coords.items() if c.ndim >= 2])
 
 
 def has_percentages(parameters: Mapping[str, Any]) -> bool:

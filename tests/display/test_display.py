@@ -15,7 +15,8 @@ import pytest
 import xarray as xr
 
 import qmosaic as qm
-from tests.support.sources import Forbidden, in_store, random_stack
+from qmosaic.display.ramps import COUNTS, ramp_of
+from tests.support.sources import CountingStore, Forbidden, in_store, random_stack
 
 pytest.importorskip("matplotlib", reason="it is in the extra [plot]")
 assert odc.geo.xr is not None
@@ -116,6 +117,7 @@ RGB = image(r=np.ones((2, 2)), g=np.ones((2, 2)), b=np.ones((2, 2)))
         ({"min": 1, "max": 1}, ValueError, "min has to be below max"),
         ({"min": [0, 1]}, ValueError, "2 numbers for min= and 3 bands"),
         ({"min": "dark"}, ValueError, "min='dark'"),
+        ({"max": "98%"}, ValueError, r"computes nothing.*\*\*qmosaic.display.stretch\(image"),
         ({"palette": ["red"]}, ValueError, "a palette is for one band"),
         ({"bands": "r", "palette": ["reed"]}, ValueError, "'reed', which is no name of CSS"),
         ({"bands": "r", "palette": [3]}, TypeError, "a colour is a text"),
@@ -341,3 +343,138 @@ def test_a_picture_says_what_it_is() -> None:
     picture = qm.quicklook(xr.Dataset({"red": (("y", "x"), np.eye(40, 50))}))
     width, height = Image.open(io.BytesIO(picture.png)).size
     assert repr(picture).startswith(f"Picture of {width} × {height} pixels; ")
+
+
+# -- percentages -----------------------------------------------------------------------------------
+
+
+def test_percentages_of_the_values() -> None:
+    """A percentage is a percentile of the valid pixels, by sorting: of all bands together, which
+    keeps colours true to each other; in a list, of its band. Numbers stay; what is not said is as
+    far from its end."""
+    low, high = np.arange(101.0), 1000 + np.arange(101.0)
+    given = image(a=[low], b=[high], c=[low])
+    values = sorted([*low, *high, *low])
+    assert qm.display.stretch(given, "50%", "100%") == {"min": values[151], "max": 1100.0}
+    each = qm.display.stretch(given, ["2%", "2%", 5], ["98%", 2000, "50%"])
+    assert each == {"min": [2.0, 1002.0, 5], "max": [98.0, 2000, 50.0]}
+    mixed = qm.display.stretch(given, -1, ["98%", "50%", "100%"])
+    assert mixed == {"min": [-1, -1, -1], "max": [98.0, 1050.0, 100.0]}
+    packed = image(a=np.uint16([[0, *range(1, 102)]]))
+    packed["a"].attrs = {"_FillValue": 0, "scale_factor": 0.5, "add_offset": 10.0}
+    assert qm.display.stretch(packed, "0%", "50%") == {"min": 10.5, "max": 35.5}
+    one = {"bands": "b", "max": "90%"}
+    wanted = qm.quicklook(given, bands="b", min=1010, max=1090).png
+    assert qm.quicklook(given, **one).png == wanted
+    assert qm.quicklook(given, bands="b", min=1002, max=1098).png == qm.quicklook(given["b"]).png
+
+
+def test_a_stretch_is_never_empty() -> None:
+    """Of one value, or of none; a number stays where it is."""
+    flat = image(a=np.full((3, 3), 7.0))
+    assert qm.display.stretch(flat) == {"min": 6.0, "max": 8.0}
+    assert qm.display.stretch(flat, 7, "98%") == {"min": 7, "max": 8.0}
+    assert qm.display.stretch(flat, "2%", 7) == {"min": 6.0, "max": 7}
+    nothing = qm.display.stretch(image(a=np.full((3, 3), np.nan)))
+    assert nothing["min"] < nothing["max"]
+    assert qm.quicklook(flat, min="2%").png
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"min": "dark"}, "'dark', which is no number and no percentage"),
+        ({"max": "101%"}, "'101%'.*from '0%' to '100%'"),
+        ({"min": "98%", "max": "2%"}, "min='98%' is not below max='2%'"),
+        ({"min": ["2%", "2%"], "max": 1}, "2 numbers for min= and 3 bands"),
+        ({"min": "2%", "gain": 1}, "gain= or bias= beside min= or max="),
+    ],
+)
+def test_percentages_that_cannot_be(arguments: Any, message: str) -> None:
+    """What came, why not, what to write; nothing is computed before."""
+    with (
+        dask.config.set(scheduler=lambda *_, **__: pytest.fail("something was computed")),
+        pytest.raises(ValueError, match=message),
+    ):
+        qm.quicklook(RGB.chunk(), **arguments)
+
+
+# -- levels and stores -----------------------------------------------------------------------------
+
+
+def test_a_picture_reads_the_level_that_fits(tmp_path: Path) -> None:
+    """Of a mosaic with levels it reads that one and no other; its pixels are the means that the
+    level holds. The path of a store stands for its mosaic."""
+    values = np.zeros((64, 64), "uint16")
+    values[::2, ::2] = 400
+    written = image(red=values, nir=values).chunk(y=16, x=16)
+    taken = np.full((64, 64), np.datetime64("2020-06-01", "ns"))
+    taken[:32] = np.datetime64("2020-07-01", "ns")
+    written = written.assign_coords(source_time=(("y", "x"), taken)).chunk(y=16, x=16)
+    qm.to_zarr(written, tmp_path / "best.zarr", levels=2)
+    store = CountingStore(tmp_path / "best.zarr")
+    best = qm.open_mosaic(store)
+    store.reads.clear()
+    picture = qm.quicklook(best, bands="red", max_size=32, min=0, max=200)
+
+    def read() -> set[str]:
+        chunks = {key.split("/c/")[0] for key in store.reads if "/c/" in key}
+        store.reads.clear()
+        return chunks & {f"{level}/{name}" for level in range(3) for name in ("red", "nir")}
+
+    assert read() == {"1/red"}
+    middle = pixels_of(picture)[150:300, 150:300]
+    np.testing.assert_allclose(middle, 0.5, atol=0.01)
+    dates = qm.quicklook(best["source_time"], max_size=20)
+    assert read() == set()
+    assert dates.png == qm.quicklook(qm.open_mosaic(store, level=2)["source_time"]).png
+    qm.quicklook(best["red"], max_size=64)
+    assert read() == {"0/red"}
+    same = qm.quicklook(tmp_path / "best.zarr", bands="red", max_size=32, min=0, max=200)
+    assert same.png == picture.png
+    with pytest.raises(FileNotFoundError):
+        qm.quicklook(str(tmp_path / "none.zarr"))
+    with pytest.raises(ValueError, match=r"'a.tif'.*open_collection"):
+        qm.quicklook("a.tif")
+
+
+# -- bars beside pictures --------------------------------------------------------------------------
+
+
+def test_a_palette_has_a_bar() -> None:
+    """Beside the picture stand its colours, the highest value at the top, with round numbers."""
+    given = image(ndvi=np.linspace(-1, 1, 900).reshape(30, 30))
+    picture = pixels_of(qm.quicklook(given, palette=["red", "white", "blue"], min=-1, max=1))
+    bar = picture[8:-8, 540]
+    assert (bar[0, 2], bar[0, 0]) == pytest.approx((1, 0), abs=0.05)
+    assert (bar[-1, 2], bar[-1, 0]) == pytest.approx((0, 1), abs=0.05)
+    assert bar[len(bar) // 2].min() > 0.95
+    ramp = ramp_of(given, {"min": -0.3, "max": 0.6, "palette": "red,blue"}, masked=False)
+    assert ramp is not None
+    texts = {text: place for place, text in ramp.ticks}
+    assert texts["0"] == pytest.approx(2 / 3)
+    assert texts["0.6"] == pytest.approx(0)
+    assert ramp_of(given, {"gain": 1, "palette": "red,blue"}, masked=False) is None
+
+
+def test_counts_have_a_scale() -> None:
+    """A picture of `valid_count` goes from the fewest to the most, with whole numbers beside it;
+    colours that are asked for are used."""
+    counts = xr.DataArray(np.int16([[3, 4], [5, 7]]), dims=("y", "x"), name="valid_count")
+    picture = pixels_of(qm.quicklook(counts))
+    corners = picture[20, 20], picture[-20, 480]
+    np.testing.assert_allclose(corners[0] * 255, [0x44, 0x01, 0x54], atol=1)
+    np.testing.assert_allclose(corners[1] * 255, [0xFD, 0xE7, 0x25], atol=1)
+    given = counts.to_dataset()
+    ramp = ramp_of(given, {**COUNTS, "min": 3, "max": 7}, masked=False)
+    assert ramp is not None
+    assert [text for _, text in ramp.ticks] == ["3", "4", "5", "6", "7"]
+    grey = pixels_of(qm.quicklook(counts, min=3, max=7))
+    assert grey.shape[1] < picture.shape[1]
+
+
+def test_a_table_is_no_image() -> None:
+    """Of contributions, the error says what draws them."""
+    mosaic = xr.Dataset(coords={"source_index": (("y", "x"), np.arange(4).reshape(2, 2))})
+    with pytest.raises(TypeError, match=r"qmosaic\.display\.shares\(table\)"):
+        qm.quicklook(qm.contributions(mosaic))

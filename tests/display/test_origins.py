@@ -86,6 +86,23 @@ def test_each_image_has_its_colour(name: str) -> None:
     assert mosaic.chunk(y=2)[name].qmosaic.quicklook().png == picture.png
 
 
+def in_cielab(rgb: np.ndarray) -> np.ndarray:
+    """Red, green and blue of a screen, 0 to 1, in CIELAB (D65)."""
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    xyz = linear @ np.transpose(to_xyz) / [0.9505, 1, 1.089]
+    x, y, z = np.moveaxis(np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116), -1, 0)
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
+
+
+@pytest.mark.parametrize("count", range(2, 13))
+def test_colours_can_be_told_from_each_other(count: int) -> None:
+    """Up to 12 images have colours that differ by 20 in CIELAB, where 2 can just be seen."""
+    colours = in_cielab(Images(np.arange(count), TIMES[:count]).colours)
+    apart = np.linalg.norm(colours[:, None] - colours[None], axis=-1)
+    assert apart[~np.eye(count, dtype=bool)].min() > 20
+
+
 def test_colours_that_are_asked_for_are_used() -> None:
     """With a stretch or a palette an index is a band like any other."""
     plain = xr.Dataset({"number": mosaic_of(INDEX)["source_index"].variable})
