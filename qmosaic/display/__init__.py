@@ -6,7 +6,9 @@
    such pictures, each of them a `Panel`, beside each other under titles.
 
 4. `provenance` draws from which image each pixel of a mosaic is, `shares` how many each gave.
-5. `stretch` finds the numbers between which an image is shown, from percentages of its values.
+5. `serve` shows an image of any size in the browser, with all its pixels as one zooms; in QGIS,
+   too.
+6. `stretch` finds the numbers between which an image is shown, from percentages of its values.
 
 The first three take Earth Engine's visualisation parameters: ``bands``, ``min``, ``max``, ``gain``,
 ``bias``, ``gamma``, ``palette`` and ``opacity``. Masked pixels are transparent. `quicklook` and
@@ -19,12 +21,13 @@ image whole. Of the path of a mosaic's store they show the mosaic.
 Picture of 518 × 392 pixels; a notebook shows it, .save('picture.png') writes it
 
 Pictures need ``pip install ".[plot]"`` in the checkout of qmosaic, `Map` needs
-``pip install ".[map]"``.
+``pip install ".[map]"``, `serve` needs ``pip install ".[serve]"``.
 
 Modules. Each imports only modules below it in this table.
 
 ================ ============================================================================
 ``maps``         an interactive map, with layers that can be switched
+``serving``      the same map, with tiles that a server on this machine makes as one zooms
 ``page_tiles``   tiles that are in a web page, what it says where one clicks
 ``layers``       an image as a layer of a map
 ``pyramids``     tiles of an image: more as one zooms in, and its values
@@ -36,6 +39,7 @@ Modules. Each imports only modules below it in this table.
 ``placing``      which pixel of an image lies where
 ``dates``        colours for the images that pixels are from
 ``page_legends`` legends of web pages
+``leaflet``      what draws maps in web pages
 ``asides``       legends and bars to the right of pictures
 ``drawing``      titles, scale bars and credits around pictures
 ``colours``      visualisation parameters to red, green, blue and opacity
@@ -50,14 +54,17 @@ from qmosaic.display.drawing import Panel, Picture, side_by_side
 from qmosaic.display.maps import Map
 from qmosaic.display.origins import provenance, shares
 from qmosaic.display.quicklooks import quicklook
+from qmosaic.display.serving import Server, serve
 from qmosaic.display.stretches import stretch
 
 __all__ = [
     "Map",
     "Panel",
     "Picture",
+    "Server",
     "provenance",
     "quicklook",
+    "serve",
     "shares",
     "side_by_side",
     "stretch",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import functools
 import html as html_module
 import json
-import re
+import webbrowser
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,11 @@ from qmosaic.collection.location import extent_of
 from qmosaic.display import page_tiles
 from qmosaic.display.colours import check_parameters
 from qmosaic.display.layers import Layer, with_crs
+from qmosaic.display.leaflet import STYLE, leaflet, leaflet_css
 from qmosaic.display.page_legends import legend_of, switching
 from qmosaic.display.pyramids import Pyramid
+from qmosaic.display.serving import Server
+from qmosaic.display.serving.server import frame
 from qmosaic.display.thinning import shown
 from qmosaic.optional import needed
 
@@ -65,7 +67,7 @@ class Map:
     Notes
     -----
     In a notebook a layer is a picture of at most `max_size` pixels a side; the page that `save`
-    writes shows more as one zooms in.
+    writes shows more as one zooms in, and `serve` shows all.
 
     The map ends at 85° north and south, as web maps do. `quicklook` draws what lies beyond.
 
@@ -114,6 +116,7 @@ class Map:
         self._centre: tuple[float, float] | None = None
         self._zoom = _zoom(zoom)
         self._shown: list[_Shown] = []
+        self._server: Server | None = None
         if center is not None:
             lat, lon = center
             self.set_center(lon, lat, zoom)
@@ -188,7 +191,9 @@ class Map:
             raise ValueError(f"add_layer() got opacity={opacity!r}; it is a number of 0 to 1.")
         layer = Layer.of(ee_object, parameters, self._max_size)
         title = self._free(f"Layer {len(self.layers) + 1}" if not name else str(name))
-        self._shown.append(_Shown(layer, title, bool(shown), opacity))
+        self._shown.append(_Shown(layer, title, bool(shown), opacity, ee_object, parameters))
+        if self._server is not None:
+            self._shown[-1].put_on(self._server)
 
     @property
     def layers(self) -> list[str]:
@@ -240,9 +245,9 @@ class Map:
         folium = needed("folium", "map", PURPOSE)
         drawn = self._drawn()
         page = folium.Figure()
-        head = f"<style>{_leaflet_css()}{STYLE}{page_tiles.STYLE}</style>"
+        head = f"<style>{leaflet_css()}{STYLE}{page_tiles.STYLE}</style>"
         page.header.add_child(_element(head))
-        page.header.add_child(_element(f"<script>{_leaflet('leaflet.js').decode()}</script>"))
+        page.header.add_child(_element(f"<script>{leaflet('leaflet.js').decode()}</script>"))
         page.header.add_child(_element(f"<script>{page_tiles.SCRIPT}</script>"))
         scripts, legends = [], []
         pyramids = self._pyramids(max_bytes) if max_bytes else {}
@@ -346,7 +351,70 @@ class Map:
         path.write_text(self.to_html(max_bytes=max_bytes), encoding="utf-8")
         return path
 
+    def serve(self, *, port: int = 0, open_browser: bool = False) -> Server:
+        """Show more as one zooms: have a server on this machine make what one looks at.
+
+        Parameters
+        ----------
+        port : int, default: 0
+            Where it listens; 0 for any port that is free.
+        open_browser : bool, default: False
+            Whether to open its page in the browser.
+
+        Returns
+        -------
+        Server
+            With the layers of this map. From now on a notebook shows the map as the page of this
+            server, and `add_layer` adds to both; `save` and `to_html` write the pictures, as
+            before. See `qmosaic.display.serve`.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            titiler or uvicorn is not installed (extra ``serve``).
+        OSError
+            The port is in use.
+
+        Notes
+        -----
+        The browser has to run on the same machine as Python. The notebook of another machine
+        shows an empty frame: forward the port, or leave the map as it is.
+
+        Examples
+        --------
+        >>> import numpy as np, xarray as xr, qmosaic.display as geemap
+        >>> image = xr.Dataset(
+        ...     {"red": (("latitude", "longitude"), np.ones((3, 4)))},
+        ...     {"latitude": [40.3, 40.2, 40.1], "longitude": [-103.4, -103.3, -103.2, -103.1]},
+        ... )
+        >>> m = geemap.Map(tiles=None)
+        >>> m.add_layer(image, {"min": 0, "max": 1}, "ones")
+        >>> with m.serve() as server:
+        ...     server.layers
+        ['ones']
+        """
+        server = Server(port=port, base_map=self._tiles)
+        try:
+            for one in self._shown:
+                one.put_on(server)
+        except BaseException:
+            server.stop()
+            raise
+        self._server = server
+        if open_browser:
+            webbrowser.open(server.url + self._view())
+        return server
+
+    def _view(self) -> str:
+        """Say in an address where the map looks."""
+        if self._centre is None:
+            return ""
+        lat, lon = self._centre
+        return f"#{10 if self._zoom is None else self._zoom}/{lat}/{lon}"
+
     def _repr_html_(self) -> str:
+        if self._server is not None and self._server.running:
+            return frame(self._server.url + self._view())
         # the page itself, not an address that holds it: Chromium opens none of more than 2 MB
         page = html_module.escape(self.to_html())
         return (
@@ -361,12 +429,21 @@ class Map:
 
 @dataclass(frozen=True)
 class _Shown:
-    """A layer on a map: what it is called, whether it is switched on, its opacity."""
+    """A layer on a map: what it is called, whether it is switched on, its opacity; and what was
+    given for it."""
 
     layer: Layer
     title: str
     on: bool
     opacity: float
+    image: Any
+    parameters: Mapping[str, Any]
+
+    def put_on(self, server: Server) -> None:
+        """Show it on a server, too."""
+        server.add_layer(
+            self.title, self.image, self.parameters, shown=self.on, opacity=self.opacity
+        )
 
 
 def _of_picture(one: _Shown, name: str) -> Any:
@@ -407,41 +484,8 @@ def _label(name: str) -> str:
     return json.dumps(text)[1:-1].replace("</", "<\\/")
 
 
-STYLE = """
-html, body { width: 100%; height: 100%; margin: 0; padding: 0 }
-.leaflet-image-layer { image-rendering: pixelated }
-.leaflet-control-layers { font: 13px/1.5 system-ui, sans-serif }
-.qmosaic-legends { position: absolute; right: 10px; bottom: 26px; z-index: 1000; display: flex;
-  flex-direction: column; align-items: flex-end; gap: 8px; pointer-events: none }
-.qmosaic-legend { padding: 8px 12px; background: white; border: 2px solid rgba(0, 0, 0, 0.2);
-  border-radius: 5px; font: 12px/1.6 system-ui, sans-serif }
-.qmosaic-legend[hidden] { display: none }
-.qmosaic-legend b { display: block }
-.qmosaic-legend i { display: inline-block; width: 14px; height: 11px; margin-right: 7px }
-.qmosaic-legend .scale { position: relative; height: 150px; margin-left: 14px }
-.qmosaic-legend .scale span { position: absolute; left: 8px; white-space: nowrap;
-  transform: translateY(-50%) }
-"""
-
-
 def _element(html: str) -> Any:
     """Put text into a page as it is; folium would take it for a template."""
     element = needed("branca.element", "map", PURPOSE).Element("{{ this.text }}")
     element.text = html
     return element
-
-
-def _leaflet(name: str) -> bytes:
-    leaflet = needed("xstatic.pkg.leaflet", "map", PURPOSE)
-    return (Path(leaflet.BASE_DIR) / name).read_bytes()
-
-
-@functools.cache
-def _leaflet_css() -> str:
-    """Give Leaflet's style with its pictures in it."""
-
-    def inline(found: re.Match[str]) -> str:
-        encoded = base64.b64encode(_leaflet(found[1])).decode()
-        return f"url(data:image/png;base64,{encoded})"
-
-    return re.sub(r"url\((images/[\w.-]+\.png)\)", inline, _leaflet("leaflet.css").decode())

@@ -56,26 +56,65 @@ def on_web_map(picture: xr.DataArray, crs: Any, max_size: int) -> tuple[xr.DataA
 def _of_degrees(picture: xr.DataArray, max_size: int) -> tuple[xr.DataArray, Bounds]:
     """Columns stay as they are; rows are taken where Mercator has them."""
     down, across = map_axes(picture, "add_layer()")
-    (south, north), (west, east) = (_edges(picture[axis].values) for axis in (down, across))
-    south, north = max(south, -MOST), min(north, MOST)
-    if south >= north:
-        raise ValueError(_nothing())
+    bounds = _bounds_of_degrees(picture[down].values, picture[across].values)
+    (south, _), (north, _) = bounds
     count = int(min(max_size, 2 * picture.sizes[down]))
     steps = _mercator(north) + (np.arange(count) + 0.5) / count * (
         _mercator(south) - _mercator(north)
     )
     rows = picture.sel({down: np.degrees(np.arctan(np.sinh(steps)))}, method="nearest")
-    turn = 360 * round((west + east) / 720)
-    return rows, [[float(south), float(west - turn)], [float(north), float(east - turn)]]
+    return rows, bounds
 
 
 def _of_projected(picture: xr.DataArray, crs: Any, max_size: int) -> tuple[xr.DataArray, Bounds]:
-    pyproj = needed("pyproj", "map", "maps")
     geobox = needed("odc.geo.geobox", "map", "maps").GeoBox
     down, across = map_axes(picture, "add_layer()")
-    ys, xs = (_sampled(picture[axis].values) for axis in (down, across))
+    middle, (left, bottom, right, top) = _plane(picture[down].values, picture[across].values, crs)
+    longest = min(max_size, 2 * max(picture.sizes[down], picture.sizes[across]))
+    pixel = max(right - left, top - bottom) / longest
+    plane = f"+proj=merc +a={RADIUS} +b={RADIUS} +lon_0={middle} +units=m +no_defs"
+    shape = (max(1, round((top - bottom) / pixel)), max(1, round((right - left) / pixel)))
+    grid = geobox.from_bbox((left, bottom, right, top), crs=plane, shape=shape, tight=True)
+    needed("odc.geo.xr", "map", "maps")  # registers .odc
+    moved: xr.DataArray = picture.odc.reproject(grid, resampling="nearest")
+    return moved, _degrees(middle, (left, bottom, right, top))
+
+
+def bounds_of(ys: Array, xs: Array, crs: Any) -> Bounds:
+    """Say where a grid lies on a web map.
+
+    Parameters
+    ----------
+    ys, xs : numpy.ndarray
+        The middles of its pixels, rising or falling.
+    crs : odc.geo.crs.CRS
+        Its CRS.
+
+    Raises
+    ------
+    ValueError
+        Nothing of it lies between 85° south and 85° north.
+    """
+    if crs.geographic:
+        return _bounds_of_degrees(ys, xs)
+    return _degrees(*_plane(ys, xs, crs))
+
+
+def _bounds_of_degrees(ys: Array, xs: Array) -> Bounds:
+    (south, north), (west, east) = _edges(ys), _edges(xs)
+    south, north = max(south, -MOST), min(north, MOST)
+    if south >= north:
+        raise ValueError(_nothing())
+    turn = 360 * round((west + east) / 720)
+    return [[float(south), float(west - turn)], [float(north), float(east - turn)]]
+
+
+def _plane(ys: Array, xs: Array, crs: Any) -> tuple[float, tuple[float, float, float, float]]:
+    """Find the longitude in the middle of a grid, and where it lies on the plane around that: west,
+    south, east and north, metres."""
+    pyproj = needed("pyproj", "map", "maps")
     to_degrees = pyproj.Transformer.from_crs(crs.proj, "EPSG:4326", always_xy=True)
-    lons, lats = to_degrees.transform(*np.meshgrid(xs, ys))
+    lons, lats = to_degrees.transform(*np.meshgrid(_sampled(xs), _sampled(ys)))
     known = np.isfinite(lons) & np.isfinite(lats) & (np.abs(lats) <= MOST)
     if not known.any():
         raise ValueError(_nothing())
@@ -84,16 +123,14 @@ def _of_projected(picture: xr.DataArray, crs: Any, max_size: int) -> tuple[xr.Da
     heights = _mercator(lats[known])
     left, right = (float(np.radians(f(away))) * RADIUS for f in (np.min, np.max))
     bottom, top = (float(f(heights)) * RADIUS for f in (np.min, np.max))
-    longest = min(max_size, 2 * max(picture.sizes[down], picture.sizes[across]))
-    pixel = max(right - left, top - bottom) / longest
-    plane = f"+proj=merc +a={RADIUS} +b={RADIUS} +lon_0={middle} +units=m +no_defs"
-    shape = (max(1, round((top - bottom) / pixel)), max(1, round((right - left) / pixel)))
-    grid = geobox.from_bbox((left, bottom, right, top), crs=plane, shape=shape, tight=True)
-    needed("odc.geo.xr", "map", "maps")  # registers .odc
-    moved: xr.DataArray = picture.odc.reproject(grid, resampling="nearest")
+    return middle, (left, bottom, right, top)
+
+
+def _degrees(middle: float, plane: tuple[float, float, float, float]) -> Bounds:
+    left, bottom, right, top = plane
     west, east = (middle + float(np.degrees(x / RADIUS)) for x in (left, right))
     south, north = (float(np.degrees(np.arctan(np.sinh(y / RADIUS)))) for y in (bottom, top))
-    return moved, [[south, west], [north, east]]
+    return [[south, west], [north, east]]
 
 
 def _middle(lons: Array, lats: Array, known: Array) -> float:

@@ -1,0 +1,35 @@
+"""A map on this machine that shows more as one zooms: tiles, made when they are looked at.
+
+`serve` starts a server that only programs on this machine reach, `Server` is what it gives. A page
+at its address shows the layers; QGIS and Leaflet take the tiles by themselves.
+
+Which tile server, and why. ``titiler.core`` makes the tiles: it takes a reader of one's own, so
+colours are exactly those of `quicklook` and `Map`, it is well kept, and it brings little beyond
+what an interactive map needs anyway. ``xpublish-tiles`` draws itself, with numba and datashader,
+which are larger than all the rest together; ``localtileserver`` reads files alone, no lazy mosaic.
+Of ``rio-tiler``, which comes with it, ``XarrayReader`` is not used: it takes no degrees of 0 to 360,
+cuts a box out of an image, which misses a pole that lies in a tile, and reads that box at full
+resolution, however large it is. `placing` asks PROJ instead where each pixel of a tile lies, and
+`layers` takes it from the level that fits.
+
+Modules. Each imports only modules below it in this table.
+
+============ ================================================================================
+``server``   a server in a thread of its own
+``routes``   what it answers: tiles, values at a place, the page; imported when one starts
+``page``     the page with the map
+``layers``   an image as a layer: its levels and colours, the values at a place
+``blocks``   colours of an image, block by block, each computed once
+``placing``  which pixel of an image lies where
+============ ================================================================================
+
+May import the modules of `qmosaic.display` below it in the table there.
+"""
+
+from qmosaic.display.serving.server import Server, serve
+
+__all__ = ["Server", "serve"]
+
+
+def __dir__() -> list[str]:
+    return __all__

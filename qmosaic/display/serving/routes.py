@@ -1,0 +1,124 @@
+"""What the server answers: tiles through titiler, the values at a place, the page.
+
+It is imported when a server starts, as it stands on libraries that only some users need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from fastapi import FastAPI, HTTPException
+from rio_tiler.constants import WEB_MERCATOR_CRS
+from rio_tiler.models import ImageData
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse
+from titiler.core.dependencies import DefaultDependency
+from titiler.core.factory import TilerFactory
+
+from qmosaic.display.serving.layers import Layer
+
+HOSTS = ["127.0.0.1", "localhost"]
+"""By which names the server may be asked: not by one that another page has made point here."""
+
+SIZE = 256
+"""Pixels along each side of a tile, unless more are asked for."""
+
+
+class LayerReader:
+    """What titiler takes a tile of a layer from: it has what `rio_tiler.io.BaseReader` has, as far
+    as tiles ask for it.
+
+    Parameters
+    ----------
+    layer : Layer
+        The layer.
+    **options
+        Those of titiler, which say nothing here.
+    """
+
+    def __init__(self, layer: Layer, **options: Any) -> None:
+        self._layer = layer
+
+    def __enter__(self) -> LayerReader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave the layer as it is: it is asked again."""
+
+    def tile(
+        self, x: int, y: int, z: int, tilesize: int | None = None, **options: Any
+    ) -> ImageData:
+        """Draw a tile."""
+        colours = self._layer.tile(x, y, z, tilesize or SIZE)
+        seen = np.ma.MaskedArray(np.moveaxis(colours[..., :3], -1, 0))
+        opacity = np.ascontiguousarray(colours[..., 3])
+        return ImageData(seen, alpha_mask=opacity, crs=WEB_MERCATOR_CRS)
+
+
+class Tiles(TilerFactory):
+    """Of all that titiler can answer, the tiles."""
+
+    def register_routes(self) -> None:
+        """Say what is answered."""
+        self.tile()
+
+
+def application(layers: Mapping[int, Layer], page: Callable[[], str]) -> FastAPI:
+    """Make what answers the requests of a browser.
+
+    Parameters
+    ----------
+    layers : mapping
+        The layers by their numbers; later ones may be put in.
+    page : callable
+        Writes the page.
+    """
+
+    def chosen(number: int) -> Layer:
+        if number not in layers:
+            raise HTTPException(404, f"there is no layer {number}")
+        return layers[number]
+
+    tiles = Tiles(
+        reader=LayerReader,
+        path_dependency=chosen,
+        router_prefix="/layers/{number}",
+        layer_dependency=DefaultDependency,
+        dataset_dependency=DefaultDependency,
+        tile_dependency=DefaultDependency,
+        render_dependency=DefaultDependency,
+        process_dependency=_nothing,
+        colormap_dependency=_nothing,
+    )
+    made = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    made.include_router(tiles.router, prefix="/layers/{number}")
+
+    @made.get("/")
+    def front() -> HTMLResponse:
+        return HTMLResponse(page())
+
+    @made.get("/layers/{number}/values/{lon},{lat}")
+    def values(number: int, lon: float, lat: float) -> JSONResponse:
+        return JSONResponse(chosen(number).values(lon, lat))
+
+    made.add_exception_handler(Exception, _failed)
+    made.add_middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)
+    return made
+
+
+def _nothing() -> None:
+    """Take no parameter from an address: a layer has its colours."""
+
+
+def _failed(request: Request, error: Exception) -> JSONResponse:
+    """Tell the page what went wrong; the traceback is logged by the server."""
+    return JSONResponse({"detail": str(error) or type(error).__name__}, 500)
