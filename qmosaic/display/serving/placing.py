@@ -129,6 +129,8 @@ class Grid:
         if self.crs.geographic:
             return lats, lons
         lons, lats = np.broadcast_arrays((lons + 180) % 360 - 180, lats)
+        if lons.size == 1:  # of which older versions of pyproj want the number
+            lons, lats = lons.item(), lats.item()
         across, down = self._transformer().transform(lons, lats)
         return np.asarray(down), np.asarray(across)
 
