@@ -13,6 +13,7 @@ CALLED = {
     "branca": "folium",
     "odc.geo": "odc-geo",
     "odc.stac": "odc-stac",
+    "titiler": "titiler.core",
     "xstatic": "xstatic-leaflet",
 }
 """What packages are called where they are installed from, if not as their modules."""

@@ -60,6 +60,7 @@ CALLS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     ),
     "a mean": ("scores", lambda at: qm.scores.smooth(RED, 9)),
     "a map": ("map", lambda at: qm.display.Map()),
+    "a map with tiles": ("serve", lambda at: qm.display.serve(image())),
 }
 
 
@@ -116,6 +117,7 @@ def test_the_sample_series_names_what_it_needs(monkeypatch: pytest.MonkeyPatch) 
 # -- with one extra installed -------------------------------------------------------------------
 
 MODULES = {
+    "cachetools": ["cachetools"],
     "folium": ["folium", "branca"],
     "matplotlib": ["matplotlib", "PIL"],
     "netcdf4": ["netCDF4"],
@@ -128,6 +130,8 @@ MODULES = {
     "rioxarray": ["rioxarray", "rasterio"],
     "scipy": ["scipy"],
     "spyndex": ["spyndex"],
+    "titiler.core": ["titiler", "rio_tiler", "fastapi", "starlette", "cachetools", "rasterio"],
+    "uvicorn": ["uvicorn"],
     "xstatic-leaflet": ["xstatic"],
 }
 """The modules that a package of an extra brings, with those of its own dependencies."""
@@ -181,6 +185,11 @@ def drawn() -> Any:
     return m.to_html()
 
 
+def served() -> None:
+    with display.serve(image(), {"min": 0, "max": 1, "palette": ["black", "red"]}):
+        pass
+
+
 USES: dict[str, tuple[Callable[[], Any], str]] = {
     "distance_to": (lambda: qm.scores.distance_to(cloud(), max_distance=30), "scores"),
     "smooth": (lambda: qm.scores.smooth(cloud(), 30), "scores"),
@@ -201,6 +210,7 @@ USES: dict[str, tuple[Callable[[], Any], str]] = {
     "visualize": (lambda: qm.visualize(image(), palette=["black", "red"]), "plot"),
     "quicklook": (lambda: qm.quicklook(image(), palette=["black", "red"]), "plot"),
     "Map": (drawn, "map"),
+    "serve": (served, "serve"),
 }
 
 

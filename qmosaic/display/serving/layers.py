@@ -17,7 +17,7 @@ from qmosaic.display.asides import Ramp, Swatches
 from qmosaic.display.colours import visualize
 from qmosaic.display.dates import Images, coloured, dated, telling_images
 from qmosaic.display.drawing import rgb_of
-from qmosaic.display.mercator import Bounds, bounds_of
+from qmosaic.display.mercator import bounds_of
 from qmosaic.display.origins import OTHERS
 from qmosaic.display.serving.blocks import Blocks, Kept, Paint
 from qmosaic.display.serving.placing import Grid, apart, tile_places
@@ -138,7 +138,9 @@ class Layer:
             return {"inside": False}
         down, across = _dims(self._whole)
         (held,) = compute(_on_top(self._whole.isel({down: [row], across: [column]})))
-        own = set(held.xindexes) | {n for n, v in held.coords.items() if GRID_MAPPING & set(v.attrs)}
+        own = set(held.xindexes) | {
+            n for n, v in held.coords.items() if GRID_MAPPING & set(v.attrs)
+        }
         return {
             "inside": True,
             "bands": {str(n): _meant(v) for n, v in held.data_vars.items() if v.size == 1},

@@ -98,7 +98,15 @@ def page_of(layers: Sequence[Shown], base_map: str | None) -> str:
 def _base(base_map: str | None) -> dict[str, Any] | None:
     if base_map is None:
         return None
-    tiles = needed("folium", "serve", "maps with tiles").TileLayer(base_map)
+    folium = needed("folium", "serve", "maps with tiles")
+    try:
+        tiles = folium.TileLayer(base_map, attr=" " if "{z}" in base_map else None)
+    except ValueError as error:
+        raise ValueError(
+            f"base_map={base_map!r} is neither a map that folium knows, such as 'OpenStreetMap' or "
+            "'OpenTopoMap', nor the address of tiles with {z}, {x} and {y}. Write one, or None "
+            "for no map below the image."
+        ) from error
     options = {"attribution": "", "maxZoom": 18} | dict(tiles.options)
     return {
         "tiles": tiles.tiles,

@@ -87,18 +87,18 @@ def serve(
     Notes
     -----
     A tile shows the image at the coarsest of its levels whose pixels are no larger than the tile's:
-    those that ``to_zarr(..., levels="auto")`` has written. Zoomed further out, and for a mosaic that
-    is not written yet, it shows every k-th row and column, at most 2048 along each side, which are
-    computed once. A mosaic that is not written is made anew block by block where one looks closer:
-    to look at much of it, write it first.
+    those that ``to_zarr(..., levels="auto")`` has written. Zoomed further out, and for a mosaic
+    that is not written yet, it shows every k-th row and column, at most 2048 along each side, which
+    are computed once. A mosaic that is not written is made anew block by block where one looks
+    closer: to look at much of it, write it first.
 
     A click on the map says the values of all bands at that pixel, as they are meant, and what the
     coordinates of a mosaic with ``provenance=True`` say of its image.
 
     The server listens at 127.0.0.1, which no other machine reaches; every user of this machine
-    does. A notebook on another machine shows nothing, then: forward the port (``ssh -L
-    8800:127.0.0.1:8800 host`` with ``port=8800``), have ``jupyter-server-proxy`` do so, or use `Map`,
-    whose page needs no server.
+    does. The notebook of another machine shows nothing, then: forward the port (``ssh -L
+    8800:127.0.0.1:8800 host``, with ``port=8800``), have ``jupyter-server-proxy`` show it (at
+    ``proxy/8800/`` below the address of Jupyter), or use `Map`, whose page needs no server.
 
     Examples
     --------
@@ -138,6 +138,8 @@ class Server:
         The address of the page.
     layers : list of str
         The names of the layers, the highest last.
+    app : fastapi.FastAPI
+        What answers; another server of ASGI can have it, too.
 
     Raises
     ------
@@ -160,9 +162,12 @@ class Server:
     ['red', 'grey']
     >>> server.tiles.removeprefix(server.url)
     'layers/2/tiles/WebMercatorQuad/{z}/{x}/{y}.png'
+    >>> server.running
+    True
     >>> server.stop()
     >>> server
     Server that was stopped
+    >>> server.wait()  # for a server that runs, until Ctrl-C
     """
 
     def __init__(
@@ -233,7 +238,9 @@ class Server:
             There is no layer yet.
         """
         if not self._shown:
-            raise ValueError("the server has no layer yet; add one: server.add_layer('red', image).")
+            raise ValueError(
+                "the server has no layer yet. Add one: server.add_layer('red', image)."
+            )
         return self.url + str(self._shown[-1].told()["tiles"])
 
     def add_layer(
@@ -331,7 +338,9 @@ def _listening(port: int) -> socket.socket:
         It is no port.
     """
     if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port < 2**16:
-        raise ValueError(f"port={port!r} is no port; it is a number of 0 (any that is free) to 65535.")
+        raise ValueError(
+            f"port={port!r} is no port; it is a number of 0, for any that is free, to 65535."
+        )
     made = socket.socket()
     try:
         if os.name == "posix":  # a port that was just used is free at once
@@ -342,8 +351,8 @@ def _listening(port: int) -> socket.socket:
         made.close()
         raise OSError(
             error.errno,
-            f"nothing can listen at port {port} of this machine ({error.strerror}). Another program "
-            "uses it, perhaps a server that you have not stopped: leave port= out for any port that "
-            "is free, or write another number.",
+            f"port {port} of this machine cannot be listened at ({error.strerror}): another program "
+            "uses it, perhaps a server that was not stopped. Leave port= out for any port that is "
+            "free, or write another number",
         ) from error
     return made
