@@ -129,13 +129,15 @@ class Grid:
         if self.crs.geographic:
             return lats, lons
         lons, lats = np.broadcast_arrays((lons + 180) % 360 - 180, lats)
+        if lons.size == 1:  # of which older versions of pyproj want the number
+            lons, lats = lons.item(), lats.item()
         across, down = self._transformer().transform(lons, lats)
         return np.asarray(down), np.asarray(across)
 
     def _transformer(self) -> Any:
         """Make PROJ's transformer: one for each thread, which may not share it."""
         if not hasattr(self._of_thread, "made"):
-            pyproj = needed("pyproj", "serve", "maps with tiles")
+            pyproj = needed("pyproj", "map", "maps")
             made = pyproj.Transformer.from_crs("EPSG:4326", self.crs.proj, always_xy=True)
             self._of_thread.made = made
         return self._of_thread.made

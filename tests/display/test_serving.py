@@ -1,4 +1,4 @@
-"""A map with detail: tiles that are made when they are looked at, and the server that gives them."""
+"""A map with detail: tiles that are made when they are looked at, and what serves them."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ PLACES: dict[str, tuple[str, np.ndarray, np.ndarray]] = {
 def test_tiles_show_the_pixels_that_lie_there(place: str, flip: str, server: Any) -> None:
     """Each pixel of a tile is the pixel of the image that lies there by PROJ, in the colours of
     `visualize`; what is masked, and what lies outside, is transparent: in any CRS, for any order
-    of rows and columns, over the antimeridian, around a pole, at the finest zoom and at the world."""
+    of rows and columns, over the antimeridian, around a pole, from the world to single pixels."""
     crs, ys, xs = PLACES[place]
     values = np.random.default_rng(0).integers(0, 256, (60, 60)).astype("float32")
     values[20:24, 30:50] = np.nan
@@ -159,7 +159,7 @@ def test_where_there_is_nothing_tiles_are_transparent(
 class Counted:
     """A band of several blocks, and how often each was computed."""
 
-    def __init__(self, blocks: int = 6, side: int = 500) -> None:
+    def __init__(self, blocks: int = 6, side: int = 400) -> None:
         self.times: Counter[tuple[int, ...]] = Counter()
         self._lock = threading.Lock()
         size = blocks * side
@@ -181,23 +181,23 @@ class Counted:
 
 
 def test_a_tile_computes_the_blocks_that_it_touches(server: Any) -> None:
-    """Of an image that is not written, and each once: zoomed in those below the tile, zoomed out all
-    of them for one picture, from which the other tiles come."""
+    """Of an image that is not written, and each once: zoomed in those below the tile, zoomed out
+    all of them for one picture, from which the other tiles come."""
     counted = Counted()
     server.add_layer("lazy", counted.image, GREY)
     assert not counted.times  # nothing beforehand
-    tile = counted.tile_at(750, 1250, 14)
+    tile = counted.tile_at(600, 1000, 14)
     got = tile_of(server, *tile, size=256)
     assert counted.times == {(1, 2): 1}
     assert set(np.unique(got[..., 0])) == {70}
     tile_of(server, *tile, size=256)
-    tile_of(server, *counted.tile_at(760, 1260, 16), size=256)
+    tile_of(server, *counted.tile_at(610, 1010, 16), size=256)
     assert counted.times == {(1, 2): 1}
     # the corner of four
-    tile_of(server, *counted.tile_at(500, 1000, 13), size=256)
+    tile_of(server, *counted.tile_at(400, 800, 13), size=256)
     corner = Counter({(i, j): 1 for i in (0, 1) for j in (1, 2)})
     assert counted.times == corner
-    for row, column, z in ((1500, 1500, 8), (1500, 1500, 7), (20, 20, 9), (2900, 2900, 9)):
+    for row, column, z in ((1200, 1200, 8), (1200, 1200, 7), (20, 20, 9), (2300, 2300, 9)):
         assert tile_of(server, *counted.tile_at(row, column, z), size=256).any()
     all_once = Counter({(i, j): 1 for i in range(6) for j in range(6)})
     assert counted.times == corner + all_once
@@ -263,15 +263,15 @@ def test_memory_is_bounded() -> None:
 def test_a_written_mosaic_is_read_at_the_level_that_fits(server: Any, tmp_path: Path) -> None:
     """Zoomed out, a tile reads chunks of a coarse level and none of the finer ones; zoomed in, the
     chunk that it touches; only those of the bands that are shown."""
-    values = np.random.default_rng(1).integers(0, 256, (1024, 1024)).astype("uint8")
-    ys, xs = axis(5_000_000, -10, 1024), axis(500_000, 10, 1024)
+    values = np.random.default_rng(1).integers(0, 256, (512, 512)).astype("uint8")
+    ys, xs = axis(5_000_000, -10, 512), axis(500_000, 10, 512)
     image = grey_of(values, ys, xs, "EPSG:32633").assign(other=(("y", "x"), values))
-    qm.to_zarr(image.chunk(y=128, x=128), tmp_path / "best.zarr", levels=3)
+    qm.to_zarr(image.chunk(y=64, x=64), tmp_path / "best.zarr", levels=3)
     store = CountingStore(tmp_path / "best.zarr")
     server.add_layer("stored", qm.open_mosaic(store), GREY)
     store.reads.clear()
     for z, level, most in ((15, "0", 4), (11, "2", 4), (10, "3", 1)):
-        assert tile_of(server, *tile_at("EPSG:32633", ys[450], xs[450], z), size=256).any()
+        assert tile_of(server, *tile_at("EPSG:32633", ys[220], xs[220], z), size=256).any()
         # on the ground 3.4, 54 and 108 m a pixel; the levels have 10, 20, 40 and 80 m
         read = [key for key in store.reads if "/c/" in key]
         assert {tuple(key.split("/")[:2]) for key in read} == {(level, "grey")}
@@ -326,7 +326,7 @@ def test_a_place_says_values_date_and_image(server: Any) -> None:
     }
     said = values_at(server, 1, 3)
     assert said["bands"] == {"red": 0.4, "quality": 0.2}
-    assert said["from"]["source_time"] == "2020-08-11 00:00:00"
+    assert said["from"]["source_time"] == "2020-08-11"
     assert said["from"]["id"] == "S2B_second"
     assert values_at(server, 0, 0)["bands"] == {"red": None, "quality": 1.0}
     none = values_at(server, 3, 3)
@@ -342,13 +342,25 @@ def test_maps_of_dates_have_a_legend(server: Any) -> None:
     server.add_layer("dates", mosaic["source_time"])
     got = tile_of(server, *tile_at("EPSG:32633", 5_000_000 - 15, 500_000 + 15, 19), size=256)
     shown = {tuple(colour) for colour in got.reshape(-1, 4) if colour[3]}
-    legend = (
-        asked(server, "/").text.split('<div class="qmosaic-legends">')[1].split("</div></div>")[0]
-    )
-    entries = dict(re.findall(r'background: #(\w{6})"></i>([\d-]+)', legend))
+    page = asked(server, "/").text
+    entries = dict(re.findall(r'background: #(\w{6})"></i>(2020[\d-]+)', page))
     assert set(entries.values()) == {"2020-07-01", "2020-08-11"}
     assert shown == {(*bytes.fromhex(colour), 255) for colour in entries}
     assert values_at(server, 1, 1)["bands"] == {"source_time": "2020-07-01 10:20:00"}
+
+
+def test_percentages_are_those_of_the_whole(server: Any) -> None:
+    """The picture of the whole says what 50 % is, once for all tiles; a palette has a legend."""
+    values = np.repeat(np.arange(100.0), 100).reshape(100, 100)
+    image = grey_of(values, axis(5e6, -10, 100), axis(5e5, 10, 100), "EPSG:32633").chunk(y=10)
+    server.add_layer("steep", image, {"min": "50%", "max": "100%", "palette": ["000", "f00"]})
+    for row in (10, 75, 99):
+        got = tile_of(server, *tile_at("EPSG:32633", 5e6 - 10 * row, 5e5 + 500, 22))
+        wanted = 255 * max(0, (row - 49.5) / 49.5)
+        assert abs(got[..., 0].astype(int) - wanted).max() <= 1
+    assert re.search(
+        r'class="scale".*<span style="top: [\d.]+%">80</span>', asked(server, "/").text
+    )
 
 
 def test_only_this_machine_is_answered(server: Any) -> None:

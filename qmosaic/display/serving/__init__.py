@@ -4,13 +4,13 @@
 at its address shows the layers; QGIS and Leaflet take the tiles by themselves.
 
 Which tile server, and why. ``titiler.core`` makes the tiles: it takes a reader of one's own, so
-that colours are exactly those of `quicklook` and `Map`; it is well kept; and it brings little beyond
-what an interactive map needs anyway. ``xpublish-tiles`` draws by itself, with numba and datashader,
-which are larger than all the rest together. ``localtileserver`` reads files alone, no lazy mosaic.
-``XarrayReader`` of ``rio-tiler``, which comes with titiler, is not used: it refuses degrees of 0 to
-360, cuts the box of a tile's edges out of an image, which misses a pole inside the tile, and reads
-that box in full resolution, however large it is. In its place `placing` asks PROJ where each pixel
-of a tile lies, and `layers` takes it from the level that fits.
+that colours are exactly those of `quicklook` and `Map`; it is well kept; and it brings little
+beyond what an interactive map needs anyway. ``xpublish-tiles`` draws by itself, with numba and
+datashader, which are larger than all the rest together. ``localtileserver`` reads files alone, no
+lazy mosaic. ``XarrayReader`` of ``rio-tiler``, which comes with titiler, is not used: it refuses
+degrees of 0 to 360, cuts the box of a tile's edges out of an image, which misses a pole inside the
+tile, and reads that box in full resolution, however large it is. In its place `placing` asks PROJ
+where each pixel of a tile lies, and `detailed` takes it from the level that fits.
 
 Modules. Each imports only modules below it in this table.
 
@@ -18,9 +18,8 @@ Modules. Each imports only modules below it in this table.
 ``server``   a server in a thread of its own
 ``routes``   what it answers: tiles, values at a place, the page; imported when one starts
 ``page``     the page with the map
-``layers``   an image as a layer: its levels and colours, the values at a place
+``detailed`` an image in all its levels: its colours, the values at a place
 ``blocks``   colours of an image, block by block, each computed once
-``placing``  which pixel of an image lies where
 ============ ================================================================================
 
 May import the modules of `qmosaic.display` below it in the table there.

@@ -21,7 +21,7 @@ from starlette.responses import HTMLResponse, JSONResponse
 from titiler.core.dependencies import DefaultDependency
 from titiler.core.factory import TilerFactory
 
-from qmosaic.display.serving.layers import Layer
+from qmosaic.display.serving.detailed import Detailed
 
 HOSTS = ["127.0.0.1", "localhost"]
 """By which names the server may be asked: not by one that another page has made point here."""
@@ -36,13 +36,13 @@ class LayerReader:
 
     Parameters
     ----------
-    layer : Layer
+    layer : Detailed
         The layer.
     **options
         Those of titiler, which say nothing here.
     """
 
-    def __init__(self, layer: Layer, **options: Any) -> None:
+    def __init__(self, layer: Detailed, **options: Any) -> None:
         self._layer = layer
 
     def __enter__(self) -> LayerReader:
@@ -81,7 +81,7 @@ class Tiles(TilerFactory):
         answering()
 
 
-def application(layers: Mapping[int, Layer], page: Callable[[], str]) -> FastAPI:
+def application(layers: Mapping[int, Detailed], page: Callable[[], str]) -> FastAPI:
     """Make what answers the requests of a browser.
 
     Parameters
@@ -92,7 +92,7 @@ def application(layers: Mapping[int, Layer], page: Callable[[], str]) -> FastAPI
         Writes the page.
     """
 
-    def chosen(number: int) -> Layer:
+    def chosen(number: int) -> Detailed:
         if number not in layers:
             raise HTTPException(404, f"there is no layer {number}")
         return layers[number]

@@ -14,10 +14,9 @@ from typing import Any
 
 from qmosaic.display.colours import check_parameters
 from qmosaic.display.serving.blocks import Kept
-from qmosaic.display.serving.layers import Layer
+from qmosaic.display.serving.detailed import Detailed
 from qmosaic.display.serving.page import Shown, page_of
 from qmosaic.optional import needed, serving
-from qmosaic.sink import open_mosaic
 
 PURPOSE = "maps with tiles"
 MODULES = ("titiler.core.factory", "uvicorn", "cachetools", "folium", "xstatic.pkg.leaflet",
@@ -43,8 +42,9 @@ def serve(
 ) -> Server:
     """Show an image on a map in the browser, in more detail as one zooms.
 
-    Nothing is computed beforehand (but for maps of dates, whose legend names what is seen): a tile
-    is made when the browser asks for it, and computes the blocks of the image that it touches.
+    A tile is made when the browser asks for it, and computes the blocks of the image that it
+    touches. Nothing is computed beforehand, but for percentages and maps of dates, which need a
+    picture of the whole.
 
     Parameters
     ----------
@@ -52,7 +52,8 @@ def serve(
         What `Map.add_layer` takes, lazy as a rule; or the path of a mosaic that `to_zarr` has
         written.
     vis_params : mapping, optional
-        ``{"bands": ["B4", "B3", "B2"], "min": 0, "max": 3000}``: see `visualize`.
+        ``{"bands": ["B4", "B3", "B2"], "min": 0, "max": 3000}``: see `visualize`; `min` and `max`
+        may be percentages, and maps of dates and of counts have colours, as in `Map.add_layer`.
     name : str, default: "layer"
         What the layer is called.
     port : int, default: 0
@@ -182,7 +183,7 @@ class Server:
         routes = importlib.import_module("qmosaic.display.serving.routes")
         self._base_map = base_map
         self._kept = Kept(cache_bytes)
-        self._layers: dict[int, Layer] = {}
+        self._layers: dict[int, Detailed] = {}
         self._shown: list[Shown] = []
         page_of([], base_map)  # what is wrong is said now
         self.app = routes.application(self._layers, self._page)
@@ -273,10 +274,8 @@ class Server:
         parameters = check_parameters(vis_params, "add_layer()")
         if not 0 <= opacity <= 1:
             raise ValueError(f"add_layer() got opacity={opacity!r}; it is a number of 0 to 1.")
-        if isinstance(image, str | os.PathLike):
-            image = open_mosaic(image)
         with serving("serve", PURPOSE):
-            layer = Layer(image, parameters, self._kept)
+            layer = Detailed(image, parameters, self._kept)
         number = len(self._shown) + 1
         self._layers[number] = layer
         self._shown.append(
@@ -338,9 +337,7 @@ def _listening(port: int) -> socket.socket:
         It is no port.
     """
     if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port < 2**16:
-        raise ValueError(
-            f"port={port!r} is no port; it is a number of 0, for any that is free, to 65535."
-        )
+        raise ValueError(f"port={port!r} is no port; it is a number of 0 (any free one) to 65535.")
     made = socket.socket()
     try:
         if os.name == "posix":  # a port that was just used is free at once
@@ -351,8 +348,8 @@ def _listening(port: int) -> socket.socket:
         made.close()
         raise OSError(
             error.errno,
-            f"port {port} of this machine cannot be listened at ({error.strerror}): another program "
-            "uses it, perhaps a server that was not stopped. Leave port= out for any port that is "
-            "free, or write another number",
+            f"port {port} of this machine cannot be listened at ({error.strerror}): another "
+            "program uses it, perhaps a server that was not stopped. Leave port= out for any port "
+            "that is free, or write another number",
         ) from error
     return made

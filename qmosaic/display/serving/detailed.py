@@ -1,8 +1,8 @@
-"""An image as a layer of a map: its levels and their colours, the values at a place."""
+"""An image in all its levels, as a server shows it: its colours, and the values at a place."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,18 +11,19 @@ import xarray as xr
 
 from qmosaic.collection.declarations import declared_nodata, declared_packing
 from qmosaic.collection.levels import levels_of
-from qmosaic.collection.location import GRID_MAPPING, crs_of, map_axes
+from qmosaic.collection.location import GRID_MAPPING, map_dims
 from qmosaic.collection.masks import Array
 from qmosaic.display.asides import Ramp, Swatches
 from qmosaic.display.colours import visualize
-from qmosaic.display.dates import Images, coloured, dated, telling_images
+from qmosaic.display.dates import OTHERS, Images, coloured, dated, telling_images
 from qmosaic.display.drawing import rgb_of
+from qmosaic.display.layers import one_image, with_crs
 from qmosaic.display.mercator import bounds_of
-from qmosaic.display.origins import OTHERS
+from qmosaic.display.placing import Grid, apart, tile_places
+from qmosaic.display.ramps import ramp_of, with_colours_of_counts
 from qmosaic.display.serving.blocks import Blocks, Kept, Paint
-from qmosaic.display.serving.placing import Grid, apart, tile_places
-from qmosaic.display.thinning import check_one_image, only, shown, thin
-from qmosaic.engine.mosaic import last_on_top
+from qmosaic.display.stretches import has_percentages, provisional, settled, wanted
+from qmosaic.display.thinning import check_one_image, shown, thin
 from qmosaic.engine.scheduling import compute
 
 COARSE = 2048
@@ -39,15 +40,15 @@ EXACT = 2**53
 """Up to where JavaScript tells integers apart."""
 
 
-class Layer:
-    """An image as a layer.
+class Detailed:
+    """An image in all its levels.
 
     Parameters
     ----------
-    image : xarray.Dataset, xarray.DataArray, or an image of `qmosaic.ee`
+    image : xarray.Dataset, xarray.DataArray, str, Path, or an image of `qmosaic.ee`
         What is shown.
     parameters : mapping
-        How: see `qmosaic.visualize`.
+        How: see `qmosaic.visualize`; `min` and `max` may be percentages.
     kept : Kept
         Where colours are kept.
 
@@ -56,7 +57,7 @@ class Layer:
     bounds : Bounds
         Where it lies.
     legend : Swatches or Ramp, optional
-        What the colours of a map of dates mean.
+        What its colours mean.
 
     Raises
     ------
@@ -65,27 +66,24 @@ class Layer:
     """
 
     def __init__(self, image: Any, parameters: Mapping[str, Any], kept: Kept) -> None:
-        whole = _with_crs(shown(image, "add_layer()"))
-        self.legend: Swatches | Ramp | None = None
-        telling = telling_images(whole, parameters)
-        if telling is not None:
-            levels = [dated(level, telling) for level in levels_of(whole)]
-            for band in levels[0].data_vars.values():
-                check_one_image(band, "add_layer()")
-        else:
-            levels = [_on_top(level) for level in levels_of(_wanted(whole, parameters))]
+        self._whole = with_crs(shown(image, "add_layer()"))
+        telling = telling_images(self._whole, parameters)
+        levels = (
+            _bands(self._whole, parameters)
+            if telling is None
+            else [dated(level, telling) for level in _levels(self._whole)]
+        )
+        for band in levels[0].data_vars.values():
+            check_one_image(band, "add_layer()")
         grids = [Grid(level) for level in levels]
-        self._whole, self._grid = whole, grids[0]
-        self.bounds = bounds_of(*_axes(levels[0]), grids[0].crs)
+        self._grid = grids[0]
+        down, across = (levels[0][dim].values for dim in map_dims(levels[0]))
+        self.bounds = bounds_of(down, across, self._grid.crs)
         coarse = thin(levels[-1], COARSE)
-        if telling is not None:
-            (coarse,) = compute(coarse)  # the images that are seen have colours
-            images = Images.on([coarse])
-            self.legend = images.legend(masked=False)
-            paint = _painting(images)
-        else:
-            visualize(levels[0], **parameters)  # what is wrong is said now
-            paint = _visualizing(parameters)
+        self.legend: Swatches | Ramp | None
+        paint, self.legend, coarse = (
+            _of_numbers(coarse, parameters) if telling is None else _of_dates(coarse)
+        )
         self._levels = [
             (grid, Blocks(level, paint, kept)) for grid, level in zip(grids, levels, strict=True)
         ]
@@ -136,8 +134,8 @@ class Layer:
         row, column = (int(n.item()) for n in self._grid.pixels(*places))
         if row < 0 or column < 0:
             return {"inside": False}
-        down, across = _dims(self._whole)
-        (held,) = compute(_on_top(self._whole.isel({down: [row], across: [column]})))
+        down, across = map_dims(self._whole)
+        (held,) = compute(one_image(self._whole.isel({down: [row], across: [column]})))
         own = set(held.xindexes) | {
             n for n, v in held.coords.items() if GRID_MAPPING & set(v.attrs)
         }
@@ -157,45 +155,49 @@ def _says(coordinate: xr.DataArray) -> bool:
     return coordinate.dtype.kind in "MOUST" or coordinate.ndim > 0
 
 
-def _with_crs(image: xr.Dataset) -> xr.Dataset:
-    try:
-        crs_of(image)
-    except ValueError as error:
-        raise ValueError(f"add_layer() cannot put the image on a map: {error}") from error
-    return image
+def _levels(image: xr.Dataset) -> list[xr.Dataset]:
+    """Give an image in all resolutions that it has, the finest first."""
+    levels = levels_of(image)
+    # what is shown may be a coordinate of the mosaic in the store
+    return [
+        level.reset_coords([n for n in image.data_vars if n in level.coords]) for level in levels
+    ]
 
 
-def _dims(image: xr.Dataset) -> tuple[Hashable, Hashable]:
-    band = next(v for v in image.variables.values() if v.ndim >= 2)
-    return map_axes(xr.DataArray(band), "add_layer()")
+def _bands(image: xr.Dataset, parameters: Mapping[str, Any]) -> list[xr.Dataset]:
+    """Take the bands that are shown, and no others, in all resolutions that they have.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        See `visualize`.
+    """
+    parameters = with_colours_of_counts(image, parameters)
+    seen = wanted(one_image(image), parameters.get("bands"), "add_layer()")
+    visualize(seen, **provisional(parameters))
+    chosen = image[list(seen.data_vars)]
+    return [one_image(level) for level in _levels(chosen)]
 
 
-def _axes(image: xr.Dataset) -> tuple[Array, Array]:
-    down, across = _dims(image)
-    return image[down].values, image[across].values
+Painting = tuple[Paint, Swatches | Ramp | None, xr.Dataset]
+"""Gives colours, what they mean, and the coarse picture, which may have been computed for them."""
 
 
-def _wanted(image: xr.Dataset, parameters: Mapping[str, Any]) -> xr.Dataset:
-    """Leave out the bands that are not shown, so that they are not computed."""
-    if parameters.get("bands") is not None:
-        return only(image, parameters["bands"])
-    bands = [n for n, v in image.data_vars.items() if v.ndim >= 2 and v.dtype.kind in "biuf"]
-    return image[bands[:3] if len(bands) >= 3 else bands[:1]] if bands else image
+def _of_numbers(coarse: xr.Dataset, parameters: Mapping[str, Any]) -> Painting:
+    known = with_colours_of_counts(coarse, parameters)
+    if has_percentages(known):
+        (coarse,) = compute(coarse)
+        known = settled(known, [coarse])
+    return lambda held: visualize(held, **known), ramp_of(coarse, known, masked=False), coarse
 
 
-def _on_top(image: xr.Dataset) -> xr.Dataset:
-    """Take the last image on top, where there are several."""
-    return last_on_top(image) if "time" in image.dims else image
-
-
-def _visualizing(parameters: Mapping[str, Any]) -> Paint:
-    return lambda held: visualize(held, **parameters)
-
-
-def _painting(images: Images) -> Paint:
-    # those that the picture of the whole does not show, and the legend does not name, have one
+def _of_dates(coarse: xr.Dataset) -> Painting:
+    (coarse,) = compute(coarse)  # the images that are seen have colours
+    images = Images.on([coarse])
+    # those that it does not show, and the legend does not name, have one together
     colours, others = images.colours, rgb_of(OTHERS)
-    return lambda held: coloured(held, images, colours, others)
+    legend = images.legend(masked=False)
+    return lambda held: coloured(held, images, colours, others), legend, coarse
 
 
 def _meant(variable: xr.DataArray) -> Any:
@@ -203,7 +205,8 @@ def _meant(variable: xr.DataArray) -> Any:
     value = variable.values.reshape(())[()]
     kind = variable.dtype.kind
     if kind in "mM":
-        return None if pd.isna(value) else str(pd.Timestamp(value)) if kind == "M" else str(value)
+        text = "" if pd.isna(value) else str(pd.Timestamp(value) if kind == "M" else value)
+        return text.removesuffix(" 00:00:00") or None
     if kind not in "biuf":
         return str(value)
     nodata = declared_nodata(variable)
