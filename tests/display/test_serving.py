@@ -28,8 +28,8 @@ from qmosaic.display.serving import blocks
 from tests.support.browser import browser, errors, screenshot, wait_for
 from tests.support.sources import CountingStore
 
-for module, extra in (("titiler.core", "serve"), ("uvicorn", "serve"), ("httpx", "test")):
-    pytest.importorskip(module, reason=f"it is in the extra [{extra}]")
+for module in ("titiler.core", "uvicorn"):
+    pytest.importorskip(module, reason="it is in the extra [serve]")
 assert odc.geo.xr is not None
 
 HALF = np.pi * 6_378_137
@@ -356,8 +356,10 @@ def test_percentages_are_those_of_the_whole(server: Any) -> None:
     server.add_layer("steep", image, {"min": "50%", "max": "100%", "palette": ["000", "f00"]})
     for row in (10, 75, 99):
         got = tile_of(server, *tile_at("EPSG:32633", 5e6 - 10 * row, 5e5 + 500, 22))
-        wanted = 255 * max(0, (row - 49.5) / 49.5)
-        assert abs(got[..., 0].astype(int) - wanted).max() <= 1
+        reds = got[got[..., 3] > 0][:, 0].astype(int)
+        away = np.abs(reds - 255 * max(0, (row - 49.5) / 49.5))
+        assert away.min() <= 1  # the pixel, and its neighbours that the tile may show
+        assert away.max() <= 255 / 49.5 + 1
     assert re.search(
         r'class="scale".*<span style="top: [\d.]+%">80</span>', asked(server, "/").text
     )
