@@ -17,7 +17,7 @@ import numpy.typing as npt
 import xarray as xr
 
 import qmosaic as qm
-from qmosaic.cli import clear_ndvi, stretch_of, true_colour
+from qmosaic.cli.demo import clear_ndvi, stretch_of, true_colour
 from qmosaic.sources.samples import sentinel2_romania
 
 Array = npt.NDArray[Any]

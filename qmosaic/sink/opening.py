@@ -21,7 +21,22 @@ class IncompleteMosaicError(RuntimeError):
     Its writing was interrupted, or is going on. Continue it with ``to_zarr(..., mode="resume")``,
     an update with the same call of `update`, or open what is there with
     ``open_mosaic(..., allow_incomplete=True)``.
+
+    Attributes
+    ----------
+    done, blocks : int
+        How many blocks are there, of how many; of an update, how many it has done.
+    updating : bool
+        Whether it is an update that is not complete.
     """
+
+    def __init__(
+        self, text: str = "", *, done: int = 0, blocks: int = 0, updating: bool = False
+    ) -> None:
+        super().__init__(text)
+        self.done = done
+        self.blocks = blocks
+        self.updating = updating
 
 
 def open_mosaic(
@@ -109,17 +124,24 @@ def open_mosaic(
             "complete. Open it with xarray.open_zarr, or write it with qmosaic.to_zarr."
         )
     if state is not None and "update" in state and not allow_incomplete:
+        done = len(journal.done())
         raise IncompleteMosaicError(
             f"the mosaic in {place.name!r} is being updated, or its update was interrupted: "
-            f"{len(journal.done())} blocks are done, so some may have the new images and others "
+            f"{done} blocks are done, so some may have the new images and others "
             "not. Go on with qmosaic.update(store, new_images), with the same images, or open what "
-            "is there with allow_incomplete=True."
+            "is there with allow_incomplete=True.",
+            done=done,
+            blocks=state["blocks"],
+            updating=True,
         )
     if state is not None and state["state"] != "complete" and not allow_incomplete:
+        done = len(journal.done())
         raise IncompleteMosaicError(
-            f"the mosaic in {place.name!r} is not complete: {len(journal.done())} of "
+            f"the mosaic in {place.name!r} is not complete: {done} of "
             f"{state['blocks']} blocks are there. Go on with qmosaic.to_zarr(mosaic, store, "
-            "mode='resume'), or open what is there with allow_incomplete=True."
+            "mode='resume'), or open what is there with allow_incomplete=True.",
+            done=done,
+            blocks=state["blocks"],
         )
     options = {"consolidated": False, "decode_coords": "all", "chunks": {}, **options}
     groups = tuple(place.key(name).strip("/") for name in groups_in(state))

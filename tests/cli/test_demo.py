@@ -11,7 +11,8 @@ import xarray as xr
 from click.testing import CliRunner
 
 import qmosaic as qm
-from qmosaic.cli import CLEAR, best_pixels, main
+from qmosaic.cli import main
+from qmosaic.cli.demo import CLEAR, best_pixels
 from qmosaic.sources import samples
 
 for package in ("netCDF4", "matplotlib"):

@@ -1,11 +1,9 @@
-"""The command line."""
+"""The command ``demo``."""
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,9 @@ import numpy.typing as npt
 import xarray as xr
 
 import qmosaic as qm
+from qmosaic.cli.options import TARGET as WRITTEN
+from qmosaic.cli.options import debug
+from qmosaic.cli.sections import Command, option
 from qmosaic.display import Panel, side_by_side
 from qmosaic.sources import samples
 
@@ -33,51 +34,34 @@ SCENE_BONUS = 0.1
 """What an NDVI is raised by where its image has won all that lies around: with it a third of the
 seams are left, for a mean NDVI that is 0.002 lower (``python -m benchmarks seams``)."""
 
-INTERRUPTED = 130
-"""What a program ends with after Ctrl-C: 128 and the number of the signal."""
-
 CREDIT = "Contains modified Copernicus Sentinel data 2015–2021; series from the package nrt 0.1.0."
 
 TRUE_COLOUR = ("B4", "B3", "B2")
 BANDS = ["B2", "B3", "B4", "B8", "SCL"]
 
 
-@click.group()
-@click.version_option(qm.__version__, prog_name="qmosaic")
-def main() -> None:
-    """Quality mosaics: for every pixel the image with the highest score."""
-
-
-def in_one_line(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command print an error in one line, and end with 1; with 130 after an interruption, as
-    programs do."""
-
-    @functools.wraps(command)
-    def run(*args: Any, **options: Any) -> None:
-        try:
-            command(*args, **options)
-        except (OSError, ModuleNotFoundError) as error:
-            raise click.ClickException(str(error)) from error
-        except KeyboardInterrupt as interruption:
-            click.echo(f"Interrupted. {interruption}".rstrip(), err=True)
-            raise click.exceptions.Exit(INTERRUPTED) from None
-
-    return run
-
-
-@main.command()
-@click.option(
+@click.command(cls=Command)
+@option(
+    WRITTEN,
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     default="qmosaic-demo",
     show_default=True,
     help="Folder for the two mosaics and the pictures.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace what an earlier run left in the folder.")
-@in_one_line
+@option(
+    WRITTEN, "--overwrite", is_flag=True, help="Replace what an earlier run left in the folder."
+)
+@debug
 def demo(out: Path, overwrite: bool) -> None:
     """Make the best and the worst mosaic of a real Sentinel-2 series, a picture of them, and one of
-    where the best pixels come from."""
+    where the best pixels come from.
+
+    \b
+    Examples:
+      qmosaic demo
+      qmosaic demo --out pictures --overwrite
+    """
     _check_matplotlib()
     collection, reads = samples.sentinel2_romania()
     stores = {"best": out / "best.zarr", "worst": out / "worst.zarr"}

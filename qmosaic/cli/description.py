@@ -1,0 +1,281 @@
+"""What lies in a store or a source, as text and for programs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+import qmosaic as qm
+from qmosaic.cli.reporting import rows
+from qmosaic.cli.stores import store_at
+
+PREFIX = "qmosaic_"
+ORIGINS = ("source_index", "source_time", "valid_count")
+
+
+@dataclass(frozen=True)
+class State:
+    """A mosaic in a store, complete or not.
+
+    Attributes
+    ----------
+    mosaic : xarray.Dataset or None
+        It; the integers as they are stored. None where it was not opened.
+    complete : bool
+        Whether all blocks are there.
+    done, blocks : int or None
+        How many blocks are there, and of how many; None where it is complete.
+    updating : bool
+        Whether it is an update that is not complete.
+    """
+
+    mosaic: xr.Dataset | None
+    complete: bool
+    done: int | None = None
+    blocks: int | None = None
+    updating: bool = False
+
+
+def state_of(text: str, group: str | None = None) -> State:
+    """Open what lies in a store, and tell whether it is complete.
+
+    Raises
+    ------
+    FileNotFoundError
+        Nothing is there.
+    ValueError
+        It was not written by `to_zarr`.
+    """
+    store = store_at(text)
+    options: dict[str, Any] = {"mask_and_scale": False, "group": group}
+    try:
+        return State(qm.open_mosaic(store, **options), True)
+    except qm.IncompleteMosaicError as error:
+        try:
+            part = qm.open_mosaic(store, allow_incomplete=True, **options)
+        except Exception:  # a layout of which not everything is there
+            part = None
+        return State(part, False, error.done, error.blocks, error.updating)
+
+
+def about(text: str, state: State) -> dict[str, Any]:
+    """Describe a mosaic for a program."""
+    found: dict[str, Any] = {"store": text, "kind": "mosaic", "complete": state.complete}
+    if not state.complete:
+        found |= {"blocks": {"done": state.done, "total": state.blocks}}
+        found |= {"updating": state.updating, "resume": how_to_resume(text, state)}
+    if state.mosaic is not None:
+        rules = _rules(state.mosaic)
+        found |= _grid(state.mosaic) | {"bands": _bands(state.mosaic)}
+        found |= {"levels": _levels(text, state)}
+        found |= {"provenance": _provenance(state.mosaic)}
+        found |= {"images": rules.pop("images", None), "rules": rules}
+        found |= _periods(state.mosaic)
+    return found
+
+
+def how_to_resume(text: str, state: State) -> str:
+    """Say by which command an incomplete mosaic goes on."""
+    if state.updating:
+        return f"qmosaic update {text} SOURCE --quality EXPR, with the same images"
+    return f"qmosaic mosaic SOURCE --quality EXPR --out {text} --resume, as it was called before"
+
+
+def about_images(text: str, collection: xr.Dataset) -> dict[str, Any]:
+    """Describe a collection for a program."""
+    images = collection.sizes["time"]
+    found: dict[str, Any] = {"source": text, "kind": "collection", "images": images}
+    if collection["time"].dtype.kind == "M":
+        found |= {"first": _time(collection["time"].min()), "last": _time(collection["time"].max())}
+    return found | _grid(collection) | {"bands": _bands(collection)}
+
+
+def _time(value: Any) -> str:
+    return str(np.datetime_as_string(np.asarray(value).astype("M8[s]"), unit="auto"))
+
+
+def _rules(mosaic: xr.Dataset) -> dict[str, Any]:
+    holders = [mosaic.attrs, *(b.attrs for b in mosaic.data_vars.values())]
+    attrs = next((a for a in holders if f"{PREFIX}quality_band" in a), mosaic.attrs)
+    return {
+        str(name).removeprefix(PREFIX): value
+        for name, value in attrs.items()
+        if str(name).startswith(PREFIX)
+    }
+
+
+def _map_of(data: xr.Dataset) -> xr.DataArray | None:
+    """Give a band that lies on the map."""
+    flat = [band for band in data.data_vars.values() if band.ndim >= 2]
+    return max(flat, key=lambda band: band.ndim, default=None)
+
+
+def _grid(data: xr.Dataset) -> dict[str, Any]:
+    """Tell size, CRS, resolution and bounds of a map."""
+    band = _map_of(data)
+    found: dict[str, Any] = {"sizes": dict(data.sizes), "crs": crs_of(data)}
+    if band is None:
+        return found
+    edges = []
+    for dim in band.dims[-2:][::-1]:
+        values = data[dim].values if dim in data.coords else np.arange(0)
+        if values.size < 2 or values.dtype.kind not in "iuf":
+            return found
+        edges.append((float(values[0]), float(values[-1]), float(values[1] - values[0])))
+    (left, right, across), (top, bottom, down) = edges
+    box = [left - across / 2, bottom + down / 2, right + across / 2, top - down / 2]
+    west, east = sorted((box[0], box[2]))
+    south, north = sorted((box[1], box[3]))
+    return found | {
+        "resolution": [abs(down), abs(across)],
+        "bounds": [west, south, east, north],
+    }
+
+
+def crs_of(data: xr.Dataset) -> str | None:
+    """Name the CRS: its code, or what its WKT calls it."""
+    holders = [data[name].attrs for name in data.variables if "crs_wkt" in data[name].attrs]
+    holders += [v.attrs for v in data.variables.values() if "spatial_ref" in v.attrs]
+    if not holders:
+        return None
+    text = str(holders[0].get("crs_wkt", holders[0].get("spatial_ref")))
+    code = re.search(r'(?:ID|AUTHORITY)\["(\w+)",\s*"?(\w+)"?\]\]\s*$', text)
+    if code:
+        return f"{code[1]}:{code[2]}"
+    name = re.match(r'\s*\w+\["([^"]+)"', text)
+    return name[1] if name else text
+
+
+def _bands(data: xr.Dataset) -> dict[str, Any]:
+    found = {}
+    for name, band in data.data_vars.items():
+        both = {**band.encoding, **band.attrs}
+        found[str(name)] = {
+            key: value
+            for key, value in {
+                "dtype": str(band.dtype),
+                "dims": list(band.dims),
+                "nodata": both.get("_FillValue"),
+                "scale": both.get("scale_factor"),
+                "offset": both.get("add_offset"),
+            }.items()
+            if value is not None
+        }
+    return found
+
+
+def _levels(text: str, state: State) -> list[dict[str, int]]:
+    """Give the sizes of the levels of a store, the full resolution first."""
+    assert state.mosaic is not None
+    band = _map_of(state.mosaic)
+    dims = [] if band is None else band.dims[-2:]
+    return [{str(dim): level.sizes[dim] for dim in dims} for level in levels(text, state)]
+
+
+def levels(text: str, state: State) -> list[xr.Dataset]:
+    """Open the levels of a mosaic, the finest first."""
+    assert state.mosaic is not None
+    found = [state.mosaic]
+    while state.complete:
+        try:
+            found.append(qm.open_mosaic(store_at(text), level=len(found), mask_and_scale=False))
+        except (ValueError, KeyError, TypeError, IndexError, OSError):
+            break
+    return found
+
+
+def _provenance(mosaic: xr.Dataset) -> list[str]:
+    known = (*ORIGINS, *(f"_{name}" for name in ORIGINS))
+    return [str(n) for n in mosaic.coords if str(n) in ORIGINS or str(n).endswith(known[3:])]
+
+
+def _periods(mosaic: xr.Dataset) -> dict[str, Any]:
+    if "time" not in mosaic.dims:
+        return {}
+    return {"periods": [_time(value) for value in mosaic["time"]]}
+
+
+# -- for people ----------------------------------------------------------------------------------
+
+
+def as_text(found: Mapping[str, Any]) -> str:
+    """Write a description for people."""
+    return rows(
+        {
+            found["kind"]: found.get("store", found.get("source")),
+            "state": _state_text(found),
+            "go on with": found.get("resume"),
+            "map": _map_text(found),
+            "images": _images_text(found),
+            "periods": _periods_text(found),
+            "bands": "\n".join(_band_text(n, b) for n, b in found.get("bands", {}).items()),
+            "levels": _levels_text(found),
+            "provenance": ", ".join(found.get("provenance", [])),
+            "rules": _rules_text(found.get("rules", {})),
+        }
+    )
+
+
+def _state_text(found: Mapping[str, Any]) -> str:
+    if "complete" not in found:
+        return ""
+    if found["complete"]:
+        return "complete"
+    blocks = found["blocks"]
+    if found["updating"]:
+        return (
+            f"not complete: an update was interrupted or is going on, {blocks['done']} blocks done"
+        )
+    return f"not complete: {blocks['done']} of {blocks['total']} blocks are there"
+
+
+def _map_text(found: Mapping[str, Any]) -> str:
+    sizes = {n: s for n, s in found.get("sizes", {}).items() if n not in ("time", "rank", "band")}
+    if not sizes:
+        return ""
+    text = " × ".join(str(size) for size in sizes.values()) + f" pixels ({', '.join(sizes)})"
+    if "resolution" in found:
+        down, across = found["resolution"]
+        text += f" of {across:g}" if down == across else f" of {across:g} × {down:g}"
+    text += f", {found['crs']}" if found.get("crs") else ", no CRS"
+    if "bounds" in found:
+        text += "\n" + "bounds " + ", ".join(f"{value:.10g}" for value in found["bounds"])
+    return text
+
+
+def _images_text(found: Mapping[str, Any]) -> str:
+    if not found.get("images"):
+        return ""
+    rules = found.get("rules", {})
+    first = found.get("first") or rules.get("time_first")
+    last = found.get("last") or rules.get("time_last")
+    text = f"{found['images']}" + (f", {first} to {last}" if first else "")
+    return text.replace("T00:00:00", "")
+
+
+def _periods_text(found: Mapping[str, Any]) -> str:
+    periods = found.get("periods", [])
+    return f"{len(periods)}, from {periods[0]} to {periods[-1]}" if periods else ""
+
+
+def _band_text(name: str, band: Mapping[str, Any]) -> str:
+    text = f"{name}  {band['dtype']}"
+    text += f", nodata {band['nodata']}" if "nodata" in band else ""
+    text += f", scale {band['scale']}" if "scale" in band else ""
+    return text + (f", offset {band['offset']}" if "offset" in band else "")
+
+
+def _levels_text(found: Mapping[str, Any]) -> str:
+    sizes = found.get("levels", [])
+    texts = [" × ".join(str(size) for size in level.values()) for level in sizes]
+    return f"{len(texts)}: {', '.join(texts)}" if len(texts) > 1 else ""
+
+
+def _rules_text(found: Mapping[str, Any]) -> str:
+    known = ("time_first", "time_last", "images", "skipped")
+    return ", ".join(f"{name} {value}" for name, value in found.items() if name not in known)

@@ -1,0 +1,47 @@
+"""The command ``explain``."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import click
+
+import qmosaic as qm
+from qmosaic.cli import options as given
+from qmosaic.cli.jobs import save
+from qmosaic.cli.mosaic import described, written
+from qmosaic.cli.reporting import report
+from qmosaic.cli.requests import make_mosaic
+from qmosaic.cli.sections import Command, option
+from qmosaic.cli.workers import expected
+
+
+@click.command(cls=Command)
+@described
+@option(
+    given.TARGET,
+    "--out",
+    "-o",
+    metavar="OUT",
+    help="Where `qmosaic mosaic` would write; nothing is written here.",
+)
+@written
+@click.pass_context
+def explain(context: click.Context, /, **options: Any) -> None:
+    """Say what a mosaic will cost: images, blocks, bytes, memory. Nothing is computed.
+
+    It takes the arguments of `qmosaic mosaic`; with --save-job it keeps them for it.
+
+    \b
+    Examples:
+      qmosaic explain s2.zarr --quality -MSK_CLDPRB
+      qmosaic explain s2.zarr --quality '(B8-B4)/(B8+B4)' --period MS --workers 4 --threads 2
+      qmosaic explain s2.zarr --quality -MSK_CLDPRB --out best.zarr --save-job job.toml
+    """
+    save(context)
+    with expected(context) as capacity:
+        found = qm.explain(make_mosaic(options))
+    if capacity is not None:
+        found = dataclasses.replace(found, workers=capacity[0], threads=capacity[1])
+    report(context, dataclasses.asdict(found), str(found))

@@ -1,0 +1,156 @@
+"""Where a mosaic is written, as what, and how an interrupted job goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+import click
+import xarray as xr
+
+import qmosaic as qm
+from qmosaic.cli.description import about, as_text, state_of
+from qmosaic.cli.errors import ARGUMENTS, Interrupted
+from qmosaic.cli.reporting import report, rows
+from qmosaic.cli.stores import scheme_of, store_at
+from qmosaic.cli.workers import ending_like_ctrl_c
+
+SUFFIXES = {".zarr": "zarr", ".tif": "geotiff", ".tiff": "geotiff"}
+ONLY_ZARR = {"resume": "--resume", "updatable": "--updatable", "levels": "--levels"}
+
+
+def kind_of(context: click.Context) -> str:
+    """Tell as what the mosaic is written, and refuse what does not go with it.
+
+    Raises
+    ------
+    click.UsageError
+        The suffix tells nothing, or an option is for another kind.
+    """
+    out, options = context.params["out"], context.params
+    found = SUFFIXES.get(PurePosixPath(out.rstrip("/")).suffix.lower())
+    if found is None and scheme_of(out):
+        found = "zarr"
+    if found is None:
+        raise click.UsageError(
+            f"--out {out}: nothing tells as what it is to be written. End it with .zarr (a store, "
+            "which can be resumed and updated) or .tif (a Cloud Optimized GeoTIFF).",
+            context,
+        )
+    if options["resume"] and options["overwrite"]:
+        raise click.UsageError(
+            "--resume goes on with what is there, --overwrite replaces it: give one of them.",
+            context,
+        )
+    if found == "geotiff":
+        _refuse_for_geotiff(context)
+    return found
+
+
+def _refuse_for_geotiff(context: click.Context) -> None:
+    out = context.params["out"]
+    if scheme_of(out):
+        raise click.UsageError(
+            f"--out {out}: a GeoTIFF is written to a path. Write it here and copy it, or end "
+            "--out with .zarr.",
+            context,
+        )
+    given = [name for key, name in ONLY_ZARR.items() if context.params.get(key)]
+    if given:
+        raise click.UsageError(
+            f"{' and '.join(given)}: for Zarr alone, and {out} is a GeoTIFF. End --out with .zarr, "
+            "or leave it out.",
+            context,
+        )
+
+
+def write(context: click.Context, mosaic: xr.Dataset) -> None:
+    """Compute a mosaic and write it, and tell what has been made."""
+    out, started = context.params["out"], time.perf_counter()
+    if kind_of(context) == "geotiff":
+        written = _to_geotiff(mosaic, context.params)
+        seconds = round(time.perf_counter() - started, 1)
+        files = [str(path) for path in written]
+        found: dict[str, Any] = {"files": files, "kind": "geotiff", "complete": True}
+        found |= {"seconds": seconds}
+        report(context, found, rows({"written": "\n".join(files), "time": f"{seconds} s"}))
+        return
+    qm.to_zarr(mosaic, store_at(out), **_zarr_options(context.params))
+    seconds = round(time.perf_counter() - started, 1)
+    found = about(out, state_of(out)) | {"seconds": seconds}
+    report(context, found, as_text(found) + f"\n{rows({'time': f'{seconds} s'})}")
+
+
+def _to_geotiff(mosaic: xr.Dataset, options: Mapping[str, Any]) -> list[Any]:
+    progress = False if options["quiet"] else None
+    return list(
+        qm.to_cog(mosaic, options["out"], overwrite=options["overwrite"], progress=progress)
+    )
+
+
+def _zarr_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    found = coping(options)
+    found["mode"] = "resume" if options["resume"] else "w" if options["overwrite"] else "w-"
+    found["updatable"] = options["updatable"]
+    levels = options.get("levels")
+    if levels is not None:
+        found["levels"] = None if levels == "none" else levels
+    return found
+
+
+def coping(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what `to_zarr` and `update` both take."""
+    return {
+        "retries": options["retries"],
+        "on_error": options["on_error"],
+        "inputs": options["inputs"],
+        "progress": False if options["quiet"] else None,
+    }
+
+
+# -- interruptions -------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def interruptible(context: click.Context, store: str) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end a job, and say by which command it goes on.
+
+    Parameters
+    ----------
+    context : click.Context
+        The command.
+    store : str
+        Where it writes.
+    """
+    with ending_like_ctrl_c():
+        try:
+            yield
+        except KeyboardInterrupt:
+            left = _left_in(store)
+            raise Interrupted(left or "Nothing was written.", again(context, bool(left))) from None
+
+
+def _left_in(store: str) -> str:
+    """Say what an interruption has left of a mosaic; "" where it has left nothing new."""
+    try:
+        state = state_of(store)
+    except Exception:  # nothing is there, or it is no Zarr
+        return ""
+    if state.complete:
+        return ""
+    of = "" if state.updating else f" of {state.blocks}"
+    return f"{state.done}{of} blocks are in {store}, and stay there."
+
+
+def again(context: click.Context, resume: bool) -> str:
+    """Give the command that goes on: what was typed, with ``--resume`` where it is known."""
+    typed = list(context.meta.get(ARGUMENTS, []))
+    if resume and any(parameter.name == "resume" for parameter in context.command.params):
+        typed = [part for part in typed if part not in ("--overwrite", "--resume")]
+        place = typed.index("--") if "--" in typed else len(typed)
+        typed.insert(place, "--resume")
+    return shlex.join(["qmosaic", *typed])
