@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -81,6 +82,7 @@ def about(text: str, state: State) -> dict[str, Any]:
 
 def how_to_resume(text: str, state: State) -> str:
     """Say by which command an incomplete mosaic goes on."""
+    text = shlex.quote(text)
     if state.updating:
         return f"qmosaic update {text} SOURCE --quality EXPR, with the same images"
     return f"qmosaic mosaic SOURCE --quality EXPR --out {text} --resume, as it was called before"
@@ -277,5 +279,5 @@ def _levels_text(found: Mapping[str, Any]) -> str:
 
 
 def _rules_text(found: Mapping[str, Any]) -> str:
-    known = ("time_first", "time_last", "images", "skipped")
+    known = ("time_first", "time_last", "images", "skipped", "provenance", "incomplete")
     return ", ".join(f"{name} {value}" for name, value in found.items() if name not in known)

@@ -37,8 +37,9 @@ EXPECTED = (
 MODES = {"resume": "--resume", "w": "--overwrite", "w-": "a run without --overwrite"}
 """The argument ``mode`` of `to_zarr`, as options say it."""
 
-DEBUG, AS_JSON, ARGUMENTS = "qmosaic.debug", "qmosaic.json", "qmosaic.arguments"
-"""What a context keeps in its ``meta``: two switches, and what the command was called with."""
+ARGUMENTS = "qmosaic.arguments"
+"""Where a context keeps what was typed. Whether --json and --debug are in it matters also where the
+rest of the command cannot be understood, so it is asked for here."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -57,12 +58,12 @@ class Interrupted(KeyboardInterrupt):
 
 def debugging(context: click.Context) -> bool:
     """Tell whether tracebacks were asked for."""
-    return bool(context.meta.get(DEBUG))
+    return "--debug" in context.meta.get(ARGUMENTS, [])
 
 
 def for_programs(context: click.Context) -> bool:
     """Tell whether a program reads what the command prints."""
-    return bool(context.meta.get(AS_JSON))
+    return "--json" in context.meta.get(ARGUMENTS, [])
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ import click
 
 from qmosaic.cli.sections import option
 
-PASSING = {"job", "save_job", "resume", "overwrite", "as_json", "debug", "quiet"}
+PASSING = {"job", "save_job", "resume", "overwrite", "quiet"}
 """What is said of one run, and is no part of a job."""
 
 

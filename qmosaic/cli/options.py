@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from qmosaic.cli.errors import AS_JSON, DEBUG
 from qmosaic.cli.jobs import JOB, Argument
 from qmosaic.cli.kinds import ByBand, Names, Number, Numbers
 from qmosaic.cli.sections import option, together
@@ -21,16 +20,6 @@ TALK = "Job and messages"
 
 BANDS = Names()
 BOX = Numbers(4, shown="west,south,east,north in degrees, such as 23.5,46.1,23.9,46.4")
-
-
-def switch(name: str) -> Any:
-    """Make a callback that keeps a switch in the context, where the ending of a command finds
-    it."""
-
-    def keep(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-        context.meta[name] = context.meta.get(name) or value
-
-    return keep
 
 
 def sources() -> Callable[[Any], Any]:
@@ -367,11 +356,8 @@ running = together(
 for_programs = option(
     TALK,
     "--json",
-    "as_json",
     is_flag=True,
-    is_eager=True,
     expose_value=False,
-    callback=switch(AS_JSON),
     help="Print one JSON object on stdout, an error too; messages are on stderr.",
 )
 
@@ -379,9 +365,7 @@ debug = option(
     TALK,
     "--debug",
     is_flag=True,
-    is_eager=True,
     expose_value=False,
-    callback=switch(DEBUG),
     help="Show the traceback of an error.",
 )
 

@@ -111,12 +111,11 @@ def cut_to_box(collection: xr.Dataset, box: Sequence[float]) -> xr.Dataset:
     band = next(b for b in collection.data_vars.values() if b.ndim == 3)
     dims = [dim for dim in band.dims if dim != "time"]
     # a map of nothing is clipped: it says which rows and columns are left
-    flat = xr.zeros_like(band.isel(time=0, drop=True), dtype="float32")
-    numbered = (
-        flat.drop_attrs()
-        .drop_encoding()
-        .to_dataset(name="flat")
-        .assign_coords({f"number_of_{dim}": (dim, range(collection.sizes[dim])) for dim in dims})
+    flat = xr.zeros_like(band.isel(time=0, drop=True), dtype="float32").drop_encoding()
+    mapping = band.attrs.get("grid_mapping", band.encoding.get("grid_mapping"))
+    flat.attrs = {} if mapping is None else {"grid_mapping": mapping}
+    numbered = flat.to_dataset(name="flat").assign_coords(
+        {f"number_of_{dim}": (dim, range(collection.sizes[dim])) for dim in dims}
     )
     left = qm.clip(numbered, tuple(box), all_touched=True)
     numbers = {dim: left[f"number_of_{dim}"].values for dim in dims}
