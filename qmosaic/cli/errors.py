@@ -132,9 +132,9 @@ def _commands(context: click.Context) -> list[click.Command]:
 def in_the_shell(text: str, commands: list[click.Command]) -> str:
     """Write the arguments of Python that an error names as the options of a command.
 
-    ``mode='resume'`` becomes ``--resume``, ``min_quality=`` becomes ``--min-quality``.
+    ``mode='resume'`` becomes ``--resume``, ``min_quality=`` becomes ``--min-quality``. What stands
+    in a call of a function stays as it is: it is Python as a whole.
     """
-    text = re.sub(r"\bmode=['\"]([\w-]+)['\"]", lambda m: MODES.get(m[1], m[0]), text)
     options = {
         parameter.name: parameter
         for command in commands
@@ -143,14 +143,19 @@ def in_the_shell(text: str, commands: list[click.Command]) -> str:
     }
 
     def option(match: re.Match[str]) -> str:
-        known = options.get(match["name"])
+        value = (match["value"] or "").strip("'\"")
+        if match["name"] == "mode":
+            return MODES.get(value, match[0])
+        known = options.get(match["name"] or "")
         if known is None:
             return match[0]
-        value = (match["value"] or "").strip("'\"")
         long = next(name for name in known.opts if name.startswith("--"))
         return long if known.is_flag or not value else f"{long} {value}"
 
-    pattern = r"(?<![\w.])(?P<name>[a-z_]+)=(?P<value>\.\.\.|'[^']*'|\"[^\"]*\"|[\w.+-]*\w)?"
+    call = r"\w\([^()]*(?:\([^()]*\)[^()]*)*\)"
+    pattern = (
+        rf"{call}|(?<![\w.])(?P<name>[a-z_]+)=(?P<value>\.\.\.|'[^']*'|\"[^\"]*\"|[\w.+-]*\w)?"
+    )
     return re.sub(pattern, option, text)
 
 

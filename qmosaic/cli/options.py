@@ -294,7 +294,15 @@ writing = together(
         "--levels",
         type=Number("auto", "none"),
         metavar="NUMBER",
-        help="Zarr: how many overviews, or auto, or none.",
+        help="Zarr: how many overviews, each with pixels twice as large, or auto: maps and "
+        "pictures then read no more than they show. By default none.",
+    ),
+    option(
+        TARGET,
+        "--overview-resampling",
+        type=ByBand(number=False, shown="average, nearest, mode, or SCL=mode,*=average"),
+        metavar="METHOD",
+        help="How overviews are made: average, nearest or mode; by band: 'SCL=mode,*=average'.",
     ),
     option(TARGET, "--resume", is_flag=True, help="Go on with a mosaic that was interrupted."),
     option(TARGET, "--overwrite", is_flag=True, help="Replace what is there."),

@@ -164,13 +164,15 @@ def _with_bands(options: Options, texts: Sequence[str]) -> tuple[xr.Dataset, lis
 
 
 def names_in(text: str) -> list[str]:
-    """Name what an expression refers to that is no function: bands, as a rule."""
+    """Name what an expression refers to that is no function: bands, as a rule, as they are or in
+    quotation marks."""
     try:
         nodes = list(ast.walk(ast.parse(text.strip(), mode="eval")))
     except (SyntaxError, ValueError):
         return [text]  # whoever makes the score says what is wrong with it
     called = {node.func for node in nodes if isinstance(node, ast.Call)}
     found = [n.id for n in nodes if isinstance(n, ast.Name) and n not in called]
+    found += [n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)]
     return [name for name in dict.fromkeys(found) if name not in ("nan", "inf")]
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+from pathlib import PurePosixPath
 from typing import Any
 
 import click
@@ -14,9 +17,13 @@ from qmosaic.cli.reporting import report, rows, say
 from qmosaic.cli.requests import open_images
 from qmosaic.cli.sections import Command, option
 from qmosaic.cli.stores import store_at
+from qmosaic.cli.workers import ending_like_ctrl_c
 
 LOOK = "Colours"
 SHOWN = "What is shown, and where"
+
+PAUSE = 0.2
+"""Seconds between two looks at whether the server still runs."""
 
 
 class Limit(Kind):
@@ -151,13 +158,11 @@ def _without(look: dict[str, Any], image: xr.Dataset) -> dict[str, Any]:
 
 def _serve(image: xr.Dataset, look: dict[str, Any], options: dict[str, Any]) -> None:
     """Serve tiles until Ctrl-C."""
-    server = qm.display.serve(_coordinate(image, look), _without(look, image), port=options["port"])
-    say(f"map         {server.url}\nCtrl-C ends it.")
-    if not options["no_browser"]:
-        click.launch(server.url)
-    try:
-        server.wait()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        server.close()
+    shown = _coordinate(image, look)
+    name = PurePosixPath(options["source"][0].rstrip("/")).name
+    opening = {"port": options["port"], "open_browser": not options["no_browser"]}
+    with qm.display.serve(shown, _without(look, image), name, **opening) as server:
+        say(f"map         {server.url}\ntiles       {server.tiles}\nCtrl-C ends it.")
+        with contextlib.suppress(KeyboardInterrupt), ending_like_ctrl_c():
+            while server.running:
+                time.sleep(PAUSE)

@@ -99,6 +99,8 @@ def _zarr_options(options: Mapping[str, Any]) -> dict[str, Any]:
     levels = options.get("levels")
     if levels is not None:
         found["levels"] = None if levels == "none" else levels
+    if options["overview_resampling"] is not None:
+        found["overview_resampling"] = options["overview_resampling"]
     return found
 
 
