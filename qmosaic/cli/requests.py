@@ -198,9 +198,19 @@ def make_mosaic(options: Options) -> xr.Dataset:
     """Make the mosaic that the options of a command describe, lazily."""
     given = scored(options)
     mosaic: xr.Dataset = qm.quality_mosaic(given.collection, given.quality, **_rules(options))
-    if options.get("clip"):
-        mosaic = qm.clip(mosaic, options["clip"], fill_value=options.get("fill_value"))
-    return mosaic.drop_vars(given.quality) if options.get("no_quality") else mosaic
+    if options.get("no_quality"):
+        mosaic = mosaic.drop_vars(given.quality)
+    return _clipped(mosaic, options) if options.get("clip") else mosaic
+
+
+def _clipped(mosaic: xr.Dataset, options: Options) -> xr.Dataset:
+    value = options.get("fill_value")
+    try:
+        return qm.clip(mosaic, options["clip"], fill_value=value)
+    except ValueError as error:
+        if "fill_value=" not in str(error) or value is not None:
+            raise
+        raise ValueError(f"{error} As options: --fill-value 0, or --no-quality.") from error
 
 
 def _rules(options: Options) -> dict[str, Any]:

@@ -1,0 +1,130 @@
+"""Every error is one line and an exit code."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import qmosaic as qm
+from qmosaic.cli.errors import in_the_shell
+from qmosaic.cli.mosaic import mosaic
+from tests.support.shell import run
+
+FAILS = [
+    ("mosaic nowhere.zarr --quality a --out a.zarr", 1, "there is nothing at 'nowhere.zarr'"),
+    ("mosaic SERIES --quality B4 --out SERIES", 1, "would destroy that"),
+    ("mosaic SERIES --quality B5 --out a.zarr", 1, "there is no band 'B5'"),
+    ("mosaic SERIES --quality (B4 --out a.zarr", 1, "'(' was never closed"),
+    ("mosaic SERIES --quality B4 --out a.zarr --within -1", 1, "--within -1 is no distance"),
+    ("mosaic SERIES --quality B4 --out a.zarr --group g", 1, "'g'"),
+    ("mosaic SERIES --quality B4 --out a.zarr --pattern x", 1, "--pattern is for geotiff"),
+    ("mosaic SERIES --quality -B4 --quality-name B8 --out a.zarr", 1, "--quality-name"),
+    ("mosaic SERIES --quality B4 --out a.zarr --end 2019 --start 2020", 1, "--end 2019, which is"),
+    ("mosaic SERIES --quality B4 --out a.zarr --clip no.geojson", 1, "no file 'no.geojson'"),
+    ("mosaic SERIES --quality B4 --out a.zarr --bbox 0,0,1,1", 1, "left none of 5 images"),
+    ("contributions SERIES", 1, "not written by qmosaic"),
+    ("info nowhere", 1, "there is nothing at 'nowhere'"),
+    ("update nowhere.zarr SERIES --quality B4", 1, "there is no mosaic at 'nowhere.zarr'"),
+    ("show SERIES --bands B5 --png a.png", 1, "B5"),
+    ("mosaic SERIES --quality B4", 2, "Missing option '--out'"),
+    ("mosaic --quality B4 --out a.zarr", 2, "Missing argument 'SOURCE...'"),
+    ("mosaic SERIES --quality B4 --out best", 2, "End it with .zarr"),
+    ("mosaic SERIES --quality B4 --out a.tif --resume", 2, "for Zarr alone"),
+    ("mosaic SERIES --quality B4 --out s3://b/a.tif", 2, "is written to a path"),
+    ("mosaic SERIES --quality B4 --out a.zarr --resume --overwrite", 2, "give one of them"),
+    ("mosaic SERIES --quality B4 --out a.zarr --bbox 1,2,3", 2, "west,south,east,north"),
+    ("mosaic SERIES --quality B4 --out a.zarr --nodata B4=x", 2, "'x' is no number"),
+    ("mosaic SERIES --quality B4 --out a.zarr --nodata B4=", 2, "cannot be read"),
+    ("mosaic SERIES --quality B4 --out a.zarr --bands B4,,B8", 2, "has an empty name"),
+    ("mosaic SERIES --quality B4 --out a.zarr --min-quality high", 2, "'high' is no number"),
+    ("mosaic SERIES --quality B4 --out a.zarr --tries last", 2, "--ties"),
+    ("mosaic SERIES --quality B4 --out a.zarr --memory 4GB", 2, "Give --workers, too"),
+    ("mosaic SERIES --quality B4 --out a.zarr --workers 2 --scheduler tcp://a:1", 2, "one of them"),
+    ("mosaic SERIES --quality B4 --out a.zarr --threads 2 --scheduler tcp://a:1", 2, "its workers"),
+    ("show SERIES --image 9", 2, "there are 5 along time, 0 to 4"),
+    ("wobble", 2, "No such command 'wobble'"),
+]
+
+
+@pytest.mark.parametrize(("command", "code", "told"), FAILS)
+def test_a_line_and_a_code(
+    command: str, code: int, told: str, series: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """1 where it cannot be done, 2 where the command was not understood; never a traceback, nothing
+    on stdout, nothing written; the same as a JSON object for programs."""
+    monkeypatch.chdir(tmp_path)
+    typed = [part.replace("SERIES", str(series)) for part in command.split()]
+    ended = run(*typed)
+    assert ended.code == code
+    assert told in " ".join(ended.err.split())
+    assert "Traceback" not in ended.err
+    assert ended.out == ""
+    assert ended.err.splitlines()[-1 if code == 2 else 0].startswith("Error: ")
+    assert not list(tmp_path.iterdir())
+    if "--json" in {option for c in (mosaic,) for p in c.params for option in p.opts}:
+        programs = run(*typed, "--json")
+        assert programs.code == code
+        assert told in " ".join(programs.told["error"].split())
+
+
+def test_the_traceback(series: Path) -> None:
+    """``--debug`` shows where an error came from, before the line."""
+    ended = run("explain", series, "--quality", "B5", "--debug")
+    first, *_, last = ended.err.splitlines()
+    assert first == "Traceback (most recent call last):"
+    assert ended.code == 1
+    assert "B5" in ended.err[ended.err.rindex("Error: ") :]
+    assert last
+
+
+def test_an_error_that_nobody_expected(series: Path, monkeypatch: Any) -> None:
+    """One line as well, which names it, and says how to see more."""
+
+    def broken(*args: Any, **options: Any) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr(qm, "explain", broken)
+    ended = run("explain", series, "--quality", "B4")
+    assert ended.code == 1
+    assert ended.err == (
+        "Error: ZeroDivisionError: by zero. This was not expected; the same command with --debug "
+        "shows where it came from.\n"
+    )
+
+
+def test_warnings_are_lines(series: Path, monkeypatch: Any) -> None:
+    """On stderr, without the place in the code; stdout is a program's."""
+    explain = qm.explain
+
+    def warning(*args: Any, **options: Any) -> Any:
+        warnings.warn("the band 'cloud' declares nodata = 0", UserWarning, stacklevel=2)
+        return explain(*args, **options)
+
+    monkeypatch.setattr(qm, "explain", warning)
+    ended = run("explain", series, "--quality", "B4", "--json")
+    assert ended.err == "Warning: the band 'cloud' declares nodata = 0\n"
+    assert ended.told["images"] == 5
+
+
+@pytest.mark.parametrize(
+    ("python", "shell"),
+    [
+        ("goes on with mode='resume'.", "goes on with --resume."),
+        ('pass mode="w" to replace it', "pass --overwrite to replace it"),
+        ("write resampling='nearest'.", "write --resampling nearest."),
+        ("crs= is for stac", "--crs is for stac"),
+        ("min_quality=0.5 is", "--min-quality 0.5 is"),
+        ("say format=...", "say --format ..."),
+        ("write provenance=True.", "write --provenance."),
+        ("wobble=3 and B4=0", "wobble=3 and B4=0"),
+        ("ds.expand_dims(time=[1])", "ds.expand_dims(time=[1])"),
+        ("qm.to_zarr(best, f(x), mode='resume')", "qm.to_zarr(best, f(x), mode='resume')"),
+    ],
+)
+def test_errors_speak_of_options(python: str, shell: str) -> None:
+    """An argument of Python that an error names is written as the option that it is here; Python in
+    a call stays Python."""
+    assert in_the_shell(python, [mosaic]) == shell
