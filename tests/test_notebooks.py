@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,6 +154,20 @@ for number in (6, 7, 8):
     np.testing.assert_array_equal(after["quality"].sel(time=f"2020-0{number}-01"), best_score)
 """
 
+EIGHTH = """
+import numpy as np
+import qmosaic as qm
+
+red, infrared, scene = (year[name].values.astype("float32") for name in ("B4", "B8", "SCL"))
+score = np.where(np.isin(scene, [4, 5, 6]) & (red >= 100), (infrared - red) / (infrared + red), -2)
+best = qm.open_mosaic("green.zarr", mask_and_scale=False)
+there = score.max(0) > -2
+for name in ("B4", "B3", "B2"):
+    expected = np.take_along_axis(year[name].values, score.argmax(0)[None], 0)[0]
+    np.testing.assert_array_equal(best[name].values[there], expected[there])
+assert there.mean() > 0.99
+"""
+
 PROMISES = {
     "1_first_mosaic.ipynb": Promise(
         pictures=6,
@@ -236,6 +252,21 @@ PROMISES = {
         ),
         holds=SEVENTH,
     ),
+    "8_from_the_shell.ipynb": Promise(
+        pictures=1,
+        shows=(
+            r"images +13\b[^$]*reads only what won",
+            r'end = "2020-08-01"\n',
+            r"state +complete[^$]*levels +3: 100 × 100, 50 × 50, 25 × 25",
+            r"written +green\.png",
+            r"images +20, 2020-04-06 to 2020-09-23",
+            r"2020-06-30 +5972 0\.5972",
+            r"True,\s+20,\s+'EPSG:3035'",
+            r"Error: there is no band 'B44'[^$]*\^\^\^",
+            r"^exit code 1",
+        ),
+        holds=EIGHTH,
+    ),
 }
 
 
@@ -267,9 +298,12 @@ def test_the_list_is_complete() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_runs(name: str, tmp_path: Path) -> None:
+def test_it_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From top to bottom in a fresh kernel and an empty folder; what it promises is there, and
     nothing complains."""
+    # commands of this environment are found, whether it was activated or not
+    scripts = str(Path(sys.executable).parent)
+    monkeypatch.setenv("PATH", f"{scripts}{os.pathsep}{os.environ['PATH']}")
     promise = PROMISES[name]
     book = nbformat.read(FOLDER / name, 4)
     written = len(book.cells)

@@ -192,8 +192,8 @@ def levels(text: str, state: State) -> list[xr.Dataset]:
 
 
 def _provenance(mosaic: xr.Dataset) -> list[str]:
-    known = (*ORIGINS, *(f"_{name}" for name in ORIGINS))
-    return [str(n) for n in mosaic.coords if str(n) in ORIGINS or str(n).endswith(known[3:])]
+    """Name the coordinates that say where pixels come from, those of bands too."""
+    return sorted(str(n) for n in mosaic.coords if str(n).endswith(ORIGINS))
 
 
 def _periods(mosaic: xr.Dataset) -> dict[str, Any]:
@@ -267,7 +267,8 @@ def _periods_text(found: Mapping[str, Any]) -> str:
 
 def _band_text(name: str, band: Mapping[str, Any]) -> str:
     text = f"{name}  {band['dtype']}"
-    text += f", nodata {band['nodata']}" if "nodata" in band else ""
+    nodata = band.get("nodata")
+    text += "" if nodata is None or nodata != nodata else f", nodata {nodata}"
     text += f", scale {band['scale']}" if "scale" in band else ""
     return text + (f", offset {band['offset']}" if "offset" in band else "")
 
