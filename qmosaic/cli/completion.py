@@ -14,6 +14,8 @@ from qmosaic.cli.sections import Command
 def completion(context: click.Context, /, shell: str) -> None:
     """Print what makes a shell complete commands and options.
 
+    It is what _QMOSAIC_COMPLETE=bash_source qmosaic prints, too.
+
     \b
     Examples:
       qmosaic completion bash >> ~/.bashrc

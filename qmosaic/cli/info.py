@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+import qmosaic as qm
 from qmosaic.cli import options as given
 from qmosaic.cli.description import about, about_images, as_text, state_of
 from qmosaic.cli.reporting import report
@@ -42,5 +43,7 @@ def _mosaic(options: dict[str, Any]) -> dict[str, Any] | None:
     (text,) = options["source"]
     try:
         return about(text, state_of(text, options["group"]))
+    except qm.DamagedJournalError:
+        raise
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None

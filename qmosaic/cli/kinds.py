@@ -93,7 +93,8 @@ class ByBand(Kind):
             if not all(band.strip() and text.strip() for band, _, text in pairs):
                 self.fail(f"{value!r} cannot be read. Write {self.shown}.", param, ctx)
             return {band.strip(): self._one(text.strip(), param, ctx) for band, _, text in pairs}
-        return self._one(value, param, ctx)
+        one = self._one(value, param, ctx)
+        return {"*": None} if one is None else one  # alone, None would mean: not given
 
     def _one(self, value: Any, param: Any, ctx: Any) -> Any:
         if not self.number:

@@ -212,7 +212,7 @@ rules = together(
     option(
         RULES,
         "--within",
-        type=Number("inf"),
+        type=Number(),
         metavar="DISTANCE",
         help="Take all images whose score is so close to the best, and reduce them.",
     ),

@@ -126,8 +126,8 @@ def _opened(options: dict[str, Any]) -> xr.Dataset:
     except qm.IncompleteMosaicError as error:
         say(f"Warning: {error.done} of {error.blocks} blocks are there; the others are empty.")
         return qm.open_mosaic(store, group=options["group"], allow_incomplete=True, **level)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        if level:
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        if level or isinstance(error, qm.DamagedJournalError):
             raise
         return xr.decode_cf(open_images(options))
 

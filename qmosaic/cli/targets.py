@@ -20,7 +20,12 @@ from qmosaic.cli.stores import scheme_of, store_at
 from qmosaic.cli.workers import ending_like_ctrl_c
 
 SUFFIXES = {".zarr": "zarr", ".tif": "geotiff", ".tiff": "geotiff"}
-ONLY_ZARR = {"resume": "--resume", "updatable": "--updatable", "levels": "--levels"}
+ONLY_ZARR = {
+    "resume": "--resume",
+    "updatable": "--updatable",
+    "levels": "--levels",
+    "inputs": "--inputs",
+}
 
 
 def kind_of(context: click.Context) -> str:
@@ -86,10 +91,9 @@ def write(context: click.Context, mosaic: xr.Dataset) -> None:
 
 
 def _to_geotiff(mosaic: xr.Dataset, options: Mapping[str, Any]) -> list[Any]:
-    progress = False if options["quiet"] else None
-    return list(
-        qm.to_cog(mosaic, options["out"], overwrite=options["overwrite"], progress=progress)
-    )
+    found = {name: value for name, value in coping(options).items() if name != "inputs"}
+    found["overview_resampling"] = options["overview_resampling"]
+    return list(qm.to_cog(mosaic, options["out"], overwrite=options["overwrite"], **found))
 
 
 def _zarr_options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -55,6 +55,20 @@ min_quality = 3
     assert (told["images"], told["rules"]["min_quality"]) == (5, 4)
 
 
+def test_an_update_is_a_job(series: Path, tmp_path: Path) -> None:
+    """Its store and its source are keys as well; a nodata of none is none for all bands."""
+    store, job = tmp_path / "best.zarr", tmp_path / "update.toml"
+    days = [str(day)[:10] for day in qm.open_collection(series)["time"].values]
+    score = ["--quality", "-cloud", "--nodata", "none"]
+    options = ["--end", days[2], "--provenance", "--updatable"]
+    told = done("mosaic", series, *score, *options, "--out", store, "--json").told
+    assert "nodata" not in told["bands"]["B4"]
+    done("update", store, series, *score, "--start", days[2], "--end", days[3], "--save-job", job)
+    assert done("info", store, "--json").told["images"] == 3
+    ended = done("update", "--job", job, "--start", days[3], "--end", days[4], "--json")
+    assert ended.told["images"] == 4
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -160,7 +160,46 @@ def test_a_folder_of_geotiffs(values: Values, tmp_path: Path) -> None:
     assert "of 10, EPSG:32632" in text
 
 
-@pytest.mark.skipif(not hasattr(qm, "to_cog"), reason="to_cog is not there yet")
+def test_stac_items(values: Values, tmp_path: Path) -> None:
+    """The reader of STAC items knows boxes itself, and the CRS and resolution of the grid; only the
+    assets that are needed are opened."""
+    rasters = pytest.importorskip("tests.support.rasters", reason="the extra [stac]")
+    pystac = pytest.importorskip("pystac", reason="it is in the extra [stac]")
+    pytest.importorskip("odc.stac", reason="it is in the extra [stac]")
+    items = []
+    for number in range(3):
+        assets: dict[str, Path | str] = {"B8": "/nowhere/B8.tif"}
+        for band in ("B4", "cloud"):
+            path = tmp_path / f"{number}_{band}.tif"
+            nodata = 0 if band == "B4" else None
+            assets[band] = rasters.write_tif(
+                path, values[band][number], nodata=nodata, crs=rasters.UTM33
+            )
+        time = f"2020-07-0{number + 1}T10:00:00Z"
+        items.append(rasters.make_item(f"item-{number}", assets, time, crs=rasters.UTM33))
+    pystac.ItemCollection(items).save_object(str(tmp_path / "items.json"))
+    west, north = degrees(utm_grid(), 8, 8)
+    east, south = degrees(utm_grid(), 19, 15)
+    grid = ["--crs", "EPSG:32633", "--resolution", 10, "--bbox", f"{west},{south},{east},{north}"]
+    command = [tmp_path / "items.json", "--quality", "-cloud", "--bands", "B4", *grid]
+    done("mosaic", *command, "--out", tmp_path / "best.zarr", "-q")
+    mosaic = stored(tmp_path / "best.zarr")
+    assert list(qm.open_mosaic(tmp_path / "best.zarr")) == ["B4", "quality"]
+    rows = ((rasters.CORNER[1] - mosaic["y"].values) // 10).astype(int)
+    columns = ((mosaic["x"].values - rasters.CORNER[0]) // 10).astype(int)
+    assert (8, 12) <= (rows.size, columns.size) <= (10, 14)
+    assert rows[0] in (7, 8)
+    assert columns[0] in (7, 8)
+    whole = best({"B4": values["B4"][:3]}, -values["cloud"][:3].astype(int), "B4")
+    np.testing.assert_array_equal(mosaic["B4"], whole[np.ix_(rows, columns)])
+
+
+def utm_grid() -> xr.Dataset:
+    """Give the middles of the pixels of the files."""
+    steps = np.arange(32) * 10.0 + 5
+    return xr.Dataset(coords={"y": 5_400_000 - steps, "x": 500_000 + steps})
+
+
 def test_a_geotiff(series: Path, values: Values, tmp_path: Path) -> None:
     """``--out best.tif`` writes a GeoTIFF; nothing is replaced unasked."""
     rasterio = pytest.importorskip("rasterio", reason="it is in the extra [geotiff]")
