@@ -147,7 +147,7 @@ def in_the_shell(text: str, commands: list[click.Command]) -> str:
         if match["name"] == "mode":
             return MODES.get(value, match[0])
         known = options.get(match["name"] or "")
-        if known is None:
+        if known is None or value == "lambda":  # a function can only be given in Python
             return match[0]
         long = next(name for name in known.opts if name.startswith("--"))
         return long if known.is_flag or not value else f"{long} {value}"

@@ -45,5 +45,5 @@ def _mosaic(options: dict[str, Any]) -> dict[str, Any] | None:
         return about(text, state_of(text, options["group"]))
     except qm.DamagedJournalError:
         raise
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except (OSError, ValueError):
         return None

@@ -126,10 +126,19 @@ def _opened(options: dict[str, Any]) -> xr.Dataset:
     except qm.IncompleteMosaicError as error:
         say(f"Warning: {error.done} of {error.blocks} blocks are there; the others are empty.")
         return qm.open_mosaic(store, group=options["group"], allow_incomplete=True, **level)
-    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+    except (OSError, ValueError) as error:
         if level or isinstance(error, qm.DamagedJournalError):
             raise
-        return xr.decode_cf(open_images(options))
+        return xr.decode_cf(open_images(_whenever(options)))
+
+
+def _whenever(options: dict[str, Any]) -> dict[str, Any]:
+    """Let a single GeoTIFF, such as a mosaic that was written as one, be of any time."""
+    (source,) = options["source"]
+    one = PurePosixPath(source).suffix.lower() in (".tif", ".tiff")
+    if not one or options["time"] or options["pattern"]:
+        return options
+    return {**options, "time": lambda path: "1970-01-01"}
 
 
 def _write(image: xr.Dataset, look: dict[str, Any], options: dict[str, Any]) -> list[str]:

@@ -120,6 +120,7 @@ def test_warnings_are_lines(series: Path, monkeypatch: Any) -> None:
         ("say format=...", "say --format ..."),
         ("write provenance=True.", "write --provenance."),
         ("wobble=3 and B4=0", "wobble=3 and B4=0"),
+        ("or time=lambda path: '2020'", "or time=lambda path: '2020'"),
         ("ds.expand_dims(time=[1])", "ds.expand_dims(time=[1])"),
         ("qm.to_zarr(best, f(x), mode='resume')", "qm.to_zarr(best, f(x), mode='resume')"),
     ],

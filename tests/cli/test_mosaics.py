@@ -211,6 +211,7 @@ def test_a_geotiff(series: Path, values: Values, tmp_path: Path) -> None:
         for number, band in enumerate(("B4", "B8"), start=1):
             np.testing.assert_array_equal(file.read(number), best(values, score, band))
         assert file.crs.to_epsg() == 32633
+    done("show", tmp_path / "best.tif", "--bands", "B4", "--png", tmp_path / "best.png")
     assert run(*command, "--out", tmp_path / "best.tif").code == 1
     assert run(*command, "--out", tmp_path / "best.tif", "--overwrite").code == 0
 
