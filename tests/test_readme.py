@@ -7,8 +7,10 @@ import contextlib
 import io
 import json
 import re
+import shlex
 import shutil
 import tomllib
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
@@ -18,6 +20,7 @@ import numpy as np
 import pystac
 import pytest
 import xarray as xr
+from click.testing import CliRunner
 
 import qmosaic as qm
 from benchmarks import report
@@ -168,14 +171,15 @@ YEAR = np.timedelta64(365, "D")
 
 KINDS = {
     "qm.open_collection": lambda made: "time" in made.dims and len(made.data_vars) > 2,
-    "qm.filter_bounds": lambda made: made.sizes["time"] == 17,
+    "qm.expression": lambda made: made.sizes["time"] == 17,
     "qm.scores": lambda made: isinstance(made, xr.DataArray) and "time" in made.dims,
     "qm.quality_mosaic": lambda made: made.sizes.get("time", 5) == 5 and "B4" in made,
     "best = qm.quality_mosaic": lambda made: True,
     "qm.contributions": lambda made: made["share"].sum() == pytest.approx(1),
     "xarray.decode_cf": lambda made: "rank" not in made.dims and made["B4"].dims == ("y", "x"),
     "qm.medoid": lambda made: made["B4"].dtype == "uint16",
-    "col.qmosaic.quality_mosaic": lambda made: "time" not in made.dims and "B4" in made,
+    "qm.to_cog": lambda made: Path("best.tif") in made,
+    "server = qm.display.serve": lambda made: True,
     "qm.clip": lambda made: made.sizes["x"] == 50,
     "qm.quicklook": lambda made: Path("best.png").stat().st_size > 10_000,
     "m = qm.display.Map": lambda made: "leaflet" in Path("map.html").read_text(),
@@ -215,12 +219,32 @@ def test_the_right_column_of_the_table(
             line if re.match(r"\w+ = |from |qm.to_zarr|qm.update", line) else f"made = {line}",
             names,
         )
+        if kind.startswith("server"):
+            with names["server"] as server, urllib.request.urlopen(server.url) as page:
+                assert b"leaflet" in page.read()
         assert KINDS[kind](names["made"]), line
         if kind == "qm.to_zarr":
             store = session.store if "session" in line else "best.zarr"
             assert qm.open_mosaic(store).sizes == {"y": 100, "x": 100}
     names["client"].close()
     assert seen == set(KINDS)
+
+
+def test_what_is_typed_in_a_shell(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands run as they stand, in order; the last one draws in place of waiting."""
+    monkeypatch.chdir(files)
+    shutil.rmtree("best.zarr", ignore_errors=True)
+    for left in files.glob("best*.tif"):
+        left.unlink()
+    typed = [line for line in commands() if line.startswith("qmosaic ") and "s2.zarr" in line]
+    (shown,) = (line for line in commands() if line.startswith("qmosaic show"))
+    assert len(typed) == 2
+    for line in [*typed, f"{shown} --png look.png"]:
+        done = CliRunner().invoke(cli.main, shlex.split(line)[1:])
+        assert done.exit_code == 0, done.output
+    assert qm.open_mosaic("best.zarr").sizes == {"y": 100, "x": 100}
+    for name in ("best.tif", "look.png"):
+        assert Path(name).stat().st_size > 10_000
 
 
 def declared(section: str) -> set[str]:
