@@ -54,7 +54,7 @@ def test_a_line_and_a_code(
     command: str, code: int, told: str, series: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:
     """1 where it cannot be done, 2 where the command was not understood; never a traceback, nothing
-    on stdout, nothing written; the same as a JSON object for programs."""
+    on stdout, nothing written."""
     monkeypatch.chdir(tmp_path)
     typed = [part.replace("SERIES", str(series)) for part in command.split()]
     ended = run(*typed)
@@ -64,10 +64,16 @@ def test_a_line_and_a_code(
     assert ended.out == ""
     assert ended.err.splitlines()[-1 if code == 2 else 0].startswith("Error: ")
     assert not list(tmp_path.iterdir())
-    if "--json" in {option for c in (mosaic,) for p in c.params for option in p.opts}:
-        programs = run(*typed, "--json")
-        assert programs.code == code
-        assert told in " ".join(programs.told["error"].split())
+
+
+@pytest.mark.parametrize(("command", "code", "told"), [FAILS[0], FAILS[2], FAILS[15], FAILS[-1]])
+def test_errors_for_programs(command: str, code: int, told: str, series: Path) -> None:
+    """With ``--json`` an error is one JSON object on stdout, too, with its kind."""
+    ended = run(*command.replace("SERIES", str(series)).split(), "--json")
+    assert ended.code == code
+    assert told in " ".join(ended.told["error"].split())
+    assert ended.told["kind"]
+    assert "Error: " in ended.err
 
 
 def test_the_traceback(series: Path) -> None:

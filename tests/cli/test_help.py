@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import json
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +14,6 @@ import pytest
 import qmosaic as qm
 from qmosaic.cli import main
 from qmosaic.cli.options import LEFT_OUT
-from tests.support.processes import ROOT
 from tests.support.shell import done, run
 
 
@@ -84,28 +80,3 @@ def test_completion(shell: str) -> None:
     """A shell gets a script that asks qmosaic what fits."""
     assert f"_QMOSAIC_COMPLETE={shell}_complete" in done("completion", shell).out
     assert run("completion", "cmd").code == 2
-
-
-def test_as_a_program(series: Path, tmp_path: Path) -> None:
-    """As a process of its own: the mosaic is written, stdout is one JSON object; its start imports
-    nothing that `import qmosaic` does not, but click and what is Python's."""
-    script = (
-        "import sys, qmosaic; before = {n.split('.')[0] for n in sys.modules}\n"
-        "from qmosaic.cli import main\n"
-        "new = {n.split('.')[0] for n in sys.modules} - before - set(sys.stdlib_module_names)\n"
-        "print(sorted(new), file=sys.stderr)\n"
-        "main(sys.argv[1:], prog_name='qmosaic')"
-    )
-    out = tmp_path / "best.zarr"
-    command = ["mosaic", str(series), "--quality", "-cloud", "--out", str(out), "--json", "-q"]
-    ended = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script, *command],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert {x for x in ended.stderr.splitlines() if x.startswith("[")} <= {"['click']", "[]"}
-    assert json.loads(ended.stdout)["complete"] is True
-    assert qm.open_mosaic(out).sizes == {"y": 32, "x": 32}
