@@ -152,7 +152,20 @@ class Place:
         return None
 
     def format_there(self) -> Literal[2, 3] | None:
-        """Give the format of the mosaic that is there, or of what is there."""
+        """Give the format of the mosaic that is there, or of what is there.
+
+        Raises
+        ------
+        ValueError
+            There is a file in place of a folder.
+        """
+        root = getattr(self.store, "root", None)
+        if isinstance(root, Path) and root.is_file():
+            raise ValueError(
+                f"{self.name!r} is a file, and a mosaic lies in a Zarr store, which is a folder. "
+                "Open GeoTIFFs and NetCDF files with qmosaic.open_collection, or with rioxarray or "
+                "xarray."
+            )
         found = self.journal(3).format_there() or self.zarr_format()
         return None if found is None else 2 if found == 2 else 3
 
