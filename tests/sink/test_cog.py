@@ -26,6 +26,7 @@ from rasterio.transform import Affine
 
 import qmosaic as qm
 from tests.support.interrupted import corrupt
+from tests.support.processes import local_cluster
 from tests.support.sources import in_store, random_stack
 from tests.support.tiffs import directories
 
@@ -247,6 +248,15 @@ def test_chunks_are_read_once(tmp_path: Path) -> None:
     assert set(store.chunks("red").values()) == {1}
 
 
+def test_on_a_cluster(best: xr.Dataset, tmp_path: Path) -> None:
+    """Blocks that a cluster makes come to this process, and give the same files byte for byte."""
+    here = best.qmosaic.to_cog(tmp_path / "here.tif", progress=False)
+    with local_cluster(n_workers=1, processes=False):
+        there = best.qmosaic.to_cog(tmp_path / "there.tif", progress=False)
+    for one, other in zip(here, there, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
 def degrees(dataset: xr.Dataset) -> xr.Dataset:
     """Bring a map onto a grid of a third of an arc second, south up, columns before rows."""
     return (
@@ -338,6 +348,13 @@ def test_provenance_as_bands_or_not_at_all(best: xr.Dataset, tmp_path: Path) -> 
     np.testing.assert_array_equal(found["source_index"], in_memory(mosaic, "source_index"))
     (only,) = qm.to_cog(mosaic, tmp_path / "b.tif", bands=["nir", "red"], provenance=False)
     assert list(read(only)) == ["nir", "red"]
+    signed = on_grid({"heat": np.int16([[-1, 5], [7, -8]])})
+    signed = signed.assign_coords(source_index=(("y", "x"), np.int16([[0, 1], [-1, 0]])))
+    held = qm.to_cog(signed, tmp_path / "d.tif", provenance="bands")[0]
+    with rasterio.open(held) as cog:
+        np.testing.assert_array_equal(cog.read(1), [[-1, 5], [7, -8]])
+        assert not np.ma.is_masked(cog.read(1, masked=True))
+        assert (cog.read(2, masked=True).mask == [[False, False], [True, False]]).all()
     with pytest.raises(ValueError, match="no dtype holds both"):
         qm.to_cog(mosaic.astype("float64"), tmp_path / "c.tif", provenance="bands")
 

@@ -14,6 +14,10 @@ DATE_UNIT = "YYYYMMDD"
 """How dates are written: whole numbers that people and GIS programs read alike."""
 
 
+LONGEST_NODATA = 10**15
+"""GDAL's readers take a nodata for a float: a longer one would come back as another number."""
+
+
 @dataclass(frozen=True)
 class Band:
     """A band of a file.

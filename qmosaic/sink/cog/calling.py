@@ -49,7 +49,8 @@ def to_cog(
     overwrite : bool, default: False
         Whether to replace files that are there. What the mosaic is made from is never replaced.
     bands : sequence of hashable, optional
-        The bands to write, in the order that they are to have in the file; by default all.
+        The bands to write, in the order that they are to have in the file; by default all. QGIS
+        shows the first three as red, green and blue: ``bands=["B4", "B3", "B2", "B8"]``.
     nodata : number or mapping of band to number, optional
         The value that stands for "missing" in the file, for all bands or by band. By default the
         one that a band declares, and NaN for floats.
@@ -124,11 +125,11 @@ def to_cog(
 
     *How it is made.* The blocks of the mosaic are computed on the active scheduler, as `to_zarr`
     does it, so a chunk of a source is not read again because tiles of the file have other borders.
-    They are written by this process into a temporary GeoTIFF beside the target, in a hidden
-    folder ``.best.….partial``; on a cluster they come over the network. GDAL makes the overviews,
-    and copies all in the order of a COG. The files are read once more and compared, then moved into
-    place. After any error nothing is left; a process that is killed leaves the folder, which can be
-    deleted.
+    This process writes them into a temporary GeoTIFF beside the target, in a hidden folder
+    ``.best.….partial``; from a cluster they come over the network. GDAL makes the overviews and
+    copies all in the order of a COG, which takes about as long again, and twice the room of the
+    file. The files are read once more and compared, then moved into place. After any error nothing
+    is left; a process that is killed leaves the folder, which can be deleted.
 
     Examples
     --------

@@ -17,12 +17,13 @@ from qmosaic.collection.declarations import (
     SOURCE_TIME,
     VALID_COUNT,
     declared_nodata,
+    declared_packing,
     nodata_values,
 )
 from qmosaic.collection.kinds import overview_resampling_of
 from qmosaic.collection.location import map_dims
 from qmosaic.collection.masks import NO_IMAGE, fits
-from qmosaic.sink.cog.bands import DATE_UNIT, Band
+from qmosaic.sink.cog.bands import DATE_UNIT, LONGEST_NODATA, Band
 from qmosaic.sink.cog.images import Images
 from qmosaic.sink.cutting import BAND
 from qmosaic.sink.layout import encode, packing
@@ -35,9 +36,6 @@ STORED = (
     *("float32", "float64"),
 )
 """The dtypes of GeoTIFF."""
-
-LONGEST_NODATA = 10**15
-"""GDAL's readers take a nodata for a float: a longer one would come back as another number."""
 
 OWN = (*NODATA_NAMES, "scale_factor", "add_offset", "units", "grid_mapping", "coordinates")
 """Attributes that a file has a place for, or that mean nothing there."""
@@ -207,6 +205,7 @@ def _band(computed: xr.DataArray, resampling: str) -> Band:
     declared = declared_nodata(computed)
     masked = [v for v in nodata_values(computed) if not np.isnan(v)]
     own: float | None
+    scale, offset = declared_packing(computed)
     if dtype.kind == "f":
         own = np.nan if declared is None else float(declared)
     else:
@@ -220,8 +219,8 @@ def _band(computed: xr.DataArray, resampling: str) -> Band:
         own,
         tuple(masked),
         resampling,
-        float(attrs.get("scale_factor", 1.0)),
-        float(attrs.get("add_offset", 0.0)),
+        scale,
+        offset,
         str(attrs.get("units", "")),
         _tags(attrs),
     )
@@ -229,7 +228,9 @@ def _band(computed: xr.DataArray, resampling: str) -> Band:
 
 def _with_nodata(band: Band, computed: xr.DataArray, nodata: Nodata) -> Band:
     """Take the nodata that is asked for, and see to it that a file can declare it."""
-    asked = nodata.get(band.name) if isinstance(nodata, Mapping) else nodata
+    asked: Any = nodata
+    if isinstance(nodata, Mapping):
+        asked = nodata.get(band.name, nodata.get(band.variable))
     if asked is not None and computed.dtype.kind != "M":
         band = replace(band, nodata=_held(asked, band))
     if band.dtype.itemsize == 8 and band.dtype.kind in "iu" and band.nodata is not None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from qmosaic.sink.cog.bands import Band
+from qmosaic.sink.cog.bands import LONGEST_NODATA, Band
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,9 @@ def promoted(files: Sequence[File], further: Sequence[Band]) -> list[File]:
             "latter into a file beside it."
         )
     nodata: float = np.nan if dtype.kind == "f" else -1
-    if first.dtype.kind == "i" and first.nodata is not None:
-        nodata = int(first.nodata)
+    if first.dtype.kind == "i":  # which may have -1 among its pixels
+        lowest = max(int(np.iinfo(dtype).min), 1 - LONGEST_NODATA)
+        nodata = lowest if first.nodata is None else first.nodata
     bands = [replace(b, dtype=dtype, nodata=nodata) for b in (*first.bands, *further)]
     return [File(first.path, tuple(bands)), *others]
 

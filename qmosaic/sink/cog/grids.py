@@ -58,6 +58,11 @@ def grid_of(dataset: xr.Dataset) -> Grid:
         It has no coordinates or no CRS, or its pixels are not evenly spaced.
     """
     down, across = map_dims(dataset)
+    if not dataset.sizes[down] * dataset.sizes[across]:
+        raise ValueError(
+            f"the mosaic has no pixels: {dataset.sizes[down]} along {down!r}, "
+            f"{dataset.sizes[across]} along {across!r}. Take another part of the map."
+        )
     crs = crs_of(dataset)
     declared = _declared(dataset)
     if declared is None:

@@ -8,6 +8,7 @@ that the file says of them, and GDAL's COG driver copies it.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -212,11 +213,11 @@ class Draft:
         kind = VRT_TYPES[band.dtype.name]
         root = ElementTree.Element("VRTRasterBand", dataType=kind, band=str(number))
         _add_tags(root, band.tags)
-        texts = {"Description": band.name}
+        texts = {"Description": _plain(band.name)}
         if band.nodata is not None:
             texts["NoDataValue"] = repr(band.nodata)
         if band.unit:
-            texts["UnitType"] = band.unit
+            texts["UnitType"] = _plain(band.unit)
         if (band.scale, band.offset) != (1.0, 0.0):
             texts |= {"Offset": repr(band.offset), "Scale": repr(band.scale)}
         for name, text in texts.items():
@@ -244,7 +245,12 @@ def _add_tags(root: ElementTree.Element, tags: Mapping[str, str]) -> None:
     if tags:
         own = ElementTree.SubElement(root, "Metadata")
         for key, value in tags.items():
-            ElementTree.SubElement(own, "MDI", key=key).text = value
+            ElementTree.SubElement(own, "MDI", key=_plain(key)).text = _plain(value)
+
+
+def _plain(text: str) -> str:
+    """Give a text without the characters that XML does not have."""
+    return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", " ", text)
 
 
 def _tile_in(side: int) -> int:
