@@ -25,6 +25,7 @@ import xarray as xr
 from rasterio.transform import Affine
 
 import qmosaic as qm
+from qmosaic.sink.cog import tiff
 from tests.support.interrupted import corrupt
 from tests.support.processes import local_cluster
 from tests.support.sources import in_store, random_stack
@@ -530,6 +531,27 @@ def test_a_chunk_that_cannot_be_read(tmp_path: Path) -> None:
         assert "band 'quality' of image 2020-07-02" in cog.tags()["qmosaic_skipped"]
 
 
+COPY = tiff._copy
+
+
+def lose(source: Path, *args: Any) -> None:
+    """Lose pixels, as GDAL does without a word where the disk is full when it closes a file."""
+    with rasterio.open(source.with_name("average.tif"), "r+") as file:
+        file.write(np.zeros((1, 9, 9), file.dtypes[0]), window=((0, 9), (30, 39)))
+    COPY(source, *args)
+
+
+def press(*args: Any) -> None:
+    """Press Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+FAULTS_AT_THE_END = [
+    (lose, OSError, "not all pixels"),
+    (press, KeyboardInterrupt, "was interrupted"),
+]
+
+
 def test_ctrl_c_and_full_disks(
     best: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -543,11 +565,8 @@ def test_ctrl_c_and_full_disks(
     def write(**options: Any) -> None:
         qm.to_cog(mosaic, at, provenance=False, overwrite=True, **options)
 
-    def pressed(progress: qm.Progress) -> None:
-        raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt, match=r"to_cog\(\) was interrupted: nothing of"):
-        write(progress=pressed)
+        write(progress=press)
     limit, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     for size, free, told in ((4000, 10**12, "cannot be written"), (4000, 10, "no space left")):
         usage = shutil.disk_usage(tmp_path)._replace(free=free)
@@ -559,5 +578,10 @@ def test_ctrl_c_and_full_disks(
                     write(progress=False)
             finally:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most))
+    for fault, error, told in FAULTS_AT_THE_END:
+        with monkeypatch.context() as patched:
+            patched.setattr(tiff, "_copy", fault)
+            with pytest.raises(error, match=told):
+                write(progress=False)
     assert at.read_bytes() == before
     assert is_clean(tmp_path, "a.tif")
