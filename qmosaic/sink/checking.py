@@ -170,6 +170,9 @@ def as_dataset(mosaic: xr.Dataset | xr.DataArray, function: str = "to_zarr") -> 
     if not isinstance(mosaic, xr.Dataset | xr.DataArray):
         mosaic = getattr(mosaic, "dataset", mosaic)
     if isinstance(mosaic, xr.DataArray):
+        if mosaic.name in mosaic.coords and mosaic.name not in mosaic.dims:
+            # as mosaic["source_index"] has itself as a coordinate
+            mosaic = mosaic.reset_coords([mosaic.name], drop=True)
         named = mosaic.name and not NAME_OF_DASK.search(str(mosaic.name))
         return true_to_grid(in_utc(mosaic.to_dataset(name=mosaic.name if named else "mosaic")))
     if not isinstance(mosaic, xr.Dataset):

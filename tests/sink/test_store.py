@@ -478,3 +478,20 @@ def test_a_url_that_lacks_a_library(monkeypatch: pytest.MonkeyPatch) -> None:
     mosaic = xr.Dataset({"red": (("y", "x"), np.ones((4, 4), "uint16"))})
     with pytest.raises(ImportError, match=r"s3fs.*obstore.store.from_url"):
         qm.to_zarr(mosaic, "s3://bucket/best.zarr")
+
+
+def test_a_coordinate_by_itself_is_written() -> None:
+    """What a mosaic says of its images can be written alone: ``mosaic["source_index"]``."""
+    plane = (("y", "x"), np.arange(4).reshape(2, 2))
+    mosaic = xr.Dataset({"red": plane}, {"source_index": plane})
+    store = zarr.storage.MemoryStore()
+    qm.to_zarr(mosaic["source_index"], store)
+    np.testing.assert_array_equal(qm.open_mosaic(store)["source_index"].values, plane[1])
+
+
+def test_a_file_is_no_store(tmp_path: Path) -> None:
+    """A file in place of a store is told from a store that is not there."""
+    file = tmp_path / "best.tif"
+    file.touch()
+    with pytest.raises(ValueError, match=r"is a file.*qmosaic\.open_collection"):
+        qm.open_mosaic(file)

@@ -103,7 +103,7 @@ def check(
         check_choice("provenance", provenance, ("file", "bands"))
     with serving("geotiff", "GeoTIFFs"):
         needed("rasterio", "geotiff", "GeoTIFFs")
-        dataset = declare_nodata(as_dataset(_named(mosaic), CALLER))
+        dataset = declare_nodata(as_dataset(mosaic, CALLER))
         grid = grid_of(dataset)
         choice = choose(dataset, bands, nodata, overview_resampling, provenance is not False)
     files = _files(choice, target, provenance)
@@ -123,13 +123,6 @@ def check(
     )
     _check_targets(request)
     return request
-
-
-def _named(mosaic: Any) -> Any:
-    """Take away the coordinate that a DataArray itself is: ``mosaic["source_index"]`` has one."""
-    if isinstance(mosaic, xr.DataArray) and mosaic.name in mosaic.coords:
-        return mosaic.reset_coords([mosaic.name], drop=True)
-    return mosaic
 
 
 def _check_path(path: str | os.PathLike[str]) -> Path:
