@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import xarray as xr
-
 from qmosaic.collection.model import check_choice
 from qmosaic.engine.graph import Web, locate_path
 from qmosaic.optional import needed, serving
