@@ -148,9 +148,15 @@ def _write(image: xr.Dataset, look: dict[str, Any], options: dict[str, Any]) -> 
         files.append(options["png"])
     if options["html"]:
         shown = qm.display.Map()
-        shown.add_layer(_coordinate(image, look), _without(look, image) or None)
+        parameters = _without(look, image) or None
+        shown.add_layer(_coordinate(image, look), parameters, _name_of(options))
         files.append(str(shown.save(options["html"])))
     return files
+
+
+def _name_of(options: dict[str, Any]) -> str:
+    """Name the layer of a map: as the source, without the folders above it."""
+    return PurePosixPath(options["source"][0].rstrip("/")).name
 
 
 def _coordinate(image: xr.Dataset, look: dict[str, Any]) -> Any:
@@ -168,7 +174,7 @@ def _without(look: dict[str, Any], image: xr.Dataset) -> dict[str, Any]:
 def _serve(image: xr.Dataset, look: dict[str, Any], options: dict[str, Any]) -> None:
     """Serve tiles until Ctrl-C."""
     shown = _coordinate(image, look)
-    name = PurePosixPath(options["source"][0].rstrip("/")).name
+    name = _name_of(options)
     opening = {"port": options["port"], "open_browser": not options["no_browser"]}
     with qm.display.serve(shown, _without(look, image), name, **opening) as server:
         say(f"map         {server.url}\ntiles       {server.tiles}\nCtrl-C ends it.")
