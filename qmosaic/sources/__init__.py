@@ -11,7 +11,7 @@ A module imports only modules below it in this table.
 ``final_checks``  the last checks: bands are chosen, it is a collection
 ``warping``       images onto another grid, the same for every chunking
 ``headers``       how the headers of many files are read
-``grids``         sizes of chunks on a grid; when two grids count as one
+``grids``         pixel sizes and CRSs as users give them; chunks on a grid
 ``nodata``        the nodata that bands declare, and whether it can be right
 ``request``       what a user asks of a reader, checked
 ``harmonizing``   images that are packed differently come to mean the same

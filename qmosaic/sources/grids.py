@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from qmosaic.optional import needed
 from qmosaic.sources.request import DIM, Request
 
 if TYPE_CHECKING:
@@ -23,6 +26,37 @@ IN_DEGREES = {"latitude": "y", "longitude": "x"}
 
 MAX_CHUNKS = 100_000
 """How many chunks an image may have: 4e11 pixels in chunks of 2048, the land of Africa at 10 m."""
+
+
+def check_alone(crs: Any, resolution: Any, bbox: Any) -> None:
+    """Refuse what says something of a grid that is given as a whole."""
+    if crs is not None or resolution is not None or bbox is not None:
+        raise TypeError(
+            "geobox= is a whole grid, so crs=, resolution= and bbox= have no say beside it. "
+            "Give either that or these."
+        )
+
+
+def different(crs: Iterable[Any]) -> list[Any]:
+    """Leave of CRSs those that differ, however they are written; in the order of their names."""
+    found: list[Any] = []
+    for other in dict.fromkeys(crs):
+        if other not in found:
+            found.append(other)
+    return sorted(found, key=str)
+
+
+def size_of(resolution: Any) -> Any:
+    """Understand a pixel size: a number, or (down, across)."""
+    if isinstance(resolution, str):
+        raise TypeError(f"resolution={resolution!r} is no number. Write resolution=10.")
+    if resolution is None or not isinstance(resolution, int | float | tuple | list):
+        return resolution
+    sizes = np.broadcast_to(np.asarray(resolution, float), 2)
+    if not (np.isfinite(sizes).all() and (sizes != 0).all()):
+        raise ValueError(f"resolution={resolution!r} is no pixel size: give a number above 0.")
+    make = needed("odc.geo", "geo", "grids").resyx_
+    return make(-abs(float(sizes[0])), abs(float(sizes[1])))
 
 
 def sizes_of_chunks(request: Request, usual: Mapping[str, int]) -> dict[Any, Any]:

@@ -44,7 +44,7 @@ OWN: dict[Format, set[str]] = {
     "zarr": {"group", "storage_options"},
     "netcdf": {"group"},
     "stac": {"groupby", "crs", "resolution", "bbox", "geobox", "resampling", "allow"},
-    "geotiff": {"geobox", "resampling", "time", "pattern"},
+    "geotiff": {"crs", "resolution", "bbox", "geobox", "resampling", "time", "pattern"},
 }
 """The arguments that only some readers know."""
 
@@ -124,19 +124,22 @@ def open_collection(
         STAC: whether an item is an image, or all items of a day (in local solar time) are one.
         Where items of a day overlap, the earliest is on top; its time (UTC) is that of the image.
     crs : any CRS, optional
-        STAC: the CRS of the grid; by default that of the items, if they share one.
+        STAC and GeoTIFF: the CRS of the grid; by default that of the images, if they share one.
+        "utm" stands for the zone in which they lie.
     resolution : float or (float, float), optional
-        STAC: the pixel size, or (down, across), in the unit of `crs`; by default that of the band
-        with the smallest pixels.
+        STAC and GeoTIFF: the pixel size, or (down, across), in the unit of `crs`; by default that
+        of the band with the smallest pixels.
     bbox : (west, south, east, north), optional
-        STAC: the box to open, in degrees; items that do not touch it are left out.
+        STAC and GeoTIFF: the box to open, in degrees; images that do not touch it are left out.
     geobox : odc.geo GeoBox, or Dataset or DataArray on a grid, optional
-        STAC and GeoTIFF: the whole grid. For GeoTIFFs by default that of the first image, of its
-        band with the smallest pixels.
+        STAC and GeoTIFF: the whole grid, in place of `crs`, `resolution` and `bbox`. GeoTIFFs are
+        by default on that of the first image, of its band with the smallest pixels.
     resampling : str or mapping of band to str, optional
         STAC and GeoTIFF: how images are brought onto the grid: "nearest", "bilinear", "cubic",
         "average" and other methods of GDAL; in a mapping ``"*"`` stands for all bands that are not
-        named. For STAC "nearest" by default; GeoTIFFs on different grids are refused without it.
+        named. "nearest" by default for STAC, and for GeoTIFFs with `crs`, `resolution` or `bbox`;
+        GeoTIFFs on different grids are refused where nothing is said. With nothing but
+        `resampling` they are brought onto the grid of the first image.
     time : str or callable, optional
         GeoTIFF: the name of the tag with the time of an image, or a function that is called with
         the path of a file (a str) and returns the time. By default the tag
@@ -198,7 +201,7 @@ def open_collection(
         A field of a STAC item about its grid cannot be right (``proj:code`` "EPSG:None"). The next
         field that is right is taken, else the header of the file.
     UserWarning
-        A GeoTIFF has a mask or an alpha band, which is not read; images lie outside of `geobox`.
+        A GeoTIFF has a mask or an alpha band, which is not read; images lie outside of the grid.
 
     Notes
     -----
@@ -215,7 +218,12 @@ def open_collection(
     one chunk nothing can be skipped. Of STAC items and GeoTIFFs, more than 100 000 chunks for an
     image are refused.
 
-    Grids. Images that are brought onto another grid have the same pixels for every choice of
+    Grids. With `crs`, `resolution` or `bbox` the grid holds all images, or all of `bbox`, in whole
+    pixels. Where images have the CRS and pixel size of the grid, its pixels lie where those of the
+    most of them do, so that nothing but whole pixels moves; else edges lie at multiples of the
+    pixel size. (STAC items are put at such multiples whenever `crs` and `resolution` are given.)
+
+    Images that are brought onto another grid have the same pixels for every choice of
     chunks, each taken from where PROJ says, to a millionth of a pixel. That takes several times as
     long as GDAL's approximation. Exceptions are files with ground control points and, where STAC
     items do not tell their grid, the edges of images.

@@ -292,7 +292,7 @@ def test_all_arguments_can_be_meant() -> None:
         ({"missing": "fill"}, ValueError, "missing='fill' is not known"),
         ({"format": "cog"}, ValueError, "format='cog' is not known"),
         ({"groupby": "day"}, ValueError, "groupby='day' is not known.*'solar_day'"),
-        ({"crs": "EPSG:4326"}, TypeError, "crs= is for stac"),
+        ({"crs": "EPSG:4326"}, TypeError, "crs= is for stac and geotiff"),
         ({"pattern": "x"}, TypeError, "pattern= is for geotiff"),
         ({"group": "nowhere"}, FileNotFoundError, "in 'nowhere'"),
     ],

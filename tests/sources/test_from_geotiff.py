@@ -17,7 +17,7 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 
 import qmosaic as qm
-from tests.support.rasters import CORNER, UTM32, serve, write_tif
+from tests.support.rasters import CORNER, UTM32, UTM33, serve, write_tif
 from tests.support.sources import expected
 
 SIDE = 32
@@ -380,7 +380,17 @@ def bad_files(folder: Path) -> Iterator[tuple[Any, dict[str, Any], type[Exceptio
     yield [good], {"time": lambda path: "2021000"}, ValueError, "year 2021 has no day 0"
     seven = write_tif(folder / "part_2020183.tif", np.ones((16, 16), "uint8"))
     yield [seven], {}, ValueError, "nothing tells when the image"
-    yield [good], {"resolution": 10}, TypeError, "resolution= is for stac"
+    yield [good], {"groupby": "item"}, TypeError, "groupby= is for stac"
+    yield [good], {"resolution": "10"}, TypeError, "'10' is no number"
+    yield [good], {"resolution": 0}, ValueError, "resolution=0 is no pixel size"
+    yield [good], {"crs": "EPSG:none"}, ValueError, "crs='EPSG:none' is no CRS"
+    yield [good], {"crs": "EPSG:3035"}, ValueError, "'EPSG:3035' is not that of the files"
+    yield [good], {"bbox": (0, 0, 1, 1)}, ValueError, "left none of 1 images"
+    yield [good], {"bbox": (0, 0, 1)}, TypeError, "box"
+    whole = GeoBox((4, 4), rasterio.Affine(1, 0, 9, 0, -1, 49), "EPSG:4326")
+    for given in ({"crs": UTM32}, {"resolution": 10}, {"bbox": (9, 48, 10, 49)}):
+        yield [good], {"geobox": whole, **given}, TypeError, "geobox= is a whole grid"
+    yield [good], {"resolution": 1e-4}, ValueError, "resolution="
     yield [good], {"geobox": xr.Dataset()}, ValueError, "without a CRS"
     timeless = write_tif(folder / "x.tif", np.ones((16, 16), "uint8"))
     yield [timeless], {}, ValueError, "nothing tells when the image"
@@ -395,6 +405,11 @@ def bad_files(folder: Path) -> Iterator[tuple[Any, dict[str, Any], type[Exceptio
     away = write_tif(
         folder / "a_20200703.tif", np.ones((16, 16), "uint8"), corner=(0.0, 0.0), names=["red"]
     )
+    zone = write_tif(
+        folder / "z_20200704.tif", np.ones((16, 16), "uint8"), crs=UTM33, names=["red"]
+    )
+    yield [good, zone], {"resolution": 10}, ValueError, r"several CRSs.*crs='EPSG:32632'"
+    yield [good, zone], {}, ValueError, "holds all images write crs='EPSG:32632'"
     yield [good, away], {"resampling": "best"}, ValueError, "resampling='best' is not known"
 
 
@@ -794,7 +809,7 @@ def test_floats_are_masked_where_they_are_nan(tmp_path: Path) -> None:
 
 
 def test_files_askew_need_a_grid(tmp_path: Path) -> None:
-    """Their pixels have no y and x."""
+    """Their pixels have no y and x; those of a grid that is made have, and are as large."""
     path = tmp_path / "a_20200701.tif"
     turned = rasterio.Affine.translation(*CORNER) * rasterio.Affine.rotation(10)
     askew = turned * rasterio.Affine.scale(10, -10)
@@ -811,8 +826,14 @@ def test_files_askew_need_a_grid(tmp_path: Path) -> None:
         nodata=0,
     ) as file:
         file.write(np.ones((1, 16, 16), "uint8"))
-    with pytest.raises(ValueError, match=r"is rotated.*geobox="):
+    with pytest.raises(ValueError, match=r"is rotated.*crs='EPSG:32632'.*geobox="):
         qm.open_collection(path)
+    upright = qm.open_collection(path, crs=UTM32)
+    x, y = np.meshgrid(upright["x"], upright["y"])
+    column, row = ~file.transform * (x, y)
+    inside = (abs(column - 8) < 8) & (abs(row - 8) < 8)
+    np.testing.assert_array_equal(upright["band_1"].values[0], inside)
+    assert upright.odc.geobox.resolution.xy == pytest.approx((100, -100))
 
 
 def test_a_list_with_a_file_twice(tmp_path: Path) -> None:

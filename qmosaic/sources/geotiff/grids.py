@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qmosaic.collection.geometry import LON_LAT, everywhere, in_words, projected
+from qmosaic.collection.geometry import LON_LAT, everywhere, in_words, projected, short_crs
 from qmosaic.sources.geotiff.files import File, Image, outline_of
 from qmosaic.sources.grids import SAME_PLACE, TILE
 from qmosaic.sources.user_warnings import warn
@@ -24,8 +24,9 @@ def check_grids(
     if not grid.axis_aligned:
         raise ValueError(
             f"{first.path!r} is rotated against its CRS, so its rows and columns have no y and x "
-            "of their own. Give a grid that is not, geobox=..., and say how the files are brought "
-            "onto it, resampling='nearest'."
+            f"of their own. Write crs={short_crs(grid.crs)!r} for a grid that is not, and that "
+            "holds all files; or give one, geobox=..., and say how the files are brought onto it, "
+            "resampling='nearest'."
         )
     for file in files:
         said = resampling is not None and (
@@ -38,9 +39,11 @@ def check_grids(
         raise ValueError(
             f"{file.path!r} is on another grid ({in_words(file.grid)}) than "
             + (f"{first.path!r}" if first.grid == grid else "geobox=")
-            + f" ({in_words(grid)}). To have all files brought onto the latter, say how: "
-            "resampling='nearest' (classes, masks), 'bilinear', 'cubic', 'average', or by band "
-            "{'SCL': 'nearest', '*': 'bilinear'}; for another grid add geobox=..."
+            + f" ({in_words(grid)}). For a grid that holds all images write "
+            f"crs={short_crs(grid.crs)!r}, with resolution=... and bbox=... if you like. To have "
+            "all files brought onto the grid of the latter, say how: resampling='nearest' "
+            "(classes, masks), 'bilinear', 'cubic', 'average', or by band {'SCL': 'nearest', '*': "
+            "'bilinear'}; for another grid add geobox=..."
         )
 
 
@@ -67,7 +70,7 @@ def warn_of_images_outside(images: Sequence[Image], grid: GeoBox) -> None:
         warn(
             f"{len(outside)} of {len(images)} images, {outside[0].name!r} first, lie outside the "
             f"grid of the collection ({in_words(grid)}): nothing of them will be seen. For a grid "
-            "that holds all of them give geobox=...",
+            f"that holds all of them write crs={short_crs(grid.crs)!r} (and no geobox=).",
         )
 
 

@@ -10,6 +10,7 @@ import xarray as xr
 
 from qmosaic.optional import needed
 from qmosaic.sources.final_checks import finish, settled
+from qmosaic.sources.geotiff.common_grid import common_grid, touching
 from qmosaic.sources.geotiff.files import File, Image
 from qmosaic.sources.geotiff.grids import check_grids, chunks_of, settled_on, warn_of_images_outside
 from qmosaic.sources.geotiff.images import find_images
@@ -17,6 +18,7 @@ from qmosaic.sources.geotiff.nodata import settle_nodata
 from qmosaic.sources.geotiff.pixels import Reader, with_metadata
 from qmosaic.sources.geotiff.times import Time
 from qmosaic.sources.grids import (
+    check_alone,
     check_dimensions_of_chunks,
     check_number_of_chunks,
     sizes_of_chunks,
@@ -51,6 +53,9 @@ def open_geotiffs(
     *,
     time: Time = None,
     pattern: str | None = None,
+    crs: Any = None,
+    resolution: Any = None,
+    bbox: Sequence[float] | None = None,
     geobox: GeoBox | None = None,
     resampling: str | Mapping[str, str] | None = None,
     **options: Any,
@@ -67,6 +72,9 @@ def open_geotiffs(
         The tag with the time, or a function of the path that gives it.
     pattern : str, optional
         A regular expression with groups ``time``, ``band`` and ``id``, looked for in the path.
+    crs, resolution, bbox : optional
+        What is known of the grid that holds all images; with any of them it is made, and "nearest"
+        is the default of `resampling`.
     geobox : odc GeoBox, optional
         The grid; by default that of the first image, of its finest band.
     resampling : str or mapping, optional
@@ -83,6 +91,8 @@ def open_geotiffs(
                 "xarray.decode_cf(collection)."
             )
     check_options(options, ALLOWED, "rioxarray as it is used here")
+    if geobox is not None:
+        check_alone(crs, resolution, bbox)
     images = find_images(paths, pattern, time, request.bands)
     known = list(dict.fromkeys(name for image in images for name in image.bands))
     check_known(request.bands, known, "the files have")
@@ -91,9 +101,14 @@ def open_geotiffs(
     request.packing.check_bands(wanted, "the files have")
     check_resampling(resampling, wanted)
     images = [_only(image, wanted) for image in images]
+    if bbox is not None:
+        images = touching(images, bbox)
     files = [file for image in images for file in image.files]
     first = min(_files_of_first(images), key=lambda file: abs(file.grid.resolution.x))
     grid = first.grid if geobox is None else geobox
+    if crs is not None or resolution is not None or bbox is not None:
+        grid = common_grid(files, crs, resolution, bbox)
+        resampling = _nearest_by_default(resampling)
     files = [settled_on(file, grid) for file in files]
     images = [
         replace(image, files=tuple(settled_on(f, grid) for f in image.files)) for image in images
@@ -125,6 +140,13 @@ def open_geotiffs(
 def _only(image: Image, wanted: Sequence[str]) -> Image:
     """Leave the files with wanted bands; the image stays, though it may have none."""
     return replace(image, files=tuple(f for f in image.files if set(f.bands) & set(wanted)))
+
+
+def _nearest_by_default(resampling: str | Mapping[str, str] | None) -> str | Mapping[str, str]:
+    """Let bands for which nothing is said keep values that they have."""
+    if isinstance(resampling, Mapping):
+        return {"*": "nearest", **resampling}
+    return resampling or "nearest"
 
 
 def _files_of_first(images: Sequence[Image]) -> tuple[File, ...]:

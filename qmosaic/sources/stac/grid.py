@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from qmosaic.collection.geometry import as_crs, short_crs
 from qmosaic.optional import needed
+from qmosaic.sources.grids import check_alone, different, size_of
 from qmosaic.sources.stac.parsing import key_of, tells_grid
 
 if TYPE_CHECKING:
@@ -27,17 +26,12 @@ def settle_grid(
     """Settle the grid of the collection."""
     output_geobox = needed("odc.stac", "stac", "STAC items").output_geobox
     if geobox is not None:
-        if crs is not None or resolution is not None or bbox is not None:
-            raise TypeError(
-                "geobox= is a whole grid, so crs=, resolution= and bbox= have no say beside it. "
-                "Give either that or these."
-            )
+        check_alone(crs, resolution, bbox)
         given: GeoBox = geobox
         return given
-    if isinstance(resolution, str):
-        raise TypeError(f"resolution={resolution!r} is no number. Write resolution=10.")
+    size = size_of(resolution)
     shared = [name for name in names if all(key_of(item, name) for item in parsed)] or None
-    used = _different([own for item in parsed if (own := item.crs(shared)) is not None])
+    used = different([own for item in parsed if (own := item.crs(shared)) is not None])
     if crs is None and len(used) != 1:
         found = (
             f"in several CRSs ({', '.join(map(short_crs, used))})"
@@ -59,7 +53,6 @@ def settle_grid(
     told = all(tells_grid(item, shared or ()) for item in parsed)
     # without a CRS, odc keeps to the pixels of the items
     crs = crs if crs is not None or told else used[0]
-    size = _size(resolution)
     grid: GeoBox | None = output_geobox(parsed, shared, crs=crs, bbox=bbox)
     if size is not None and (crs is not None or grid is None or grid.resolution != size):
         grid = output_geobox(parsed, shared, crs=crs, resolution=size, bbox=bbox)
@@ -69,23 +62,3 @@ def settle_grid(
             "resolution=..., in the unit of the CRS, or geobox=..."
         )
     return grid
-
-
-def _different(crs: Sequence[Any]) -> list[Any]:
-    """Leave of CRSs those that differ, however they are written; in the order of their names."""
-    found: list[Any] = []
-    for other in dict.fromkeys(crs):
-        if other not in found:
-            found.append(other)
-    return sorted(found, key=str)
-
-
-def _size(resolution: Any) -> Any:
-    """Understand a pixel size: a number, or (down, across)."""
-    if resolution is None or not isinstance(resolution, int | float | tuple | list):
-        return resolution
-    sizes = np.broadcast_to(np.asarray(resolution, float), 2)
-    if not (np.isfinite(sizes).all() and (sizes != 0).all()):
-        raise ValueError(f"resolution={resolution!r} is no pixel size: give a number above 0.")
-    make = needed("odc.geo", "stac", "STAC items").resyx_
-    return make(-abs(float(sizes[0])), abs(float(sizes[1])))
