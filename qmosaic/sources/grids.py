@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,26 @@ def size_of(resolution: Any) -> Any:
         raise ValueError(f"resolution={resolution!r} is no pixel size: give a number above 0.")
     make = needed("odc.geo", "geo", "grids").resyx_
     return make(-abs(float(sizes[0])), abs(float(sizes[1])))
+
+
+def lattice_of(grids: Sequence[GeoBox], size: Any) -> GeoBox | None:
+    """Find a grid whose pixels have this size and lie where those of the most files do."""
+    found: dict[Any, GeoBox] = {}
+    places: Counter[Any] = Counter()
+    for grid in grids:
+        if not grid.axis_aligned or _differ(grid, size):
+            continue
+        corner = grid.transform.c / size.x, grid.transform.f / size.y
+        place = tuple(round(side % 1 / SAME_PLACE) % round(1 / SAME_PLACE) for side in corner)
+        found.setdefault(place, grid)
+        places[place] += 1
+    return found[places.most_common(1)[0][0]] if places else None
+
+
+def _differ(grid: GeoBox, size: Any) -> bool:
+    """Tell whether pixels of a size would be elsewhere at the other end of a grid."""
+    pairs = (grid.resolution.y, size.y), (grid.resolution.x, size.x)
+    return any(abs(own - to) * max(grid.shape) > SAME_PLACE * abs(own) for own, to in pairs)
 
 
 def sizes_of_chunks(request: Request, usual: Mapping[str, int]) -> dict[Any, Any]:

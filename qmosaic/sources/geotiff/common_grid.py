@@ -3,7 +3,6 @@ files."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from qmosaic.collection.geometry import (
 )
 from qmosaic.optional import needed
 from qmosaic.sources.geotiff.files import File, Image, outline_of
-from qmosaic.sources.grids import SAME_PLACE, different, size_of
+from qmosaic.sources.grids import SAME_PLACE, different, lattice_of, size_of
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -72,7 +71,7 @@ def common_grid(
     if size is None:
         size = size_of(min(_sizes(grid) for grid in own))
     box = _box(files, crs, bbox)
-    lattice = _lattice(own, size)
+    lattice = lattice_of(own, size)
     if lattice is not None:
         # what rounding has moved over an edge is worth no further pixel
         return lattice.enclosing(box.buffered(*(-SAME_PLACE * abs(side) for side in size.xy)))
@@ -115,23 +114,3 @@ def _sizes(grid: GeoBox) -> tuple[float, float]:
 
 def _length(vector: Sequence[float]) -> float:
     return float((vector[0] ** 2 + vector[1] ** 2) ** 0.5)
-
-
-def _lattice(grids: Sequence[GeoBox], size: Any) -> GeoBox | None:
-    """Find a grid whose pixels have this size and lie where those of the most files do."""
-    found: dict[Any, GeoBox] = {}
-    places: Counter[Any] = Counter()
-    for grid in grids:
-        if not grid.axis_aligned or _differ(grid, size):
-            continue
-        corner = grid.transform.c / size.x, grid.transform.f / size.y
-        place = tuple(round(side % 1 / SAME_PLACE) % round(1 / SAME_PLACE) for side in corner)
-        found.setdefault(place, grid)
-        places[place] += 1
-    return found[places.most_common(1)[0][0]] if places else None
-
-
-def _differ(grid: GeoBox, size: Any) -> bool:
-    """Tell whether pixels of a size would be elsewhere at the other end of a grid."""
-    pairs = (grid.resolution.y, size.y), (grid.resolution.x, size.x)
-    return any(abs(own - to) * max(grid.shape) > SAME_PLACE * abs(own) for own, to in pairs)

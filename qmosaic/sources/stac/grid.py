@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from qmosaic.collection.geometry import as_crs, short_crs
 from qmosaic.optional import needed
-from qmosaic.sources.grids import check_alone, different, size_of
+from qmosaic.sources.grids import SAME_PLACE, check_alone, different, lattice_of, size_of
 from qmosaic.sources.stac.parsing import key_of, tells_grid
 
 if TYPE_CHECKING:
@@ -61,4 +61,30 @@ def settle_grid(
             "the items do not tell their pixel size (proj:transform and proj:shape). Give "
             "resolution=..., in the unit of the CRS, or geobox=..."
         )
+    if crs is None or size is None:
+        anchor = _anchor_of_items(parsed, shared, grid)
+        if anchor is not None:
+            size = grid.resolution
+            grid = output_geobox(
+                parsed, shared, crs=grid.crs, resolution=size, bbox=bbox, anchor=anchor
+            )
     return grid
+
+
+def _anchor_of_items(
+    parsed: Sequence[ParsedItem], names: Sequence[str] | None, grid: GeoBox
+) -> Any:
+    """Say where the pixels of the items lie; None where those of the grid lie there, or have
+    another size.
+
+    odc-geo to 0.5 at least takes a fraction of a pixel from the west for one from the east.
+    """
+    boxes = [found[0] for item in parsed if (found := item.geoboxes(names))]
+    own = lattice_of([box for box in boxes if box.crs == grid.crs], grid.resolution)
+    if own is None:
+        return None
+    places = ~grid.transform * (own.transform.c, own.transform.f)
+    if all(abs(place - round(place)) < SAME_PLACE for place in places):
+        return None
+    make = needed("odc.geo", "stac", "STAC items").xy_
+    return make(own.transform.c / own.resolution.x % 1, own.transform.f / -own.resolution.y % 1)
