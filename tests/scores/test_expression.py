@@ -453,6 +453,7 @@ POINTED_AT = [
     ("B4 > 5 & (B8 < 3)", ValueError, "5 & (B8 < 3)", "binds tighter"),
     ("B4 == nan", ValueError, "B4 == nan", r"not valid\(band\)"),
     ("1 < 2", ValueError, "1 < 2", "same everywhere"),
+    ("SCL in [4, 5] == B4", ValueError, "[4, 5]", "Write and between them"),
     ("SCL in 4", ValueError, "4", "SCL in "),
     ("SCL in [4, B4]", ValueError, "B4", "Write a number"),
     ("1 + 2", ValueError, "1 + 2", "the same in all images"),

@@ -71,11 +71,18 @@ class Builder:
 
     def part(self, node: ast.expr) -> Part:
         """Build a part of the text."""
-        build = getattr(self, f"_{type(node).__name__.lower()}", None)
-        if build is None:
+        allowed: dict[type[ast.expr], Callable[[Any], Part]] = {
+            ast.Name: self._name,
+            ast.Constant: self._constant,
+            ast.BinOp: self._binop,
+            ast.UnaryOp: self._unaryop,
+            ast.BoolOp: self._boolop,
+            ast.Compare: self._compare,
+            ast.Call: self._call,
+        }
+        if type(node) not in allowed:
             raise self._refused(node, node)
-        made: Part = build(node)
-        return made
+        return allowed[type(node)](node)
 
     def _refused(self, what: ast.AST, node: ast.expr) -> ExpressionError:
         found, instead = REFUSED.get(
@@ -88,15 +95,14 @@ class Builder:
         return self.text.error(node, found, instead)
 
     def _name(self, node: ast.Name) -> Part:
-        if node.id == "nan" and "nan" not in self.bands:
+        if node.id == "nan":  # a band of that name is quoted
             return part_of_number(math.nan)
-        if node.id in FUNCTIONS or (node.id in CALLS and node.id not in self.bands):
-            if node.id not in self.bands:
-                usage = FUNCTIONS.get(node.id) or CALLS[node.id].usage
-                raise self.text.error(node, f"{node.id} is a function", f"Write {usage}.")
         found = self._find(node.id, node)
         if found is not None:
             return found
+        if node.id in FUNCTIONS or node.id in CALLS:
+            usage = FUNCTIONS.get(node.id) or CALLS[node.id].usage
+            raise self.text.error(node, f"{node.id} is a function", f"Write {usage}.")
         if has_index(node.id):
             return self._kept(node, lambda: self._index(node.id))
         raise self._unknown_band(node, node.id)
@@ -317,8 +323,15 @@ class Builder:
         return functools.reduce(self._together("and"), found)
 
     def _check_chain(self, between: list[ast.expr]) -> None:
-        """Refuse ``B4 > 5 & B8 < 9``, which Python takes for ``B4 > (5 & B8) < 9``."""
+        """Refuse ``B4 > 5 & B8 < 9``, which Python takes for ``B4 > (5 & B8) < 9``, and lists on
+        the left of a comparison."""
         for node in between:
+            if isinstance(node, ast.List | ast.Tuple | ast.Set):
+                raise self.text.error(
+                    node,
+                    "a list stands between two comparisons",
+                    "Write and between them: SCL in [4, 5] and B4 > 100.",
+                )
             first, last = self.text.span(node)
             around = self.text.written[:first].rstrip()[-1:], self.text.written[last:].lstrip()[:1]
             if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitAnd | ast.BitOr):
@@ -424,11 +437,9 @@ class Builder:
     def _arguments(self, node: ast.Call, least: int, most: int | None = None) -> list[Part]:
         most = least if most is None else most
         if not least <= len(node.args) <= most:
-            assert isinstance(node.func, ast.Name)
+            name = self.text.part(node.func)
             raise self.text.error(
-                node,
-                f"{node.func.id}() got {len(node.args)} argument(s)",
-                f"Write {FUNCTIONS[node.func.id]}.",
+                node, f"{name}() got {len(node.args)} argument(s)", f"Write {FUNCTIONS[name]}."
             )
         parts = [self.part(argument) for argument in node.args]
         for part, argument in zip(parts, node.args, strict=True):
