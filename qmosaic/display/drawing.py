@@ -257,9 +257,10 @@ def rgb_of(colour: str) -> tuple[float, float, float]:
 
 
 def hex_of(colour: Any) -> str:
-    """Write a colour as hexadecimal."""
-    text: str = needed("matplotlib.colors", "plot", "pictures").to_hex(colour)
-    return text
+    """Write a colour, three numbers of 0 to 1, as hexadecimal; a text stays as it is."""
+    if isinstance(colour, str):
+        return colour
+    return "#" + "".join(f"{round(255 * float(part)):02x}" for part in colour[:3])
 
 
 def _axis(figure: Any, box: tuple[float, float, float, float]) -> Any:

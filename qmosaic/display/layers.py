@@ -17,11 +17,11 @@ from qmosaic.display.colours import visualize
 from qmosaic.display.dates import OTHERS, Images, coloured, dated, telling_images
 from qmosaic.display.drawing import rgb_of
 from qmosaic.display.mercator import Bounds, on_web_map
-from qmosaic.display.pyramids import TILE, Paint, Pyramid, pyramid_of
+from qmosaic.display.pyramids import TELLING, TILE, Paint, Pyramid, pyramid_of
 from qmosaic.display.quicklooks import load_thinned
 from qmosaic.display.ramps import ramp_of, with_colours_of_counts
 from qmosaic.display.stretches import provisional, settled, wanted
-from qmosaic.display.thinning import at_level, bands_on_map, only, shown
+from qmosaic.display.thinning import at_level, bands_on_map, only, shown, thin
 from qmosaic.engine.mosaic import last_on_top
 from qmosaic.optional import needed
 
@@ -78,6 +78,8 @@ class Layer:
         crs = crs_of(dataset)
         telling = telling_images(dataset, parameters)
         if telling is not None:
+            dataset = dataset.reset_coords([telling] if telling in dataset.coords else [])
+            dataset = dataset[[telling]]
             one = dated(at_level(dataset, max_size), telling)
             _check_size(next(iter(one.data_vars.values())))
             (loaded,) = load_thinned({"": one}, max_size, "add_layer()").values()
@@ -90,7 +92,7 @@ class Layer:
             parameters = with_colours_of_counts(dataset, parameters)
             if parameters.get("bands") is not None:
                 dataset = only(dataset, parameters["bands"])
-            ready = one_image(at_level(dataset, max_size))
+            ready = one_image(thin(dataset, max_size))
             bands_on_map(ready, "add_layer()")
             visible = wanted(ready, parameters.get("bands"), "add_layer()")
             _check_size(visualize(visible, **provisional(parameters)))
@@ -103,7 +105,7 @@ class Layer:
             dataset = dataset[list(visible.data_vars)]
         needed("odc.geo.xr", "map", "maps")  # registers .odc
         placed, bounds = on_web_map(picture.odc.assign_crs(crs), crs, max_size)
-        return Layer(dataset, placed, bounds, legend, paint, smooth)
+        return Layer(_with_origins(dataset), placed, bounds, legend, paint, smooth)
 
     def png_address(self) -> str:
         """Give the picture as an address that holds it."""
@@ -135,6 +137,13 @@ class Layer:
             smooth=self.smooth,
             ready=one_image,
         )
+
+
+def _with_origins(image: xr.Dataset) -> xr.Dataset:
+    """Leave out coordinates on the map that do not tell from which images the bands are."""
+    of_bands = {f"{band}_{name}" for band in image.data_vars for name in TELLING}
+    keep = {*TELLING, *of_bands}
+    return image.drop_vars([n for n, c in image.coords.items() if c.ndim >= 2 and n not in keep])
 
 
 def one_image(image: xr.Dataset) -> xr.Dataset:

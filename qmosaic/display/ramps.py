@@ -9,11 +9,11 @@ import numpy as np
 import xarray as xr
 
 from qmosaic.collection.declarations import VALID_COUNT
+from qmosaic.collection.masks import Array
 from qmosaic.display.asides import Ramp
 from qmosaic.display.colours import visualize
 from qmosaic.display.drawing import MASKED
 from qmosaic.display.thinning import bands_on_map, listed
-from qmosaic.optional import needed
 
 COUNTS = {
     "min": "0%",
@@ -60,11 +60,21 @@ def ramp_of(image: xr.Dataset, parameters: Mapping[str, Any], *, masked: bool) -
     colours = visualize(scale, **plain).values[:, 0, :3] / 255
     name = next(iter(bands_on_map(image, "quicklook()")))
     whole = image[name].dtype.kind in "iu" and not {"scale_factor"} & set(image[name].attrs)
-    ticker = needed("matplotlib.ticker", "plot", "pictures")
-    marks = ticker.MaxNLocator(6, integer=whole).tick_values(low, high)
-    places = [(float(1 - (mark - low) / (high - low)), f"{mark:.6g}") for mark in marks]
-    ticks = [(place, text) for place, text in places if -1e-9 <= place <= 1 + 1e-9]
+    ticks = [
+        (float(1 - (mark - low) / (high - low)), f"{mark:.6g}")
+        for mark in _round_numbers(low, high, whole)
+    ]
     return Ramp(colours, ticks, MASKED if masked else None, without="masked")
+
+
+def _round_numbers(low: float, high: float, whole: bool) -> Array:
+    """Give up to eight round numbers from one to another; without matplotlib, which maps do not
+    need."""
+    power = 10.0 ** np.floor(np.log10((high - low) / 7))
+    step = next(s * power for s in (1, 2, 5, 10) if (high - low) / (s * power) <= 7)
+    step = max(step, 1.0) if whole else step
+    numbers: Array = np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) * step
+    return numbers
 
 
 def _number(end: Any) -> float | None:

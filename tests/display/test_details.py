@@ -259,6 +259,22 @@ def test_images_that_the_picture_does_not_show() -> None:
     assert value_at(tiles, *place_of(1, 301)) == 1
 
 
+def test_a_page_knows_what_it_shows() -> None:
+    """The bands of a layer, and from which images these are, in the dtypes of JavaScript; nothing
+    else of the image is read."""
+    image = checkerboard(64)
+    for name in ("nir_source_index", "red_source_index", "id"):
+        image = image.assign_coords({name: image["source_index"].astype("int64")})
+    image["nir"] = image["red"]
+    told = [(p["name"], p["type"]) for p in pyramid(image, bands="red").planes]
+    origins = [("source_index", "i2"), ("source_time", "f8")]
+    assert told == [("red", "u2"), *origins, ("red_source_index", "f8")]
+    dates = Layer.of(image, {"bands": "source_time"}, 1024).pyramid(PLENTY)
+    assert {p["name"] for p in dates.planes} == {"source_index", "source_time"}
+    collection = image[["nir"]].reset_coords(drop=True).expand_dims(time=3).odc.assign_crs(CRS)
+    assert [p["name"] for p in pyramid(collection).planes] == ["nir"]
+
+
 # -- levels and stores -----------------------------------------------------------------------------
 
 
