@@ -35,6 +35,8 @@ assert odc.geo.xr is not None
 HALF = np.pi * 6_378_137
 """Half the side of the map of the world, metres."""
 
+EVERY_FOURTH = np.arange(1, 256, 4)
+
 GREY = {"bands": ["grey"], "min": 0, "max": 255}
 
 
@@ -52,10 +54,9 @@ def asked(server: Any, path: str, host: str = "127.0.0.1") -> Any:
         return one.get(path)
 
 
-def tile_of(server: Any, x: int, y: int, z: int, size: int = 64) -> np.ndarray:
+def tile_of(server: Any, x: int, y: int, z: int) -> np.ndarray:
     """Ask for a tile of the highest layer: uint8, (y, x, 4)."""
-    path = server.tiles.removeprefix(server.url).format(x=x, y=y, z=z)
-    answer = asked(server, f"/{path}?tilesize={size}")
+    answer = asked(server, "/" + server.tiles.removeprefix(server.url).format(x=x, y=y, z=z))
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "image/png"
     return np.round(imread(io.BytesIO(answer.content)) * 255).astype(np.uint8)
@@ -68,11 +69,11 @@ def tile_at(crs: Any, down: float, across: float, z: int) -> tuple[int, int, int
     return int((x + HALF) // side) % 2**z, int((HALF - y) // side), z
 
 
-def mercator(x: int, y: int, z: int, size: int = 64) -> tuple[np.ndarray, np.ndarray]:
-    """Give the places of the pixels of a tile, metres of the map of the world, (y, x)."""
-    pixel = 2 * HALF / 2**z / size
-    across = -HALF + (x * size + np.arange(size) + 0.5) * pixel
-    down = HALF - (y * size + np.arange(size) + 0.5) * pixel
+def mercator(x: int, y: int, z: int) -> tuple[np.ndarray, np.ndarray]:
+    """Give the places of every fourth pixel of a tile, metres of the map of the world, (y, x)."""
+    pixel = 2 * HALF / 2**z / 256
+    across = -HALF + (x * 256 + EVERY_FOURTH + 0.5) * pixel
+    down = HALF - (y * 256 + EVERY_FOURTH + 0.5) * pixel
     across, down = np.meshgrid(across, down)
     return down, across
 
@@ -116,7 +117,7 @@ def test_tiles_show_the_pixels_that_lie_there(place: str, flip: str, server: Any
     seen = 0
     for z in (fine, 0):
         x, y, z = tile_at(crs, ys[12], xs[31], z)
-        got = tile_of(server, x, y, z)
+        got = tile_of(server, x, y, z)[np.ix_(EVERY_FOURTH, EVERY_FOURTH)]
         down, across = mercator(x, y, z)
         to_image = pyproj.Transformer.from_crs("EPSG:3857", crs, always_xy=True).transform
         across, down = to_image(across, down)
@@ -187,18 +188,18 @@ def test_a_tile_computes_the_blocks_that_it_touches(server: Any) -> None:
     server.add_layer("lazy", counted.image, GREY)
     assert not counted.times  # nothing beforehand
     tile = counted.tile_at(600, 1000, 14)
-    got = tile_of(server, *tile, size=256)
+    got = tile_of(server, *tile)
     assert counted.times == {(1, 2): 1}
     assert set(np.unique(got[..., 0])) == {70}
-    tile_of(server, *tile, size=256)
-    tile_of(server, *counted.tile_at(610, 1010, 16), size=256)
+    tile_of(server, *tile)
+    tile_of(server, *counted.tile_at(610, 1010, 16))
     assert counted.times == {(1, 2): 1}
     # the corner of four
-    tile_of(server, *counted.tile_at(400, 800, 13), size=256)
+    tile_of(server, *counted.tile_at(400, 800, 13))
     corner = Counter({(i, j): 1 for i in (0, 1) for j in (1, 2)})
     assert counted.times == corner
     for row, column, z in ((1200, 1200, 8), (1200, 1200, 7), (20, 20, 9), (2300, 2300, 9)):
-        assert tile_of(server, *counted.tile_at(row, column, z), size=256).any()
+        assert tile_of(server, *counted.tile_at(row, column, z)).any()
     all_once = Counter({(i, j): 1 for i in range(6) for j in range(6)})
     assert counted.times == corner + all_once
 
@@ -271,7 +272,7 @@ def test_a_written_mosaic_is_read_at_the_level_that_fits(server: Any, tmp_path: 
     server.add_layer("stored", qm.open_mosaic(store), GREY)
     store.reads.clear()
     for z, level, most in ((15, "0", 4), (11, "2", 4), (10, "3", 1)):
-        assert tile_of(server, *tile_at("EPSG:32633", ys[220], xs[220], z), size=256).any()
+        assert tile_of(server, *tile_at("EPSG:32633", ys[220], xs[220], z)).any()
         # on the ground 3.4, 54 and 108 m a pixel; the levels have 10, 20, 40 and 80 m
         read = [key for key in store.reads if "/c/" in key]
         assert {tuple(key.split("/")[:2]) for key in read} == {(level, "grey")}
@@ -340,7 +341,7 @@ def test_maps_of_dates_have_a_legend(server: Any) -> None:
     place says the date."""
     mosaic = provenance()
     server.add_layer("dates", mosaic["source_time"])
-    got = tile_of(server, *tile_at("EPSG:32633", 5_000_000 - 15, 500_000 + 15, 19), size=256)
+    got = tile_of(server, *tile_at("EPSG:32633", 5_000_000 - 15, 500_000 + 15, 19))
     shown = {tuple(colour) for colour in got.reshape(-1, 4) if colour[3]}
     page = asked(server, "/").text
     entries = dict(re.findall(r'background: #(\w{6})"></i>(2020[\d-]+)', page))
@@ -377,8 +378,9 @@ def test_only_this_machine_is_answered(server: Any) -> None:
     assert "access-control-allow-origin" not in asked(server, "/").headers
 
 
-def test_what_goes_wrong_is_told(server: Any) -> None:
-    """A source that cannot be read is an answer of its own, with what the source said."""
+def test_what_goes_wrong_is_told(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source that cannot be read is an answer of its own, with what the source said; what fails
+    as the program ends is none, and not logged with a traceback."""
 
     def broken(block: np.ndarray) -> np.ndarray:
         raise OSError("the disk is gone")
@@ -387,9 +389,13 @@ def test_what_goes_wrong_is_told(server: Any) -> None:
     image = grey_of(np.zeros((9, 9)), axis(5e6, -10, 9), axis(5e5, 10, 9), "EPSG:32633")
     server.add_layer("broken", image.assign(grey=(("y", "x"), band)), GREY)
     x, y, z = tile_at("EPSG:32633", 5e6 - 40, 5e5 + 40, 20)
-    answer = asked(server, "/" + server.tiles.removeprefix(server.url).format(x=x, y=y, z=z))
+    path = "/" + server.tiles.removeprefix(server.url).format(x=x, y=y, z=z)
+    answer = asked(server, path)
     assert answer.status_code == 500
     assert "the disk is gone" in answer.json()["detail"]
+    monkeypatch.setattr(threading, "main_thread", threading.Thread)  # one that does not run
+    answer = asked(server, path)
+    assert (answer.status_code, "has ended" in answer.json()["detail"]) == (503, True)
 
 
 def test_a_server_runs_until_it_is_stopped() -> None:

@@ -5,8 +5,10 @@ It is imported when a server starts, as it stands on libraries that only some us
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -60,7 +62,8 @@ class LayerReader:
         self, x: int, y: int, z: int, tilesize: int | None = None, **options: Any
     ) -> ImageData:
         """Draw a tile."""
-        colours = self._layer.tile(x, y, z, tilesize or SIZE)
+        with _until_the_end():
+            colours = self._layer.tile(x, y, z, tilesize or SIZE)
         return ImageData(np.ma.MaskedArray(np.moveaxis(colours, -1, 0)), crs=WEB_MERCATOR_CRS)
 
 
@@ -119,11 +122,24 @@ def application(layers: Mapping[int, Detailed], page: Callable[[], str]) -> Fast
 
     @made.get("/layers/{number}/values/{lon},{lat}")
     def values(number: int, lon: float, lat: float) -> JSONResponse:
-        return JSONResponse(chosen(number).values(lon, lat))
+        with _until_the_end():
+            return JSONResponse(chosen(number).values(lon, lat))
 
     made.add_exception_handler(Exception, _failed)
     made.add_middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)
     return made
+
+
+@contextlib.contextmanager
+def _until_the_end() -> Iterator[None]:
+    """Take errors for the end of the program, once that has begun: nothing can be computed then,
+    and nobody waits for an answer."""
+    try:
+        yield
+    except Exception as error:
+        if threading.main_thread().is_alive():
+            raise
+        raise HTTPException(503, "the program that made this map has ended") from error
 
 
 def _nothing() -> None:

@@ -187,8 +187,8 @@ class Server:
         self._shown: list[Shown] = []
         page_of([], base_map)  # what is wrong is said now
         self.app = routes.application(self._layers, self._page)
-        listening = _listening(port)
-        self.url = f"http://{LOOPBACK}:{listening.getsockname()[1]}/"
+        self._socket = _listening(port)
+        self.url = f"http://{LOOPBACK}:{self._socket.getsockname()[1]}/"
         uvicorn = needed("uvicorn", "serve", PURPOSE)
         self._uvicorn = uvicorn.Server(
             uvicorn.Config(
@@ -202,7 +202,10 @@ class Server:
         )
         # a daemon, so that a program ends without it
         self._thread = threading.Thread(
-            target=self._uvicorn.run, args=([listening],), name=f"tiles at {self.url}", daemon=True
+            target=self._uvicorn.run,
+            args=([self._socket],),
+            name=f"tiles at {self.url}",
+            daemon=True,
         )
         self._thread.start()  # what comes before it answers waits in the socket
         atexit.register(self.stop)
@@ -304,6 +307,7 @@ class Server:
         """Stop the server; one that was stopped already stays so."""
         self._uvicorn.should_exit = True
         self._thread.join(PATIENCE + 5)
+        self._socket.close()  # uvicorn does not, where it is stopped before it has begun
         atexit.unregister(self.stop)
 
     def __enter__(self) -> Server:
