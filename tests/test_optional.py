@@ -130,7 +130,15 @@ MODULES = {
     "rioxarray": ["rioxarray", "rasterio"],
     "scipy": ["scipy"],
     "spyndex": ["spyndex"],
-    "titiler.core": ["titiler", "rio_tiler", "fastapi", "starlette", "cachetools", "rasterio"],
+    "titiler.core": [
+        "titiler",
+        "rio_tiler",
+        "fastapi",
+        "starlette",
+        "cachetools",
+        "rasterio",
+        "pystac",
+    ],
     "uvicorn": ["uvicorn"],
     "xstatic-leaflet": ["xstatic"],
 }

@@ -26,7 +26,14 @@ from qmosaic.display.thinning import shown
 from qmosaic.optional import needed
 
 PURPOSE = "maps"
-MODULES = ("folium", "xstatic.pkg.leaflet", "odc.geo.xr", "rasterio", "PIL.ImageColor")
+MODULES = (
+    "folium",
+    "xstatic.pkg.leaflet",
+    "odc.geo.xr",
+    "rasterio",
+    "PIL.ImageColor",
+    "matplotlib",
+)
 """What a map needs, all of it asked for before the first layer is computed."""
 
 SCREEN = 1024

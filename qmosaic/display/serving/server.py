@@ -19,9 +19,20 @@ from qmosaic.display.serving.page import Shown, page_of
 from qmosaic.optional import needed, serving
 
 PURPOSE = "maps with tiles"
-MODULES = ("titiler.core.factory", "uvicorn", "cachetools", "folium", "xstatic.pkg.leaflet",
-           "odc.geo.xr", "pyproj")  # fmt: skip
-"""What a server needs, all of it asked for before the first layer is looked at."""
+MODULES = (
+    "uvicorn",
+    "cachetools",
+    "folium",
+    "xstatic.pkg.leaflet",
+    "odc.geo.xr",
+    "pyproj",
+    "rasterio",
+    "PIL.ImageColor",
+    "matplotlib",
+    "titiler.core.factory",
+)
+"""What a server needs, all of it asked for before the first layer is looked at; titiler last, which
+imports others of them."""
 
 LOOPBACK = "127.0.0.1"
 """The address of this machine for itself: no other machine reaches it."""
