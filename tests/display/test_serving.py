@@ -367,12 +367,15 @@ def test_percentages_are_those_of_the_whole(server: Any) -> None:
 
 
 def test_only_this_machine_is_answered(server: Any) -> None:
-    """The socket is on loopback, and a name that another page has made point here is refused; no
-    address names a file."""
+    """The socket is on loopback, and a name that another page has made point here is refused, but
+    for one that was asked for, as a proxy forwards it; no address names a file."""
     assert server.url.startswith("http://127.0.0.1:")
     assert asked(server, "/").status_code == 200
     assert asked(server, "/", "localhost").status_code == 200
     assert asked(server, "/", "evil.example").status_code == 400
+    with qm.display.Server(base_map=None, hosts=["jupyter.example.org"]) as proxied:
+        assert asked(proxied, "/", "jupyter.example.org").status_code == 200
+        assert asked(proxied, "/", "evil.example").status_code == 400
     for path in ("/layers/999/values/1,2", "/layers/x/values/1,2", "/etc/passwd", "/docs", "/info"):
         assert asked(server, path).status_code in (404, 422), path
     assert "access-control-allow-origin" not in asked(server, "/").headers
@@ -443,6 +446,7 @@ BAD: dict[str, tuple[Any, Any, dict[str, Any], type[Exception], str]] = {
     "no stretch": (None, {"min": 2, "max": 1}, {}, ValueError, "min has to be below max"),
     "no image": (7, {}, {}, TypeError, "got a int"),
     "no port": (None, {}, {"port": 99999}, ValueError, "99999 is no port"),
+    "no list of hosts": (None, {}, {"hosts": "a.org"}, TypeError, "takes a list of names"),
     "no base map": (None, {}, {"base_map": "nowhere"}, ValueError, "base_map='nowhere' is neither"),
     "no store": ("nothing.zarr", {}, {}, FileNotFoundError, "no mosaic at"),
 }  # fmt: skip

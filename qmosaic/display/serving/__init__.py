@@ -6,11 +6,11 @@ at its address shows the layers; QGIS and Leaflet take the tiles by themselves.
 Which tile server, and why. ``titiler.core`` makes the tiles: it takes a reader of one's own, so
 that colours are exactly those of `quicklook` and `Map`; it is well kept; and it brings little
 beyond what an interactive map needs anyway. ``xpublish-tiles`` draws by itself, with numba and
-datashader, which are larger than all the rest together. ``localtileserver`` reads files alone, no
-lazy mosaic. ``XarrayReader`` of ``rio-tiler``, which comes with titiler, is not used: it refuses
-degrees of 0 to 360, cuts the box of a tile's edges out of an image, which misses a pole inside the
-tile, and reads that box in full resolution, however large it is. In its place `placing` asks PROJ
-where each pixel of a tile lies, and `detailed` takes it from the level that fits.
+datashader, and more than doubles what is installed. ``localtileserver`` reads files alone, no lazy
+mosaic. ``XarrayReader`` of ``rio-tiler``, which comes with titiler, is not used: it refuses degrees
+of 0 to 360, and reads all pixels below a tile before it thins them, however many. In its place
+`placing` asks PROJ where each pixel of a tile lies, and `detailed` takes it from the level that
+fits.
 
 Modules. Each imports only modules below it in this table.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -25,8 +25,8 @@ from titiler.core.factory import TilerFactory
 
 from qmosaic.display.serving.detailed import Detailed
 
-HOSTS = ["127.0.0.1", "localhost"]
-"""By which names the server may be asked: not by one that another page has made point here."""
+HOSTS = ("127.0.0.1", "localhost")
+"""By which names a server may always be asked: not by one that a page has made point here."""
 
 SIZE = 256
 """Pixels along each side of a tile, unless more are asked for."""
@@ -84,7 +84,9 @@ class Tiles(TilerFactory):
         answering()
 
 
-def application(layers: Mapping[int, Detailed], page: Callable[[], str]) -> FastAPI:
+def application(
+    layers: Mapping[int, Detailed], page: Callable[[], str], hosts: Sequence[str] = ()
+) -> FastAPI:
     """Make what answers the requests of a browser.
 
     Parameters
@@ -93,6 +95,8 @@ def application(layers: Mapping[int, Detailed], page: Callable[[], str]) -> Fast
         The layers by their numbers; later ones may be put in.
     page : callable
         Writes the page.
+    hosts : sequence of str
+        By which other names it may be asked.
     """
 
     def chosen(number: int) -> Detailed:
@@ -126,7 +130,7 @@ def application(layers: Mapping[int, Detailed], page: Callable[[], str]) -> Fast
             return JSONResponse(chosen(number).values(lon, lat))
 
     made.add_exception_handler(Exception, _failed)
-    made.add_middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)
+    made.add_middleware(TrustedHostMiddleware, allowed_hosts=[*HOSTS, *hosts])
     return made
 
 

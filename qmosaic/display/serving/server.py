@@ -9,6 +9,7 @@ import os
 import socket
 import threading
 import webbrowser
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
@@ -50,6 +51,7 @@ def serve(
     open_browser: bool = False,
     base_map: str | None = "OpenStreetMap",
     cache_bytes: int = 256 * 2**20,
+    hosts: Sequence[str] = (),
 ) -> Server:
     """Show an image on a map in the browser, in more detail as one zooms.
 
@@ -75,6 +77,9 @@ def serve(
         The map below, as ``folium.TileLayer`` takes it; None for none.
     cache_bytes : int, default: 268435456
         The most memory for the colours of blocks that were looked at; a pixel takes 4 bytes.
+    hosts : sequence of str, optional
+        By which names the server may be asked, beside 127.0.0.1 and localhost: that of a Jupyter
+        through which one sees it.
 
     Returns
     -------
@@ -108,9 +113,10 @@ def serve(
     coordinates of a mosaic with ``provenance=True`` say of its image.
 
     The server listens at 127.0.0.1, which no other machine reaches; every user of this machine
-    does. The notebook of another machine shows nothing, then: forward the port (``ssh -L
-    8800:127.0.0.1:8800 host``, with ``port=8800``), have ``jupyter-server-proxy`` show it (at
-    ``proxy/8800/`` below the address of Jupyter), or use `Map`, whose page needs no server.
+    does. The notebook of another machine shows nothing, then. Forward the port, ``ssh -L
+    8800:127.0.0.1:8800 host`` with ``port=8800``; or have ``jupyter-server-proxy`` show it at
+    ``proxy/8800/`` below the address of Jupyter, with ``hosts=["jupyter.example.org"]``, the name
+    in that address; or use `Map`, whose page needs no server.
 
     Examples
     --------
@@ -123,7 +129,7 @@ def serve(
     ...     server.layers
     ['diagonal']
     """
-    server = Server(port=port, base_map=base_map, cache_bytes=cache_bytes)
+    server = Server(port=port, base_map=base_map, cache_bytes=cache_bytes, hosts=hosts)
     try:
         server.add_layer(name, image, vis_params)
     except BaseException:
@@ -141,7 +147,7 @@ class Server:
 
     Parameters
     ----------
-    port, base_map, cache_bytes
+    port, base_map, cache_bytes, hosts
         See `serve`.
 
     Attributes
@@ -188,16 +194,19 @@ class Server:
         port: int = 0,
         base_map: str | None = "OpenStreetMap",
         cache_bytes: int = 256 * 2**20,
+        hosts: Sequence[str] = (),
     ) -> None:
         for module in MODULES:
             needed(module, "serve", PURPOSE)
+        if isinstance(hosts, str):
+            raise TypeError(f"hosts={hosts!r} is one text; it takes a list of names, [{hosts!r}].")
         routes = importlib.import_module("qmosaic.display.serving.routes")
         self._base_map = base_map
         self._kept = Kept(cache_bytes)
         self._layers: dict[int, Detailed] = {}
         self._shown: list[Shown] = []
         page_of([], base_map)  # what is wrong is said now
-        self.app = routes.application(self._layers, self._page)
+        self.app = routes.application(self._layers, self._page, hosts)
         self._socket = _listening(port)
         self.url = f"http://{LOOPBACK}:{self._socket.getsockname()[1]}/"
         uvicorn = needed("uvicorn", "serve", PURPOSE)
