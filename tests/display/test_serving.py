@@ -280,6 +280,34 @@ def test_a_written_mosaic_is_read_at_the_level_that_fits(server: Any, tmp_path: 
         store.reads.clear()
 
 
+def test_a_mosaic_that_is_not_written_reads_what_a_tile_touches(
+    server: Any, tmp_path: Path
+) -> None:
+    """The engine makes the block below a tile, of the chunks of all images that lie there, of the
+    quality and the bands that are shown; and so does the answer to a click."""
+    values = np.random.default_rng(2).integers(1, 250, (2, 256, 256)).astype("uint8")
+    ys, xs = axis(5_000_000, -10, 256), axis(500_000, 10, 256)
+    bands = {name: (("time", "y", "x"), values) for name in ("grey", "other", "quality")}
+    times = pd.to_datetime(["2020-07-01", "2020-08-11"])
+    collection = xr.Dataset(bands, {"time": times, "y": ys, "x": xs}).odc.assign_crs("EPSG:32633")
+    collection.chunk(time=1, y=64, x=64).to_zarr(
+        tmp_path / "source.zarr", zarr_format=3, consolidated=False
+    )
+    store = CountingStore(tmp_path / "source.zarr")
+    source = xr.open_zarr(store, chunks={}, consolidated=False, decode_coords="all")
+    server.add_layer("mosaic", qm.quality_mosaic(source, "quality"), GREY)
+    store.reads.clear()
+    got = tile_of(server, *tile_at("EPSG:32633", ys[96], xs[160], 19))
+    assert set(np.unique(got[..., 0])) <= set(values.max(axis=0)[64:128, 128:192].ravel())
+    below = {f"c/{image}/1/2" for image in (0, 1)}
+    read = [key.split("/", 1) for key in store.reads if "/c/" in key]
+    assert {band for band, _ in read} == {"grey", "quality"}
+    assert {chunk for _, chunk in read} == below
+    store.reads.clear()
+    assert values_at(server, 96, 160)["bands"]["other"] == values[:, 96, 160].max()
+    assert {key.split("/", 1)[1] for key in store.reads if "/c/" in key} == below
+
+
 def provenance() -> xr.Dataset:
     """A mosaic of two images whose pixels say where they come from; packed, with nodata."""
     packing = {"scale_factor": 0.0001, "add_offset": -0.1, "_FillValue": 0}
@@ -508,6 +536,7 @@ def test_zooming_in_shows_finer_pixels(tmp_path: Path) -> None:
         wait_for(page, lambda: len(shades(page) & {0, 200}) == 1)
         page.execute_script("map.setView([40.14, -103.19], 17)")
         wait_for(page, lambda: {0, 200} <= shades(page))
+        wait_for(page, lambda: not page.find_element("id", "busy").is_displayed())
         rows = np.round(screenshot(page)[:, 500, 0] * 255)
         rows = rows[(rows == 0) | (rows == 200)]
         # at zoom 17 and 40° N a pixel of the screen is 0.91 m: one of the image has 11 of them

@@ -89,6 +89,7 @@ def page_of(layers: Sequence[Shown], base_map: str | None) -> str:
 <div id="map"></div>
 <div class="qmosaic-legends">{"".join(legends)}</div>
 <div id="trouble" hidden></div>
+<div id="busy" hidden>computing &hellip;</div>
 <script>const page = {data};{SCRIPT}</script>
 </body>
 </html>
@@ -126,7 +127,11 @@ TILES = """
 .qmosaic-values .masked { color: #888 }
 #trouble { position: absolute; left: 60px; right: 60px; top: 10px; z-index: 1000; padding: 6px 12px;
   background: #fff3cd; border: 1px solid #b58900; font: 13px/1.5 system-ui, sans-serif }
-#trouble[hidden] { display: none }
+#busy { position: absolute; left: 50%; bottom: 26px; transform: translateX(-50%); z-index: 1000;
+  padding: 3px 12px; background: white; border-radius: 5px; font: 13px/1.5 system-ui, sans-serif;
+  animation: qmosaic-late 0s 0.6s both }
+@keyframes qmosaic-late { from { opacity: 0 } to { opacity: 0.85 } }
+#trouble[hidden], #busy[hidden] { display: none }
 """
 
 SCRIPT = """
@@ -140,6 +145,12 @@ const trouble = (text) => {
   box.textContent = text;
   box.hidden = !text;
 };
+const loading = new Set();
+const busy = (event) => {
+  if (event.type === "loading") loading.add(event.target);
+  else loading.delete(event.target);
+  document.getElementById("busy").hidden = loading.size === 0;
+};
 const control = L.control.layers(null, null, {collapsed: false, sortLayers: false});
 for (const layer of page.layers) {
   layer.drawn = L.tileLayer(layer.tiles, {bounds: layer.bounds, opacity: layer.opacity,
@@ -148,6 +159,7 @@ for (const layer of page.layers) {
     `Tiles of the layer "${layer.name}" could not be made: the program that serves them says why, `
     + "if it still runs."));
   layer.drawn.on("tileload", () => trouble(""));
+  layer.drawn.on("loading load remove", busy);
   layer.drawn.on("add remove", (event) => {
     const legend = document.getElementById(`layer-${layer.number}-legend`);
     if (legend) legend.hidden = event.type === "remove";
