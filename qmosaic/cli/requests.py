@@ -47,6 +47,8 @@ RULES = (
 )
 """The options that `quality_mosaic` takes as they are."""
 
+DATE = re.compile(r"\b\d{4}-\d\d-\d\d\b")
+
 FIRST, LAST = "0001-01-01", "9999-12-31"
 """Before and after all images, where only one end of a period is given."""
 
@@ -167,7 +169,9 @@ def names_in(text: str) -> list[str]:
     """Name what an expression refers to that is no function: bands, as a rule, as they are or in
     quotation marks."""
     try:
-        nodes = list(ast.walk(ast.parse(text.strip(), mode="eval")))
+        # a date stands as it is in an expression, and is no number of Python
+        plain = DATE.sub("0", text.strip())
+        nodes = list(ast.walk(ast.parse(plain, mode="eval")))
     except (SyntaxError, ValueError):
         return [text]  # whoever makes the score says what is wrong with it
     called = {node.func for node in nodes if isinstance(node, ast.Call)}
