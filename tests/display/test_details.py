@@ -305,5 +305,5 @@ def test_a_page_from_a_store_reads_its_levels(tmp_path: Path) -> None:
             density=1.0,
             smooth=True,
         )
-        assert side**2 <= sum(sizes) <= 2 * side**2  # windows overlap
+        assert side**2 <= sum(sizes) <= 2.5 * side**2  # windows overlap
     assert json.dumps(m._shown[0].title) == '"Layer 1"'
