@@ -102,3 +102,5 @@ def setup(app: Any) -> None:
     """Connect what is above with Sphinx."""
     app.connect("autodoc-process-docstring", shorten, priority=100)  # before numpydoc
     app.connect("missing-reference", look_in_the_package)
+# a command of the shell that goes on in a second line, which the lexer of IPython does not know
+suppress_warnings = ["misc.highlighting_failure"]

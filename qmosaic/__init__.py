@@ -15,8 +15,9 @@ What one does first, second, third:
 4. **Compute and write it**, block by block: ``qm.to_zarr(best, "best.zarr")``. Open what was
    written: ``best = qm.open_mosaic("best.zarr")``. For QGIS, write GeoTIFFs:
    ``qm.to_cog(best, "best.tif")``.
-5. **Look at it**: ``qm.quicklook(best, "best.png")``, `visualize`, ``qm.display.Map()``. Which
-   image gave which pixels: ``provenance=True``, `contributions`.
+5. **Look at it**: ``qm.quicklook(best, "best.png")``, `visualize`, ``qm.display.Map()``; with all
+   detail, ``qm.display.serve("best.zarr")``. Which image gave which pixels: ``provenance=True``,
+   `contributions`.
 
 Each step has its own help: ``help(qm.quality_mosaic)``, ``help(qm.scores)``,
 ``help(qm.display)``. All functions of a collection or a mosaic are methods too:
