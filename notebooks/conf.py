@@ -32,6 +32,8 @@ nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300  # seconds for one cell
 nb_merge_streams = True  # what one cell prints is one output
+# a command of the shell that goes on in a second line, which the lexer of IPython does not know
+suppress_warnings = ["misc.highlighting_failure"]
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 
@@ -102,5 +104,3 @@ def setup(app: Any) -> None:
     """Connect what is above with Sphinx."""
     app.connect("autodoc-process-docstring", shorten, priority=100)  # before numpydoc
     app.connect("missing-reference", look_in_the_package)
-# a command of the shell that goes on in a second line, which the lexer of IPython does not know
-suppress_warnings = ["misc.highlighting_failure"]
