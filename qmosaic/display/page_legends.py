@@ -57,4 +57,4 @@ def _scale(legend: Ramp) -> str:
     ]
     look = f"background: linear-gradient({', '.join(stops)})"
     bar = f'<i style="{look}; position: absolute; left: -14px; height: 100%"></i>'
-    return f'<div class="scale" style="margin-right: 60px">{bar}{"".join(ticks)}</div>'
+    return f'<div class="scale" style="margin: 8px 60px 8px 14px">{bar}{"".join(ticks)}</div>'

@@ -74,7 +74,7 @@ def _round_numbers(low: float, high: float, whole: bool) -> Array:
     step = next(s * power for s in (1, 2, 5, 10) if (high - low) / (s * power) <= 7)
     step = max(step, 1.0) if whole else step
     numbers: Array = np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) * step
-    return numbers
+    return numbers + 0.0  # no -0
 
 
 def _number(end: Any) -> float | None:
