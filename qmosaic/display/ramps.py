@@ -71,7 +71,7 @@ def _round_numbers(low: float, high: float, whole: bool) -> Array:
     """Give up to eight round numbers from one to another; without matplotlib, which maps do not
     need."""
     power = 10.0 ** np.floor(np.log10((high - low) / 7))
-    step = next(s * power for s in (1, 2, 5, 10) if (high - low) / (s * power) <= 7)
+    step = next((s * power for s in (1, 2, 5) if (high - low) / (s * power) <= 7), 10 * power)
     step = max(step, 1.0) if whole else step
     numbers: Array = np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) * step
     return numbers + 0.0  # no -0
