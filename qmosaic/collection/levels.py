@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import xarray as xr
+import zarr
 
 from qmosaic.collection.location import map_axes
 from qmosaic.collection.readers import ZarrReader
@@ -33,10 +34,15 @@ class Overviews:
     groups: tuple[str, ...]
     options: Mapping[str, Any]
 
-    def opened(self, number: int) -> xr.Dataset:
-        """Open a level lazily; 0 is the map itself."""
-        group = self.groups[number] or None
-        return xr.open_dataset(self.store, engine=ZarrReader, group=group, **self.options)
+    def opened(self, number: int, only: Iterable[Hashable] | None = None) -> xr.Dataset:
+        """Open a level lazily, all of it or some variables; 0 is the map itself."""
+        group, options = self.groups[number] or None, dict(self.options)
+        if only is not None:
+            # xarray reads a chunk of times to decode them; those that are not wanted stay unread
+            there = zarr.open_group(self.store, path=group or "", mode="r", use_consolidated=False)
+            dropped = {name for name in there.array_keys() if name not in set(map(str, only))}
+            options["drop_variables"] = [*dropped, *_listed(options.get("drop_variables"))]
+        return xr.open_dataset(self.store, engine=ZarrReader, group=group, **options)
 
 
 @dataclass(frozen=True)
@@ -83,8 +89,7 @@ def levels_of(image: xr.Dataset) -> list[xr.Dataset]:
     overviews = _overviews_of(image)
     if overviews is None:
         return [image]
-    numbers = range(1, len(overviews.groups))
-    return [image, *(_like(image, overviews.opened(number)) for number in numbers)]
+    return [image, *(_level(image, overviews, n) for n in range(1, len(overviews.groups)))]
 
 
 def fitting(image: xr.Dataset, max_size: int) -> xr.Dataset:
@@ -102,8 +107,13 @@ def fitting(image: xr.Dataset, max_size: int) -> xr.Dataset:
     xarray.Dataset
         The image itself where no overview has as many.
     """
-    levels = levels_of(image)
-    return next((one for one in reversed(levels) if _longest(one) >= max_size), levels[0])
+    overviews = _overviews_of(image)
+    if overviews is None:
+        return image
+    longest = _longest(image)
+    numbers = range(len(overviews.groups) - 1, 0, -1)
+    number = next((n for n in numbers if -(-longest // 2**n) >= max_size), 0)
+    return _level(image, overviews, number) if number else image
 
 
 def _longest(image: xr.Dataset) -> int:
@@ -125,23 +135,26 @@ def _overviews_of(image: xr.Dataset) -> Overviews | None:
 
 def _in_place(image: xr.Dataset, overviews: Overviews) -> bool:
     """Whether the pixels lie where they do in the store: coordinates may have been replaced."""
-    there = overviews.opened(0)
+    there = overviews.opened(0, image.indexes)
     return all(
         name in there.indexes and there.indexes[name].equals(index)
         for name, index in image.indexes.items()
     )
 
 
-def _like(image: xr.Dataset, level: xr.Dataset) -> xr.Dataset:
-    """Leave of a level the variables that an image has, with its attributes."""
-    level = level.drop_vars([n for n in level.variables if n not in image.variables])
-    level = level.set_coords([n for n in image.coords if n in level.data_vars])
+def _level(image: xr.Dataset, overviews: Overviews, number: int) -> xr.Dataset:
+    """Open the variables of an image in a level, with the attributes that it has."""
+    level = overviews.opened(number, image.variables).reset_coords()
+    level = level.set_coords([name for name in image.coords if name in level.variables])
     level = level[list(image.data_vars)]
     bands = [v for v in image.data_vars.values() if v.ndim >= 2]
     on_grid = {axis for band in bands for axis in map_axes(band, "it")}
     for name in image.variables:
-        if name not in level.variables or not on_grid & set(image[name].dims):
-            continue
-        level[name].attrs = dict(image[name].attrs)
+        if name in level.variables and on_grid & set(image[name].dims):
+            level[name].attrs = dict(image[name].attrs)
     level.attrs = dict(image.attrs)
     return level
+
+
+def _listed(names: Any) -> list[Any]:
+    return [names] if isinstance(names, str) else list(names or ())

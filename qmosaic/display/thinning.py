@@ -146,9 +146,7 @@ def at_level(image: xr.Dataset, max_size: int) -> xr.Dataset:
     """
     if isinstance(max_size, bool) or not isinstance(max_size, int) or max_size < 1:
         raise ValueError(f"max_size={max_size!r} is no number of pixels; give 1 or more.")
-    level = fitting(image, max_size // 2 + 1)
-    # what is shown may be a coordinate of the mosaic in the store
-    return level.reset_coords([n for n in image.data_vars if n in level.coords])
+    return fitting(image, max_size // 2 + 1)
 
 
 def thin(image: xr.Dataset, max_size: int) -> xr.Dataset:

@@ -20,7 +20,7 @@ from qmosaic.collection.kinds import overview_resampling_of
 from qmosaic.collection.levels import fitting, levels_of
 from tests.support.interrupted import Interrupted
 from tests.support.job import content, mosaic_of
-from tests.support.sources import chunked, dates
+from tests.support.sources import CountingStore, chunked, dates
 
 MULTISCALES = "d35379db-88df-4056-af3a-620245f8e347"
 """The identifier of the convention, https://github.com/zarr-conventions/multiscales."""
@@ -260,6 +260,23 @@ def test_levels_of_a_map(tmp_path: Path) -> None:
         mosaic,
     ]
     assert [len(levels_of(image)) for image in changed] == [1] * len(changed)
+
+
+def test_a_level_reads_what_is_asked_for(source: Path, tmp_path: Path) -> None:
+    """To look at one band of an overview nothing else of the store is read: no chunk of another
+    level, none of the times of images, which xarray decodes when it opens them."""
+    qm.to_zarr(mosaic_of(source, provenance=True), tmp_path / "out.zarr", levels=2)
+    store = CountingStore(tmp_path / "out.zarr", read_only=True)
+    opened = qm.open_mosaic(store)
+    alone = opened["source_time"].drop_vars("source_time").to_dataset(name="source_time")
+    for image, name in ((opened[["red"]].reset_coords(drop=True), "red"), (alone, "source_time")):
+        store.reads.clear()
+        level = fitting(image.drop_vars([n for n in image.coords]), 12)
+        assert dict(level.sizes) == {"y": 12, "x": 12}
+        assert list(level.data_vars) == [name]
+        level.load()
+        chunks = {key.split("/c/")[0] for key in store.reads if "/c/" in key}
+        assert chunks - {"1/y", "1/x", "0/y", "0/x"} == {f"1/{name}"}
 
 
 def test_bad_levels(tmp_path: Path) -> None:
