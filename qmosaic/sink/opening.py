@@ -146,7 +146,11 @@ def open_mosaic(
     options = {"consolidated": False, "decode_coords": "all", "chunks": {}, **options}
     groups = tuple(place.key(name).strip("/") for name in groups_in(state))
     number = _check_level(level, groups, place)
-    overviews = Overviews(place.store, groups[number:], options)
+    # the overviews of an incomplete mosaic may not be there, or be those from before an update
+    complete = state is not None and state["state"] == "complete"
+    overviews = Overviews(
+        place.store, groups[number:] if complete else groups[number : number + 1], options
+    )
     opened = overviews.opened(0)
     if len(overviews.groups) > 1:
         opened = with_overviews(opened, overviews)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import json
 import pickle
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ def of_four(pixels: list[Any], method: str, masked: Any) -> Any:
     if not valid:
         return pixels[0] if masked is None else masked
     if method == "average":
-        return sum(map(float, valid)) / len(valid)
+        total = sum(Fraction(p.item()) for p in valid) / len(valid)
+        return total if valid[0].dtype.kind == "f" else round(total)
     return max(valid, key=valid.count)  # the first of those that come most often
 
 
@@ -87,9 +89,35 @@ def test_pixels_of_overviews(method: str, dtype: str, nodata: Any, shape: tuple[
         masked = np.nan if values.dtype.kind == "f" else nodata
         for row, column in np.ndindex(*got.shape):
             want = of_four(fours(values, row, column), method, masked)
-            want = round(want) if isinstance(want, float) and dtype[0] in "iu" else want
+            want = float(want) if isinstance(want, Fraction) else want
             np.testing.assert_array_equal(got[row, column], np.array(want, dtype))
         values = got  # each is made from the one before
+
+
+@pytest.mark.parametrize(
+    ("dtype", "nodata", "pixels", "mean"),
+    [
+        ("int16", 0, [-1, 1, 1, -1], 1),
+        ("uint16", 100, [99, 101, 99, 101], 101),
+        ("uint8", 255, [254, 255, 255, 255], 254),
+        ("uint8", 255, [255, 255, 255, 255], 255),
+        ("int64", -(2**63), [2**63 - 1] * 4, 2**63 - 1),
+        ("int64", None, [-(2**63)] * 4, -(2**63)),
+        ("int64", 0, [2**53 + 1] * 4, 2**53 + 1),
+        ("uint64", 2**64 - 1, [2**64 - 2, 2**64 - 2, 2**64 - 2, 2**64 - 3], 2**64 - 2),
+        ("int8", None, [-128, -128, -127, -127], -128),
+        ("float32", 0, [-1, 1, 1, -1], np.nextafter(np.float32(0), np.float32(1))),
+    ],
+)
+def test_means_at_the_limits(dtype: str, nodata: Any, pixels: list[int], mean: Any) -> None:
+    """Integers are averaged as integers, half to even, up to the limits of their dtype; a mean of
+    valid pixels is never nodata, but the number next to it."""
+    values = np.array(pixels, dtype).reshape(2, 2)
+    attrs = {} if nodata is None else {"_FillValue": values.dtype.type(nodata)}
+    store = zarr.storage.MemoryStore()
+    qm.to_zarr(map_of(values, **attrs), store, levels=1)
+    got = qm.open_mosaic(store, level=1, mask_and_scale=False)["band"].values
+    np.testing.assert_array_equal(got, np.array([[mean]], dtype))
 
 
 def test_overviews_lie_where_the_map_lies() -> None:
@@ -200,6 +228,8 @@ def test_interrupted_levels_are_gone_on_with(source: Path, tmp_path: Path, block
         qm.to_zarr(mosaic_of(source), out, levels=2, progress=stop)
     with pytest.raises(qm.IncompleteMosaicError, match="mode='resume'"):
         qm.open_mosaic(out)
+    unfinished = qm.open_mosaic(out, allow_incomplete=True)
+    assert fitting(unfinished, 6).sizes["x"] == 24  # overviews may not be there yet
     with pytest.raises(ValueError, match="levels was 2, is 1"):
         qm.to_zarr(mosaic_of(source), out, levels=1, mode="resume")
     qm.to_zarr(mosaic_of(source), out, levels=2, mode="resume")

@@ -88,17 +88,37 @@ def nearest(block: Array, *, at: tuple[int, int]) -> Array:
 
 def average(block: Array, *, at: tuple[int, int], nodata: Any) -> Array:
     """Give the mean of the valid ones of each four pixels, rounded for integers; masked where there
-    is none."""
+    is none. A mean that happens to be nodata becomes the number next to it."""
     fours, valid = _fours(block, at, nodata)
     counts = valid.sum(axis=0)
-    wide = np.float64 if block.dtype.itemsize > 2 else np.float32
-    sums = np.where(valid, fours, 0).sum(axis=0, dtype=wide)
-    means = sums / np.maximum(counts, 1)
+    some = np.maximum(counts, 1)
     if block.dtype.kind in "iu":
-        means = np.rint(means)
-    made: Array = means.astype(block.dtype)
-    made[counts == 0] = nodata if nodata is not None else np.nan if block.dtype.kind == "f" else 0
+        made, masked = _mean_of_integers(np.where(valid, fours, 0), some), nodata or 0
+    else:
+        sums = np.where(valid, fours, 0).sum(axis=0, dtype=np.float64)
+        made, masked = (sums / some).astype(block.dtype), np.nan if nodata is None else nodata
+    if nodata is not None:
+        made[made == nodata] = _next_to(nodata, block.dtype)
+    made[counts == 0] = masked
     return made
+
+
+def _mean_of_integers(fours: Array, counts: Array) -> Array:
+    """Give sums divided by counts, half to even, without leaving the dtype: the sum of four numbers
+    may not fit it."""
+    by = counts.astype(fours.dtype)
+    left: Array = (fours % by).sum(axis=0, dtype=fours.dtype)  # less than 16
+    whole: Array = (fours // by).sum(axis=0, dtype=fours.dtype) + left // by
+    twice = 2 * (left % by)
+    made: Array = whole + ((twice > by) | ((twice == by) & (whole % 2 != 0)))
+    return made
+
+
+def _next_to(nodata: Any, dtype: np.dtype[Any]) -> Any:
+    """Give the number next to a nodata value."""
+    if dtype.kind == "f":
+        return np.nextafter(dtype.type(nodata), dtype.type(np.inf))
+    return nodata + 1 if int(nodata) < np.iinfo(dtype).max else nodata - 1
 
 
 def mode(block: Array, *, at: tuple[int, int], nodata: Any) -> Array:
