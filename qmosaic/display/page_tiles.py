@@ -52,7 +52,9 @@ function qmosaicValue(plane, value) {
 
 // what a layer says of a place: names and values, null where it has no pixel
 async function qmosaicSays(told, latlng) {
-  const at = L.CRS.EPSG3857.latLngToPoint(latlng.wrap(), told.zoom).floor();
+  const at = L.CRS.EPSG3857.latLngToPoint(latlng, told.zoom).floor();
+  const around = 256 * 2 ** told.zoom;
+  at.x = (at.x % around + around) % around;
   const [column, row] = [Math.floor(at.x / 256), Math.floor(at.y / 256)];
   const tile = await qmosaicTile(told, `${told.zoom}/${column}/${row}`);
   if (tile === null) return null;

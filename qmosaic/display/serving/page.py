@@ -42,6 +42,16 @@ class Shown:
     on: bool
     opacity: float
 
+    @property
+    def asked(self) -> Bounds:
+        """Where tiles are asked for. Leaflet compares this with tiles as they lie from 180° W to
+        180° E: of an image that reaches beyond, a part lies at the other end, and one pair of
+        corners has both only if it goes around the globe."""
+        (south, west), (north, east) = self.bounds
+        if west >= -180 and east <= 180:
+            return self.bounds
+        return [[south, -180.0], [north, 180.0]]
+
     def told(self) -> dict[str, Any]:
         """Give what the script of the page takes."""
         place = f"layers/{self.number}"
@@ -52,6 +62,7 @@ class Shown:
             "tiles": f"{place}/tiles/WebMercatorQuad/{{z}}/{{x}}/{{y}}.png",
             "values": f"{place}/values/",
             "bounds": self.bounds,
+            "asked": self.asked,
             "on": self.on,
             "opacity": self.opacity,
         }
@@ -153,7 +164,7 @@ const busy = (event) => {
 };
 const control = L.control.layers(null, null, {collapsed: false, sortLayers: false});
 for (const layer of page.layers) {
-  layer.drawn = L.tileLayer(layer.tiles, {bounds: layer.bounds, opacity: layer.opacity,
+  layer.drawn = L.tileLayer(layer.tiles, {bounds: layer.asked, opacity: layer.opacity,
     maxZoom: 24, className: "qmosaic-tiles"});
   layer.drawn.on("tileerror", () => trouble(
     `Tiles of the layer "${layer.name}" could not be made: the program that serves them says why, `

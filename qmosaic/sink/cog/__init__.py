@@ -8,6 +8,7 @@ A module imports only modules below it in this table.
 ``making``   blocks are made on the scheduler, and come to this process one by one
 ``choosing`` which variables of a mosaic are written, as which bands
 ``placing``  files are made in a folder of their own, and put into place when all are there
+``earlier``  the files beside the one that was named: which of them are ours
 ``tiff``     one GeoTIFF: written in parts, then copied in the order of a COG
 ``files``    which bands lie in which file
 ``bands``    a band of a file, and how the pixels of a mosaic become its pixels

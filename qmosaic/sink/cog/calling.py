@@ -12,6 +12,7 @@ import xarray as xr
 
 from qmosaic.sink.cog.checking import Request, check
 from qmosaic.sink.cog.choosing import as_tag
+from qmosaic.sink.cog.earlier import tags_of_set
 from qmosaic.sink.cog.images import write_tables
 from qmosaic.sink.cog.making import Part, by_place, make_all
 from qmosaic.sink.cog.placing import explaining, put_into_place, workshop
@@ -47,7 +48,9 @@ def to_cog(
     path : str or Path
         The file, ``best.tif``. Further files are called after it: see Notes.
     overwrite : bool, default: False
-        Whether to replace files that are there. What the mosaic is made from is never replaced.
+        Whether to replace files that are there. What an earlier call has written beside `path`, and
+        this one does not write, is removed; what others have put there or changed stays. What the
+        mosaic is made from is never replaced.
     bands : sequence of hashable, optional
         The bands to write, in the order that they are to have in the file; by default all. QGIS
         shows the first three as red, green and blue: ``bands=["B4", "B3", "B2", "B8"]``.
@@ -88,7 +91,7 @@ def to_cog(
     KeyError
         There is no such band.
     ValueError
-        Something that a GeoTIFF cannot hold: more dimensions than a map has, pixels that are not
+        A band is named twice in `bands`; something that a GeoTIFF cannot hold: more dimensions than a map has, pixels that are not
         evenly spaced, no CRS, a dtype of another kind; a nodata that a pixel has that is not
         missing; or the mosaic is made from a file that it would replace.
     ChunkReadError
@@ -109,8 +112,10 @@ def to_cog(
     *Files.* All bands of a GeoTIFF have one dtype and one nodata, and nothing is converted:
     integers stay integers. So the bands of the dtype and nodata that most of them have are in
     `path`, and each of the others has a file of its own: ``best.tif`` with the reflectances,
-    ``best_SCL.tif``, ``best_quality.tif``. Bools are stored as 0 and 1 (uint8), half floats as
-    float32, times as dates (int32, 20200731 for 31 July 2020; the time of day is lost).
+    ``best_SCL.tif``, ``best_quality.tif``; a name that is taken gets a number. The tag
+    ``qmosaic_files`` lists the files that belong together. Bools are stored as 0 and 1 (uint8),
+    half floats as float32, times as dates (int32, 20200731 for 31 July 2020; the time of day is
+    lost).
 
     *What a file says.* The CRS and the place of its pixels, north up. Of each band its name (as
     description), nodata, scale and offset, unit and attributes; attributes of the mosaic are tags.
@@ -232,14 +237,17 @@ def _finish(request: Request, drafts: list[Draft], skipped: list[str], folder: P
     """Make the files of their parts, and put them into place."""
     if skipped:
         request.tags[SKIPPED] = as_tag(skipped)
-    made = []
-    for draft in drafts:
-        with explaining(draft.file.path):
-            made.append((draft.finish(request.compress, request.blocksize), draft.file.path))
+    tables: list[tuple[Path, Path]] = []
     if request.table is not None:
         with explaining(request.table):
             table = folder / "images.csv"
             write_tables(request.choice.images, table)
-            made.append((table, request.table))
+            tables.append((table, request.table))
+    request.tags.update(tags_of_set(request.targets, tables[0][0] if tables else None))
+    made = []
+    for draft in drafts:
+        with explaining(draft.file.path):
+            made.append((draft.finish(request.compress, request.blocksize), draft.file.path))
+    made += tables
     with explaining(request.path):
         return put_into_place(made)

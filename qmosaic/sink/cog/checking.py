@@ -13,6 +13,7 @@ from qmosaic.engine.graph import Web, locate_path
 from qmosaic.optional import needed, serving
 from qmosaic.sink.checking import as_dataset, check_run, declare_nodata
 from qmosaic.sink.cog.choosing import Choice, Nodata, as_tag, choose
+from qmosaic.sink.cog.earlier import FILES, TABLE, companions_of
 from qmosaic.sink.cog.files import File, divide, promoted
 from qmosaic.sink.cog.grids import Grid, grid_of
 from qmosaic.sink.steps import OnError, Tell
@@ -111,7 +112,11 @@ def check(
         files,
         table,
         grid,
-        {str(k): as_tag(v) for k, v in dataset.attrs.items() if v is not None},
+        {
+            str(k): as_tag(v)
+            for k, v in dataset.attrs.items()
+            if v is not None and k not in (FILES, TABLE)  # of the files that it was read from
+        },
         overwrite,
         compress.lower(),
         blocksize,
@@ -158,10 +163,10 @@ def _check_blocksize(blocksize: int) -> None:
 
 def _files(choice: Choice, target: Path, provenance: Where) -> list[File]:
     """Divide all bands into files."""
-    files = divide(choice.bands, target)
-    if provenance == "bands":
-        return promoted(files, choice.provenance)
+    if provenance == "bands" or not choice.provenance:
+        return promoted(divide(choice.bands, target), choice.provenance)
     beside = target.with_name(f"{target.stem}_provenance{target.suffix}")
+    files = divide(choice.bands, target, [beside])
     return files + divide(choice.provenance, beside, [file.path for file in files])
 
 
@@ -174,6 +179,7 @@ def _check_targets(request: Request) -> None:
             f"{listed} exist{'s' if len(there) == 1 else ''} already, and to_cog() replaces "
             "nothing unasked. Write to another path, or pass overwrite=True."
         )
+    there += [path for path in companions_of(request.path) if path not in there]
     if not there:
         return
     variables = request.choice.dataset.variables

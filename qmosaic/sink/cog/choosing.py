@@ -126,6 +126,13 @@ def _only(dataset: xr.Dataset, asked: Sequence[Hashable] | None) -> xr.Dataset:
             raise KeyError(
                 f"bands= names {name!r}, which the mosaic does not have; it has {listed}"
             )
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(
+                f"bands= names {name!r} {names.count(name)} times, and a mosaic has a band once: "
+                "programs choose bands by their names. Name each once, or make a copy of another "
+                f"name first, such as mosaic.assign(copy=mosaic[{name!r}])."
+            )
     if not names:
         raise ValueError("bands= names no band. Name one at least, or leave it out for all.")
     return dataset.sel({BAND: names}) if along else dataset[names]

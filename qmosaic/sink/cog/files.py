@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,11 +59,10 @@ def divide(bands: Sequence[Band], path: Path, taken: Iterable[Path] = ()) -> lis
         return []
     most = max(alike.values(), key=len)
     found = [File(path, tuple(most))]
-    names = {path, *taken}
+    names = {_alike(other) for other in (path, *taken)}
     for band in bands:
         if band not in most:
-            own = _beside(path, band.name, names)
-            names.add(own)
+            own = beside(path, band.name, names)
             found.append(File(own, (band,)))
     return found
 
@@ -94,11 +94,17 @@ def promoted(files: Sequence[File], further: Sequence[Band]) -> list[File]:
     return [File(first.path, tuple(bands)), *others]
 
 
-def _beside(path: Path, name: str, taken: set[Path]) -> Path:
-    """Name a file after another one and a band."""
+def beside(path: Path, name: str, taken: set[str]) -> Path:
+    """Name a file after another one and a band, as none that is taken; it is taken then."""
     plain = re.sub(r"[^\w.+-]+", "_", name).strip("._") or "band"
     found, number = path.with_name(f"{path.stem}_{plain}{path.suffix}"), 1
-    while found in taken:
+    while _alike(found) in taken:
         number += 1
         found = path.with_name(f"{path.stem}_{plain}_{number}{path.suffix}")
+    taken.add(_alike(found))
     return found
+
+
+def _alike(path: Path) -> str:
+    """Give what names have in common that some file systems take for one."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path.name).casefold())

@@ -88,6 +88,27 @@ def _declared(dataset: xr.Dataset) -> list[float] | None:
     return None
 
 
+def _example(dataset: xr.Dataset) -> str:
+    """Write how to declare a transform: of square pixels, where one axis tells their size. It is
+    an example, as nothing says that they are."""
+    places = [np.asarray(dataset[dim].values, float) for dim in map_dims(dataset)]
+    steps = [even_step(centres) for centres in places]
+    known = [abs(step) for step in steps if step is not None]
+    size = known[0] if known else 10.0
+    top, left = max(places[0]) + size / 2, min(places[1]) - size / 2
+    numbers = ", ".join(f"{number:.12g}" for number in (size, 0, left, 0, -size, top))
+    turned = [  # a transform declares maps that are north up
+        f"{dim}=slice(None, None, -1)"
+        for dim, step, sign in zip(map_dims(dataset), steps, (1, -1), strict=True)
+        if step is not None and step * sign > 0
+    ]
+    turning = f".isel({', '.join(turned)})" if turned else ""
+    return (
+        f"square pixels of {size:.12g}: import rioxarray, rasterio; "
+        f"mosaic = mosaic{turning}.rio.write_transform(rasterio.Affine({numbers}))"
+    )
+
+
 def _axis(dataset: xr.Dataset, dim: Hashable) -> tuple[float, float]:
     """Give the edge at which an axis begins, and the step to the next pixel."""
     centres = np.asarray(dataset[dim].values)
@@ -99,8 +120,8 @@ def _axis(dataset: xr.Dataset, dim: Hashable) -> tuple[float, float]:
     centres = centres.astype(float)
     if len(centres) < 2:
         raise ValueError(
-            f"there is one pixel along {dim!r} only, so nothing tells how large it is. Take more "
-            "of the map, or declare it: mosaic.rio.write_transform(...) of rioxarray."
+            f"there is one pixel along {dim!r} only, so nothing tells how large it is. Take two or "
+            f"more, or declare it, here for {_example(dataset)}."
         )
     step = even_step(centres)
     if step is None:

@@ -7,9 +7,10 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from qmosaic.sink.cog.earlier import companions_of
 from qmosaic.sink.cog.tiff import CACHE
 
 SIDECARS = (".aux.xml", ".ovr", ".msk")
@@ -65,13 +66,26 @@ def _is_full(folder: Path) -> bool:
         return False
 
 
-def put_into_place(made: Iterable[tuple[Path, Path]]) -> list[Path]:
-    """Move files to where they belong; what GDAL noted of those that were there is not true now."""
+def put_into_place(made: Sequence[tuple[Path, Path]]) -> list[Path]:
+    """Move files to where they belong, the first of them named by the user; then remove what lay
+    beside that one and would be taken for a part of it. What GDAL noted of those that were there is
+    not true now."""
+    outdated = companions_of(made[0][1])
     placed = []
     for source, target in made:
         there = target.exists()
         os.replace(source, target)
-        for ending in SIDECARS if there else ():
-            target.with_name(target.name + ending).unlink(missing_ok=True)
+        if there:
+            _remove_sidecars(target)
         placed.append(target)
+    for old in outdated:
+        # names that differ may mean one file, depending on the file system
+        if old.exists() and not any(old.samefile(new) for new in placed):
+            old.unlink()
+            _remove_sidecars(old)
     return placed
+
+
+def _remove_sidecars(path: Path) -> None:
+    for ending in SIDECARS:
+        path.with_name(path.name + ending).unlink(missing_ok=True)

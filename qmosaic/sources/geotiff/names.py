@@ -51,8 +51,9 @@ def place_of(path: str, shared: str, pattern: re.Pattern[str] | None) -> Place:
     found = pattern.search(name) or pattern.search(path)
     if found is None:
         raise ValueError(
-            f"pattern={pattern.pattern!r} does not match {name!r}. Correct it, or leave "
-            "that file out of the list."
+            f"pattern={pattern.pattern!r} does not match {name!r}. Correct it, or leave that file "
+            "out: give a list of the others, or, in place of a folder, a glob that does not find "
+            f"it, such as {(shared or 'images').rstrip('/') + '/S2*.tif'!r}."
         )
     groups = {key: text or None for key, text in found.groupdict().items()}
     rest = name
