@@ -47,6 +47,13 @@ def server() -> Iterator[Any]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A browser."""
+    with browser(tmp_path_factory.mktemp("window") / "profile") as page:
+        yield page
+
+
 def asked(server: Any, path: str, host: str = "127.0.0.1") -> Any:
     """Ask what answers, without a connection."""
     testclient = pytest.importorskip("starlette.testclient")
@@ -523,7 +530,34 @@ def shades(page: Any) -> set[int]:
     return set(np.unique(middle[..., 0][same]))
 
 
-def test_zooming_in_shows_finer_pixels(tmp_path: Path) -> None:
+@pytest.mark.parametrize("west", [160, 0, -200])
+def test_a_page_shows_what_lies_beyond_180(west: int, window: Any) -> None:
+    """The page asks for the tiles on both sides of 180°, wherever the longitudes of an image begin;
+    so the whole of it is seen, as wide as it has to be."""
+    wide = 360 if west == 0 else 40
+    ys, xs = axis(19.5, -1, 40), axis(west + wide / 80, wide / 40, 40)
+    image = grey_of(np.full((40, 40), 255.0), ys, xs, "EPSG:4326")
+    with qm.display.serve(image, {**GREY, "palette": ["black", "ff0000"]}, base_map=None) as server:
+        window.get(server.url)
+        ask = f"return [{west}, {west + wide}].map((x) => map.latLngToContainerPoint([0, x]).x)"
+        left, right = window.execute_script(ask)
+        across = np.arange(1000)
+        there = (across > left + 2) & (across < right - 2)
+        beside = (across < left - 2) | (across > right + 2)
+        if wide == 360:  # a globe is repeated
+            there, beside = there | beside, there & beside
+
+        def is_whole() -> bool:
+            picture = screenshot(window)
+            row = picture[picture.shape[0] // 2]  # at the equator
+            red = (row[:, 0] > 0.95) & (row[:, 1:] < 0.05).all(axis=-1)
+            return bool(red[there].all() and not red[beside].any())
+
+        assert there.sum() > 400
+        wait_for(window, is_whole)
+
+
+def test_zooming_in_shows_finer_pixels(tmp_path: Path, window: Any) -> None:
     """In a browser, as the page of the server and in the frame of a notebook: a picture of every
     second pixel is of one colour, and closer there is a board; a click says values, date and image;
     there is nothing in the console."""
@@ -531,7 +565,8 @@ def test_zooming_in_shows_finer_pixels(tmp_path: Path) -> None:
     m.set_center(-103.19, 40.14, 9)
     m.add_layer(checkerboard(), {"min": 0, "max": 255}, "board <1>")
     page_of_notebook = tmp_path / "notebook.html"
-    with m.serve() as server, browser(tmp_path / "profile") as page:
+    page = window
+    with m.serve() as server:
         page_of_notebook.write_text(f"<!DOCTYPE html>{m._repr_html_()}", encoding="utf-8")
         page.get(server.url)
         wait_for(page, lambda: len(shades(page) & {0, 200}) == 1)

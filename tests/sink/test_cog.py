@@ -251,9 +251,11 @@ def test_chunks_are_read_once(tmp_path: Path) -> None:
 
 def test_on_a_cluster(best: xr.Dataset, tmp_path: Path) -> None:
     """Blocks that a cluster makes come to this process, and give the same files byte for byte."""
-    here = best.qmosaic.to_cog(tmp_path / "here.tif", progress=False)
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+    here = best.qmosaic.to_cog(tmp_path / "here" / "a.tif", progress=False)
     with local_cluster(n_workers=1, processes=False):
-        there = best.qmosaic.to_cog(tmp_path / "there.tif", progress=False)
+        there = best.qmosaic.to_cog(tmp_path / "there" / "a.tif", progress=False)
     for one, other in zip(here, there, strict=True):
         assert one.read_bytes() == other.read_bytes()
 
@@ -413,6 +415,11 @@ BAD: dict[str, tuple[Callable[[xr.Dataset, Path], Any], type[Exception], str]] =
         FileExistsError,
         r"c_quality\.tif.*overwrite=True",
     ),
+    "a band twice": (
+        lambda m, at: qm.to_cog(m, at / "a.tif", bands=["red", "nir", "red"]),
+        ValueError,
+        r"'red' 2 times.*mosaic\.assign\(copy=mosaic\['red'\]\)",
+    ),
     "no band": (lambda m, at: qm.to_cog(m, at / "a.tif", bands=["B4"]), KeyError, "'red', 'SCL'"),
     "tiles": (
         lambda m, at: qm.to_cog(m, at / "a.tif", blocksize=100),
@@ -510,6 +517,87 @@ def test_replacing(best: xr.Dataset, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="made from"):
         qm.to_cog(opened, at, overwrite=True)
     assert at.read_bytes() == before
+
+
+def small_mosaic() -> xr.Dataset:
+    """Make a mosaic whose set of files has all kinds: other dtypes, provenance, a table."""
+    values = np.arange(60).reshape(2, 6, 5)
+    bands = {"red": values.astype("uint16"), "quality": values.astype("float32")}
+    times = pd.DatetimeIndex(["2020-07-01", "2020-07-02"])
+    collection = on_grid(bands).assign_coords(time=times)
+    return qm.quality_mosaic(collection, "quality", provenance=True)
+
+
+def test_what_was_written_beside_a_file_goes_with_it(tmp_path: Path) -> None:
+    """With overwrite=True no file stays that an earlier call wrote beside the one that is replaced:
+    it would describe another mosaic. What others have put there, or changed, stays, and so does all
+    after an error; what the mosaic is made from is refused."""
+    mosaic, at = small_mosaic(), tmp_path / "a.tif"
+    names = {"a.tif", "a_quality.tif", "a_provenance.tif", "a_images.csv"}
+    assert {file.name for file in qm.to_cog(mosaic, at, progress=False)} == names
+    (tmp_path / "a_quality.tif.aux.xml").touch()
+    with pytest.raises(ValueError, match="nodata="):
+        qm.to_cog(mosaic[["red"]], at, overwrite=True, provenance=False, nodata={"red": 59})
+    assert is_clean(tmp_path, *names, "a_quality.tif.aux.xml")
+    own = rioxarray.open_rasterio(tmp_path / "a_quality.tif", chunks={"x": 128, "y": 128})
+    with pytest.raises(ValueError, match=r"made from '.*a_quality\.tif'"):
+        qm.to_cog(own.isel(band=0, drop=True).rename("red"), at, overwrite=True)
+    assert is_clean(tmp_path, *names, "a_quality.tif.aux.xml")
+    assert qm.to_cog(mosaic[["red"]], at, overwrite=True, provenance=False) == [at]
+    assert is_clean(tmp_path, "a.tif")
+
+    qm.to_cog(mosaic, at, overwrite=True, progress=False)
+    with (tmp_path / "a_images.csv").open("a") as table:
+        table.write("a note\n")
+    shutil.copy(tmp_path / "a_provenance.tif", tmp_path / "a_other.tif")
+    theirs = qm.to_cog(mosaic[["quality"]], tmp_path / "b.tif", provenance=False)[0]
+    theirs.rename(tmp_path / "a_quality.tif")
+    at.rename(tmp_path / "moved.tif")
+    shutil.copy(tmp_path / "moved.tif", at)
+    qm.to_cog(mosaic[["red"]], tmp_path / "moved.tif", overwrite=True, provenance=False)
+    kept = {"a_images.csv", "a_other.tif", "a_quality.tif"}
+    assert is_clean(tmp_path, "a.tif", "moved.tif", "a_provenance.tif", *kept)
+    # what is read from a file of the set and written again is no part of it
+    (again,) = qm.to_cog(rioxarray.open_rasterio(at)[0].rename("red"), tmp_path / "c.tif")
+    with rasterio.open(again) as cog:
+        assert not [tag for tag in cog.tags() if tag.startswith("qmosaic_files")]
+    again.unlink()
+    qm.to_cog(mosaic[["red"]], at, overwrite=True, provenance=False)
+    assert is_clean(tmp_path, "a.tif", "moved.tif", *kept)
+
+
+def test_each_file_has_a_name_of_its_own(tmp_path: Path) -> None:
+    """Whatever bands are called, none is written over another, on file systems, too, that take
+    a_B and A_b for one; where pixels come from has the name that the documentation says."""
+    mosaic = small_mosaic().rename(quality="provenance")
+    mosaic["a b"], mosaic["A_b"] = mosaic["red"].astype("uint8"), mosaic["red"].astype("int32")
+    mosaic["images"] = mosaic["red"].astype("float64")
+    files = qm.to_cog(mosaic, tmp_path / "a.tif", progress=False)
+    assert len({file.name.casefold() for file in files}) == len(files) == 7
+    assert is_clean(tmp_path, *(file.name for file in files))
+    found: dict[str, str] = {b: f.name for f in files if f.suffix == ".tif" for b in read(f)}
+    assert set(found) == {*map(str, mosaic), "source_index", "source_time", "valid_count"}
+    assert found["source_index"] == "a_provenance.tif"
+
+
+def test_one_row_says_how_to_declare_its_size(tmp_path: Path) -> None:
+    """One row or column does not tell the size of its pixels, and none is guessed: a transform that
+    the grid mapping declares is taken, and the error says how to declare one, as code that runs."""
+    whole = on_grid({"red": np.arange(30, dtype="uint16").reshape(6, 5)})
+    for turned in (whole, whole.isel(y=slice(None, None, -1))):
+        for cut in ({"y": [3]}, {"x": [2]}):
+            part = turned.isel(cut)
+            with pytest.raises(ValueError, match="Take two or more") as told:
+                qm.to_cog(part, tmp_path / "a.tif")
+            code = str(told.value).split("of 10: ")[1].rstrip(".")
+            spaces: dict[str, Any] = {"mosaic": part}
+            exec(code, spaces)
+            (file,) = qm.to_cog(spaces["mosaic"], tmp_path / "a.tif", overwrite=True)
+            with rasterio.open(file) as cog:
+                assert cog.res == (10, 10)
+                corner = cog.transform * (0.5, 0.5)
+                assert corner == (float(part["x"].min()), float(part["y"].max()))
+            (tmp_path / "a.tif").unlink()
 
 
 def test_a_chunk_that_cannot_be_read(tmp_path: Path) -> None:
