@@ -335,6 +335,28 @@ def test_what_a_score_says_of_a_band_an_expression_says_too() -> None:
         np.testing.assert_array_equal(collection.qmosaic.expression(text).values, wanted.values)
 
 
+@pytest.mark.parametrize(
+    ("text", "noted"),
+    [
+        ("-B4", "-B4"),
+        (" (B8-B4)/( B8 +B4)", "(B8 - B4) / (B8 + B4)"),
+        ("target_date( 2020-08-01 )*2", "target_date(2020-08-01) * 2"),
+        ("inverse('B4')", "inverse('B4')"),
+        (
+            "where(B4>1,target_day_of_year(07-15),nan)",
+            "where(B4 > 1, target_day_of_year(07-15), nan)",
+        ),
+        ("B4", None),
+        ("band('B4')", None),
+    ],
+)
+def test_what_is_made_says_of_which_text(text: str, noted: str | None) -> None:
+    """Its attribute is a text that makes the same; a band that is given as it is has none."""
+    made = qm.expression(text, PLAIN)
+    assert made.attrs.get("expression") == noted
+    assert qm.expression(noted or text, PLAIN).identical(made)
+
+
 def test_the_platform_is_told_by_the_names_of_bands() -> None:
     """``ndvi`` needs no platform where bands are called as one satellite's alone; where they may
     be of two, it is asked for."""

@@ -203,6 +203,27 @@ def test_images_that_do_not_fit(mosaic: Path, tmp_path: Path, how: str, said: st
     assert zarr.open_group(mosaic)["_qmosaic"].attrs["state"] == "complete"
 
 
+def test_another_expression(tmp_path: Path) -> None:
+    """The quality of a mosaic says of which text it was made, so scores of another text are not
+    mixed with it: refused with both, before anything is written; however a text is spaced."""
+    (old, _), (new, _) = (images(stack([3]), tmp_path / f"{day}.zarr", days(day)) for day in (1, 2))
+
+    def scored(collection: xr.Dataset, text: str) -> xr.Dataset:
+        return collection.assign(quality=qm.expression(text, collection))
+
+    path, beginning = tmp_path / "mosaic.zarr", "nir * 2 + " * 9
+    write(scored(old, f"{beginning}red - 1"), path)
+    said = "quality.expression was '…[^']* red - 1', is '…[^']* red - 2'"
+    before = pixels(path)
+    with pytest.raises(ValueError, match=said):
+        update(path, scored(new, f"{beginning}red - 2"))
+    with pytest.raises(ValueError, match=r"quality.expression is only in the store .*red - 1"):
+        update(path, new)
+    assert pixels(path) == before
+    update(path, scored(new, f"{beginning} red-1".replace(" * ", "*")))
+    assert qm.open_mosaic(path)["quality"].attrs["expression"] == f"{beginning}red - 1"
+
+
 def test_other_values_of_the_grid(tmp_path: Path) -> None:
     """The same number of pixels in another place is another grid."""
     old, _ = images(stack([3]), tmp_path / "old.zarr", days(1))

@@ -54,6 +54,14 @@ class Builder:
 
     # -- results ------------------------------------------------------------------------------
 
+    def quality(self, node: ast.expr) -> xr.DataArray:
+        """Give what the whole text stands for; what it makes says so in its attribute
+        ``expression``."""
+        array = self.array(node)
+        if self.part(node).given:
+            return array
+        return array.assign_attrs(expression=self.text.plain(node))
+
     def array(self, node: ast.expr) -> xr.DataArray:
         """Give what a part of the text stands for: a band or score as it is, else computed."""
         part = self.part(node)
@@ -119,7 +127,8 @@ class Builder:
             if name not in extra or name in getattr(self.collection, "dims", ()):
                 return None
             key = name
-        return self._kept(node, lambda: self.collection[key], name=f"band {name!r}")
+        part = self._kept(node, lambda: self.collection[key], name=f"band {name!r}")
+        return replace(part, given=True)
 
     def _kept(
         self, node: ast.expr, make: Callable[[], xr.DataArray], name: str | None = None

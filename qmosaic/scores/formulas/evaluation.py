@@ -45,8 +45,10 @@ def expression(text: str, collection: xr.Dataset | xr.DataArray) -> xr.DataArray
     Returns
     -------
     xarray.DataArray
-        The score of each pixel; lazy where the bands are, in their chunks. A band or a function
-        alone is that band, or what the function returns, as it is. Else:
+        The score of each pixel; lazy where the bands are, in their chunks. A band alone is that
+        band, as it is. What is made has the text in its attribute ``expression``, with blanks
+        where Python's style wants them: so `update` can tell another quality from that of the
+        mosaic. A function alone is what the function returns. Else:
 
         - Integers stay integers where 64 bits hold every possible result, in a dtype that holds
           all of them: ``-cloud`` of uint8 is int16. They are compared exactly. A result that
@@ -114,4 +116,4 @@ def expression(text: str, collection: xr.Dataset | xr.DataArray) -> xr.DataArray
         )
     bands: Any = as_collection(collection, "expression()")
     parsed, tree = parse(text)
-    return Builder(parsed, bands, collection).array(tree)
+    return Builder(parsed, bands, collection).quality(tree)

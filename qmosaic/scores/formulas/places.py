@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 from dataclasses import dataclass, field
 
 WIDTH = 72
@@ -54,6 +55,10 @@ class Text:
         first, last = self.span(node)
         return self.written[first:last]
 
+    def plain(self, node: ast.expr) -> str:
+        """Write a part of the syntax tree anew: however it was spaced, as one text."""
+        return ast.unparse(_WithDates(self).visit(copy.deepcopy(node)))
+
     def pointing_at(self, span: tuple[int, int], what: str, instead: str) -> str:
         """Write what is wrong, where, and what to write instead."""
         first = min(span[0], len(self.written))
@@ -75,3 +80,14 @@ class Text:
     def unknown(self, node: ast.expr, what: str, instead: str) -> UnknownNameError:
         """Make the error for a name that stands for nothing."""
         return UnknownNameError(self.pointing_at(self.span(node), what, instead))
+
+
+class _WithDates(ast.NodeTransformer):
+    """Puts dates without quotation marks back into a syntax tree, to be written."""
+
+    def __init__(self, text: Text) -> None:
+        self.text = text
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        date = self.text.dates.get(self.text.span(node)[0])
+        return node if date is None else ast.Name(date)

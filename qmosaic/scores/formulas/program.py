@@ -28,12 +28,15 @@ class Part:
         Its value where it is a number.
     array : xarray.DataArray, optional
         The band or score, where it is one and nothing is computed with it.
+    given : bool
+        Whether that array is one of the collection.
     """
 
     kind: Kind
     step: int = -1
     number: float | int | None = None
     array: xr.DataArray | None = None
+    given: bool = False
 
     @property
     def is_nan(self) -> bool:

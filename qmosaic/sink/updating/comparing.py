@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -21,6 +22,9 @@ CHANGING = (IMAGES, FIRST, LAST, *OWN)
 
 SHOWN = 3
 """How many differences an error tells."""
+
+WIDTH = 80
+"""How many characters of an attribute an error shows at most."""
 
 UNITS = ("units", "calendar")
 """Attributes of times that follow from their values, where these are written anew."""
@@ -80,6 +84,9 @@ def _differing_arrays(
     if dims != wanted:
         yield f"{name!r} has the dimensions {dims} in the store and {wanted} now"
         return
+    before, after = old.attrs.asdict(), new.attrs.asdict()
+    # another expression is why the dtype differs
+    yield from _differing(f"{name}.", _texts(before), _texts(after))
     if old.dtype != new.dtype:
         yield f"{name!r} is stored as {old.dtype}, and would be as {new.dtype}"
         return
@@ -92,13 +99,18 @@ def _differing_arrays(
     if repr(old.fill_value) != repr(new.fill_value):
         yield f"{name!r} has {old.fill_value!r} where nothing is stored, and not {new.fill_value!r}"
     anew = not lazy and growing in dims
-    left_out = UNITS if anew else ()
+    left_out = {*(UNITS if anew else ()), *_texts(before), *_texts(after)}
     before, after = (
-        {k: v for k, v in a.attrs.asdict().items() if k not in left_out} for a in (old, new)
+        {k: v for k, v in attrs.items() if k not in left_out} for attrs in (before, after)
     )
     yield from _differing(f"{name}.", before, after)
     if not lazy and not anew and not _same(old[...], new[...]):
         yield f"{name!r} has other values (another grid?)"
+
+
+def _texts(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick what says how a band was made."""
+    return {key: attrs[key] for key in ("expression",) if key in attrs}
 
 
 def _same(old: Any, new: Any) -> bool:
@@ -115,9 +127,22 @@ def _differing(what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Ite
             continue
         title = f"{what}{key}" if what.endswith(".") else f"{what} {key!r}"
         if key in old and key in new:
-            yield f"{title} was {was!r:.80}, is {now!r:.80}"
+            was, now = _around_the_first_difference(repr(was), repr(now))
+            yield f"{title} was {was}, is {now}"
         else:
-            yield f"{title} is only in the {'store' if key in old else 'new images'}"
+            where, value = ("store", was) if key in old else ("new images", now)
+            yield f"{title} is only in the {where} ({value!r:.{WIDTH}})"
+
+
+def _around_the_first_difference(was: str, now: str) -> list[str]:
+    """Cut long texts so that one can see what differs."""
+    alike = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(was, now, strict=False))
+    same = sum(1 for _ in alike)
+    begin = max(0, same - WIDTH // 2) if max(len(was), len(now)) > WIDTH else 0
+    return [
+        f"{'…' * (begin > 0)}{text[begin : begin + WIDTH]}{'…' * (begin + WIDTH < len(text))}"
+        for text in (was, now)
+    ]
 
 
 def check_times(stored: Stored, continuation: Continuation, again: bool) -> list[str]:
