@@ -29,6 +29,7 @@ A module imports only modules below it in this table.
 ``sections``      help in sections
 ``reporting``     results on stdout, for people or programs; messages on stderr
 ``errors``        one line for an error, and the code that a command ends with
+``speech``        what errors call arguments and functions, as the shell says it
 ================= ================================================================
 
 May import ``display`` and ``sources``.

@@ -16,6 +16,9 @@ from qmosaic.cli.reporting import rows
 from qmosaic.cli.stores import store_at
 
 PREFIX = "qmosaic_"
+SOON_READ = 4_000_000
+"""How many pixels are read again at most to see whether any of them has an image."""
+
 ORIGINS = ("source_index", "source_time", "valid_count")
 
 
@@ -64,7 +67,7 @@ def state_of(text: str, group: str | None = None) -> State:
         return State(part, False, error.done, error.blocks, error.updating)
 
 
-def about(text: str, state: State) -> dict[str, Any]:
+def about(text: str, state: State, group: str | None = None) -> dict[str, Any]:
     """Describe a mosaic for a program."""
     found: dict[str, Any] = {"store": text, "kind": "mosaic", "complete": state.complete}
     if not state.complete:
@@ -74,24 +77,51 @@ def about(text: str, state: State) -> dict[str, Any]:
         rules = _rules(state.mosaic)
         found |= _grid(state.mosaic) | {"bands": _bands(state.mosaic)}
         found |= {"levels": _levels(text, state)}
+        found |= {"multiscale": is_multiscale(text, group)}
         found |= {"provenance": _provenance(state.mosaic)}
         found |= {"images": rules.pop("images", None), "rules": rules}
         found |= _periods(state.mosaic)
     return found
 
 
+def quality_bands(mosaic: xr.Dataset) -> list[str]:
+    """Name the bands that order the images of a mosaic, the first one first."""
+    found = _rules(mosaic).get("quality_band", [])
+    return [found] if isinstance(found, str) else [str(name) for name in found]
+
+
+def expression_of(mosaic: xr.Dataset, name: str) -> str | None:
+    """Give the expression that a band was made of; None where the store does not say."""
+    text = mosaic[name].attrs.get("expression") if name in mosaic.data_vars else None
+    return None if text is None else str(text)
+
+
 def how_to_resume(text: str, state: State) -> str:
     """Say by which command an incomplete mosaic goes on."""
     text = shlex.quote(text)
     if state.updating:
-        return f"qmosaic update {text} SOURCE --quality EXPR, with the same images"
-    return f"qmosaic mosaic SOURCE --quality EXPR --out {text} --resume, as it was called before"
+        return f"qmosaic update {text} SOURCE{_quality_of(state)}, with the same images"
+    quality = _quality_of(state)
+    return f"qmosaic mosaic SOURCE{quality} --out {text} --resume, as it was called before"
 
 
-def about_images(text: str, collection: xr.Dataset) -> dict[str, Any]:
-    """Describe a collection for a program."""
+def _quality_of(state: State) -> str:
+    """Give the options that order the images as those of a store are ordered."""
+    names = [] if state.mosaic is None else quality_bands(state.mosaic)
+    texts = [expression_of(state.mosaic, name) for name in names if state.mosaic is not None]
+    if not texts or None in texts:
+        return " --quality EXPR"
+    return "".join(f" --quality {shlex.quote(str(text))}" for text in texts)
+
+
+def about_images(text: str, collection: xr.Dataset, timeless: bool = False) -> dict[str, Any]:
+    """Describe a collection for a program; or an image that has no time."""
     images = collection.sizes["time"]
     found: dict[str, Any] = {"source": text, "kind": "collection", "images": images}
+    if timeless:
+        found = {"source": text, "kind": "image"}
+        collection = collection.isel(time=0, drop=True)
+        return found | _grid(collection) | {"bands": _bands(collection)}
     if collection["time"].dtype.kind == "M":
         found |= {"first": _time(collection["time"].min()), "last": _time(collection["time"].max())}
     return found | _grid(collection) | {"bands": _bands(collection)}
@@ -165,6 +195,7 @@ def _bands(data: xr.Dataset) -> dict[str, Any]:
                 "nodata": both.get("_FillValue"),
                 "scale": both.get("scale_factor"),
                 "offset": both.get("add_offset"),
+                "expression": band.attrs.get("expression"),
             }.items()
             if value is not None
         }
@@ -191,6 +222,16 @@ def levels(text: str, state: State) -> list[xr.Dataset]:
     return found
 
 
+def is_multiscale(text: str, group: str | None = None) -> bool:
+    """Tell whether the full resolution is in the group "0", where overviews have their place."""
+    import zarr
+
+    try:
+        return "0" in zarr.open_group(store_at(text), path=group, mode="r")
+    except Exception:  # it has no group there; that it can be opened was seen before
+        return False
+
+
 def _provenance(mosaic: xr.Dataset) -> list[str]:
     """Name the coordinates that say where pixels come from, those of bands too."""
     return sorted(str(n) for n in mosaic.coords if str(n).endswith(ORIGINS))
@@ -200,6 +241,39 @@ def _periods(mosaic: xr.Dataset) -> dict[str, Any]:
     if "time" not in mosaic.dims:
         return {}
     return {"periods": [_time(value) for value in mosaic["time"]]}
+
+
+def is_empty(image: xr.Dataset) -> bool | None:
+    """Tell whether no pixel has an image, as far as that is soon seen.
+
+    Parameters
+    ----------
+    image : xarray.Dataset
+        A mosaic, its integers as they are stored.
+
+    Returns
+    -------
+    bool or None
+        None where the map is large, or no nodata tells what is masked.
+    """
+    bands = [image[n] for n in quality_bands(image)[:1] if n in image.data_vars]
+    if "valid_count" in image.coords:
+        bands = [image["valid_count"].where(image["valid_count"] > 0)]
+    bands = bands or list(image.data_vars.values())
+    if sum(band.size for band in bands) > SOON_READ:
+        return None
+    known = [valid for valid in map(_valid, bands) if valid is not None]
+    if any(bool(valid.any()) for valid in known):
+        return False
+    return True if known and len(known) == len(bands) else None
+
+
+def _valid(band: xr.DataArray) -> xr.DataArray | None:
+    """Tell where a band has a value; None where nothing declares what it has elsewhere."""
+    nodata = {**band.encoding, **band.attrs}.get("_FillValue")
+    if nodata is None and band.dtype.kind != "f":
+        return None
+    return band.notnull() if nodata is None else band.notnull() & (band != nodata)
 
 
 # -- for people ----------------------------------------------------------------------------------
@@ -218,7 +292,7 @@ def as_text(found: Mapping[str, Any]) -> str:
             "bands": "\n".join(_band_text(n, b) for n, b in found.get("bands", {}).items()),
             "levels": _levels_text(found),
             "provenance": ", ".join(found.get("provenance", [])),
-            "rules": _rules_text(found.get("rules", {})),
+            "rules": _rules_text(found),
         }
     )
 
@@ -270,15 +344,24 @@ def _band_text(name: str, band: Mapping[str, Any]) -> str:
     nodata = band.get("nodata")
     text += "" if nodata is None or nodata != nodata else f", nodata {nodata}"
     text += f", scale {band['scale']}" if "scale" in band else ""
-    return text + (f", offset {band['offset']}" if "offset" in band else "")
+    text += f", offset {band['offset']}" if "offset" in band else ""
+    return text + (f", made of {band['expression']}" if "expression" in band else "")
 
 
 def _levels_text(found: Mapping[str, Any]) -> str:
     sizes = found.get("levels", [])
     texts = [" × ".join(str(size) for size in level.values()) for level in sizes]
-    return f"{len(texts)}: {', '.join(texts)}" if len(texts) > 1 else ""
+    if not found.get("multiscale"):
+        return f"{len(texts)}: {', '.join(texts)}" if len(texts) > 1 else ""
+    groups = 'groups "0", "1", ...' if len(texts) > 1 else 'the group "0"'
+    return f"{len(texts)}: {', '.join(texts)}\nfor xarray {groups}"
 
 
 def _rules_text(found: Mapping[str, Any]) -> str:
     known = ("time_first", "time_last", "images", "skipped", "provenance", "incomplete")
-    return ", ".join(f"{name} {value}" for name, value in found.items() if name not in known)
+    rules = {name: value for name, value in found.get("rules", {}).items() if name not in known}
+    bands = found.get("bands", {})
+    made = bands.get(str(rules.get("quality_band")), {}).get("expression")
+    if made is not None:
+        rules["quality_band"] = f"{rules['quality_band']} = {made}"
+    return ", ".join(f"{name} {value}" for name, value in rules.items())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
 import click
 
 import qmosaic as qm
+from qmosaic.cli.speech import in_the_shell
 
 FAILED = 1
 """What a command ends with that could not do what it was asked; 2 is a wrong use, as click has
@@ -34,8 +34,12 @@ EXPECTED = (
 """What a user, a file or a disk can be the cause of: such an error says by itself what to do.
 `DamagedJournalError` and `UnexpectedChunkError` are ValueErrors."""
 
-MODES = {"resume": "--resume", "w": "--overwrite", "w-": "a run without --overwrite"}
-"""The argument ``mode`` of `to_zarr`, as options say it."""
+DETAILS = "\n\nDebug source:"
+"""After it, an error of obstore shows the structures of Rust that it was made of."""
+
+ENDPOINT = (
+    "Check the address, the network and the environment: AWS_ENDPOINT_URL, AWS_REGION and the keys."
+)
 
 ARGUMENTS = "qmosaic.arguments"
 """Where a context keeps what was typed. Whether --json and --debug are in it matters also where the
@@ -105,8 +109,9 @@ def _after_an_error(context: click.Context, error: Exception) -> click.ClickExce
         import traceback
 
         click.echo("".join(traceback.format_exception(error)).rstrip(), err=True)
-    text = in_the_shell(message_of(error), _commands(context))
-    if not isinstance(error, EXPECTED):
+    typed = context.meta.get(ARGUMENTS, [])
+    text = in_the_shell(message_of(error), _commands(context), typed)
+    if not (isinstance(error, EXPECTED) or _is_of_an_object_store(error)):
         text = (
             f"{type(error).__name__}: {text}. This was not expected; the same command with --debug "
             "shows where it came from."
@@ -118,45 +123,24 @@ def _after_an_error(context: click.Context, error: Exception) -> click.ClickExce
 def message_of(error: BaseException) -> str:
     """Give the text of an error; that of a KeyError without the quotes around it."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    text, details, _ = text.partition(DETAILS)
+    if details:
+        text = f"{text.rstrip()}. {ENDPOINT}"
     return text or type(error).__name__
 
 
+def _is_of_an_object_store(error: BaseException) -> bool:
+    """Tell whether the network or a server is the cause."""
+    return type(error).__module__.partition(".")[0] in ("obstore", "_obstore")
+
+
 def _commands(context: click.Context) -> list[click.Command]:
-    """Give the command that was called, as far as it is known."""
+    """Give all commands, the one that was called first."""
     group = context.command
-    name = context.invoked_subcommand
-    found = group.get_command(context, name) if isinstance(group, click.Group) and name else None
-    return [found] if found else []
-
-
-def in_the_shell(text: str, commands: list[click.Command]) -> str:
-    """Write the arguments of Python that an error names as the options of a command.
-
-    ``mode='resume'`` becomes ``--resume``, ``min_quality=`` becomes ``--min-quality``. What stands
-    in a call of a function stays as it is: it is Python as a whole.
-    """
-    options = {
-        parameter.name: parameter
-        for command in commands
-        for parameter in command.params
-        if isinstance(parameter, click.Option) and parameter.name
-    }
-
-    def option(match: re.Match[str]) -> str:
-        value = (match["value"] or "").strip("'\"")
-        if match["name"] == "mode":
-            return MODES.get(value, match[0])
-        known = options.get(match["name"] or "")
-        if known is None or value == "lambda":  # a function can only be given in Python
-            return match[0]
-        long = next(name for name in known.opts if name.startswith("--"))
-        return long if known.is_flag or not value else f"{long} {value}"
-
-    call = r"\w\([^()]*(?:\([^()]*\)[^()]*)*\)"
-    pattern = (
-        rf"{call}|(?<![\w.])(?P<name>[a-z_]+)=(?P<value>\.\.\.|'[^']*'|\"[^\"]*\"|[\w.+-]*\w)?"
-    )
-    return re.sub(pattern, option, text)
+    if not isinstance(group, click.Group):
+        return []
+    called = context.invoked_subcommand
+    return [group.commands[n] for n in sorted(group.commands, key=lambda name: name != called)]
 
 
 def _for_a_program(context: click.Context, text: str, kind: str, **more: Any) -> None:

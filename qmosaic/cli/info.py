@@ -10,7 +10,7 @@ import qmosaic as qm
 from qmosaic.cli import options as given
 from qmosaic.cli.description import about, about_images, as_text, state_of
 from qmosaic.cli.reporting import report
-from qmosaic.cli.requests import open_images
+from qmosaic.cli.requests import open_images, whenever
 from qmosaic.cli.sections import Command
 
 
@@ -32,7 +32,10 @@ def info(context: click.Context, /, **options: Any) -> None:
       qmosaic info scenes/ --pattern '_(?P<time>\\d{8})_(?P<band>B\\d\\d)\\.tif'
     """
     text = " ".join(options["source"])
-    found = _mosaic(options) or about_images(text, open_images(options))
+    found = _mosaic(options)
+    if found is None:
+        wanted = whenever(options)
+        found = about_images(text, open_images(wanted), timeless=wanted is not options)
     report(context, found, as_text(found))
 
 
@@ -42,7 +45,7 @@ def _mosaic(options: dict[str, Any]) -> dict[str, Any] | None:
         return None
     (text,) = options["source"]
     try:
-        return about(text, state_of(text, options["group"]))
+        return about(text, state_of(text, options["group"]), options["group"])
     except qm.DamagedJournalError:
         raise
     except (OSError, ValueError):

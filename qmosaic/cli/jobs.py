@@ -82,7 +82,15 @@ def parsed(path: str) -> dict[str, Any]:
 
 
 def check_keys(found: Mapping[str, Any], known: Mapping[str, Any], path: str) -> None:
-    """Refuse a key that is no option, and say which was probably meant."""
+    """Refuse a key that is no option, and say which was probably meant; and one that stands there
+    in two spellings."""
+    names = [key for key, _ in _dashed(found)]
+    twice = next((key for key in names if names.count(key) > 1), None)
+    if twice:
+        raise click.UsageError(
+            f"the job {path!r} has both {twice!r} and {twice.replace('-', '_')!r}, which are one "
+            "option. Remove one of them."
+        )
     for key, _ in _dashed(found):
         if key not in known:
             close = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
@@ -121,12 +129,20 @@ def save(context: click.Context) -> None:
     text = tomli_w.dumps(given(context))
     target = Path(path)
     same = context.params.get("job") and target.exists() and target.samefile(context.params["job"])
-    if target.exists() and not same and target.read_text(encoding="utf-8") != text:
-        raise FileExistsError(
-            f"there is another job at {path!r}; nothing was changed. Remove it, or give another "
-            "name after --save-job."
-        )
-    target.write_text(text, encoding="utf-8")
+    try:
+        there = None if same or not target.exists() else target.read_bytes()
+        if there in (None, text.encode()):
+            target.write_bytes(text.encode())
+            return
+    except OSError as error:
+        raise click.UsageError(
+            f"the job {path!r} cannot be written: {error.strerror}. Give another path after "
+            "--save-job."
+        ) from error
+    raise FileExistsError(
+        f"there is another job, or another file, at {path!r}; nothing was changed. Remove it, or "
+        "give another name after --save-job."
+    )
 
 
 def given(context: click.Context) -> dict[str, Any]:

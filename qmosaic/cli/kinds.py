@@ -10,6 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
+import xarray as xr
+
+import qmosaic as qm
 
 if TYPE_CHECKING:
     Kind = click.ParamType[Any]
@@ -50,14 +54,63 @@ class Number(Kind):
         return number
 
 
+class Whole(Number):
+    """A number without a fraction, from 0 on."""
+
+    name = "whole number"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Give an int, or one of the texts that are taken, too."""
+        number = super().convert(value, param, ctx)
+        if not isinstance(number, str) and (not isinstance(number, int) or number < 0):
+            others = "".join(f", or {word}" for word in self.words)
+            self.fail(f"{value!r} counts nothing. Write 0, 1, 2 ...{others}.", param, ctx)
+        return number
+
+
+class Time(Kind):
+    """A day or an instant, as `qmosaic.filter_date` takes it."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        """Give the text as it is; refuse what is no time."""
+        day = np.datetime64("2000-01-01", "ns")
+        try:
+            qm.filter_date(xr.Dataset({"band": ("time", [0])}, {"time": [day]}), str(value))
+        except ValueError as error:  # not a time; or no image is of it, which does not matter here
+            if " is no time" in str(error):
+                self.fail(str(error).removeprefix("start="), param, ctx)
+        return str(value)
+
+
+class Memory(Kind):
+    """An amount of memory: 4GB."""
+
+    name = "memory"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        """Give the text as it is; refuse what is no amount."""
+        from dask.utils import parse_bytes
+
+        try:
+            amount = parse_bytes(str(value))
+        except ValueError:
+            amount = 0
+        if amount <= 0 and value != "auto":
+            self.fail(f"{value!r} is no amount of memory. Write 4GB or 512MiB.", param, ctx)
+        return str(value)
+
+
 class Numbers(Kind):
     """Numbers with commas between them."""
 
     name = "numbers"
 
-    def __init__(self, *counts: int, shown: str) -> None:
+    def __init__(self, *counts: int, shown: str, above: float | None = None) -> None:
         self.counts = counts
         self.shown = shown
+        self.above = above
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
         """Give the numbers as a tuple."""
@@ -71,7 +124,32 @@ class Numbers(Kind):
         found = [number_of(str(entry)) for entry in entries]
         if None in found or (self.counts and len(found) not in self.counts):
             self.fail(f"{value!r} is not what it has to be. Write {self.shown}.", param, ctx)
-        return tuple(number for number in found if number is not None)
+        numbers = tuple(number for number in found if number is not None)
+        if self.above is not None and not all(n > self.above for n in numbers):
+            self.fail(f"{value!r} is not above {self.above:g}. Write {self.shown}.", param, ctx)
+        return numbers
+
+
+class Box(Numbers):
+    """A box in degrees; it may cross the antimeridian."""
+
+    def __init__(self) -> None:
+        shown = "west,south,east,north in degrees, such as 23.5,46.1,23.9,46.4"
+        super().__init__(4, shown=shown)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
+        """Give the four numbers; refuse those that are nowhere on the globe."""
+        box = super().convert(value, param, ctx)
+        west, south, east, north = box
+        on_globe = all(-360 <= x <= 360 for x in (west, east)) and -90 <= south <= north <= 90
+        if not (np.isfinite(box).all() and on_globe):
+            self.fail(
+                f"{value!r} is no box on the globe: latitudes are -90 to 90, the southern one "
+                f"first. Write {self.shown}.",
+                param,
+                ctx,
+            )
+        return box
 
 
 class ByBand(Kind):

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from qmosaic.cli.jobs import JOB, Argument
-from qmosaic.cli.kinds import ByBand, Names, Number, Numbers
+from qmosaic.cli.kinds import Box, ByBand, Memory, Names, Number, Numbers, Time, Whole
 from qmosaic.cli.sections import option, together
 
 SOURCE = "Source"
@@ -19,7 +19,6 @@ PLACE = "Where it runs"
 TALK = "Job and messages"
 
 BANDS = Names()
-BOX = Numbers(4, shown="west,south,east,north in degrees, such as 23.5,46.1,23.9,46.4")
 
 
 def sources() -> Callable[[Any], Any]:
@@ -72,7 +71,7 @@ reading = together(
     option(
         SOURCE,
         "--resolution",
-        type=Numbers(1, 2, shown="a size such as 10, or down,across"),
+        type=Numbers(1, 2, shown="a size such as 10, or down,across", above=0),
         metavar="SIZE",
         help="The size of a pixel in units of the CRS.",
     ),
@@ -118,12 +117,20 @@ reading = together(
 """How a source is read."""
 
 choosing = together(
-    option(CHOICE, "--start", metavar="TIME", help="The first time (UTC): 2020-05-01."),
-    option(CHOICE, "--end", metavar="TIME", help="The time before which images have to be."),
+    option(
+        CHOICE, "--start", type=Time(), metavar="TIME", help="The first time (UTC): 2020-05-01."
+    ),
+    option(
+        CHOICE,
+        "--end",
+        type=Time(),
+        metavar="TIME",
+        help="The time before which images have to be.",
+    ),
     option(
         CHOICE,
         "--bbox",
-        type=BOX,
+        type=Box(),
         metavar="W,S,E,N",
         help="A box in degrees: images that touch it, and the map cut to it.",
     ),
@@ -146,27 +153,38 @@ bands = option(
     "too.",
 )
 
+QUALITY = (
+    "The band or expression whose highest value wins: -MSK_CLDPRB, '(B8-B4)/(B8+B4)', "
+    "'where(SCL in [4,5,6], ndvi, nan)'. Given several times, each decides among images that "
+    "are equal in those before."
+)
+
+_quality_name = option(
+    RULES,
+    "--quality-name",
+    default="quality",
+    show_default=True,
+    metavar="NAME",
+    help="What the band is called that an expression makes.",
+)
+
 scoring = together(
+    option(RULES, "--quality", multiple=True, required=True, metavar="EXPR", help=QUALITY),
+    _quality_name,
+)
+"""What orders the images."""
+
+scoring_again = together(
     option(
         RULES,
         "--quality",
         multiple=True,
-        required=True,
         metavar="EXPR",
-        help="The band or expression whose highest value wins: -MSK_CLDPRB, '(B8-B4)/(B8+B4)', "
-        "'where(SCL in [4,5,6], ndvi, nan)'. Given several times, each decides among images that "
-        "are equal in those before.",
+        help=f"{QUALITY} By default what the store says that its quality was made of.",
     ),
-    option(
-        RULES,
-        "--quality-name",
-        default="quality",
-        show_default=True,
-        metavar="NAME",
-        help="What the band is called that an expression makes.",
-    ),
+    _quality_name,
 )
-"""What orders the images."""
+"""What ordered the images of a mosaic that is there."""
 
 rules = together(
     option(
@@ -292,7 +310,7 @@ writing = together(
     option(
         TARGET,
         "--levels",
-        type=Number("auto", "none"),
+        type=Whole("auto", "none"),
         metavar="NUMBER",
         help="Zarr: how many overviews, each with pixels twice as large, or auto: maps and "
         "pictures then read no more than they show. By default none.",
@@ -350,7 +368,13 @@ running = together(
         metavar="N",
         help="Start so many worker processes here; by default threads of this one are used.",
     ),
-    option(PLACE, "--memory", metavar="SIZE", help="The memory of each worker: 4GB."),
+    option(
+        PLACE,
+        "--memory",
+        type=Memory(),
+        metavar="SIZE",
+        help="The memory of each worker: 4GB.",
+    ),
     option(
         PLACE,
         "--threads",

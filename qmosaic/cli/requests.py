@@ -7,6 +7,7 @@ import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 import click
@@ -122,6 +123,15 @@ def cut_to_box(collection: xr.Dataset, box: Sequence[float]) -> xr.Dataset:
     left = qm.clip(numbered, tuple(box), all_touched=True)
     numbers = {dim: left[f"number_of_{dim}"].values for dim in dims}
     return collection.isel({dim: slice(n[0], n[-1] + 1) for dim, n in numbers.items()})
+
+
+def whenever(options: Options) -> Options:
+    """Let a single GeoTIFF, such as a mosaic that was written as one, be of any time."""
+    (source,) = options["source"]
+    one = PurePosixPath(source).suffix.lower() in (".tif", ".tiff")
+    if not one or options["time"] or options["pattern"]:
+        return options
+    return {**options, "time": lambda path: "1970-01-01"}
 
 
 # -- scores --------------------------------------------------------------------------------------

@@ -14,13 +14,16 @@ import qmosaic as qm
 from qmosaic.cli import options as given
 from qmosaic.cli.kinds import Kind, Names, Number
 from qmosaic.cli.reporting import report, rows, say
-from qmosaic.cli.requests import open_images
+from qmosaic.cli.requests import open_images, whenever
 from qmosaic.cli.sections import Command, option
-from qmosaic.cli.stores import store_at
+from qmosaic.cli.stores import check_file, store_at
 from qmosaic.cli.workers import ending_like_ctrl_c
 
 LOOK = "Colours"
 SHOWN = "What is shown, and where"
+
+LOW, HIGH = "2%", "98%"
+"""Where a map is stretched, where nothing is said: as a picture of `qmosaic.quicklook`."""
 
 PAUSE = 0.2
 """Seconds between two looks at whether the server still runs."""
@@ -38,7 +41,9 @@ class Limit(Kind):
         if isinstance(value, list):
             return [self.convert(part, param, ctx) for part in value]
         if isinstance(value, str) and value.strip().endswith("%"):
-            Number().convert(value.strip()[:-1], param, ctx)
+            percentage = Number().convert(value.strip()[:-1], param, ctx)
+            if not 0 <= percentage <= 100:
+                self.fail(f"{value!r} is no percentile. Write 0% to 100%.", param, ctx)
             return value.strip()
         return Number().convert(value, param, ctx)
 
@@ -52,8 +57,20 @@ class Limit(Kind):
     metavar="B4,B3,B2",
     help="One band, or three for red, green and blue. 'source_time' is a map of dates.",
 )
-@option(LOOK, "--min", type=Limit(), metavar="VALUE", help="What is black: a number or 2%.")
-@option(LOOK, "--max", type=Limit(), metavar="VALUE", help="What is white: a number or 98%.")
+@option(
+    LOOK,
+    "--min",
+    type=Limit(),
+    metavar="VALUE",
+    help="What is black: a number or a percentile; without --min and --max 2%.",
+)
+@option(
+    LOOK,
+    "--max",
+    type=Limit(),
+    metavar="VALUE",
+    help="What is white: a number or a percentile; without --min and --max 98%.",
+)
 @option(LOOK, "--gamma", type=Number(), metavar="VALUE", help="Brighter above 1, darker below.")
 @option(
     LOOK, "--palette", type=Names(), metavar="COLOUR,...", help="For one band: black,yellow,green."
@@ -72,6 +89,7 @@ class Limit(Kind):
 )
 @option(SHOWN, "--png", metavar="PATH", help="Write a picture, in place of a map.")
 @option(SHOWN, "--html", metavar="PATH", help="Write a map as a page that needs no server.")
+@option(SHOWN, "--overwrite", is_flag=True, help="Replace the files of --png and --html.")
 @option(SHOWN, "--port", type=int, default=0, help="The port of the map; by default a free one.")
 @option(SHOWN, "--no-browser", is_flag=True, help="Print the map's address, open no browser.")
 @given.reading
@@ -90,6 +108,9 @@ def show(context: click.Context, /, **options: Any) -> None:
       qmosaic show best.zarr --bands quality --palette black,yellow,green --html map.html
       qmosaic show s2.zarr --image 3 --bands B4,B3,B2 --png day.png
     """
+    for name in ("png", "html"):
+        if options[name]:
+            check_file(options[name], f"--{name}", options["overwrite"])
     image = _shown(options)
     look = {name: options[name] for name in ("bands", "min", "max", "gamma", "palette")}
     look = {name: value for name, value in look.items() if value is not None}
@@ -129,16 +150,7 @@ def _opened(options: dict[str, Any]) -> xr.Dataset:
     except (OSError, ValueError) as error:
         if level or isinstance(error, qm.DamagedJournalError):
             raise
-        return xr.decode_cf(open_images(_whenever(options)))
-
-
-def _whenever(options: dict[str, Any]) -> dict[str, Any]:
-    """Let a single GeoTIFF, such as a mosaic that was written as one, be of any time."""
-    (source,) = options["source"]
-    one = PurePosixPath(source).suffix.lower() in (".tif", ".tiff")
-    if not one or options["time"] or options["pattern"]:
-        return options
-    return {**options, "time": lambda path: "1970-01-01"}
+        return xr.decode_cf(open_images(whenever(options)))
 
 
 def _write(image: xr.Dataset, look: dict[str, Any], options: dict[str, Any]) -> list[str]:
@@ -148,7 +160,7 @@ def _write(image: xr.Dataset, look: dict[str, Any], options: dict[str, Any]) -> 
         files.append(options["png"])
     if options["html"]:
         shown = qm.display.Map()
-        parameters = _without(look, image) or None
+        parameters = _stretched(look, image) or None
         shown.add_layer(_coordinate(image, look), parameters, _name_of(options))
         files.append(str(shown.save(options["html"])))
     return files
@@ -171,12 +183,20 @@ def _without(look: dict[str, Any], image: xr.Dataset) -> dict[str, Any]:
     return look if drawn is image else {n: v for n, v in look.items() if n != "bands"}
 
 
+def _stretched(look: dict[str, Any], image: xr.Dataset) -> dict[str, Any]:
+    """Stretch a map as a picture is, where nothing is said of it; maps of dates have their own
+    colours."""
+    own = _coordinate(image, look) is not image
+    look = _without(look, image)
+    return look if own or {"min", "max"} & set(look) else {**look, "min": LOW, "max": HIGH}
+
+
 def _serve(image: xr.Dataset, look: dict[str, Any], options: dict[str, Any]) -> None:
     """Serve tiles until Ctrl-C."""
     shown = _coordinate(image, look)
     name = _name_of(options)
     opening = {"port": options["port"], "open_browser": not options["no_browser"]}
-    with qm.display.serve(shown, _without(look, image), name, **opening) as server:
+    with qm.display.serve(shown, _stretched(look, image), name, **opening) as server:
         say(f"map         {server.url}\ntiles       {server.tiles}\nCtrl-C ends it.")
         with contextlib.suppress(KeyboardInterrupt), ending_like_ctrl_c():
             while server.running:

@@ -6,17 +6,18 @@ import contextlib
 import shlex
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import click
 import xarray as xr
 
 import qmosaic as qm
-from qmosaic.cli.description import about, as_text, state_of
+from qmosaic.cli.description import about, as_text, is_empty, state_of
 from qmosaic.cli.errors import ARGUMENTS, Interrupted
-from qmosaic.cli.reporting import report, rows
-from qmosaic.cli.stores import scheme_of, store_at
+from qmosaic.cli.reporting import report, rows, say
+from qmosaic.cli.requests import open_images, whenever
+from qmosaic.cli.stores import HALF, scheme_of, store_at
 from qmosaic.cli.workers import ending_like_ctrl_c
 
 SUFFIXES = {".zarr": "zarr", ".tif": "geotiff", ".tiff": "geotiff"}
@@ -37,6 +38,13 @@ def kind_of(context: click.Context) -> str:
         The suffix tells nothing, or an option is for another kind.
     """
     out, options = context.params["out"], context.params
+    half = HALF.match(out)
+    if half:
+        raise click.UsageError(
+            f"--out {out}: this would be a folder {half[1] + ':'!r} here. Write "
+            f"{half[1]}://{out[half.end() :]}.",
+            context,
+        )
     found = SUFFIXES.get(PurePosixPath(out.rstrip("/")).suffix.lower())
     if found is None and scheme_of(out):
         found = "zarr"
@@ -73,6 +81,16 @@ def _refuse_for_geotiff(context: click.Context) -> None:
         )
 
 
+def is_there(out: str) -> bool:
+    """Tell whether something is where a mosaic is to be written."""
+    if not scheme_of(out):
+        return Path(out).exists()
+    with contextlib.suppress(Exception):  # whatever is wrong there, nothing is written now
+        state_of(out)
+        return True
+    return False
+
+
 def write(context: click.Context, mosaic: xr.Dataset) -> None:
     """Compute a mosaic and write it, and tell what has been made."""
     out, started = context.params["out"], time.perf_counter()
@@ -81,13 +99,31 @@ def write(context: click.Context, mosaic: xr.Dataset) -> None:
         seconds = round(time.perf_counter() - started, 1)
         files = [str(path) for path in written]
         found: dict[str, Any] = {"files": files, "kind": "geotiff", "complete": True}
-        found |= {"seconds": seconds}
+        found |= {"seconds": seconds} | told_if_empty(image_in(files[0]))
         report(context, found, rows({"written": "\n".join(files), "time": f"{seconds} s"}))
         return
     qm.to_zarr(mosaic, store_at(out), **_zarr_options(context.params))
     seconds = round(time.perf_counter() - started, 1)
-    found = about(out, state_of(out)) | {"seconds": seconds}
+    state = state_of(out)
+    found = about(out, state) | {"seconds": seconds} | told_if_empty(state.mosaic)
     report(context, found, as_text(found) + f"\n{rows({'time': f'{seconds} s'})}")
+
+
+def image_in(path: str) -> xr.Dataset:
+    """Open a GeoTIFF that was written."""
+    wanted = whenever({"source": (path,), "time": None, "pattern": None})
+    return open_images(wanted).isel(time=0, drop=True)
+
+
+def told_if_empty(mosaic: xr.Dataset | None) -> dict[str, bool]:
+    """Warn where a mosaic has no image at any pixel; say it for programs, too.
+
+    A large map is not read again for that.
+    """
+    empty = None if mosaic is None else is_empty(mosaic)
+    if empty:
+        say("Warning: no pixel has an image.")
+    return {} if empty is None else {"empty": empty}
 
 
 def _to_geotiff(mosaic: xr.Dataset, options: Mapping[str, Any]) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator, Mapping
@@ -14,9 +15,16 @@ from dask.system import CPU_COUNT
 
 from qmosaic.cli.reporting import say
 
-NANNY = {"distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1}}
-"""Without dask's MALLOC_TRIM_THRESHOLD_, with which jobs take longer: see the notes of
-`qmosaic.to_zarr`."""
+QUIET = '{"distributed.worker.state_machine": "error"}'
+"""Workers that are closed warn of each task that they have not done; that a job was interrupted is
+said anyway."""
+
+
+def environment() -> dict[str, Any]:
+    """Give the environment of worker processes: without dask's MALLOC_TRIM_THRESHOLD_, with which
+    jobs take longer (see the notes of `qmosaic.to_zarr`)."""
+    logging = os.environ.get("DASK_LOGGING", QUIET)
+    return {"distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1, "DASK_LOGGING": logging}}
 
 
 @contextlib.contextmanager
@@ -122,7 +130,7 @@ def _cluster_at(address: str) -> Iterator[None]:
 def _workers_here(workers: int, memory: str | None, threads: int | None) -> Iterator[None]:
     distributed = _distributed()
     with (
-        dask.config.set(NANNY),
+        dask.config.set(environment()),
         distributed.LocalCluster(
             n_workers=workers,
             threads_per_worker=threads,

@@ -155,6 +155,11 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 def _differing(title: str, old: Any, new: Any) -> Iterator[str]:
     opaque = title not in ("rules", "bands", "storage", "attributes", "blocks")
+    both = [name for name in sorted(set(old) & set(new)) if old[name] != new[name]]
+    if opaque and len(both) > 1:  # one cause, as a rule: the quality that chooses for all bands
+        every = "all bands" if len(both) == len(new) else ", ".join(map(repr, both))
+        yield f"{title}: those of {every} are others"
+        old, new = ({n: v for n, v in said.items() if n not in both} for said in (old, new))
     for name in sorted(set(old) | set(new)):
         was, now = old.get(name), new.get(name)
         if was == now:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import qmosaic as qm
-from qmosaic.cli.errors import in_the_shell
+from qmosaic.cli.speech import in_the_shell
 from qmosaic.cli.mosaic import mosaic
 from tests.support.shell import run
 
