@@ -7,6 +7,7 @@ are none.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 
 import click
@@ -21,6 +22,8 @@ COMMANDS = {
     "update": "qmosaic update",
     "open_mosaic": "qmosaic info",
     "quicklook": "qmosaic show",
+    "visualize": "qmosaic show",
+    "serve": "qmosaic show",
     "explain": "qmosaic explain",
     "contributions": "qmosaic contributions",
 }
@@ -33,7 +36,6 @@ OPTIONS = {
     "select": ("--bands",),
     "expression": ("--quality",),
     "open_collection": ("SOURCE",),
-    "visualize": ("qmosaic show",),
 }
 """Functions that options stand for; of several those that were given."""
 
@@ -59,7 +61,7 @@ FUNCTION = re.compile(
 
 CALL = rf"[\w\]]{INSIDE}"
 
-VALUE = r"\.\.\.|'[^']*'|\"[^\"]*\"|\[[^\[\]]*\]|\([^()]*\)|[\w.+-]*\w"
+VALUE = r"\.\.\.|r'[^']*'|'[^']*'|\"[^\"]*\"|\[[^\[\]]*\]|\([^()]*\)|[\w.+-]*\w"
 
 ARGUMENT = rf"(?<![\w.'])(?P<name>[a-z_]+)=(?!=)(?P<value>{VALUE})?"
 
@@ -73,14 +75,14 @@ PYTHON = re.compile(
 """What is Python, and neither a name nor a number."""
 
 ADVICE = re.compile(
-    r"(?:or,? |and |then |to |if [^,]+, )*(?:ask|call|cast|choose|convert|correct|declare|do not|"
+    r"(?:or,? |and |then |to |if [^,]+, )*(?:add|ask|call|cast|choose|convert|correct|declare|do not|"
     r"drop|give|go on|join|keep|leave|make|name|open|pass|put|read|rechunk|rename|reverse|say|set|"
     r"swap|take|use|write)\b",
     re.IGNORECASE,
 )
 """How a sentence, or a part of one, begins that says what to write."""
 
-FACT = re.compile(r"(?:which|because|as|since|so|for)\b")
+FACT = re.compile(r"(?:which|because|as|since|so|for(?! instance))\b")
 """How a part of a sentence begins that gives the reason for what was said before it."""
 
 
@@ -97,6 +99,7 @@ def in_the_shell(text: str, commands: Sequence[click.Command], typed: Sequence[s
         What was typed.
     """
     options = _options(commands)
+    text = _as_typed(text, typed)
     for python, shell in PHRASES.items():
         text = re.sub(python, shell, text)
     text = FUNCTION.sub(lambda found: _function(found, options, typed), text)
@@ -106,6 +109,19 @@ def in_the_shell(text: str, commands: Sequence[click.Command], typed: Sequence[s
         text,
     )
     return _without_python(text)
+
+
+def _as_typed(text: str, typed: Sequence[str]) -> str:
+    """Show numbers that were typed with commas between them so, and not as a tuple of Python."""
+    for word in typed:
+        numbers = word.rpartition("=")[2]
+        try:
+            floats = tuple(float(part) for part in numbers.split(","))
+        except ValueError:
+            continue
+        for one in (floats, tuple(int(n) if n.is_integer() else n for n in floats)):
+            text = text.replace(repr(one), numbers)
+    return text
 
 
 def _options(commands: Sequence[click.Command]) -> dict[str, click.Option]:
@@ -144,7 +160,7 @@ def _function(
 
 def _argument(found: re.Match[str], options: Mapping[str, click.Option]) -> str:
     """Give the option that an argument is here; it as it is, where there is none."""
-    name, value = found["name"], (found["value"] or "").strip("'\"")
+    name, value = found["name"], (found["value"] or "").removeprefix("r'").strip("'\"")
     if name == "mode":
         return MODES.get(value, found[0])
     if name == "provenance" and value.startswith("["):
@@ -157,10 +173,12 @@ def _argument(found: re.Match[str], options: Mapping[str, click.Option]) -> str:
     long = next(entry for entry in known.opts if entry.startswith("--"))
     if known.is_flag:
         return long
-    if value[:1] in ("[", "("):
+    if (found["value"] or "").startswith(("[", "(")):
         value = re.sub(r",\s*", ",", value[1:-1].replace("'", "").replace('"', "")).strip(",")
         value = "" if "..." in value else value
-    return f"{long} {value.lower() if value == 'None' else value}" if value else long
+    if not value:
+        return long
+    return f"{long} {'none' if value == 'None' else shlex.quote(value)}"
 
 
 # -- what is left of Python ----------------------------------------------------------------------
@@ -186,7 +204,7 @@ def _said(sentence: str) -> str:
     )
     if not _is_python(sentence):
         return sentence
-    parts = re.split(rf"((?:{CALL}|[^;:,(]|\((?=[^)]*\)))*?(?:; |: |, |$))", sentence)
+    parts = re.split(rf"((?:{CALL}|lambda \w*: |[^;:,(]|\((?=[^)]*\)))*?(?:; |: |, |$))", sentence)
     parts = [part for part in parts if part]
     kept: list[str] = []
     dropped = advising = False

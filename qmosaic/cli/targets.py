@@ -26,6 +26,7 @@ ONLY_ZARR = {
     "updatable": "--updatable",
     "levels": "--levels",
     "inputs": "--inputs",
+    "period": "--period",
 }
 
 
