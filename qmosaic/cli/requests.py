@@ -14,6 +14,7 @@ import click
 import xarray as xr
 
 import qmosaic as qm
+from qmosaic.cli.reporting import say
 
 Options = Mapping[str, Any]
 
@@ -49,6 +50,9 @@ RULES = (
 """The options that `quality_mosaic` takes as they are."""
 
 DATE = re.compile(r"\b\d{4}-\d\d-\d\d\b")
+
+NODATA = {"_FillValue", "nodata", "missing_value"}
+"""Attributes that declare a nodata value."""
 
 FIRST, LAST = "0001-01-01", "9999-12-31"
 """Before and after all images, where only one end of a period is given."""
@@ -214,7 +218,24 @@ def make_mosaic(options: Options) -> xr.Dataset:
     mosaic: xr.Dataset = qm.quality_mosaic(given.collection, given.quality, **_rules(options))
     if options.get("no_quality"):
         mosaic = mosaic.drop_vars(given.quality)
+    _tell_of_nodata(given.collection, mosaic, options)
     return _clipped(mosaic, options) if options.get("clip") else mosaic
+
+
+def _tell_of_nodata(collection: xr.Dataset, mosaic: xr.Dataset, options: Options) -> None:
+    """Say which values mean "missing" from now on, which were data in the collection."""
+    if options.get("fill_value") is not None:
+        return
+    new = []
+    for name, band in mosaic.data_vars.items():
+        before = {**collection[name].attrs, **collection[name].encoding}
+        if "_FillValue" in band.attrs and not NODATA & set(before):
+            new.append(f"{name} ({band.attrs['_FillValue']})")
+    if new:
+        say(
+            "Note: a pixel without any image gets a value that was data so far, in "
+            f"{', '.join(new)}. If that matters, choose a free one with --fill-value."
+        )
 
 
 def _clipped(mosaic: xr.Dataset, options: Options) -> xr.Dataset:

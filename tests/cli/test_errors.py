@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import qmosaic as qm
-from qmosaic.cli.speech import in_the_shell
 from qmosaic.cli.mosaic import mosaic
+from qmosaic.cli.speech import in_the_shell
 from tests.support.shell import run
 
 FAILS = [

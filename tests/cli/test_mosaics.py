@@ -228,3 +228,15 @@ def test_explain_runs_nothing(series: Path, tmp_path: Path) -> None:
     assert (told["workers"], told["threads"]) == (3, 2)
     assert done(*command).out == f"{wanted}\n"
     assert not (tmp_path / "best.zarr").exists()
+
+
+def test_a_value_that_was_data_is_told_of(series: Path, tmp_path: Path) -> None:
+    """A band of integers without a nodata value gets one where a pixel can be without an image:
+    the command says which, and by which option it is another one."""
+    command = ["explain", series, "--quality", "where(cloud < 60, B8, nan)"]
+    told = done(*command).err
+    assert "cloud (0)" in told
+    assert "--fill-value" in told
+    assert "B4 (" not in told  # it declares its own
+    assert "Note" not in done(*command, "--fill-value", 255).err
+    assert "Note" not in done("explain", series, "--quality", "-cloud").err
