@@ -345,6 +345,9 @@ class Map:
         with ``levels=``, else all pixels, or every k-th row and column. A mosaic that was not
         written yet is decided once more; write it first.
 
+        A click says the values of the pixel of the image that lies there; in the pictures, borders
+        of pixels may lie off by half a pixel of a tile.
+
         Layers share the bytes; what one leaves, those after it may take. A third of those of a
         layer is kept for values, which have seven digits.
         """

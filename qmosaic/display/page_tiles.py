@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from qmosaic.display.pyramids import FINEST, Pyramid
+from qmosaic.display.pyramids import CELLS, FINEST, Pyramid
 
 SCRIPT = """
 const qmosaicLayers = [];
@@ -25,7 +25,8 @@ const qmosaicArrays = {
   f4: Float32Array, f8: Float64Array,
 };
 
-// the values of a tile: for each pixel whether it is in the image, then one plane after the other
+// the values of a tile: for each pixel whether it is in the image, then one plane after the other,
+// then where in the image it lies
 async function qmosaicTile(told, key) {
   const text = told.values[key];
   if (text === undefined) return null;
@@ -38,7 +39,20 @@ async function qmosaicTile(told, key) {
     start += values.byteLength;
     return values;
   });
-  return {inside: new Uint8Array(bytes, 0, 256 * 256), planes};
+  const corners = new Float64Array(bytes, start, 2 * (told.cells + 1) ** 2);
+  return {inside: new Uint8Array(bytes, 0, 256 * 256), planes, corners};
+}
+
+// the row and column of the image at a place of a tile, which is 1 wide and high
+function qmosaicPlace(told, tile, x, y) {
+  const along = told.cells + 1;
+  const [i, j] = [x, y].map((part) => Math.min(Math.floor(part * told.cells), told.cells - 1));
+  const [right, low] = [x * told.cells - i, y * told.cells - j];
+  return [0, 1].map((axis) => {
+    const at = (m, n) => tile.corners[(axis * along + j + n) * along + i + m];
+    return Math.floor((1 - low) * ((1 - right) * at(0, 0) + right * at(1, 0))
+      + low * ((1 - right) * at(0, 1) + right * at(1, 1)));
+  });
 }
 
 function qmosaicValue(plane, value) {
@@ -52,13 +66,33 @@ function qmosaicValue(plane, value) {
 
 // what a layer says of a place: names and values, null where it has no pixel
 async function qmosaicSays(told, latlng) {
-  const at = L.CRS.EPSG3857.latLngToPoint(latlng, told.zoom).floor();
-  const around = 256 * 2 ** told.zoom;
-  at.x = (at.x % around + around) % around;
-  const [column, row] = [Math.floor(at.x / 256), Math.floor(at.y / 256)];
-  const tile = await qmosaicTile(told, `${told.zoom}/${column}/${row}`);
-  if (tile === null) return null;
-  const number = (at.y - 256 * row) * 256 + (at.x - 256 * column);
+  const point = L.CRS.EPSG3857.latLngToPoint(latlng, told.zoom);
+  const tiles = {};
+  // what lies at a pixel of the tiles, and where in the image a point in it is
+  const look = async (x, y, within) => {
+    const around = 2 ** told.zoom;
+    const [column, row] = [Math.floor(x / 256), Math.floor(y / 256)];
+    const key = `${told.zoom}/${(column % around + around) % around}/${row}`;
+    const tile = tiles[key] = key in tiles ? tiles[key] : await qmosaicTile(told, key);
+    if (tile === null) return null;
+    const [left, top] = [x - 256 * column, y - 256 * row];
+    const place = qmosaicPlace(told, tile, (left + within[0]) / 256, (top + within[1]) / 256);
+    return {tile, number: top * 256 + left, place};
+  };
+  const {x, y} = point.floor();
+  let found = await look(x, y, [point.x - x, point.y - y]);
+  if (found === null) return null;
+  const [row, column] = found.place;
+  if (row < 0 || row >= told.shape[0] || column < 0 || column >= told.shape[1]) return null;
+  // a pixel of a tile has the values at its middle: beyond a border in it, a neighbour has them
+  search: for (const down of [0, -1, 1]) for (const across of [0, -1, 1]) {
+    const near = await look(x + across, y + down, [told.middle, told.middle]);
+    if (near !== null && near.place[0] === row && near.place[1] === column) {
+      found = near;
+      break search;
+    }
+  }
+  const {tile, number} = found;
   if (!tile.inside[number]) return null;
   return told.planes.map((plane, k) => [plane.name, qmosaicValue(plane, tile.planes[k][number])]);
 }
@@ -122,6 +156,9 @@ def answering(layer: str, name: str, pyramid: Pyramid) -> str:
         "planes": pyramid.planes,
         "zoom": pyramid.values_zoom,
         "step": pyramid.step,
+        "middle": pyramid.middle,
+        "shape": pyramid.shape,
+        "cells": CELLS,
     }
     text = json.dumps({"name": name, "told": told}, separators=(",", ":")).replace("</", "<\\/")
     return _later(f"qmosaicLayers.push({{layer: {layer}, ...{text}}})")

@@ -90,6 +90,22 @@ class Axis:
         """The size of a pixel, in the unit of the CRS."""
         return float(self.edges[-1] - self.edges[0]) / (len(self.edges) - 1)
 
+    def positions(self, places: Array) -> Array:
+        """Say how many rows or columns lie before places, with fractions; outside, too, as if the
+        axis went on."""
+        if self.around:
+            middle = (self.edges[0] + self.edges[-1]) / 2
+            places = middle + (places - middle + 180) % 360 - 180
+        count = len(self.edges) - 1
+        found = np.interp(places, self.edges, np.arange(count + 1))
+        for edge, step in (
+            (self.edges[0], self.edges[1] - self.edges[0]),
+            (self.edges[-1], self.edges[-1] - self.edges[-2]),
+        ):
+            beyond = places < edge if edge == self.edges[0] else places > edge
+            found = np.where(beyond, found + (places - edge) / step, found)
+        return count - found if self.falling else found
+
     def numbers(self, places: Array) -> Array:
         """Give the number of the row or column at places, `OUTSIDE` where there is none."""
         if self.around:

@@ -59,6 +59,12 @@ FINER = 4.5
 TEXT = 4 / 3
 """Bytes of a byte in base64."""
 
+CELLS = 8
+"""Into how many parts each side of a tile of values is cut, to say where pixels lie."""
+
+SURE = 0.05
+"""By what part of a pixel of the image the place of one may be wrong."""
+
 TELLING = (SOURCE_INDEX, SOURCE_TIME, VALID_COUNT)
 """How variables end that tell of the images of a pixel."""
 
@@ -132,13 +138,19 @@ class Pyramid:
     pictures : dict
         PNG in base64 by "zoom/column/row"; tiles of nothing are left out.
     values : dict
-        The planes one after the other, compressed by zlib, in base64; of one zoom level.
+        Whether a pixel is in the image, the planes, and where in the image corners of parts of the
+        tile lie (see `_corners`), one after the other, compressed by zlib, in base64; of one zoom
+        level.
     planes : list of dict
         What the values are.
     zoom, values_zoom : int
         The finest zoom level of pictures, and that of values.
     step : int
         The values are those of every so many pixels of the image, along each side; about.
+    middle : float
+        Where in a pixel of a tile the image is looked at for its value.
+    shape : (int, int)
+        How many rows and columns the image has that values are from.
     """
 
     pictures: dict[str, str]
@@ -147,6 +159,8 @@ class Pyramid:
     zoom: int
     values_zoom: int
     step: int
+    middle: float
+    shape: tuple[int, int]
 
     @property
     def nbytes(self) -> int:
@@ -270,7 +284,9 @@ def pyramid_of(
             continue
         said = [plane.said(source[plane.name]) for plane in planes]
         step = 2 ** max(0, native - at)
-        best = Pyramid(room.pictures, room.values, said, zoom, at, step)
+        middle = _middle(2 ** (zoom - at))
+        rows, columns = (source.sizes[dim] for dim in map_dims(source))
+        best = Pyramid(room.pictures, room.values, said, zoom, at, step, middle, (rows, columns))
         pictures = FINER * sum(map(len, room.pictures.values()))
         if zoom == native or pictures > for_pictures:
             return best
@@ -468,8 +484,31 @@ class _Making:
         cuts = [_cut(plane, self.values_zoom, self._block_zoom, x, y) for plane in (known, *planes)]
         for (key, there), *parts in zip(*cuts, strict=True):
             if there.any():
-                raw = [there.astype("u1"), *(part for _, part in parts)]
+                corners = self._corners(*map(int, key.split("/")))
+                raw = [there.astype("u1"), *(part for _, part in parts), corners]
                 self.room.planes(key, b"".join(part.tobytes() for part in raw))
+
+    def _corners(self, zoom: int, x: int, y: int) -> Array:
+        """Say where in the image the corners of the parts of a tile lie, (2, y, x): rows and
+        columns with fractions. Between them the page may interpolate; where that is not good
+        enough, or there is no such place, they are NaN."""
+        steps = np.linspace(0, 1, 2 * CELLS + 1)  # and between corners, to see how good it is
+        lons = (x + steps) / 2**zoom * 360 - 180
+        lats = _latitude(np.pi * (1 - 2 * (y + steps) / 2**zoom))
+        places = np.broadcast_arrays(*self._grid.places(lons[None, :], lats[:, None]))
+        axes = (self._grid.down, self._grid.across)
+        with np.errstate(invalid="ignore"):
+            fine = np.array([a.positions(p) for a, p in zip(axes, places, strict=True)], "<f8")
+            fine[~np.isfinite(fine)] = np.nan
+            corners = fine[:, ::2, ::2]
+            between = sum(corners[:, j : j + CELLS, i : i + CELLS] for j in (0, 1) for i in (0, 1))
+            wrong = np.abs(between / 4 - fine[:, 1::2, 1::2]) > SURE
+        return np.full_like(corners, np.nan) if wrong.any() else np.ascontiguousarray(corners)
+
+
+def _middle(step: int) -> float:
+    """Say where in a pixel of a tile of values the pixel of the pictures lies that has them."""
+    return (step // 2 + 0.5) / step
 
 
 def _cut(whole: Array, zoom: int, above: int, x: int, y: int) -> list[tuple[str, Array]]:

@@ -26,6 +26,7 @@ import qmosaic as qm
 import qmosaic.display as geemap
 from qmosaic.display import pyramids
 from qmosaic.display.layers import Layer
+from qmosaic.display.placing import Axis
 from tests.display.test_map import axis
 from tests.support.browser import browser, errors, screenshot, wait_for
 from tests.support.scenes import CRS
@@ -124,6 +125,61 @@ def test_a_click_says_values_date_and_image(page: Any) -> None:
         assert re.fullmatch(r"40\.\d{5}° N, 103\.\d{5}° W", place)
         assert rest == ["squares & </script>", *wanted]
     assert errors(page) == []
+
+
+def says(page: Any, places: Any) -> Any:
+    """Ask the page what its first layer says of places, longitudes and latitudes."""
+    asking = "([lng, lat]) => qmosaicSays(qmosaicLayers[0].told, L.latLng(lat, lng))"
+    return page.execute_script(f"return Promise.all(arguments[0].map({asking}))", places)
+
+
+def test_a_click_near_a_border_says_what_the_image_has_there(page: Any) -> None:
+    """Anywhere in a pixel, near its borders, too, though those of the tiles' pixels lie elsewhere;
+    and nothing outside the image."""
+    rng = np.random.default_rng(1)
+    rows, columns = rng.integers(0, 600, (2, 60))
+    rows[:3], columns[3:6] = 0, 599
+    off_y, off_x = rng.choice([-0.48, -0.45, 0, 0.3, 0.45, 0.48], (2, 60))
+    at = zip(rows + off_y, columns + off_x, strict=True)
+    said = says(page, [place_of(*place) for place in at])
+    red = np.where((rows + columns) % 2, "1", "0.2").astype(object)
+    red[(rows < 50) & (columns < 50)] = "masked"
+    index = np.minimum(columns // 200, 2)
+    found = [(dict(one)["red"], int(dict(one)["source_index"])) for one in said]
+    assert found == list(zip(red, index, strict=True))
+    assert says(page, [place_of(-0.55, 300), place_of(300, 599.55)]) == [None, None]
+
+
+def test_positions_along_an_axis() -> None:
+    """The page and the tiles agree on which row or column lies where: on rising, falling and uneven
+    axes, and on longitudes however they are counted; and the page knows what lies outside."""
+    places = np.random.default_rng(0).uniform(-700, 700, 500)
+    for centres in ([0, 10, 30, 35], [40, 20, 10], 160.5 + np.arange(40), 0.5 + np.arange(360)):
+        for around in (False, True):
+            along = Axis.of(centres, around=around)
+            numbers, found = along.numbers(places), np.floor(along.positions(places))
+            inside = (found >= 0) & (found < len(centres))
+            np.testing.assert_array_equal(inside, numbers >= 0)
+            np.testing.assert_array_equal(found[inside], numbers[inside])
+
+
+def test_a_click_at_180_degrees(page: Any, tmp_path: Path) -> None:
+    """There the tiles of the world begin anew: a place has its values however its longitude is
+    counted."""
+    coords = {"y": 20 - 0.5 * np.arange(80), "x": 160.25 + 0.5 * np.arange(80)}
+    numbers = np.arange(6400.0).reshape(80, 80)
+    image = xr.Dataset({"number": (("y", "x"), numbers)}, coords).odc.assign_crs("EPSG:4326")
+    m = geemap.Map(tiles=None)
+    m.add_layer(image, {"min": 0, "max": 6400})
+    before = page.current_url
+    try:
+        page.get(m.save(tmp_path / "map.html").as_uri())
+        places = [(lon, 0.1) for lon in (179.9, 180, -180, 540.1, 180.1, -179.9, 199.9, 159.9)]
+        said = [None if one is None else dict(one)["number"] for one in says(page, places)]
+        row = 40 * 80
+        assert said == [str(row + n) for n in (39, 40, 40, 40, 40, 40, 79)] + [None]
+    finally:
+        page.get(before)
 
 
 # -- where tiles lie -------------------------------------------------------------------------------

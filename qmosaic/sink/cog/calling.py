@@ -91,9 +91,10 @@ def to_cog(
     KeyError
         There is no such band.
     ValueError
-        A band is named twice in `bands`; something that a GeoTIFF cannot hold: more dimensions than a map has, pixels that are not
+        Something that a GeoTIFF cannot hold: more dimensions than a map has, pixels that are not
         evenly spaced, no CRS, a dtype of another kind; a nodata that a pixel has that is not
-        missing; or the mosaic is made from a file that it would replace.
+        missing; a band that is named twice; or the mosaic is made from a file that it would
+        replace.
     ChunkReadError
         A chunk of the collection cannot be read; the error names image, band, chunk and store.
     OSError

@@ -117,7 +117,7 @@ def _only(dataset: xr.Dataset, asked: Sequence[Hashable] | None) -> xr.Dataset:
     """Give the bands that are asked for, in this order."""
     if asked is None:
         return dataset
-    names = [asked] if isinstance(asked, str) else list(asked)
+    names: list[Hashable] = [asked] if isinstance(asked, str) else list(asked)
     along = BAND in dataset.dims
     known = dataset[BAND].values.tolist() if along else list(dataset.data_vars)
     for name in names:
