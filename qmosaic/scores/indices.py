@@ -194,16 +194,14 @@ def index(
     )
 
 
-def has_index(name: str) -> bool:
-    """Tell whether there is a spectral index of a name; where spyndex is missing, of the usual."""
-    plain = name.lower()
-    if plain in OTHER_NAMES or plain in map(str.lower, USUAL):
-        return True
+def names_of_indices() -> list[str]:
+    """Name the spectral indices, in small letters; where spyndex is missing, the usual ones."""
     try:
-        catalogue = needed("spyndex", "scores", "spectral indices").indices
+        catalogue = list(needed("spyndex", "scores", "spectral indices").indices)
     except ModuleNotFoundError:
-        return False
-    return plain in (str(known).lower() for known in catalogue)
+        catalogue = []
+    names = (str(name).lower() for name in (*USUAL, *OTHER_NAMES, *catalogue))
+    return list(dict.fromkeys(names))
 
 
 def _one(entries: list[Any]) -> Any:

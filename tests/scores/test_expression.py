@@ -264,6 +264,20 @@ def test_random_expressions(tree: Any, seed: int) -> None:
         ("(U2 - U1) / (U2 + U1)", "float32"),
         ("0.5 * U1 + 1e-3 * F4", "float32"),
         ("U4 / 2", "float64"),
+        ("U2 ** 4", "uint64"),
+        ("U2 ** 5", "float64"),
+        ("U2 * U2 * U2 * U2 * U2", "float64"),
+        ("U1 * 9223372036854775807", "float64"),
+        ("(U1 > 3) ** 300", "uint16"),
+        ("F4 ** 4", "float32"),
+        ("F4 ** 5", "float64"),
+        ("F4 * 1e39", "float64"),
+        ("F4 / 1e-39", "float64"),
+        ("U1 * 1e38", "float64"),
+        ("2 ** U1", "float64"),
+        ("exp(U1)", "float64"),
+        ("exp(-U1)", "float32"),
+        ("exp(-((U2 - 3000) / 500) ** 2)", "float32"),
         ("F4 + F8", "float64"),
         ("F4 * of_image", "float32"),
         ("where(U1 > 3, U1, nan)", "uint16"),
@@ -289,6 +303,86 @@ def test_integers_are_compared_exactly() -> None:
         quality = qm.expression(text, collection)
         best = qm.quality_mosaic(collection.assign(quality=quality), "quality")
         assert best["number"].item() == 2, text
+
+
+@pytest.mark.parametrize(
+    ("text", "most"),
+    [
+        ("{0} ** 12", 65535**12),
+        ("{0} ** 12.5", 65535**12.5),
+        ("{0} * {0} * {0} * {0} * {0} * {0} * {0} * {0} * {0}", 65535**9),
+        ("{0} * 9223372036854775807", 65535 * (2**63 - 1)),
+        ("-({0} ** 30) + 1e150", 1e150 - 65535**30),
+        ("{0} * 1e38 * 10", 65535e39),
+        ("1e38 / (1 / {0})", 65535e38),
+        ("2 ** (-{0} / -600)", 2 ** (65535 / 600)),
+        ("exp({0} / 600)", math.exp(65535 / 600)),
+        ("exp(clip({0}, 0, 600))", math.exp(600)),
+        ("where({0} > 9, {0} ** 9, {0})", 65535**9),
+        ("maximum({0} ** 9, {0})", 65535**9),
+        ("sqrt(abs(-({0} ** 30)))", 65535**15),
+        ("log({0} ** 30)", 30 * math.log(65535)),
+    ],
+)
+def test_no_overflow_masks_a_pixel(text: str, most: float) -> None:
+    """Large results are float64; where a dtype has values that float64 does not hold the result of,
+    the text is refused."""
+    largest = collection_of(B4=np.uint16([65535, 65535]))
+    score = qm.expression(text.format("B4"), largest).values.ravel()[0]
+    assert float(score) == pytest.approx(float(most), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "B4 ** 70",
+        "(-B4) ** 71",
+        "B4 ** 400.5",
+        "2 ** B4",
+        "0.5 ** (0.5 - B4)",
+        "exp(B4)",
+        "B4 ** 40 * B4 ** 40",
+        "B4 ** 60 / 1e-100",
+        "B4 * 1e300 * 1e5",
+        "-1e308 - B4 * 1e304",
+    ],
+)
+def test_what_no_float_holds_is_refused(text: str) -> None:
+    """As infinite it would be masked, in every pixel perhaps."""
+    with pytest.raises(ValueError, match=r"more than a float holds.*\n.*\n.*\^\n.*limit the band"):
+        qm.expression(text, BAD)
+
+
+ENDS = {
+    "I8": (np.int64, [-(2**63), -(2**63) + 1, -1, 0, 1, 2**53, 2**53 + 1, 2**63 - 2, 2**63 - 1]),
+    "U8": (np.uint64, [0, 1, 2, 2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 2, 2**64 - 1]),
+    "U1": (np.uint8, [0, 1, 2, 3, 4, 127, 128, 254, 255]),
+}
+NUMBERS = "-9223372036854775809 -9223372036854775808 -1.5 -0.0 0.5 1 254.5 256 9007199254740992.5 \
+9007199254740993 9223372036854775807 9223372036854775808 18446744073709551614 \
+18446744073709551615 18446744073709551616 18446744073709551617 1e30 -1e30".split()
+
+
+@pytest.mark.parametrize("order", ["==", "!=", "<", "<=", ">", ">="])
+def test_comparisons_of_integers_are_exact(order: str) -> None:
+    """As Python compares: at the ends of 64 bits, beyond them, between two integers; integers with
+    a sign and without."""
+    bands = {name: (DIMS, np.array([v, v], dtype)[:, None]) for name, (dtype, v) in ENDS.items()}
+    collection = xr.Dataset(bands, {"time": dates(2)})
+    compare = {"<=": operator.le, ">": operator.gt, **ORDERS}[order]
+    for name, (_, values) in ENDS.items():
+        for number in NUMBERS:
+            value = float(number) if set(number) & set(".e") else int(number)
+            got = qm.expression(f"{name} {order} {number}", collection).values[0, 0]
+            assert got.tolist() == [compare(v, value) for v in values], (name, number)
+            got = qm.expression(f"{number} {order} {name}", collection).values[0, 0]
+            assert got.tolist() == [compare(value, v) for v in values], (number, name)
+            got = qm.expression(f"{name} in [{number}, 3]", collection).values[0, 0]
+            assert got.tolist() == [v in (value, 3) for v in values], (name, number)
+        for other, (_, others) in ENDS.items():
+            pairs = list(zip(values, others, strict=True))
+            got = qm.expression(f"{name} {order} {other}", collection).values[0, 0]
+            assert got.tolist() == [compare(*pair) for pair in pairs], (name, other)
 
 
 def test_what_a_score_says_of_a_band_an_expression_says_too() -> None:
@@ -376,6 +470,14 @@ def test_the_platform_is_told_by_the_names_of_bands() -> None:
             qm.expression("ndvi", unknown)
 
 
+def test_what_only_looks_like_a_date() -> None:
+    """Numbers are subtracted and divided, where they can be no date, or have blanks between."""
+    texts = ("B4 + 2020-45-3", "B4 + 2020 - 8 - 1", "B4*2020/8/1", "B4 - 0.5-10-2020", "B4 - 7-15")
+    for text in texts:
+        wanted = eval(text, {"B4": PLAIN["B4"].astype("float64")})
+        np.testing.assert_allclose(qm.expression(text, PLAIN), wanted, rtol=1e-6)
+
+
 def test_names_that_are_none_in_python() -> None:
     """Quoted, or in band(): other characters, keywords, what means something else; a coordinate
     along time is a band as well."""
@@ -443,7 +545,28 @@ BAD = collection_of(
     B4=np.uint16([1, 2]), B8=np.uint16([3, 4]), SCL=np.uint8([4, 5]), name=np.array(["a", "b"])
 )
 
+BAD = BAD.assign_coords(spatial_ref=((), 0), lat=(("y", "x"), np.ones((1, 1))), x=[0]).assign(
+    dem=(("y", "x"), np.ones((1, 1))), time_bounds=("bounds", [1, 2])
+)
+
 POINTED_AT = [
+    ("nvdi", KeyError, "nvdi", "Did you mean ndvi?"),
+    ("2 * ndvii", KeyError, "ndvii", "Did you mean ndvi?"),
+    ("inverze", KeyError, "inverze", r"Did you mean inverse\(band\)"),
+    ("nvdi(B4)", KeyError, "nvdi", "Did you mean ndvi, without"),
+    ("foo(B4)", KeyError, "foo", "clip, .*spectral indices go by name"),
+    ("clip(B4, 5, 1)", ValueError, "clip(B4, 5, 1)", r"Write clip\(B4, 1, 5\)"),
+    ("spatial_ref", ValueError, "spatial_ref", r"is no band.*\(\)"),
+    ("B4 * spatial_ref", ValueError, "spatial_ref", "The bands are B4, B8, SCL, name, dem"),
+    ("time_bounds", ValueError, "time_bounds", "is no band"),
+    ("time", ValueError, "time", r"a dimension.*\n.*\n.*\n.*target_date"),
+    ("dem", ValueError, "dem", "same in all images"),
+    ("dem * lat", ValueError, "dem * lat", "no dimension 'time'"),
+    ("target_date(2020-8-1)", ValueError, "2020-8-1", "Write 2020-08-01"),
+    ("target_date(2020/08/01)", ValueError, "2020/08/01", "Write 2020-08-01"),
+    ("B4 + target_date(08-01-2020)", ValueError, "08-01-2020", "2020-01-08 or 2020-08-01"),
+    ("target_date(25.12.2020)", ValueError, "25.12.2020", "Write 2020-12-25;"),
+    ("target_day_of_year(7-5)", ValueError, "7-5", "Write 07-05"),
     ("B44 * 2", KeyError, "B44", "Did you mean B4?"),
     ("größe + B44", KeyError, "größe", "The bands are"),
     ("'B 4' + 1", KeyError, "'B 4'", "Did you mean B4?"),

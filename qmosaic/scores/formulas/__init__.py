@@ -13,6 +13,7 @@ A module imports only modules below it in this table.
 ``calls``      the functions of `qmosaic.scores`, called with parts of a text
 ``program``    the steps as they are collected, and the bands that they read
 ``steps``      what a step computes, on numpy arrays
+``spans``      between which numbers floats lie
 ``kinds``      what is known of values before they are computed
 ``parsing``    from a text to Python's syntax tree
 ``places``     errors that point at a place in the text

@@ -7,7 +7,7 @@ import difflib
 import functools
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,8 +17,17 @@ import xarray as xr
 from qmosaic.collection.declarations import check_decoded
 from qmosaic.scores.expressions import NUMERIC
 from qmosaic.scores.formulas.calls import CALLS, Call
-from qmosaic.scores.formulas.grammar import ARITHMETIC, COMPARISONS, FUNCTIONS, OTHERWISE, REFUSED
+from qmosaic.scores.formulas.grammar import (
+    ARITHMETIC,
+    COMPARISONS,
+    FUNCTIONS,
+    OTHERWISE,
+    REFUSED,
+    TURNED,
+)
 from qmosaic.scores.formulas.kinds import (
+    SAFE_POWER,
+    UNKNOWN,
     Kind,
     condition,
     ends_of,
@@ -26,10 +35,35 @@ from qmosaic.scores.formulas.kinds import (
     of_numbers,
     real,
     whole,
+    within,
 )
 from qmosaic.scores.formulas.places import ExpressionError, Text
 from qmosaic.scores.formulas.program import Part, Program, part_of_number
-from qmosaic.scores.indices import has_index, index
+from qmosaic.scores.formulas.spans import overflows, span_of
+from qmosaic.scores.indices import USUAL, index, names_of_indices
+
+USUAL_NAMES = [name.lower() for name in USUAL]
+"""Spectral indices, as they are suggested."""
+
+TIME = "time"
+"""The dimension of the images."""
+
+
+def closest(name: str, *groups: Iterable[str], rarely: Iterable[str] = ()) -> str | None:
+    """Find what is meant by a misspelt name: what has the same letters, else what is alike, in the
+    first group that has it; `rarely` where it is much alike."""
+    known = [{one.lower(): one for one in group} for group in (*groups, rarely)]
+    plain = name.lower()
+    for group in known:
+        turned = [one for lower, one in group.items() if sorted(lower) == sorted(plain)]
+        if turned:
+            return turned[0]
+    for cutoff, tried in ((0.7, known), (0.6, known[:-1])):
+        for group in tried:
+            close = difflib.get_close_matches(plain, group, n=1, cutoff=cutoff)
+            if close:
+                return group[close[0]]
+    return None
 
 
 class Builder:
@@ -50,7 +84,9 @@ class Builder:
         self._known: dict[str, Part] = {}
         names = list(getattr(collection, "data_vars", collection))
         self.bands: dict[str, Any] = {str(name): name for name in names}
-        self._program = Program(max((collection[name].ndim for name in names), default=0))
+        every = [tuple(collection[name].dims) for name in names]
+        self._program = Program(max(map(len, every), default=0))
+        self._dims = max((dims for dims in every if TIME in dims), key=len, default=None)
 
     # -- results ------------------------------------------------------------------------------
 
@@ -58,6 +94,12 @@ class Builder:
         """Give what the whole text stands for; what it makes says so in its attribute
         ``expression``."""
         array = self.array(node)
+        if self._dims is not None and TIME not in array.dims:
+            raise self.text.error(
+                node,
+                f"this has no dimension {TIME!r}, so it is the same in all images",
+                f"Write a band, or what to compute of bands. {self._listed()}",
+            )
         if self.part(node).given:
             return array
         return array.assign_attrs(expression=self.text.plain(node))
@@ -111,7 +153,7 @@ class Builder:
         if node.id in FUNCTIONS or node.id in CALLS:
             usage = FUNCTIONS.get(node.id) or CALLS[node.id].usage
             raise self.text.error(node, f"{node.id} is a function", f"Write {usage}.")
-        if has_index(node.id):
+        if node.id.lower() in names_of_indices():
             return self._kept(node, lambda: self._index(node.id))
         raise self._unknown_band(node, node.id)
 
@@ -124,11 +166,30 @@ class Builder:
         key = self.bands.get(name)
         if key is None:
             extra = getattr(self.collection, "coords", {})
-            if name not in extra or name in getattr(self.collection, "dims", ()):
+            if name not in extra:
                 return None
+            if name in getattr(self.collection, "dims", ()):
+                raise self.text.error(
+                    node,
+                    f"{name!r} is a dimension, and no band",
+                    f"Write a band, or target_date(2020-07-15) for times. {self._listed()}",
+                )
             key = name
+        if not self._is_band(key):
+            raise self.text.error(
+                node,
+                f"{name!r} is no band: a variable with the dimensions "
+                f"{tuple(self.collection[key].dims)}",
+                f"Write a band, or what to compute of bands. {self._listed()}",
+            )
         part = self._kept(node, lambda: self.collection[key], name=f"band {name!r}")
         return replace(part, given=True)
+
+    def _is_band(self, key: Any) -> bool:
+        """Tell whether a variable has values for images or pixels, so that one can compute with it
+        and bands."""
+        dims = self.collection[key].dims
+        return self._dims is None or (len(dims) > 0 and set(dims) <= set(self._dims))
 
     def _kept(
         self, node: ast.expr, make: Callable[[], xr.DataArray], name: str | None = None
@@ -160,17 +221,17 @@ class Builder:
         )
 
     def _listed(self) -> str:
-        shown = [name if name.isidentifier() else f'"{name}"' for name in self.bands]
+        names = [name for name, key in self.bands.items() if self._is_band(key)]
+        shown = [name if name.isidentifier() else f'"{name}"' for name in names]
         return f"The bands are {', '.join(shown) or 'none'}."
 
     def _unknown_band(self, node: ast.expr, name: str) -> ExpressionError:
-        close = difflib.get_close_matches(name, self.bands, n=1) or difflib.get_close_matches(
-            name.lower(), [b.lower() for b in self.bands], n=1
-        )
+        usage = FUNCTIONS | {function: call.usage for function, call in CALLS.items()}
+        meant = closest(name, self.bands, USUAL_NAMES, usage, rarely=names_of_indices())
         hint = ""
-        if close:
-            meant = next(b for b in self.bands if close[0] in (b, b.lower()))
-            hint = f" Did you mean {meant if meant.isidentifier() else chr(34) + meant + chr(34)}?"
+        if meant is not None:
+            written = meant if meant.isidentifier() else f'"{meant}"'
+            hint = f" Did you mean {usage.get(meant, written)}?"
         what = f"there is no band {name!r}, nor a spectral index of that name"
         return self.text.unknown(node, what, f"{self._listed()}{hint}")
 
@@ -215,12 +276,30 @@ class Builder:
             return self._of_numbers(node, name, a.number, b.number)
         for part in (a, b):
             self._decoded(part, node)
-        kind = real(a.kind, b.kind)
+        kind, double = real(a.kind, b.kind), np.dtype("float64")
         if a.kind.is_whole and b.kind.is_whole:
             ends = ends_of(name, a.kind, b.kind, b.number)
             exact = ends and whole(*ends, (a.kind, b.kind))
-            kind = exact or kind
-        return self._program.emit(name, (a, b), kind)
+            if exact:
+                return self._program.emit(name, (a, b), exact)
+            kind = replace(kind, dtype=double) if ends else kind
+        elif name == "power" and b.number is not None and abs(b.number) > SAFE_POWER:
+            kind = replace(kind, dtype=double)
+        return self._program.emit(name, (a, b), self._within(node, name, kind, a, b))
+
+    def _within(self, node: ast.expr, name: str, kind: Kind, *operands: Part) -> Kind:
+        """Give the kind of floats that a step makes; refuse more than a float holds: infinite, such
+        pixels would be masked."""
+        kinds = [part.kind for part in operands]
+        span = span_of(name, *kinds)
+        if span is not None and overflows(span, *kinds):
+            raise self.text.error(
+                node,
+                "the bands may have values of which this is more than a float holds (1.8e308)",
+                "Compute with smaller numbers, or limit the band first, for instance "
+                "clip(B4, 0, 10000).",
+            )
+        return within(kind, span or UNKNOWN)
 
     def _of_numbers(self, node: ast.expr, name: str, *numbers: float | int) -> Part:
         """Compute with numbers alone."""
@@ -269,6 +348,8 @@ class Builder:
                 kind = replace(own, low=low, high=min(high, int(limits.max)))
             else:
                 kind = whole(low, high, (own,)) or kind
+        if not kind.is_whole:
+            kind = self._within(node, name, kind, part)
         return self._program.emit(name, (part,), kind)
 
     def _boolop(self, node: ast.BoolOp) -> Part:
@@ -369,11 +450,33 @@ class Builder:
             )
         for part, node in sides:
             self._decoded(part, node)
-        dtype = real(a.kind, b.kind).dtype
+        if a.kind.is_whole and b.number is not None:
+            return self._with_number(name, a, b.number)
+        if b.kind.is_whole and a.number is not None:
+            return self._with_number(TURNED.get(name, name), b, a.number)
+        dtype: np.dtype[Any] | None = real(a.kind, b.kind).dtype
         if a.kind.is_whole and b.kind.is_whole:
-            low, high = min(a.kind.low, b.kind.low), max(a.kind.high, b.kind.high)
-            dtype = integer_dtype(low, high) or dtype
+            dtype = integer_dtype(min(a.kind.low, b.kind.low), max(a.kind.high, b.kind.high))
         return self._program.emit(name, (a, b), condition(a.kind, b.kind), dtype)
+
+    def _with_number(self, name: str, part: Part, number: float | int) -> Part:
+        """Compare integers with a number exactly: with the integer beside it."""
+        kind, low, high = condition(part.kind), part.kind.low, part.kind.high
+        below, above = math.floor(number), math.ceil(number)
+        equal = below == above
+        sides = {
+            "<": ("<=", above - 1),
+            "<=": ("<=", below),
+            ">": (">=", below + 1),
+            ">=": (">=", above),
+        }
+        name, limit = sides.get(name, (name, below))
+        if low <= limit <= high and (equal or name in ("<=", ">=")):
+            dtype = integer_dtype(low, high)
+            return self._program.emit(name, (part, part_of_number(limit)), kind, dtype)
+        never = self._program.emit("in", (part,), kind, ())
+        always = {"<=": limit > high, ">=": limit < low, "!=": True}.get(name, False)
+        return self._program.emit("not", (never,), kind) if always else never
 
     def _is_in(self, part: Part, left: ast.expr, right: ast.expr, negated: bool) -> Part:
         if not isinstance(right, ast.List | ast.Tuple | ast.Set):
@@ -430,17 +533,20 @@ class Builder:
 
     def _unknown_function(self, node: ast.Call, name: str) -> ExpressionError:
         known = [*FUNCTIONS, *CALLS]
-        close = difflib.get_close_matches(name, known, n=1)
+        close = closest(name, known)
+        of_index = closest(name, USUAL_NAMES, rarely=names_of_indices())
         if name in OTHERWISE:
             hint = f"Write {OTHERWISE[name]}."
         elif name in self.bands:
             hint = f"{name} is a band; write * between values that are multiplied."
-        elif close:
-            hint = f"Did you mean {FUNCTIONS.get(close[0]) or CALLS[close[0]].usage}?"
-        elif has_index(name):
+        elif name.lower() in names_of_indices():
             hint = f'Write {name} alone, or index("{name}", platform="sentinel-2").'
+        elif close:
+            hint = f"Did you mean {FUNCTIONS.get(close) or CALLS[close].usage}?"
+        elif of_index:
+            hint = f"Did you mean {of_index}, without parentheses?"
         else:
-            hint = f"The functions are {', '.join(known)}."
+            hint = f"The functions are {', '.join(known)}; spectral indices go by name: ndvi."
         return self.text.unknown(node.func, f"there is no function {name!r}", hint)
 
     def _arguments(self, node: ast.Call, least: int, most: int | None = None) -> list[Part]:
@@ -507,6 +613,14 @@ class Builder:
 
     def _call_clip(self, node: ast.Call) -> Part:
         part, lowest, highest = self._arguments(node, 3)
+        low, high = lowest.number, highest.number
+        if low is not None and high is not None and low > high:
+            raise self.text.error(
+                node,
+                f"clip() got {low} as the lowest and {high} as the highest value, so all pixels "
+                "would be the same",
+                f"Write clip({', '.join(map(self.text.part, (node.args[n] for n in (0, 2, 1))))}).",
+            )
         return self._extreme(node, "minimum", self._extreme(node, "maximum", part, lowest), highest)
 
     def _extreme(self, node: ast.expr, name: str, a: Part, b: Part) -> Part:
@@ -517,13 +631,15 @@ class Builder:
             choose = min if name == "minimum" else max
             ends = choose(a.kind.low, b.kind.low), choose(a.kind.high, b.kind.high)
             kind = whole(*ends, (a.kind, b.kind)) or kind
+        if not kind.is_whole:
+            kind = self._within(node, name, kind, a, b)
         return self._program.emit(name, (a, b), kind)
 
     def _math(self, name: str, node: ast.Call) -> Part:
         (part,) = self._arguments(node, 1)
         if part.number is not None:
             return self._of_numbers(node, name, part.number)
-        return self._program.emit(name, (part,), real(part.kind))
+        return self._program.emit(name, (part,), self._within(node, name, real(part.kind), part))
 
     # -- functions of qmosaic.scores ------------------------------------------------------------
 

@@ -51,11 +51,15 @@ def expression(text: str, collection: xr.Dataset | xr.DataArray) -> xr.DataArray
         mosaic. A function alone is what the function returns. Else:
 
         - Integers stay integers where 64 bits hold every possible result, in a dtype that holds
-          all of them: ``-cloud`` of uint8 is int16. They are compared exactly. A result that
-          64 bits do not hold, such as the negative of uint64, is float64.
+          all of them: ``-cloud`` of uint8 is int16. They are compared exactly, with each other
+          and with numbers in the text. A result that 64 bits do not hold, such as the negative of
+          uint64 or ``B4 ** 5`` of uint16, is float64.
         - Other numbers are float32 where that holds the bands exactly (float32, integers up to
           2²⁴), else float64. Numbers in the text, and bands with one number an image, take the
-          precision of what they meet.
+          precision of what they meet. Powers above the fourth, and what may be more than float32
+          holds (3.4e38), as ``exp(cloud)`` of uint8, are float64. What may be more than float64
+          holds by the dtypes of the bands (1.8e308), as ``B4 ** 70`` of uint16, is refused: as
+          infinite it would be masked.
         - A condition is bool; uint8, where it can be masked.
 
         A pixel is masked where a band is masked (NaN, or its declared nodata) that the result
@@ -69,9 +73,11 @@ def expression(text: str, collection: xr.Dataset | xr.DataArray) -> xr.DataArray
     ------
     ValueError
         The text cannot be understood: the message has the place in it, and what to write instead.
-        Or a function refuses what it was given.
+        Or a function refuses what it was given. Or the result has no dimension ``time``, though
+        bands have it: it would be the same in all images.
     KeyError
-        There is no such band, function or index; a `ValueError`, too.
+        There is no such band, function or index; a `ValueError`, too. The message says which
+        name may be meant.
     TypeError
         `text` is no text, or `collection` no collection.
     ModuleNotFoundError

@@ -23,6 +23,9 @@ COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.GtE: ">=",
 }
 
+TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+"""What a comparison is with its sides exchanged; others are what they are."""
+
 FUNCTIONS = {
     "where": "where(condition, value, other)",
     "valid": "valid(band)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,23 @@ EXACT = 2**24
 """The largest integer up to which float32 holds all integers."""
 
 
+EXACT_NUMBERS = 2**128
+"""Up to where integers in the text are exact: bands of 64 bits are compared with them."""
+
 LARGEST_POWER = 64
-"""The largest power of integers that is looked at for being one."""
+"""A power that 64 bits do not hold, but of 0 and 1."""
+
+
+Span = tuple[float, float]
+
+UNKNOWN: Span = (-math.inf, math.inf)
+"""Where nothing tells between which numbers floats lie."""
+
+SMALLEST, LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+"""Between which numbers float32 has all its digits."""
+
+SAFE_POWER = 4
+"""The largest power in which float32 holds what 32 bits hold."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +51,8 @@ class Kind:
     weak : bool
         Whether they take the precision of what they meet, as numbers in the text do, and one
         number an image.
+    span : tuple of float
+        Between which numbers floats lie, those included.
     """
 
     dtype: np.dtype[Any]
@@ -43,6 +60,12 @@ class Kind:
     high: int = 1
     masked: bool = True
     weak: bool = False
+    span: Span = UNKNOWN
+
+    @property
+    def ends(self) -> Span:
+        """Between which numbers they lie."""
+        return (float(self.low), float(self.high)) if self.is_whole else self.span
 
     @property
     def is_condition(self) -> bool:
@@ -61,7 +84,8 @@ def kind_of_number(value: float | int) -> Kind:
         dtype = integer_dtype(value, value)
         if dtype is not None:
             return Kind(dtype, value, value, masked=False, weak=True)
-    return Kind(np.dtype("float64"), masked=value != value, weak=True)
+    span = (float(value), float(value)) if math.isfinite(value) else UNKNOWN
+    return Kind(np.dtype("float64"), masked=value != value, weak=True, span=span)
 
 
 def condition(*kinds: Kind) -> Kind:
@@ -95,8 +119,22 @@ def real(*kinds: Kind) -> Kind:
         max(abs(kind.low), abs(kind.high)) <= EXACT if kind.is_whole else kind.dtype == np.float32
         for kind in deciding
     )
+    small = small and all(_in_range_of_float32(kind.ends) for kind in kinds)
     dtype = np.dtype("float32" if deciding and small else "float64")
-    return Kind(dtype, weak=not deciding)
+    low, high = zip(*(kind.ends for kind in kinds), strict=True)
+    return Kind(dtype, weak=not deciding, span=(min(low), max(high)))
+
+
+def within(kind: Kind, span: Span) -> Kind:
+    """Give the kind of floats that lie between two numbers: float64 where float32 ends before."""
+    fits = _in_range_of_float32(span)
+    return replace(kind, dtype=kind.dtype if fits else np.dtype("float64"), span=span)
+
+
+def _in_range_of_float32(span: Span) -> bool:
+    """Tell whether float32 holds numbers of a span, none of them as infinite or all as 0."""
+    most = max(map(abs, span))
+    return most in (0, math.inf) or SMALLEST <= most <= LARGEST
 
 
 def free_value(kind: Kind) -> tuple[np.dtype[Any], Any]:
@@ -127,7 +165,9 @@ def ends_of(
         return a.low - b.high, a.high - b.low
     if name == "multiply":
         corners = [x * y for x in (a.low, a.high) for y in (b.low, b.high)]
-    elif name == "power" and isinstance(exponent, int) and 0 <= exponent <= LARGEST_POWER:
+    elif name == "power" and isinstance(exponent, int) and exponent >= 0:
+        # those of 0 and 1 are no others, those of 2 are beyond 64 bits
+        exponent = min(exponent, LARGEST_POWER + exponent % 2)
         corners = [a.low**exponent, a.high**exponent, *([0] if a.low < 0 < a.high else [])]
     else:
         return None
@@ -135,7 +175,7 @@ def ends_of(
 
 
 def of_numbers(name: str, *numbers: float | int) -> float | int | None:
-    """Compute with numbers of the text alone: integers exactly where 64 bits hold them, others as
+    """Compute with numbers of the text alone: integers exactly up to `EXACT_NUMBERS`, others as
     floats. None where numbers give no finite one."""
     function = getattr(np, name)
     try:
@@ -146,7 +186,7 @@ def of_numbers(name: str, *numbers: float | int) -> float | int | None:
         return None
     if not math.isfinite(rounded):
         return None if all(map(math.isfinite, floats)) else rounded
-    small = abs(rounded) < 2**64 and name not in ("divide", "sqrt", "exp", "log")
+    small = abs(rounded) < EXACT_NUMBERS and name not in ("divide", "sqrt", "exp", "log")
     if not small or any(not isinstance(number, int) for number in numbers):
         return rounded
     if name == "power" and numbers[1] < 0:

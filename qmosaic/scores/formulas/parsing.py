@@ -19,12 +19,18 @@ TOKENS = re.compile(
     (?P<quoted> "(?:[^"\\\n]|\\.)*" | '(?:[^'\\\n]|\\.)*' )
     | (?<=target_day_of_year\()(?P<blanks>\s*)(?P<day>\d\d-\d\d)(?![\w.-])
     | (?<![\w.])(?P<date>\d{4}-\d\d-\d\d)(?![\w.]|-\d)
+    | (?<![\w.])(?P<odd_date>\d{4}(?P<s>[-/.])\d\d?(?P=s)\d\d?|\d\d?(?P<t>[-/.])\d\d?(?P=t)\d{4})
+      (?![\w.]|-\d)
+    | (?<=target_day_of_year\()(?P<before>\s*)(?P<odd_day>\d\d?-\d\d?)(?![\w.-])
     | (?P<comment>\#)
     | (?P<blank>\s)
     """,
     re.X,
 )
 """What is not left to Python's parser: it takes the 08 of a date for a damaged number."""
+
+ODD_DATES = ("odd_date", "odd_day")
+"""Which of these are dates that are written otherwise."""
 
 INSTEAD = (
     (r"=", "To compare, write == (a single = only names an option of a function)."),
@@ -85,6 +91,8 @@ def _text_of(given: str) -> Text:
         if kind == "comment":
             what = "a # begins a comment in Python, and an expression has none"
             raise text.error((begin, begin + 1), what, "Leave it out, and what follows it.")
+        if kind in ODD_DATES:
+            _check_date(text, found[kind], begin)
         pieces.append(given[end:begin])
         end = found.end(kind)
         if kind in ("date", "day"):
@@ -96,6 +104,34 @@ def _text_of(given: str) -> Text:
     text.code = code.lstrip()
     text.lead = len(code) - len(text.code)
     return text
+
+
+def _check_date(text: Text, written: str, begin: int) -> None:
+    """Refuse dates that are written otherwise: to Python 2020-8-1 is 2011, and 08 a mistake."""
+    parts = re.split(r"[-/.]", written)
+    division = "/" in written and not any(part.startswith("0") for part in parts)
+    year = next((part for part in parts if len(part) == 4), None)
+    days = [int(part) for part in parts if part is not year]
+    if division or not (1 <= min(days) <= 12 and max(days) <= 31):
+        return
+    first, second = (f"{day:02}" for day in days)
+    if year is None:
+        meant = [f"{first}-{second}"]
+    elif parts[0] == year:
+        meant = [f"{year}-{first}-{second}"]
+    else:
+        pairs = [(second, first), (first, second)]
+        meant = list(dict.fromkeys(f"{year}-{m}-{d}" for m, d in pairs if int(m) <= 12))
+    order = (
+        "month and day, with two digits each"
+        if year is None
+        else ("year, month and day, with four and two digits")
+    )
+    raise text.error(
+        (begin, begin + len(written)),
+        f"this looks like a date, and dates are {order}",
+        f"Write {' or '.join(meant)}; or, to compute with numbers, blanks around each sign.",
+    )
 
 
 def _syntax_error(text: Text, error: SyntaxError) -> ExpressionError:

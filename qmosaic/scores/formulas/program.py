@@ -45,9 +45,9 @@ class Part:
 
 
 def part_of_number(value: float | int) -> Part:
-    """Give the part that a number of the text is; one that 64 bits do not hold is a float."""
-    kind = kind_of_number(value)
-    return Part(kind, number=value if kind.is_whole else float(value))
+    """Give the part that a number of the text is; with one that 64 bits do not hold floats are
+    computed."""
+    return Part(kind_of_number(value), number=value)
 
 
 class Program:

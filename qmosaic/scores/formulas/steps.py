@@ -153,10 +153,16 @@ def _saturating(ufunc: np.ufunc) -> Callable[..., Value]:
 
 
 def _compared(ufunc: np.ufunc) -> Callable[..., Value]:
+    """Compare in a dtype that holds both sides; None: one is int64, the other uint64."""
+
     def computed(step: Step, given: Sequence[Value], _: Any) -> Value:
         (dtype,) = step.given
-        a, b = (values.astype(dtype, copy=False) for values, _ in given)
-        return ufunc(a, b), _either(*map(masked_in, given))
+        a, b = (values.astype(dtype or np.uint64, copy=False) for values, _ in given)
+        found = ufunc(a, b)
+        if dtype is None:  # what is below 0 is below all of the other side
+            found = np.where(np.less(given[0][0], 0), ufunc(-1, 0), found)
+            found = np.where(np.less(given[1][0], 0), ufunc(0, -1), found)
+        return found, _either(*map(masked_in, given))
 
     return computed
 

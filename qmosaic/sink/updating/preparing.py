@@ -132,9 +132,12 @@ def _fill_value(stored: Stored, images: Any, dim: Hashable) -> Any:
         pairs = [(name, images[name]) for name in bands_of(images, dim)]
     for name, band in pairs:
         there = stored.raw.variables.get(name)
-        packed = np.dtype(band.encoding.get("dtype", band.dtype)).kind in "iu"
+        packed = np.dtype(band.encoding.get("dtype", band.dtype)).newbyteorder("=")
         declares = declared_nodata(band) is not None or set(NODATA_NAMES) & set(band.encoding)
-        if there is not None and packed and not declares and "_FillValue" in there.attrs:
+        # bands of another dtype are refused: what they get does not matter
+        if there is None or packed.kind not in "iu" or packed != there.dtype.newbyteorder("="):
+            continue
+        if not declares and "_FillValue" in there.attrs:
             return int(there.attrs["_FillValue"]) or None  # 0 is what they get if nothing is said
     return None
 
