@@ -39,6 +39,10 @@ def expression(text: str, collection: xr.Dataset | xr.DataArray) -> xr.DataArray
           ``target_date(2020-08-01, sigma=20)``, ``target_day_of_year(07-15)``. The pixels that
           are masked in what ``distance_to(SCL in [3, 8, 9], max_distance=3000)`` looks at
           are not valid.
+
+        Scores that are added up should have the same range: in
+        ``0.7 * target_date(2020-08-01) + 0.3 * inverse(MSK_CLDPRB) / 100`` clouds of 0 to 100
+        count from 0 to -1, as dates do from 0 to 1.
     collection : xarray.Dataset or xarray.DataArray
         Images along ``time``, or an array with a dimension ``band``.
 

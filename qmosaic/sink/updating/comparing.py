@@ -59,8 +59,8 @@ def check_fits(request: Request, layout: Layout, stored: Stored) -> None:
         raise ValueError(
             f"update() got images that do not fit the mosaic in {stored.place.name!r}, so they "
             f"could not have been among its images: {listed}{more}. Make the new images as those "
-            "of the mosaic were made (the same bands, dtypes, nodata, packing and grid), or write "
-            "the mosaic anew from all of them."
+            "of the mosaic were made (the same bands, expressions, dtypes, nodata, packing and "
+            "grid), or write the mosaic anew from all of them."
         )
 
 
