@@ -75,9 +75,9 @@ PYTHON = re.compile(
 """What is Python, and neither a name nor a number."""
 
 ADVICE = re.compile(
-    r"(?:or,? |and |then |to |if [^,]+, )*(?:add|ask|call|cast|choose|convert|correct|declare|do not|"
-    r"drop|give|go on|join|keep|leave|make|name|open|pass|put|read|rechunk|rename|reverse|say|set|"
-    r"swap|take|use|write)\b",
+    r"(?:or,? |and |then |to |if [^,]+, )*(?:add|ask|call|cast|choose|convert|correct|declare|"
+    r"do not|drop|give|go on|join|keep|leave|make|name|open|pass|put|read|rechunk|rename|reverse|"
+    r"say|set|swap|take|use|write)\b",
     re.IGNORECASE,
 )
 """How a sentence, or a part of one, begins that says what to write."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import threading
@@ -23,8 +24,8 @@ said anyway."""
 def environment() -> dict[str, Any]:
     """Give the environment of worker processes: without dask's MALLOC_TRIM_THRESHOLD_, with which
     jobs take longer (see the notes of `qmosaic.to_zarr`)."""
-    logging = os.environ.get("DASK_LOGGING", QUIET)
-    return {"distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1, "DASK_LOGGING": logging}}
+    told = os.environ.get("DASK_LOGGING", QUIET)
+    return {"distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1, "DASK_LOGGING": told}}
 
 
 @contextlib.contextmanager
@@ -138,9 +139,22 @@ def _workers_here(workers: int, memory: str | None, threads: int | None) -> Iter
             dashboard_address=":0",
         ) as cluster,
         distributed.Client(cluster),
+        _quiet_after_ctrl_c(),
     ):
         say(f"dashboard   {cluster.dashboard_link}")
         yield
+
+
+@contextlib.contextmanager
+def _quiet_after_ctrl_c() -> Iterator[None]:
+    """Let dask say nothing of how it ends its workers in the midst of their tasks: that the job was
+    interrupted is said anyway."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for name in ("distributed.nanny", "distributed.scheduler", "distributed.client"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        raise
 
 
 @contextlib.contextmanager

@@ -24,8 +24,12 @@ FAILS = [
     ("mosaic SERIES --quality -B4 --quality-name B8 --out a.zarr", 1, "--quality-name"),
     ("mosaic SERIES --quality B4 --out a.zarr --end 2019 --start 2020", 1, "--end 2019, which is"),
     ("mosaic SERIES --quality B4 --out a.zarr --clip no.geojson", 1, "no file 'no.geojson'"),
-    ("mosaic SERIES --quality B4 --out a.zarr --bbox 0,0,1,1", 1, "left none of 5 images"),
-    ("contributions SERIES", 1, "not written by qmosaic"),
+    (
+        "mosaic SERIES --quality B4 --out a.zarr --bbox 0,0,1,1",
+        1,
+        "to 0,0,1,1 (EPSG:4326) left none",
+    ),
+    ("contributions SERIES", 1, "not written by `qmosaic mosaic`"),
     ("info nowhere", 1, "there is nothing at 'nowhere'"),
     ("update nowhere.zarr SERIES --quality B4", 1, "there is no mosaic at 'nowhere.zarr'"),
     ("show SERIES --bands B5 --png a.png", 1, "B5"),
@@ -41,6 +45,17 @@ FAILS = [
     ("mosaic SERIES --quality B4 --out a.zarr --bands B4,,B8", 2, "has an empty name"),
     ("mosaic SERIES --quality B4 --out a.zarr --min-quality high", 2, "'high' is no number"),
     ("mosaic SERIES --quality B4 --out a.zarr --tries last", 2, "--ties"),
+    ("mosaic SERIES --quality B4 --out a.zarr --start 2020-13-01", 2, "'2020-13-01' is no time"),
+    ("mosaic SERIES --quality B4 --out a.zarr --levels 2.5", 2, "'2.5' counts nothing. Write 0,"),
+    ("mosaic SERIES --quality B4 --out a.zarr --memory 4XB", 2, "no amount of memory. Write 4GB"),
+    ("mosaic SERIES --quality B4 --out a.zarr --resolution -10", 2, "'-10' is not above 0"),
+    ("mosaic SERIES --quality B4 --out a.zarr --bbox 3,91,4,92", 2, "'3,91,4,92' is no box on"),
+    ("mosaic SERIES --quality B4 --out a.zarr --save-job no/j.toml", 2, "cannot be written: No"),
+    ("mosaic SERIES --quality B4 --out s3:/b/a.zarr", 2, "'s3:' here. Write s3://b/a.zarr."),
+    ("mosaic SERIES --quality B4 --out a.tif --period MS", 2, "--period: for Zarr alone"),
+    ("show SERIES --bands B4 --max 120% --png a.png", 2, "'120%' is no percentile"),
+    ("show SERIES --bands B4 --html no/a.html", 2, "there is no folder"),
+    ("show SERIES --bands B4 --png SERIES/B4/a.png", 2, "this is in the Zarr store"),
     ("mosaic SERIES --quality B4 --out a.zarr --memory 4GB", 2, "Give --workers, too"),
     ("mosaic SERIES --quality B4 --out a.zarr --workers 2 --scheduler tcp://a:1", 2, "one of them"),
     ("mosaic SERIES --quality B4 --out a.zarr --threads 2 --scheduler tcp://a:1", 2, "its workers"),
@@ -128,10 +143,44 @@ def test_warnings_are_lines(series: Path, monkeypatch: Any) -> None:
         ("wobble=3 and B4=0", "wobble=3 and B4=0"),
         ("or time=lambda path: '2020'", "or time=lambda path: '2020'"),
         ("ds.expand_dims(time=[1])", "ds.expand_dims(time=[1])"),
-        ("qm.to_zarr(best, f(x), mode='resume')", "qm.to_zarr(best, f(x), mode='resume')"),
+        (
+            "Go on with qm.to_zarr(best, f(x), mode='resume').",
+            "Go on with `qmosaic mosaic ... --resume`.",
+        ),
+        ("it was not written by qmosaic.to_zarr", "it was not written by `qmosaic mosaic`"),
+        ("write to_zarr(m, s, levels='auto')", "write `qmosaic mosaic ... --levels auto`"),
+        ("filter_bounds() left none", "--bbox left none"),
+        ("the box (3.0, 4.5, 5.0, 6.0) is", "the box 3,4.50,5,6 is"),
+        ("written without updatable=True", "written without --updatable"),
+        ("with provenance=['id']", "with --provenance-names id"),
+        ("leave it out with bands=[...].", "leave it out with --bands."),
+        ("pattern='a\\\\d(' is wrong", "--pattern 'a\\d(' is wrong"),
+        ("No. Write one, qm.to_cog(m.isel(time=0), path).", "No. Write one."),
+        ("No. Open it with allow_incomplete=True.", "No."),
+        ("No. Make it (Path(...).mkdir()), or go.", "No. Make it, or go."),
+        ("Go on with mode='resume', or open it with allow=True.", "Go on with --resume."),
+        ("reverse it: palette=[...][::-1].", "reverse it."),
+        ("Leave them out, new.drop_sel(time=[...]).", "Leave them out with --start and --end."),
+        ("the band has the dtype np.int64 here.", "the band has the dtype np.int64 here."),
+        ("found 3 (e.g. 'B4') at 10.5 m, of a.tif.", "found 3 (e.g. 'B4') at 10.5 m, of a.tif."),
     ],
 )
 def test_errors_speak_of_options(python: str, shell: str) -> None:
-    """An argument of Python that an error names is written as the option that it is here; Python in
-    a call stays Python."""
-    assert in_the_shell(python, [mosaic]) == shell
+    """What an error of Python names is written as the option or command that it is here; advice
+    that has none is left out, and what is no advice stays."""
+    typed = ["mosaic", "a.zarr", "--bbox", "3,4.50,5,6"]
+    assert in_the_shell(python, [mosaic], typed) == shell
+
+
+def test_a_server_that_does_not_answer(series: Path, monkeypatch: Any) -> None:
+    """The first line of what an object store says, and what to check; no structures of Rust."""
+    errors = pytest.importorskip("obstore.exceptions", reason="obstore is in the extra [s3]")
+
+    def broken(*args: Any, **options: Any) -> None:
+        raise errors.GenericError("Generic S3 error: refused\n\nDebug source:\nGeneric {\n}")
+
+    monkeypatch.setattr(qm, "explain", broken)
+    ended = run("explain", series, "--quality", "B4")
+    assert ended.code == 1
+    (line,) = ended.err.splitlines()
+    assert line.startswith("Error: Generic S3 error: refused. Check the address,")

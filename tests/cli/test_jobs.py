@@ -76,6 +76,7 @@ def test_an_update_is_a_job(series: Path, tmp_path: Path) -> None:
         ("wobble = 3", "has 'wobble', which is no option. Known are source, quality,"),
         ("overwrite = true", "has 'overwrite', which is no option."),
         ("quality = ", "is no TOML"),
+        ("min-quality = 3\nmin_quality = 4", "both 'min-quality' and 'min_quality', which are one"),
         ("ties = 'middle'", "'middle' is not one of 'first', 'last'"),
         ("bbox = [1, 2]", "west,south,east,north"),
         ("scheduler = 'tcp://a:1'\nworkers = 2", "give one of them"),
@@ -108,5 +109,10 @@ def test_a_job_is_not_replaced(series: Path, tmp_path: Path) -> None:
     assert ended.code == 1
     assert "there is another job" in ended.err
     assert job.read_text() == before
+    (tmp_path / "best.tif").write_bytes(b"II*\x00\xff\xfe")
+    ended = run(*command, "--save-job", tmp_path / "best.tif")
+    assert ended.code == 1
+    assert "or another file, at" in ended.err
+    assert (tmp_path / "best.tif").read_bytes() == b"II*\x00\xff\xfe"
     done(*command, "--ties", "last", "--job", job, "--save-job", job)
     assert job.read_text() != before

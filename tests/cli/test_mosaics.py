@@ -240,3 +240,64 @@ def test_a_value_that_was_data_is_told_of(series: Path, tmp_path: Path) -> None:
     assert "B4 (" not in told  # it declares its own
     assert "Note" not in done(*command, "--fill-value", 255).err
     assert "Note" not in done("explain", series, "--quality", "-cloud").err
+
+
+def test_an_update_knows_its_quality(
+    series: Path, values: Values, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store says of what expression its quality was made, as `info` shows; one that does not
+    has a band of that name, or the error says what to write."""
+    makes = qm.expression
+
+    def saying(text: str, collection: xr.Dataset) -> xr.DataArray:
+        return makes(text, collection).assign_attrs(expression=text)
+
+    days = [str(day)[:10] for day in qm.open_collection(series)["time"].values]
+    half = ["-q", "--end", days[2], "--provenance", "--updatable", "--out"]
+    rest = [series, "--start", days[2]]
+    same_name = ["mosaic", series, "--quality", "cloud", *half, tmp_path / "a.zarr"]
+    done(*same_name)
+    done("update", tmp_path / "a.zarr", *rest)
+    same(stored(tmp_path / "a.zarr"), values, values["cloud"].astype(int), "B4", "cloud")
+
+    monkeypatch.setattr(qm, "expression", saying)
+    made = ["mosaic", series, "--quality", "-cloud", *half]
+    done(*made, tmp_path / "b.zarr")
+    text = done("info", tmp_path / "b.zarr").out
+    assert "quality  int16" in text
+    assert ", made of -cloud" in text
+    assert "quality_band quality = -cloud" in text
+    done("update", tmp_path / "b.zarr", *rest)
+    same(stored(tmp_path / "b.zarr"), values, -values["cloud"].astype(int), "B4", "B8")
+
+    forgetting = lambda text, images: makes(text, images).drop_attrs()  # noqa: E731
+    monkeypatch.setattr(qm, "expression", forgetting)
+    done(*made, tmp_path / "c.zarr")
+    ended = run("update", tmp_path / "c.zarr", *rest)
+    assert ended.code == 2
+    assert "does not say of what its quality 'quality' was made" in ended.err
+    assert "Write --quality EXPR" in ended.err
+
+
+def test_a_mosaic_without_any_image(series: Path, tmp_path: Path) -> None:
+    """Where no image was a candidate at any pixel, a warning says so, and the object for
+    programs."""
+    pytest.importorskip("rasterio", reason="it is in the extra [geotiff]")
+    command = ["mosaic", series, "-q", "--json", "--overwrite", "--quality"]
+    none, some = "where(B4 > 60000, B4, nan)", "where(B4 > 0, B4, nan)"
+    for options in ("a.zarr", "a.zarr --provenance", "a.zarr --levels 1", "a.tif"):
+        name, *more = options.split()
+        for quality, empty in ((none, True), (some, False)):
+            ended = done(*command, quality, "--out", tmp_path / name, *more)
+            assert ended.told["empty"] is empty, options
+            assert ("Warning: no pixel has an image." in ended.err) is empty
+
+
+def test_another_quality_is_told_once(series: Path, tmp_path: Path) -> None:
+    """A mosaic that does not go on with another expression says so of all bands together."""
+    command = ["mosaic", series, "-q", "--out", tmp_path / "a.zarr", "--quality"]
+    done(*command, "where(B4 > 3, cloud, nan)")
+    ended = run(*command, "where(B4 > 4, cloud, nan)", "--resume")
+    assert ended.code == 1
+    assert ended.err.count("are others") <= 1
+    assert "B8" not in ended.err

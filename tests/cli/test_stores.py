@@ -50,6 +50,7 @@ def test_info_for_people(mosaic: Path, series: Path) -> None:
         "map         32 × 32 pixels (y, x) of 10, EPSG:32633",
         "            bounds 500000, 5399680, 500320, 5400000",
         "levels      3: 32 × 32, 16 × 16, 8 × 8",
+        '            for xarray groups "0", "1", ...',
     ):
         assert line in lines
     text = done("info", series).out
@@ -142,13 +143,56 @@ def test_a_map_until_ctrl_c(mosaic: Path, monkeypatch: Any) -> None:
     ended = done("show", mosaic, "--bands", "B4", "--no-browser", "--port", 8800)
     (arguments, options), stopped = served
     assert stopped == "stopped"
-    assert arguments[1:] == ({"bands": ["B4"]}, "best.zarr")
+    assert arguments[1:] == ({"bands": ["B4"], "min": "2%", "max": "98%"}, "best.zarr")
     assert options == {"port": 8800, "open_browser": False}
     assert "http://127.0.0.1:8800/" in ended.err
 
 
+def test_a_single_level_and_a_geotiff(series: Path, tmp_path: Path) -> None:
+    """A store whose full resolution is in the group "0" says so; a GeoTIFF of `mosaic`, which has
+    no time, is described by its map and its bands."""
+    pytest.importorskip("rasterio", reason="it is in the extra [geotiff]")
+    command = ["mosaic", series, "--quality", "-cloud", "-q", "--out"]
+    done(*command, tmp_path / "a.zarr", "--levels", 0)
+    lines = done("info", tmp_path / "a.zarr").out.splitlines()
+    place = lines.index("levels      1: 32 × 32")
+    assert lines[place + 1] == '            for xarray the group "0"'
+    done(*command, tmp_path / "a.tif")
+    told = done("info", tmp_path / "a.tif", "--json").told
+    assert (told["kind"], told["crs"], told["sizes"]) == ("image", "EPSG:32633", {"y": 32, "x": 32})
+    assert "B4" in told["bands"]
+    assert "images" not in told
+
+
+def test_maps_are_stretched_as_pictures(mosaic: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    """Where nothing is said of it; a map of dates has its own colours. A page that is there stays
+    without --overwrite, and nothing is opened."""
+    pytest.importorskip("folium", reason="it is in the extra [map]")
+    asked: list[Any] = []
+    add = qm.display.Map.add_layer
+
+    def noted(self: Any, image: Any, parameters: Any, *more: Any) -> Any:
+        asked.append(parameters)
+        return add(self, image, parameters, *more)
+
+    monkeypatch.setattr(qm.display.Map, "add_layer", noted)
+    page = tmp_path / "a.html"
+    done("show", mosaic, "--bands", "B4", "--html", page)
+    before = page.read_bytes()
+    ended = run("show", "nowhere.zarr", "--html", page)
+    assert ended.code == 1
+    assert "exists already; nothing was changed" in ended.err
+    assert page.read_bytes() == before
+    done("show", mosaic, "--bands", "source_time", "--html", page, "--overwrite")
+    assert page.read_bytes() != before
+    assert asked == [{"bands": ["B4"], "min": "2%", "max": "98%"}, None]
+
+
 def test_nothing_is_replaced_unasked(series: Path, mosaic: Path) -> None:
-    """A store that is there stays, and the option that replaces it is named."""
+    """A store that is there stays, and the option that replaces it is named; `explain` says so
+    before."""
+    said = done("explain", series, "--quality", "cloud", "--out", mosaic).err
+    assert "exists already; `qmosaic mosaic` writes there with --overwrite or" in said
     ended = run("mosaic", series, "--quality", "cloud", "--out", mosaic)
     assert ended.code == 1
     assert "exists already and a run without --overwrite does not replace anything" in ended.err

@@ -9,6 +9,7 @@ import dask
 import pytest
 
 import qmosaic as qm
+from qmosaic.cli.workers import environment
 from tests.support.shell import done, run
 
 distributed = pytest.importorskip("distributed", reason="it is in the extra [distributed]")
@@ -75,3 +76,15 @@ def test_a_cluster_that_is_not_there(series: Path, tmp_path: Path) -> None:
     assert ended.code == 1
     assert ended.err.startswith("Error: no scheduler answers at 'tcp://127.0.0.1:1'")
     assert not (tmp_path / "a.zarr").exists()
+
+
+def test_workers_end_in_silence() -> None:
+    """Workers that are closed in the midst of tasks say nothing of each; what the user has set of
+    dask's messages stays."""
+    key = "distributed.nanny.pre-spawn-environ"
+    told = environment()[key]["DASK_LOGGING"]
+    found = dask.config.collect_env({"DASK_LOGGING": told})["logging"]
+    assert found == {"distributed.worker.state_machine": "error"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DASK_LOGGING", "{}")
+        assert environment()[key]["DASK_LOGGING"] == "{}"
