@@ -79,8 +79,9 @@ def update(
         The mosaic was not complete before any update; a ``RuntimeError``.
     ValueError
         The mosaic cannot be updated; the images do not fit it (another quality band, a quality of
-        another expression, other bands, nodata, packing or grid), there are none, or it has them already; they are of periods that do not
-        come after its own; or another update was begun and is not complete. Nothing was changed.
+        another expression, other bands, nodata, packing or grid), there are none, or it has them
+        already; they are of periods that do not come after its own; or another update was begun
+        and is not complete. Nothing was changed.
     TypeError
         `new_images` is no collection, or something that it is made from cannot be sent to the
         workers of a cluster.
