@@ -360,8 +360,10 @@ def _levels_text(found: Mapping[str, Any]) -> str:
 def _rules_text(found: Mapping[str, Any]) -> str:
     known = ("time_first", "time_last", "images", "skipped", "provenance", "incomplete")
     rules = {name: value for name, value in found.get("rules", {}).items() if name not in known}
-    bands = found.get("bands", {})
-    made = bands.get(str(rules.get("quality_band")), {}).get("expression")
-    if made is not None:
-        rules["quality_band"] = f"{rules['quality_band']} = {made}"
+    quality = rules.get("quality_band")
+    if quality is not None:
+        names = [quality] if isinstance(quality, str) else list(quality)
+        made = {n: found.get("bands", {}).get(str(n), {}).get("expression") for n in names}
+        texts = [f"{n}" if text is None else f"{n} = {text}" for n, text in made.items()]
+        rules["quality_band"] = " then ".join(texts)
     return ", ".join(f"{name} {value}" for name, value in rules.items())

@@ -158,7 +158,7 @@ def test_warnings_are_lines(series: Path, monkeypatch: Any) -> None:
         ("No. Write one, qm.to_cog(m.isel(time=0), path).", "No. Write one."),
         ("No. Open it with allow_incomplete=True.", "No."),
         ("No. Make it (Path(...).mkdir()), or go.", "No. Make it, or go."),
-        ("Go on with mode='resume', or open it with allow=True.", "Go on with --resume."),
+        ("Go on with mode='resume', or open it with decode=True.", "Go on with --resume."),
         ("reverse it: palette=[...][::-1].", "reverse it."),
         ("Leave them out, new.drop_sel(time=[...]).", "Leave them out with --start and --end."),
         ("the band has the dtype np.int64 here.", "the band has the dtype np.int64 here."),
