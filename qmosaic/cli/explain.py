@@ -12,7 +12,7 @@ from qmosaic.cli import options as given
 from qmosaic.cli.jobs import save
 from qmosaic.cli.mosaic import described, written
 from qmosaic.cli.reporting import report, say
-from qmosaic.cli.requests import make_mosaic
+from qmosaic.cli.requests import make_mosaic, tell_of_nodata
 from qmosaic.cli.sections import Command, option
 from qmosaic.cli.targets import is_there, kind_of
 from qmosaic.cli.workers import expected
@@ -47,6 +47,7 @@ def explain(context: click.Context, /, **options: Any) -> None:
     if capacity is not None:
         found = dataclasses.replace(found, workers=capacity[0], threads=capacity[1])
     report(context, dataclasses.asdict(found), str(found))
+    tell_of_nodata(context)
 
 
 def _warn_of_what_is_there(context: click.Context) -> None:

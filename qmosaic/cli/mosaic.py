@@ -9,7 +9,7 @@ import click
 from qmosaic.cli import options as given
 from qmosaic.cli.jobs import save
 from qmosaic.cli.reporting import telling_progress
-from qmosaic.cli.requests import make_mosaic
+from qmosaic.cli.requests import make_mosaic, tell_of_nodata
 from qmosaic.cli.sections import Command, option, together
 from qmosaic.cli.targets import interruptible, kind_of, write
 from qmosaic.cli.workers import scheduler
@@ -64,3 +64,4 @@ def mosaic(context: click.Context, /, **options: Any) -> None:
     save(context)
     with telling_progress(options), interruptible(context, options["out"]), scheduler(context):
         write(context, make_mosaic(options))
+    tell_of_nodata(context)

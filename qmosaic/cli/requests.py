@@ -54,6 +54,9 @@ DATE = re.compile(r"\b\d{4}-\d\d-\d\d\b")
 NODATA = {"_FillValue", "nodata", "missing_value"}
 """Attributes that declare a nodata value."""
 
+NEW_NODATA = "qmosaic.new_nodata"
+"""Where in the context of a command such bands are kept until it has done its work."""
+
 FIRST, LAST = "0001-01-01", "9999-12-31"
 """Before and after all images, where only one end of a period is given."""
 
@@ -218,19 +221,26 @@ def make_mosaic(options: Options) -> xr.Dataset:
     mosaic: xr.Dataset = qm.quality_mosaic(given.collection, given.quality, **_rules(options))
     if options.get("no_quality"):
         mosaic = mosaic.drop_vars(given.quality)
-    _tell_of_nodata(given.collection, mosaic, options)
+    new = _new_nodata(given.collection, mosaic, options)
+    click.get_current_context().meta[NEW_NODATA] = new
     return _clipped(mosaic, options) if options.get("clip") else mosaic
 
 
-def _tell_of_nodata(collection: xr.Dataset, mosaic: xr.Dataset, options: Options) -> None:
-    """Say which values mean "missing" from now on, which were data in the collection."""
+def _new_nodata(collection: xr.Dataset, mosaic: xr.Dataset, options: Options) -> list[str]:
+    """List the bands in which a value means "missing" that was data in the collection."""
     if options.get("fill_value") is not None:
-        return
-    new = []
+        return []
+    found = []
     for name, band in mosaic.data_vars.items():
         before = {**collection[name].attrs, **collection[name].encoding}
         if "_FillValue" in band.attrs and not NODATA & set(before):
-            new.append(f"{name} ({band.attrs['_FillValue']})")
+            found.append(f"{name} ({band.attrs['_FillValue']})")
+    return found
+
+
+def tell_of_nodata(context: click.Context) -> None:
+    """Say in which bands a value means "missing" that was data in the collection."""
+    new = context.meta.get(NEW_NODATA)
     if new:
         say(
             "Note: a pixel without any image gets a value that was data so far, in "
