@@ -110,10 +110,13 @@ def write(context: click.Context, mosaic: xr.Dataset) -> None:
     report(context, found, as_text(found) + f"\n{rows({'time': f'{seconds} s'})}")
 
 
-def image_in(path: str) -> xr.Dataset:
-    """Open a GeoTIFF that was written."""
+def image_in(path: str) -> xr.Dataset | None:
+    """Open a GeoTIFF that was written; None where it is not read as images are, as a map of one
+    row: it is there all the same."""
     wanted = whenever({"source": (path,), "time": None, "pattern": None})
-    return open_images(wanted).isel(time=0, drop=True)
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        return open_images(wanted).isel(time=0, drop=True)
+    return None
 
 
 def told_if_empty(mosaic: xr.Dataset | None) -> dict[str, bool]:

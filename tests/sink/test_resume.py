@@ -250,7 +250,7 @@ def test_other_inputs_are_refused(source: Path, tmp_path: Path) -> None:
     in_store(random_stack(images=6, seed=1), tmp_path / "other.zarr")
     out = tmp_path / "out.zarr"
     interrupted(mosaic_of(source), out)
-    with pytest.raises(ValueError, match="inputs: those of 'nir' are others"):
+    with pytest.raises(ValueError, match="inputs: those of all bands are others"):
         qm.to_zarr(mosaic_of(tmp_path / "other.zarr"), out, mode="resume")
 
 
