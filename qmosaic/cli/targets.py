@@ -17,7 +17,7 @@ from qmosaic.cli.description import about, as_text, is_empty, state_of
 from qmosaic.cli.errors import ARGUMENTS, Interrupted
 from qmosaic.cli.reporting import report, rows, say
 from qmosaic.cli.requests import open_images, whenever
-from qmosaic.cli.stores import HALF, scheme_of, store_at
+from qmosaic.cli.stores import HALF, check_file, scheme_of, store_at
 from qmosaic.cli.workers import ending_like_ctrl_c
 
 SUFFIXES = {".zarr": "zarr", ".tif": "geotiff", ".tiff": "geotiff"}
@@ -73,6 +73,7 @@ def _refuse_for_geotiff(context: click.Context) -> None:
             "--out with .zarr.",
             context,
         )
+    check_file(out, "--out", overwrite=True)  # `to_cog` knows all files that it would replace
     given = [name for key, name in ONLY_ZARR.items() if context.params.get(key)]
     if given:
         raise click.UsageError(

@@ -52,6 +52,7 @@ FAILS = [
     ("mosaic SERIES --quality B4 --out a.zarr --bbox 3,91,4,92", 2, "'3,91,4,92' is no box on"),
     ("mosaic SERIES --quality B4 --out a.zarr --save-job no/j.toml", 2, "cannot be written: No"),
     ("mosaic SERIES --quality B4 --out s3:/b/a.zarr", 2, "'s3:' here. Write s3://b/a.zarr."),
+    ("mosaic SERIES --quality B4 --out SERIES/a.tif", 2, "this is in the Zarr store"),
     ("mosaic SERIES --quality B4 --out a.tif --period MS", 2, "--period: for Zarr alone"),
     ("show SERIES --bands B4 --max 120% --png a.png", 2, "'120%' is no percentile"),
     ("show SERIES --bands B4 --html no/a.html", 2, "there is no folder"),
