@@ -263,7 +263,7 @@ PROMISES = {
             r"2020-06-30 +5972 0\.5972",
             r"True,\s+20,\s+'EPSG:3035'",
             r"Error: there is no band 'B44'[^$]*\^\^\^",
-            r"^exit code 1",
+            r"\bexit code 1\b",
         ),
         holds=EIGHTH,
     ),
