@@ -118,7 +118,9 @@ def _next_to(nodata: Any, dtype: np.dtype[Any]) -> Any:
     """Give the number next to a nodata value."""
     if dtype.kind == "f":
         return np.nextafter(dtype.type(nodata), dtype.type(np.inf))
-    return nodata + 1 if int(nodata) < np.iinfo(dtype).max else nodata - 1
+    # as a number of Python: numpy 1 adds to an unsigned one of 64 bits as floats
+    number = int(nodata)
+    return dtype.type(number + 1 if number < np.iinfo(dtype).max else number - 1)
 
 
 def mode(block: Array, *, at: tuple[int, int], nodata: Any) -> Array:
