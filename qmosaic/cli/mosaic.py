@@ -60,8 +60,8 @@ def mosaic(context: click.Context, /, **options: Any) -> None:
       qmosaic mosaic s2.zarr --quality -MSK_CLDPRB --out best.zarr --workers 4 --memory 4GB
       qmosaic mosaic --job job.toml --scheduler tcp://scheduler:8786 --resume
     """
-    kind_of(context)
+    kind = kind_of(context)
     save(context)
     with telling_progress(options), interruptible(context, options["out"]), scheduler(context):
-        write(context, make_mosaic(options))
+        write(context, make_mosaic(options), kind)
     tell_of_nodata(context)

@@ -93,10 +93,20 @@ def is_there(out: str) -> bool:
     return False
 
 
-def write(context: click.Context, mosaic: xr.Dataset) -> None:
-    """Compute a mosaic and write it, and tell what has been made."""
+def write(context: click.Context, mosaic: xr.Dataset, kind: str) -> None:
+    """Compute a mosaic and write it, and tell what has been made.
+
+    Parameters
+    ----------
+    context : click.Context
+        The command.
+    mosaic : xarray.Dataset
+        The mosaic.
+    kind : str
+        What `kind_of` has told.
+    """
     out, started = context.params["out"], time.perf_counter()
-    if kind_of(context) == "geotiff":
+    if kind == "geotiff":
         written = _to_geotiff(mosaic, context.params)
         seconds = round(time.perf_counter() - started, 1)
         files = [str(path) for path in written]

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import xarray as xr
 
-Overviews = Literal["nearest", "average", "mode"]
+Resampling = Literal["nearest", "average", "mode"]
 """How the pixels of a band become those of an overview."""
 
 FLAGS = ("flag_values", "flag_masks", "flag_meanings")
@@ -73,8 +73,8 @@ def overview_resampling_of(
                 f"overview_resampling= names the band {name!r}, which the mosaic does not have; it "
                 f"has {known}. Correct the name, or leave it out."
             )
-        if method not in get_args(Overviews):
-            listed = ", ".join(map(repr, get_args(Overviews)))
+        if method not in get_args(Resampling):
+            listed = ", ".join(map(repr, get_args(Resampling)))
             raise ValueError(
                 f"overview_resampling= asks for {method!r} ({name}); there are {listed}. Write for "
                 "instance overview_resampling={'SCL': 'mode', '*': 'average'}."

@@ -7,6 +7,7 @@ what those import: rasterio, pyproj, h5netcdf, tens of megabytes. Given a class,
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import xarray as xr
 from xarray.backends import BackendEntrypoint, NetCDF4BackendEntrypoint, ZarrBackendEntrypoint
@@ -28,6 +29,17 @@ class NetCDFReader(NetCDF4BackendEntrypoint):
     """The reader that is called "netcdf4"."""
 
     open_dataset_parameters = _parameters(NetCDF4BackendEntrypoint)
+
+
+AS_STORED: dict[str, Any] = {
+    "consolidated": False,
+    "chunks": {},
+    "mask_and_scale": False,
+    "decode_times": False,
+    "decode_timedelta": False,
+    "decode_coords": "all",
+}
+"""For ``xarray.open_dataset`` of a Zarr store: lazily, in the numbers that are stored."""
 
 
 def reader_of_netcdf(path: str) -> type[BackendEntrypoint] | None:

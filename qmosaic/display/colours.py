@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import dask.array as da
@@ -20,6 +20,9 @@ from qmosaic.optional import needed
 from qmosaic.scores.expressions import is_number
 
 Numbers = float | Sequence[float] | None
+
+Paint = Callable[[xr.Dataset], xr.DataArray]
+"""Gives an image that is in memory its colours: uint8, (y, x, band)."""
 
 PARAMETERS = ("bands", "min", "max", "gain", "bias", "gamma", "palette", "opacity")
 

@@ -13,11 +13,11 @@ import xarray as xr
 from qmosaic.collection.kinds import is_measured
 from qmosaic.collection.location import crs_of, map_axes, map_dims
 from qmosaic.display.asides import Ramp, Swatches
-from qmosaic.display.colours import visualize
+from qmosaic.display.colours import Paint, check_parameters, visualize
 from qmosaic.display.dates import OTHERS, Images, coloured, dated, telling_images
 from qmosaic.display.drawing import rgb_of
 from qmosaic.display.mercator import Bounds, on_web_map
-from qmosaic.display.pyramids import TELLING, TILE, Paint, Pyramid, pyramid_of
+from qmosaic.display.pyramids import TELLING, TILE, Pyramid, pyramid_of
 from qmosaic.display.quicklooks import load_thinned
 from qmosaic.display.ramps import ramp_of, with_colours_of_counts
 from qmosaic.display.stretches import provisional, settled, wanted
@@ -137,6 +137,20 @@ class Layer:
             smooth=self.smooth,
             ready=one_image,
         )
+
+
+def check_layer(vis_params: Any, opacity: float) -> dict[str, Any]:
+    """Check what `add_layer` is given beside an image; give the visualisation parameters.
+
+    Raises
+    ------
+    TypeError, ValueError
+        There is no such parameter, or the opacity is none.
+    """
+    parameters = check_parameters(vis_params, "add_layer()")
+    if not 0 <= opacity <= 1:
+        raise ValueError(f"add_layer() got opacity={opacity!r}; it is a number of 0 to 1.")
+    return parameters
 
 
 def _with_origins(image: xr.Dataset) -> xr.Dataset:

@@ -15,8 +15,7 @@ import numpy as np
 from qmosaic.collection.geometry import LON_LAT, projected
 from qmosaic.collection.location import extent_of
 from qmosaic.display import page_tiles
-from qmosaic.display.colours import check_parameters
-from qmosaic.display.layers import Layer, with_crs
+from qmosaic.display.layers import Layer, check_layer, with_crs
 from qmosaic.display.leaflet import STYLE, leaflet, leaflet_css
 from qmosaic.display.page_legends import legend_of, switching
 from qmosaic.display.pyramids import Pyramid
@@ -193,9 +192,7 @@ class Map:
         ValueError
             The image has no CRS; and see `visualize`.
         """
-        parameters = check_parameters(vis_params, "add_layer()")
-        if not 0 <= opacity <= 1:
-            raise ValueError(f"add_layer() got opacity={opacity!r}; it is a number of 0 to 1.")
+        parameters = check_layer(vis_params, opacity)
         layer = Layer.of(ee_object, parameters, self._max_size)
         title = self._free(f"Layer {len(self.layers) + 1}" if not name else str(name))
         self._shown.append(_Shown(layer, title, bool(shown), opacity, ee_object, parameters))

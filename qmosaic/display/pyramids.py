@@ -28,6 +28,7 @@ from qmosaic.collection.declarations import (
 )
 from qmosaic.collection.location import map_dims
 from qmosaic.collection.masks import Array
+from qmosaic.display.colours import Paint
 from qmosaic.display.mercator import Bounds
 from qmosaic.display.placing import OUTSIDE, Grid, tile_places
 from qmosaic.display.thinning import thin
@@ -67,9 +68,6 @@ SURE = 0.05
 
 TELLING = (SOURCE_INDEX, SOURCE_TIME, VALID_COUNT)
 """How variables end that tell of the images of a pixel."""
-
-Paint = Callable[[xr.Dataset], xr.DataArray]
-"""Gives an image that is in memory its colours: uint8, (y, x, band)."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -252,9 +252,13 @@ class Meter:
         self._display = display
         self._started = time.monotonic()
         self.progress = Progress(done=resumed, total=total, resumed=resumed)
+        self.skipped: set[str] = set()
 
-    def add(self, read: int, written: int, skipped: int) -> None:
-        """Count one more block."""
+    def add(self, read: int, written: int, skipped: Sequence[str]) -> None:
+        """Count one more block; `skipped` are the chunks that it had to leave out."""
+        self.skipped.update(skipped)
+        for chunk in skipped:
+            self.say(f"{chunk} could not be read; the image counts as masked there")
         last = self.progress
         self.progress = Progress(
             last.done + 1,
@@ -263,7 +267,7 @@ class Meter:
             last.bytes_read + read,
             last.bytes_written + written,
             time.monotonic() - self._started,
-            last.skipped + skipped,
+            last.skipped + len(skipped),
         )
         self._display.show(self.progress)
 

@@ -61,16 +61,12 @@ def _run(opened: Opened, target: Target | Transaction, todo: Sequence[int]) -> s
     name = uuid.uuid4().hex
     resumed = total - len(todo)
     meter = Meter(display_for(work.request.progress, total, resumed), total, resumed)
-    skipped: set[str] = set()
 
     def report(outcome: Outcome) -> None:
         if meter.progress.done == meter.progress.resumed:
             _check_visible(work.place, target, outcome)
         opened.hear(outcome)
-        skipped.update(outcome.skipped)
-        for chunk in outcome.skipped:
-            meter.say(f"{chunk} could not be read; the image counts as masked there")
-        meter.add(outcome.read, outcome.written, len(outcome.skipped))
+        meter.add(outcome.read, outcome.written, outcome.skipped)
 
     finished = False
     try:
@@ -83,7 +79,7 @@ def _run(opened: Opened, target: Target | Transaction, todo: Sequence[int]) -> s
     finally:
         stopped.add(name)
         meter.close(finished=finished)
-    return skipped
+    return meter.skipped
 
 
 def _check_visible(place: Place, target: Target | Transaction, outcome: Outcome) -> None:

@@ -13,11 +13,9 @@ import xarray as xr
 
 from qmosaic.collection.location import map_axes
 from qmosaic.collection.masks import Array
+from qmosaic.display.colours import Paint
 from qmosaic.engine.scheduling import compute
 from qmosaic.optional import needed
-
-Paint = Callable[[xr.Dataset], xr.DataArray]
-"""Gives an image that is in memory its colours: uint8, (y, x, band)."""
 
 SIDE = 1024
 """Pixels along a side of the blocks of an image that is in memory already."""

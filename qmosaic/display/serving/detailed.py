@@ -14,14 +14,14 @@ from qmosaic.collection.levels import levels_of
 from qmosaic.collection.location import GRID_MAPPING, map_dims
 from qmosaic.collection.masks import Array
 from qmosaic.display.asides import Ramp, Swatches
-from qmosaic.display.colours import visualize
+from qmosaic.display.colours import Paint, visualize
 from qmosaic.display.dates import OTHERS, Images, coloured, dated, telling_images
 from qmosaic.display.drawing import rgb_of
 from qmosaic.display.layers import one_image, with_crs
 from qmosaic.display.mercator import bounds_of
 from qmosaic.display.placing import Grid, apart, tile_places
 from qmosaic.display.ramps import ramp_of, with_colours_of_counts
-from qmosaic.display.serving.blocks import Blocks, Kept, Paint
+from qmosaic.display.serving.blocks import Blocks, Kept
 from qmosaic.display.stretches import has_percentages, provisional, settled, wanted
 from qmosaic.display.thinning import check_one_image, shown, thin
 from qmosaic.engine.scheduling import compute
@@ -71,7 +71,7 @@ class Detailed:
         levels = (
             _bands(self._whole, parameters)
             if telling is None
-            else [dated(level, telling) for level in _levels(self._whole)]
+            else [dated(level, telling) for level in levels_of(self._whole)]
         )
         for band in levels[0].data_vars.values():
             check_one_image(band, "add_layer()")
@@ -155,15 +155,6 @@ def _says(coordinate: xr.DataArray) -> bool:
     return coordinate.dtype.kind in "MOUST" or coordinate.ndim > 0
 
 
-def _levels(image: xr.Dataset) -> list[xr.Dataset]:
-    """Give an image in all resolutions that it has, the finest first."""
-    levels = levels_of(image)
-    # what is shown may be a coordinate of the mosaic in the store
-    return [
-        level.reset_coords([n for n in image.data_vars if n in level.coords]) for level in levels
-    ]
-
-
 def _bands(image: xr.Dataset, parameters: Mapping[str, Any]) -> list[xr.Dataset]:
     """Take the bands that are shown, and no others, in all resolutions that they have.
 
@@ -176,7 +167,7 @@ def _bands(image: xr.Dataset, parameters: Mapping[str, Any]) -> list[xr.Dataset]
     seen = wanted(one_image(image), parameters.get("bands"), "add_layer()")
     visualize(seen, **provisional(parameters))
     chosen = image[list(seen.data_vars)]
-    return [one_image(level) for level in _levels(chosen)]
+    return [one_image(level) for level in levels_of(chosen)]
 
 
 Painting = tuple[Paint, Swatches | Ramp | None, xr.Dataset]

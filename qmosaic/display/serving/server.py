@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
-from qmosaic.display.colours import check_parameters
+from qmosaic.display.layers import check_layer
 from qmosaic.display.serving.blocks import Kept
 from qmosaic.display.serving.detailed import Detailed
 from qmosaic.display.serving.page import Shown, page_of
@@ -294,9 +294,7 @@ class Server:
         KeyError, TypeError, ValueError
             See `serve`.
         """
-        parameters = check_parameters(vis_params, "add_layer()")
-        if not 0 <= opacity <= 1:
-            raise ValueError(f"add_layer() got opacity={opacity!r}; it is a number of 0 to 1.")
+        parameters = check_layer(vis_params, opacity)
         with serving("serve", PURPOSE):
             layer = Detailed(image, parameters, self._kept)
         number = len(self._shown) + 1

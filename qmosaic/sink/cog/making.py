@@ -85,14 +85,10 @@ def make_all(
     plan = make_plan(dataset, units, sight, BLOCK_BYTES)
     writer = Maker(run, plan, Transaction(b"", ""), retries, on_error)
     meter = Meter(display_for(progress, plan.jobs, 0), plan.jobs, 0)
-    skipped: set[str] = set()
 
     def report(outcome: Outcome) -> None:
         write(outcome.changes)
-        skipped.update(outcome.skipped)
-        for chunk in outcome.skipped:
-            meter.say(f"{chunk} could not be read; the image counts as masked there")
-        meter.add(outcome.read, outcome.written, len(outcome.skipped))
+        meter.add(outcome.read, outcome.written, outcome.skipped)
 
     finished = False
     try:
@@ -104,7 +100,7 @@ def make_all(
     finally:
         stopped.add(run)
         meter.close(finished=finished)
-    return sorted(skipped)
+    return sorted(meter.skipped)
 
 
 def _tasks(

@@ -8,7 +8,7 @@ from typing import Any
 
 import xarray as xr
 
-from qmosaic.collection.readers import ZarrReader
+from qmosaic.collection.readers import AS_STORED, ZarrReader
 from qmosaic.sink.checking import check
 from qmosaic.sink.finishing import settle
 from qmosaic.sink.layout import lay_out
@@ -23,16 +23,6 @@ from qmosaic.sink.store_setup import check_what_is_there, open_journal
 
 CODECS = ("compressors", "compressor", "filters", "serializer", "write_empty_chunks")
 """What of an encoding holds for an overview, too: how chunks are encoded."""
-
-RAW: dict[str, Any] = {
-    "consolidated": False,
-    "decode_coords": "all",
-    "mask_and_scale": False,
-    "decode_times": False,
-    "decode_timedelta": False,
-    "chunks": {},
-}
-"""For ``xarray.open_dataset``: the numbers that are stored."""
 
 
 def build_levels(request: Request, pyramid: Pyramid, mode: Mode) -> None:
@@ -101,7 +91,7 @@ def _build(request: Request, pyramid: Pyramid, number: int, mode: Mode) -> None:
 
 def _open(place: Place) -> xr.Dataset:
     where: Any = place.store
-    return xr.open_dataset(where, engine=ZarrReader, group=place.path, **RAW)
+    return xr.open_dataset(where, engine=ZarrReader, group=place.path, **AS_STORED)
 
 
 def _stored_in(level: xr.Dataset) -> tuple[dict[Hashable, Any], dict[Hashable, Any]]:

@@ -13,7 +13,7 @@ import zarr
 from xarray.conventions import decode_cf_variable
 
 from qmosaic.collection.declarations import PREFIX, PROVENANCE, SOURCE_INDEX
-from qmosaic.collection.readers import ZarrReader
+from qmosaic.collection.readers import AS_STORED, ZarrReader
 from qmosaic.engine.continuing import FIRST, IMAGES, LAST, Past
 from qmosaic.sink.identity import UPDATABLE, check_format
 from qmosaic.sink.layout import is_stored_as_it_lies, times_of
@@ -175,12 +175,7 @@ def _open(place: Place, state: Mapping[str, Any]) -> xr.Dataset:
     options: dict[str, Any] = {
         "engine": ZarrReader,
         "group": place.arrays or None,
-        "consolidated": False,
-        "chunks": {},
-        "mask_and_scale": False,
-        "decode_times": False,
-        "decode_timedelta": False,
-        "decode_coords": "all",
+        **AS_STORED,
     }
     periods = state["update"]["before"]["periods"] if "update" in state else None
     if periods is None:
