@@ -60,7 +60,8 @@ Modules. Each imports only modules below it in this table.
 ``geometries``  ``Geometry``
 ``catalog``     ids of collections, and where their images are kept
 ``pixels``      arithmetic on bands that keeps masks and does not wrap round
-``properties``  properties of images; numbers, dates, lists and texts
+``properties``  properties of images
+``values``      numbers, texts, dates, lists and dictionaries; one for each image, or computed later
 ``names``       bands and properties that have one name
 ``unsupported`` what to use in place of what is not supported
 =============== =============================================================================
@@ -74,19 +75,23 @@ from qmosaic.ee.catalog import load_catalog, register
 from qmosaic.ee.collections import ImageCollection
 from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.images import Image
-from qmosaic.ee.properties import Date, Number
 from qmosaic.ee.selecting import Filter
 from qmosaic.ee.unsupported import not_supported
+from qmosaic.ee.values import Date, DateRange, Dictionary, List, Number, String
 
 __all__ = [
     "Authenticate",
     "Date",
+    "DateRange",
+    "Dictionary",
     "Filter",
     "Geometry",
     "Image",
     "ImageCollection",
     "Initialize",
+    "List",
     "Number",
+    "String",
     "load_catalog",
     "register",
 ]

@@ -12,11 +12,14 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import dask
+import dask.array as da
 import numpy as np
 import xarray as xr
 
 from qmosaic.collection.declarations import declared_nodata
 from qmosaic.collection.masks import Array, fits, free_value, valid_mask
+from qmosaic.ee.values import Computed, plain
 from qmosaic.scores.expressions import bare, by_chunk, check_aligned, check_numeric, is_number
 
 Operand = xr.DataArray | int | float
@@ -338,10 +341,37 @@ def _either(values: Array, others: Array, *, nodata: Any) -> Array:
 
 
 def number(value: Any) -> xr.DataArray:
-    """Make a band without dimensions of a number: of integers the smallest dtype."""
+    """Make a band without dimensions of a number: of integers the smallest dtype.
+
+    Of numbers for each image it has the dimension ``time``; it is lazy where they are.
+    """
+    if isinstance(value, Computed):
+        return _numbers(value)
     if isinstance(value, int | np.integer):
         return xr.DataArray(np.asarray(value, _holding((int(value), int(value)), False)[0]))
     return xr.DataArray(np.float64(value))
+
+
+def _numbers(value: Computed) -> xr.DataArray:
+    each = value.images is not None
+    dims = ("time",) if each else ()
+    if value.is_lazy:
+        filled = dask.delayed(_as_floats, pure=False)(value.content)
+        shape = (value.images,) if each else ()
+        return xr.DataArray(da.from_delayed(filled, shape, "float64"), dims=dims)
+    known = [plain(one) for one in value.content]
+    if known and all(isinstance(one, int) for one in known):
+        return xr.DataArray(
+            np.array(known, _holding((min(known), max(known)), False)[0]), dims=dims
+        )
+    return xr.DataArray(_as_floats(known), dims=dims)
+
+
+def _as_floats(values: Any) -> Array:
+    """Make an array of numbers; of None, which is masked, NaN."""
+    if isinstance(values, list):
+        return np.array([np.nan if one is None else float(one) for one in values], "float64")
+    return np.asarray(np.nan if values is None else values, "float64")
 
 
 def _operand(value: Any, name: str) -> xr.DataArray:

@@ -1,18 +1,16 @@
-"""Properties of images, which are coordinates along time; numbers, dates, lists and texts."""
+"""Properties of images, which are coordinates along time."""
 
 from __future__ import annotations
 
-import datetime
-import math
-import re
-from collections.abc import Callable
 from typing import Any
 
+import dask
+import dask.array as da
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection.times import moment
-from qmosaic.ee.names import properties, property_in
+from qmosaic.ee.names import TIME, properties, property_in
+from qmosaic.ee.values import EPOCH, Computed, Date, Number, later, plain, values_of, wrapped
 
 KNOWN_AS = {
     "system:time_start": "time",
@@ -25,292 +23,9 @@ KNOWN_AS = {
 }
 """Earth Engine's names of properties, and those of coordinates that `open_collection` makes."""
 
-CODES = {
-    "YYYY": "%Y",
-    "yyyy": "%Y",
-    "MM": "%m",
-    "dd": "%d",
-    "DDD": "%j",
-    "HH": "%H",
-    "mm": "%M",
-    "ss": "%S",
-}
-"""Patterns of dates, as Earth Engine writes them and as Python does."""
 
-SECONDS = {"week": 604_800, "day": 86_400, "hour": 3600, "minute": 60, "second": 1}
-FIELDS = dict.fromkeys(("year", "month", "day", "hour", "minute", "second"))
-
-EPOCH = np.datetime64("1970-01-01", "ms")
-
-
-class Number(float):
-    """A number; ``getInfo()`` gives an int or a float.
-
-    Examples
-    --------
-    >>> from qmosaic import ee
-    >>> seven = ee.Number(7)
-    >>> seven.add(2), seven.subtract(2), seven.multiply(2), seven.divide(2), seven.pow(2)
-    (9, 5, 14, 3.5, 49)
-    >>> seven.mod(4), seven.min(4), seven.max(4)
-    (3, 4, 7)
-    >>> seven.divide(2).floor(), seven.divide(2).ceil(), seven.divide(2).round()
-    (3, 4, 4)
-    >>> seven.eq(7), seven.neq(7), seven.lt(7), seven.lte(7), seven.gt(7), seven.gte(7)
-    (1, 0, 0, 1, 0, 1)
-    >>> seven.getInfo(), seven.divide(3).format("%.2f")
-    (7, '2.33')
-    """
-
-    def getInfo(self) -> int | float:
-        """Give an int if it is whole, else a float."""
-        return int(self) if self.is_integer() else float(self)
-
-    def __repr__(self) -> str:
-        return repr(self.getInfo())
-
-    __str__ = __repr__
-
-    def format(self, pattern: str = "%s") -> Text:
-        """Format it, for instance ``"%.2f"``."""
-        return Text(pattern % self.getInfo())
-
-    def add(self, right: float) -> Number:
-        """Add a number."""
-        return Number(self + right)
-
-    def subtract(self, right: float) -> Number:
-        """Subtract a number."""
-        return Number(self - right)
-
-    def multiply(self, right: float) -> Number:
-        """Multiply by a number."""
-        return Number(self * right)
-
-    def divide(self, right: float) -> Number:
-        """Divide by a number."""
-        return Number(self / right)
-
-    def pow(self, right: float) -> Number:
-        """Raise it to a power."""
-        return Number(self**right)
-
-    def mod(self, right: float) -> Number:
-        """Give the remainder of a division, with the sign of this number."""
-        return Number(math.fmod(self, right))
-
-    def min(self, right: float) -> Number:
-        """Give the smaller of two numbers."""
-        return Number(min(self, right))
-
-    def max(self, right: float) -> Number:
-        """Give the larger of two numbers."""
-        return Number(max(self, right))
-
-    def floor(self) -> Number:
-        """Round it down to a whole number."""
-        return Number(math.floor(self))
-
-    def ceil(self) -> Number:
-        """Round it up to a whole number."""
-        return Number(math.ceil(self))
-
-    def round(self) -> Number:
-        """Round it to the nearest whole number; a half goes away from 0."""
-        return Number(math.copysign(math.floor(abs(self) + 0.5), self))
-
-    def eq(self, right: float) -> Number:
-        """Give 1 if it is equal to a number, else 0."""
-        return Number(self == right)
-
-    def neq(self, right: float) -> Number:
-        """Give 1 if it is not equal to a number, else 0."""
-        return Number(self != right)
-
-    def lt(self, right: float) -> Number:
-        """Give 1 if it is less than a number, else 0."""
-        return Number(self < right)
-
-    def lte(self, right: float) -> Number:
-        """Give 1 if it is less than or equal to a number, else 0."""
-        return Number(self <= right)
-
-    def gt(self, right: float) -> Number:
-        """Give 1 if it is greater than a number, else 0."""
-        return Number(self > right)
-
-    def gte(self, right: float) -> Number:
-        """Give 1 if it is greater than or equal to a number, else 0."""
-        return Number(self >= right)
-
-
-class Text(str):
-    """A text; ``getInfo()`` gives a str."""
-
-    __slots__ = ()
-
-    def getInfo(self) -> str:
-        """Give a str."""
-        return str(self)
-
-
-class List(list[Any]):
-    """A list; ``getInfo()`` gives one of Python."""
-
-    def getInfo(self) -> list[Any]:
-        """Give a list of Python."""
-        return list(self)
-
-    def size(self) -> Number:
-        """Count its entries."""
-        return Number(len(self))
-
-    def get(self, index: int) -> Any:
-        """Give an entry, by its number from 0."""
-        return self[int(index)]
-
-    def contains(self, element: Any) -> bool:
-        """Tell whether an entry is there."""
-        return element in self
-
-    def cat(self, other: Any) -> List:
-        """Append another list."""
-        return List([*self, *other])
-
-    def removeAll(self, elements: Any) -> List:
-        """Remove entries."""
-        return List([one for one in self if one not in elements])
-
-    def map(self, algorithm: Callable[[Any], Any]) -> List:
-        """Apply a function to each entry."""
-        return List([algorithm(one) for one in self])
-
-    def reverse(self) -> List:  # type: ignore[override]
-        """Give the entries from the last to the first; as in Earth Engine, a new list."""
-        return List(self[::-1])
-
-    def sort(self) -> List:  # type: ignore[override]
-        """Give the entries in order; as in Earth Engine, a new list."""
-        return List(sorted(self))
-
-
-class Date:
-    """A date and time, UTC.
-
-    Parameters
-    ----------
-    date : str, datetime, numpy.datetime64, number or Date
-        A number is milliseconds since 1970.
-
-    Examples
-    --------
-    >>> from qmosaic import ee
-    >>> day = ee.Date("2020-01-31")
-    >>> day.advance(1, "month"), day.advance(-2, "week"), ee.Date.fromYMD(2020, 2, 5)
-    (ee.Date('2020-02-29T00:00:00'), ee.Date('2020-01-17T00:00:00'), ee.Date('2020-02-05T00:00:00'))
-    >>> day.format("dd/MM/YYYY"), day.get("month"), day.getRelative("day", "year")
-    ('31/01/2020', 1, 30)
-    >>> day.difference("2020-01-01", "day"), day.millis()
-    (30, 1580428800000)
-    >>> day.getInfo()
-    {'type': 'Date', 'value': 1580428800000}
-    """
-
-    def __init__(self, date: Any) -> None:
-        if isinstance(date, Date):
-            self.instant: np.datetime64 = date.instant
-        elif isinstance(date, int | float) and not isinstance(date, bool):
-            self.instant = EPOCH + np.timedelta64(round(date), "ms")
-        else:
-            self.instant = moment(_padded(date), "date")
-
-    @staticmethod
-    def fromYMD(year: int, month: int, day: int) -> Date:
-        """Make a date of its year, month and day."""
-        return Date(datetime.date(int(year), int(month), int(day)))
-
-    def __repr__(self) -> str:
-        return f"ee.Date('{self.format()}')"
-
-    def millis(self) -> Number:
-        """Give milliseconds since 1970."""
-        return Number(float((self.instant.astype("M8[ms]") - EPOCH).astype(int)))
-
-    def format(self, pattern: str = "YYYY-MM-dd'T'HH:mm:ss") -> Text:
-        """Format it: YYYY, yyyy, MM, dd, DDD, HH, mm, ss, and text in single quotes."""
-        parts = re.split(r"('[^']*'|[A-Za-z]+)", pattern)
-        return Text("".join(self._formatted(part, pattern) for part in parts))
-
-    def _formatted(self, part: str, pattern: str) -> str:
-        if part.startswith("'"):
-            return part[1:-1]
-        if part.isalpha():
-            if part not in CODES:
-                raise ValueError(
-                    f"ee.Date.format({pattern!r}): {part!r} is not supported; there are "
-                    f"{', '.join(CODES)}, and text in single quotes."
-                )
-            return self._datetime().strftime(CODES[part])
-        return part
-
-    def get(self, unit: str) -> Number:
-        """Give the year, month, day, hour, minute or second."""
-        return Number(getattr(self._datetime(), _unit(unit, FIELDS)))
-
-    def getRelative(self, unit: str, inUnit: str) -> Number:
-        """Give the day of the year, counted from 0: ``getRelative("day", "year")``."""
-        if (unit, inUnit) != ("day", "year"):
-            raise ValueError(
-                f"ee.Date.getRelative({unit!r}, {inUnit!r}) is not supported; it takes "
-                "('day', 'year'). For other parts of a date there is get(unit)."
-            )
-        return Number(self._datetime().timetuple().tm_yday - 1)
-
-    def difference(self, start: Any, unit: str) -> Number:
-        """Count the weeks, days, hours, minutes or seconds since another date."""
-        apart = self.instant.astype("M8[ms]") - Date(start).instant.astype("M8[ms]")
-        return Number(apart / np.timedelta64(1, "ms") / SECONDS[_unit(unit, SECONDS)] / 1000)
-
-    def advance(self, delta: float, unit: str) -> Date:
-        """Add years, months, weeks, days, hours, minutes or seconds.
-
-        A day that the resulting month does not have becomes its last day.
-        """
-        unit = _unit(unit, {"year": 0, "month": 0, **SECONDS})
-        if unit not in ("year", "month"):
-            return Date(self._datetime() + datetime.timedelta(seconds=delta * SECONDS[unit]))
-        months = delta * (12 if unit == "year" else 1)
-        if months != int(months):
-            raise ValueError(
-                f"ee.Date.advance({delta!r}, {unit!r}): months are whole; advance by days instead."
-            )
-        start = self.instant.astype("M8[ms]")
-        month = start.astype("M8[M]")
-        there = month + np.timedelta64(int(months), "M")
-        last = (there + 1).astype("M8[D]") - np.timedelta64(1, "D")
-        day = min(there.astype("M8[D]") + (start.astype("M8[D]") - month.astype("M8[D]")), last)
-        return Date(day.astype("M8[ms]") + (start - start.astype("M8[D]").astype("M8[ms]")))
-
-    def getInfo(self) -> dict[str, Any]:
-        """Give a dict, as Earth Engine does."""
-        return {"type": "Date", "value": self.millis().getInfo()}
-
-    def _datetime(self) -> datetime.datetime:
-        found: datetime.datetime = self.instant.astype("M8[ms]").item()
-        return found
-
-
-def _padded(date: Any) -> Any:
-    """Pad month and day to two digits: Earth Engine takes 2020-2-5."""
-    found = re.match(r"(\d{4})-(\d{1,2})-(\d{1,2})(?!\d)", date) if isinstance(date, str) else None
-    return f"{found[1]}-{found[2]:0>2}-{found[3]:0>2}{date[found.end() :]}" if found else date
-
-
-def _unit(given: str, known: Any) -> str:
-    unit = str(given).lower().rstrip("s")
-    if unit not in known:
-        raise ValueError(f"ee.Date got the unit {given!r}; it takes {', '.join(map(repr, known))}.")
-    return unit
+OF_PIXELS = "computed_from_pixels"
+"""The attribute of a property that is computed from pixels when it is needed."""
 
 
 def property_of(dataset: xr.Dataset, name: str, caller: str) -> xr.DataArray:
@@ -337,23 +52,104 @@ def property_of(dataset: xr.Dataset, name: str, caller: str) -> xr.DataArray:
     )
 
 
-def as_property(name: str, value: Any, caller: str) -> Any:
-    """Check the value that a property is set to: a number, a text, a date.
+def of_images(values: xr.DataArray) -> Any:
+    """Give a property as one of Earth Engine's values: of several images, one for each."""
+    kind = Number if values.dtype.kind in "Miufb" else object
+    if values.attrs.get(OF_PIXELS):
+        images = values.sizes.get(TIME)
+        return later(kind, listed if images is not None else _first, values, images=images)
+    if values.ndim:
+        return Computed(kind, listed(values), values.size)
+    return wrapped(_first(values))
+
+
+def listed(values: xr.DataArray) -> list[Any]:
+    if values.dtype.kind == "M":
+        values = as_number(values)
+    plain_ones: list[Any] = values.values.tolist()
+    return [wrapped(one) for one in plain_ones]
+
+
+def _first(values: xr.DataArray) -> Any:
+    return listed(values.expand_dims("time"))[0]
+
+
+def as_property(name: str, value: Any, images: int | None, caller: str) -> xr.Variable:
+    """Make a property of a value, or of one for each image.
 
     Raises
     ------
     TypeError
-        It is nothing of the kind.
+        It is no number, text, date, list or dictionary.
     """
-    if isinstance(value, Date) or name == "time":
+    if not isinstance(value, Computed):
+        return _repeated(_checked(name, value, caller), images)
+    if value.is_lazy:
+        return _lazy_property(value, images)
+    made = [_checked(name, one, caller) for one in value.content]
+    return xr.Variable((TIME,), _array(made))
+
+
+def _lazy_property(value: Computed, images: int | None) -> xr.Variable:
+    dtype = np.dtype("float64" if value.kind is Number else object)
+    if images is None:
+        filled = dask.delayed(_cell, pure=False)(value.content, dtype)
+    else:
+        filled = dask.delayed(_column, pure=False)(values_of(value, images), dtype)
+    shape, dims = ((), ()) if images is None else ((images,), (TIME,))
+    return xr.Variable(dims, da.from_delayed(filled, shape, dtype), {OF_PIXELS: 1})
+
+
+def _column(values: list[Any], dtype: np.dtype[Any]) -> Any:
+    if dtype == np.dtype(object):
+        return _objects([plain(one) for one in values])
+    return np.array([np.nan if one is None else one for one in values], dtype)
+
+
+def _cell(value: Any, dtype: np.dtype[Any]) -> Any:
+    return _column([value], dtype)[0] if dtype.kind == "f" else _object(plain(value))
+
+
+def _checked(name: str, value: Any, caller: str) -> Any:
+    if isinstance(value, Date) or name == TIME:
         return Date(value).instant.astype("M8[ns]")
-    if not isinstance(value, str | int | float | bool | np.generic):
-        raise TypeError(
-            f"{caller} got a {type(value).__name__}; it takes a number, a text or an ee.Date, the "
-            "same for all images inside map(). To give each image its own, write "
-            "collection.dataset.assign_coords({name: ('time', [...])}), and wrap it."
-        )
-    return value
+    if value is None or isinstance(value, str | int | float | list | tuple | dict | np.generic):
+        return plain(value)
+    raise TypeError(
+        f"{caller} got a {type(value).__name__}; a property is a number, a text, an ee.Date, a "
+        "list or a dictionary. Of an image make a band: addBands(...)."
+    )
+
+
+def _repeated(value: Any, images: int | None) -> xr.Variable:
+    if images is None:
+        return xr.Variable((), _object(value) if isinstance(value, list | dict) else _scalar(value))
+    return xr.Variable((TIME,), _array([value] * images))
+
+
+def _scalar(value: Any) -> Any:
+    return np.nan if value is None else value
+
+
+def _array(values: list[Any]) -> Any:
+    """Make an array of values of one kind, or of objects."""
+    kinds = {type(_scalar(one)) for one in values}
+    if kinds & {list, dict} or (str in kinds and len(kinds) > 1):
+        return _objects(values)
+    return np.array([_scalar(one) for one in values])
+
+
+def _objects(values: list[Any]) -> Any:
+    array = np.empty(len(values), object)
+    for place, value in enumerate(values):
+        array[place] = value
+    return array
+
+
+def _object(value: Any) -> Any:
+    array = np.empty((), object)
+    array[()] = value
+    return array
 
 
 def comparable(values: xr.DataArray, other: Any) -> tuple[Any, Any]:

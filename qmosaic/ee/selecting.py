@@ -13,8 +13,9 @@ from qmosaic.collection.filters import in_period
 from qmosaic.collection.location import intersecting
 from qmosaic.collection.masks import Array
 from qmosaic.ee.geometries import Geometry
-from qmosaic.ee.properties import Date, comparable, property_of
+from qmosaic.ee.properties import comparable, property_of
 from qmosaic.ee.unsupported import Hinting
+from qmosaic.ee.values import Date
 
 Keep = Callable[[xr.Dataset], Array]
 

@@ -92,7 +92,7 @@ def not_supported(owner: str, name: str, known: list[str] | None = None) -> Attr
     return AttributeError(f"{owner}.{name} is not supported by qmosaic.ee. {hint}")
 
 
-class _HintingType(type):
+class HintingType(type):
     """The same for methods that are called on the class itself, ``ee.Filter.notNull``."""
 
     _name: str
@@ -103,7 +103,7 @@ class _HintingType(type):
         raise not_supported(cls._name, name, [n for n in dir(cls) if not n.startswith("_")])
 
 
-class Hinting(metaclass=_HintingType):
+class Hinting(metaclass=HintingType):
     """A base class: methods that are not supported raise an error that says what to use."""
 
     _name = "ee"

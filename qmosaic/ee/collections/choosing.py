@@ -1,0 +1,108 @@
+"""Which images of a collection are kept, and in which order."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+
+from qmosaic.collection.filters import choose_images, filter_bounds, filter_date, keep_images
+from qmosaic.collection.masks import Array
+from qmosaic.ee.collections.base import Images
+from qmosaic.ee.geometries import Geometry
+from qmosaic.ee.images import Image
+from qmosaic.ee.properties import listed, property_of
+from qmosaic.ee.selecting import Filter, instant
+from qmosaic.ee.values import List, Number
+
+COMPARE = {
+    "equals": Filter.eq,
+    "not_equals": Filter.neq,
+    "less_than": Filter.lt,
+    "not_greater_than": Filter.lte,
+    "greater_than": Filter.gt,
+    "not_less_than": Filter.gte,
+}
+
+
+class Choosing(Images):
+    """Fewer images, or in another order."""
+
+    def filterDate(self, start: Any, end: Any = None) -> Self:
+        """Keep images from `start` on, before `end`; see `qmosaic.filter_date`."""
+        last = None if end is None else instant(end)
+        return type(self)(filter_date(self.dataset, instant(start), last))
+
+    def filterBounds(self, geometry: Any) -> Self:
+        """Keep images whose footprint a region intersects; see `qmosaic.filter_bounds`.
+
+        Examples
+        --------
+        >>> import numpy as np, xarray as xr
+        >>> from qmosaic import ee
+        >>> places = {"latitude": [40.2, 40.1], "longitude": [-103.2, -103.1]}
+        >>> red = (("time", "latitude", "longitude"), np.ones((3, 2, 2)))
+        >>> col = ee.ImageCollection(xr.Dataset({"B4": red}, places))
+        >>> col.filterBounds(ee.Geometry.Point(-103.19, 40.14)).size()
+        3
+        """
+        return type(self)(filter_bounds(self.dataset, Geometry(geometry).geometry))
+
+    def filter(self, filter: Filter) -> Self:
+        """Keep the images that meet a condition: ``filter(ee.Filter.lt("cloud_cover", 20))``."""
+        if not isinstance(filter, Filter):
+            raise TypeError(
+                f"ee.ImageCollection.filter() got a {type(filter).__name__}; it takes a filter "
+                "such as ee.Filter.lt('CLOUDY_PIXEL_PERCENTAGE', 20)."
+            )
+        keep = filter.keep(self.dataset)
+        caller = f"ee.ImageCollection.filter({filter.description})"
+        return type(self)(
+            keep_images(self.dataset, keep, "time", caller, "it keeps no image of this collection")
+        )
+
+    def filterMetadata(self, name: str, operator: str, value: Any) -> Self:
+        """Keep images by a property and an operator: "equals", "less_than", "greater_than", ..."""
+        if operator not in COMPARE:
+            raise ValueError(
+                f"ee.ImageCollection.filterMetadata() got the operator {operator!r}; it takes "
+                f"{', '.join(map(repr, COMPARE))}."
+            )
+        return self.filter(COMPARE[operator](name, value))
+
+    def limit(self, maximum: int, property: str | None = None, ascending: bool = True) -> Self:
+        """Keep the first images, in the order of a property if one is given."""
+        ordered = self if property is None else self.sort(property, ascending)
+        if isinstance(maximum, bool) or maximum != int(maximum) or maximum < 1:
+            raise ValueError(
+                f"ee.ImageCollection.limit() got {maximum!r}, which is no number of images. "
+                "Write 1 or more."
+            )
+        return type(self)(ordered.dataset.isel(time=slice(0, int(maximum))))
+
+    def sort(self, property: str, ascending: bool = True) -> Self:
+        """Order the images by a property; equal ones stay in their order."""
+        values = property_of(self.dataset, property, "ee.ImageCollection.sort()").values
+        places = _order(values, ascending)
+        return type(self)(choose_images(self.dataset, places))
+
+    def first(self) -> Image:
+        """Give the first image."""
+        return Image(self.dataset.isel(time=0))
+
+    def size(self) -> Number:
+        """Count the images."""
+        return Number(self.dataset.sizes["time"])
+
+    def aggregate_array(self, property: str) -> List:
+        """List a property of all images."""
+        found = property_of(self.dataset, property, "ee.ImageCollection.aggregate_array()")
+        return List(listed(found))
+
+
+def _order(values: Array, ascending: bool) -> Array:
+    order = np.argsort(values, kind="stable")
+    if ascending:
+        return order
+    ranks = np.unique(values, return_inverse=True)[1]
+    return np.argsort(-ranks, kind="stable")

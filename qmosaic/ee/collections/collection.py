@@ -1,0 +1,69 @@
+"""``ee.ImageCollection``."""
+
+from __future__ import annotations
+
+from qmosaic.ee.collections.choosing import Choosing
+from qmosaic.ee.collections.mapping import Mapping
+from qmosaic.ee.collections.mosaics import Mosaics
+from qmosaic.ee.collections.reducing import Reducing
+
+
+class ImageCollection(Choosing, Mapping, Mosaics, Reducing):
+    """A collection: images of the same bands on one grid, along time.
+
+    Parameters
+    ----------
+    source : str, xarray.Dataset, list of Image, or what `qmosaic.open_collection` opens
+        An id that is registered (`qmosaic.ee.register`), a path or URL, a Dataset with a dimension
+        ``time``, or single images.
+
+    Attributes
+    ----------
+    dataset : xarray.Dataset
+        The bands along time, the properties as coordinates along time.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> from qmosaic import ee
+    >>> days = np.array(["2020-07-01", "2020-07-11", "2020-08-01"], "M8[ns]")
+    >>> col = ee.ImageCollection(
+    ...     xr.Dataset(
+    ...         {
+    ...             "B4": (("time", "x"), np.uint16([[1, 2], [3, 4], [5, 6]])),
+    ...             "cloud": (("time", "x"), np.uint8([[90, 5], [10, 60], [0, 80]])),
+    ...         },
+    ...         {"time": days, "cloud_cover": ("time", [50, 30, 40])},
+    ...     )
+    ... )
+
+    Fewer images:
+
+    >>> col.size(), col.filterDate("2020-07-01", "2020-08-01").size(), col.limit(1).size()
+    (3, 2, 1)
+    >>> col.filter(ee.Filter.lt("cloud_cover", 45)).aggregate_array("cloud_cover")
+    [30, 40]
+    >>> col.filterMetadata("cloud_cover", "less_than", 35).first().date()
+    ee.Date('2020-07-11T00:00:00')
+    >>> col.sort("cloud_cover").aggregate_array("cloud_cover")
+    [30, 40, 50]
+
+    Other bands, other images:
+
+    >>> def add_quality(image):
+    ...     return image.addBands(image.select("cloud").multiply(-1).rename("quality"))
+    >>> col.map(add_quality).select("quality").first().bandNames()
+    ['quality']
+    >>> col.merge(col).size(), ee.ImageCollection.fromImages([col.first()]).size()
+    (6, 1)
+
+    One image of many:
+
+    >>> col.map(add_quality).qualityMosaic("quality").dataset["B4"].values
+    array([5, 2], dtype=uint16)
+    >>> col.mosaic().dataset["B4"].values
+    array([5, 6], dtype=uint16)
+    >>> images = [col.min(), col.max(), col.sum(), col.mean(), col.median(), col.count()]
+    >>> [image.dataset["B4"].values.tolist() for image in images]
+    [[1, 2], [5, 6], [9.0, 12.0], [3.0, 4.0], [3.0, 4.0], [3, 3]]
+    """

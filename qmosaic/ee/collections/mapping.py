@@ -1,0 +1,72 @@
+"""Functions of every image; other bands, other images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+import xarray as xr
+
+from qmosaic.collection.filters import map_images
+from qmosaic.collection.model import bands_of
+from qmosaic.ee.collections.base import Images
+from qmosaic.ee.collections.stacking import joined
+from qmosaic.ee.images import Image
+
+
+class Mapping(Images):
+    """Functions of every image, and the images of other collections."""
+
+    @classmethod
+    def fromImages(cls, images: Any) -> Self:
+        """Make a collection of single images."""
+        return cls(list(images))
+
+    def map(self, algorithm: Callable[[Image], Any], dropNulls: Any = None) -> Self:
+        """Apply a function to every image.
+
+        It is called once, with an image that stands for all of them, as Earth Engine traces it
+        once; see `qmosaic.map_images`. Values that it changes in place in numpy arrays behind an
+        image are changed in the collection too.
+        """
+
+        def traced(images: xr.Dataset) -> Any:
+            result = algorithm(Image(images))
+            if not isinstance(result, Image):
+                raise TypeError(
+                    f"ee.ImageCollection.map(): the function returned a {type(result).__name__}; "
+                    "it has to return an ee.Image, for instance img.addBands(...)."
+                )
+            return _along(result.dataset, images.sizes["time"])
+
+        traced.__name__ = getattr(algorithm, "__name__", "the function")
+        return type(self)(map_images(self.dataset, traced))
+
+    def select(self, *selectors: Any, opt_names: Any = None) -> Self:
+        """Choose bands by name, number or regular expression, and rename them."""
+        if opt_names is not None:
+            selectors = (selectors[0], opt_names)
+        image = Image(self.dataset[bands_of(self.dataset, "time")]).select(*selectors)
+        others = {
+            name: variable
+            for name, variable in self.dataset.data_vars.items()
+            if "time" not in variable.dims and name not in image.dataset.variables
+        }
+        return type(self)(image.dataset.assign(others))
+
+    def merge(self, collection2: Any) -> Self:
+        """Append the images of another collection."""
+        return type(self)(joined([self.dataset, type(self)(collection2).dataset]))
+
+
+def _along(dataset: xr.Dataset, images: int) -> xr.Dataset:
+    """Repeat a band that is the same in all images (a constant) along time."""
+    if "time" not in dataset.dims:
+        return dataset
+    still = {
+        name: band.expand_dims(time=images) if band.ndim else ("time", np.full(images, band.values))
+        for name, band in dataset.data_vars.items()
+        if "time" not in band.dims and (band.ndim or isinstance(band.data, np.ndarray))
+    }
+    return dataset.assign(still)

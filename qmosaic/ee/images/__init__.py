@@ -1,0 +1,31 @@
+"""Images: bands on one grid, and properties.
+
+Each module has some methods of `Image`, which is made of all of them.
+
+Modules. Each imports only modules below it in this table.
+
+============== ================================================
+``image``      ``Image``, which has the methods of the others
+``choosing``   bands: names, order, those of other images
+``arithmetic`` functions of pixels, comparisons, choices
+``masks``      masks and regions
+``properties`` properties
+``casts``      dtypes
+``making``     methods that are made from a table
+``base``       the bands of an image, the grid of two images
+``gridless``   images without pixels of their own
+============== ================================================
+
+May import ``geometries``, ``pixels``, ``properties``, ``values``, ``names`` and ``unsupported`` of
+``ee``; ``scores``, ``collection`` and ``optional``.
+"""
+
+from qmosaic.ee.images.base import listed
+from qmosaic.ee.images.gridless import ClippedConstant
+from qmosaic.ee.images.image import Image
+
+__all__ = ["ClippedConstant", "Image", "listed"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,176 @@
+"""What all methods of an image build on: its bands, the grid that it shares with others."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, Self
+
+import numpy as np
+import xarray as xr
+
+from qmosaic.collection.filters import matching
+from qmosaic.collection.location import with_crs_coordinate
+from qmosaic.collection.times import in_utc
+from qmosaic.ee import pixels
+from qmosaic.ee.images.gridless import ClippedConstant
+from qmosaic.ee.names import TIME, property_in, settled, with_bands
+from qmosaic.ee.names import bands as bands_by_name
+from qmosaic.ee.unsupported import Hinting
+from qmosaic.ee.values import Computed, known, plain
+from qmosaic.scores.expressions import is_number
+
+
+class Bands(Hinting):
+    """Bands on one grid, and properties: what the methods of an image are made of."""
+
+    _name = "ee.Image"
+
+    def __init__(self, source: Any) -> None:
+        if isinstance(source, list | tuple):
+            first, *others = (type(self)(one) for one in source)
+            for other in others:
+                first = first.addBands(other)
+            source = first
+        if isinstance(source, Bands | ClippedConstant):
+            dataset = source.dataset
+        elif isinstance(source, xr.Dataset):
+            dataset = source
+        elif isinstance(source, xr.DataArray) and "band" in source.dims:
+            dataset = source.to_dataset("band")
+        elif isinstance(source, xr.DataArray):
+            dataset = source.to_dataset(name=source.name if source.name is not None else "b1")
+        elif is_number(source) or isinstance(source, Computed):
+            dataset = xr.Dataset({"constant": pixels.number(plain(source))})
+        else:
+            raise TypeError(
+                f"ee.Image() got a {type(source).__name__}; give an xarray.Dataset, a number, or "
+                "take an image of a collection: collection.first(), collection.qualityMosaic(...)."
+            )
+        self.dataset: xr.Dataset = settled(with_crs_coordinate(in_utc(dataset)))
+
+    def __repr__(self) -> str:
+        """Give id and date of a single image that has them, and the bands."""
+        named = [property_in(self.dataset, name) for name in ("id", "time")]
+        known = [c.values[()] for c in named if c is not None and c.ndim == 0]
+        texts = [str(v)[:19] if isinstance(v, np.datetime64) else repr(str(v)) for v in known]
+        return " ".join(["ee.Image", *texts, f"with {listed(self._bands())}"])
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(repr(self))}</p>{self.dataset._repr_html_()}"
+
+    # -- bands -----------------------------------------------------------------------------------
+
+    def _bands(self) -> dict[Hashable, xr.DataArray]:
+        return bands_by_name(self.dataset)
+
+    def _names(self) -> list[Hashable]:
+        return list(self._bands())
+
+    def _with(self, bands: dict[Hashable, xr.DataArray], grid: Bands | None = None) -> Self:
+        """Give an image with other bands and the same properties.
+
+        A constant has no grid: it gets that of the image that it was combined with.
+        """
+        placed = self if grid is None or not self._is_constant() else grid
+        return type(self)(with_bands(placed.dataset, bands))
+
+    def _is_constant(self) -> bool:
+        """Tell whether it has no grid: a number everywhere, or one for each image."""
+        return not set(self.dataset.dims) - {TIME}
+
+    def _as_image(self, other: Any) -> Self:
+        """Take what this image is combined with as an image."""
+        return other.on(self) if isinstance(other, ClippedConstant) else type(self)(other)
+
+    def _aligned(self, other: Self) -> tuple[Self, Self]:
+        """Cut two images to the pixels that both have: one of them may have been clipped."""
+        places = [d for d in self.dataset.dims if d != "time" and d in other.dataset.dims]
+        same = all(
+            d not in self.dataset.coords
+            or d not in other.dataset.coords
+            or np.array_equal(self.dataset[d].values, other.dataset[d].values)
+            for d in places
+        )
+        if same:
+            return self, other
+        a, b = _overlapping(self.dataset, other.dataset, places)
+        if any(a.sizes[d] == 0 for d in places):
+            raise ValueError(
+                "the two images have no pixel in common, so they cannot be combined: they lie in "
+                "different places, or on different grids. Bring one onto the grid of the other: "
+                "image.dataset.odc.reproject(other.dataset.odc.geobox)."
+            )
+        return type(self)(a), type(self)(b)
+
+    def _find(self, selector: Any) -> list[Hashable]:
+        own = self._names()
+        selector = known(selector, "select()")
+        if is_number(selector):
+            if not -len(own) <= selector < len(own):
+                raise IndexError(
+                    f"ee.Image.select({selector}): the image has {len(own)} bands, "
+                    f"numbered from 0. Name or number one: {', '.join(map(repr, own))}."
+                )
+            return [own[int(selector)]]
+        return matching(selector, own)
+
+    def _combined(self, name: str, other: Any) -> Self:
+        """Combine band by band; an image of one band is combined with all of the other's."""
+        if is_number(other):
+            value = plain(other)
+            return self._changed(lambda band: pixels.combine(name, band, value))
+        self, image = self._aligned(self._as_image(other))
+        own, theirs = self._bands(), image._bands()
+        if len(own) != len(theirs) and 1 not in (len(own), len(theirs)):
+            raise ValueError(
+                f"ee.Image.{name}() got images of {len(own)} and {len(theirs)} bands, which do "
+                "not pair up: both have as many, or one has one band. Select the bands first."
+            )
+        count = max(len(own), len(theirs))
+        names = own if len(own) == count else theirs
+        pairs = zip(names, as_many(own, count), as_many(theirs, count), strict=True)
+        return self._with({band: pixels.combine(name, a, b) for band, a, b in pairs}, image)
+
+    def _changed(self, change: Callable[[xr.DataArray], xr.DataArray]) -> Self:
+        return self._with({name: change(band) for name, band in self._bands().items()})
+
+
+def _overlapping(
+    a: xr.Dataset, b: xr.Dataset, dims: list[Hashable]
+) -> tuple[xr.Dataset, xr.Dataset]:
+    """Cut two images to the pixels that both have, by slices where possible: chunks stay whole."""
+    for dim in dims:
+        if dim in a.coords and dim in b.coords:
+            ours, theirs = a[dim].values, b[dim].values
+            a = a.isel({dim: _run(np.flatnonzero(np.isin(ours, theirs)))})
+            b = b.isel({dim: _run(np.flatnonzero(np.isin(theirs, ours)))})
+    return xr.align(a, b, join="inner", exclude={"time"})
+
+
+def _run(places: Any) -> Any:
+    """Give consecutive positions as a slice."""
+    if len(places) and places[-1] - places[0] == len(places) - 1:
+        return slice(int(places[0]), int(places[-1]) + 1)
+    return places
+
+
+def listed(bands: Mapping[Hashable, xr.DataArray]) -> str:
+    """List bands and their dtypes."""
+    names = ", ".join(f"{name} ({band.dtype})" for name, band in bands.items())
+    return f"band{'' if len(bands) == 1 else 's'} {names or 'none'}"
+
+
+def as_many(bands: dict[Hashable, xr.DataArray], count: int) -> list[xr.DataArray]:
+    """Repeat a single band, to be combined with each band of another image."""
+    listed = list(bands.values())
+    return listed * count if len(listed) == 1 else listed
+
+
+def free(name: Hashable, taken: Any) -> Hashable:
+    """Find a name that is free: name, name_1, name_2 ..."""
+    number, free = 0, name
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    return free

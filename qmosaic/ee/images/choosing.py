@@ -1,0 +1,74 @@
+"""Bands of an image: names, order, those of other images."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any, Self
+
+from qmosaic.ee.images.base import Bands, free
+from qmosaic.ee.values import List
+
+
+class Choosing(Bands):
+    """Which bands an image has, and their names."""
+
+    @classmethod
+    def constant(cls, value: Any) -> Self:
+        """Make an image that is a number everywhere; of a number of each image, one for each."""
+        return cls(value)
+
+    @classmethod
+    def cat(cls, *images: Any) -> Self:
+        """Put the bands of several images into one."""
+        return cls(list(images[0] if len(images) == 1 else images))
+
+    def bandNames(self) -> List:
+        """List the bands."""
+        return List(self._names())
+
+    def select(self, *selectors: Any, opt_names: Any = None) -> Self:
+        """Choose bands by name, number or regular expression; with new names, rename them.
+
+        ``select("B4", "B3")``, ``select(["B4", "B3"], ["red", "green"])``, ``select(0)``.
+        """
+        names = opt_names
+        if selectors and isinstance(selectors[0], list | tuple):
+            names = selectors[1] if len(selectors) > 1 else names
+            asked: Sequence[Any] = selectors[0]
+        else:
+            asked = selectors
+        chosen: dict[Hashable, None] = {}
+        for one in asked:
+            chosen.update(dict.fromkeys(self._find(one)))
+        own = self._bands()
+        kept = self._with({name: own[name] for name in chosen})
+        return kept if names is None else kept.rename(names)
+
+    def rename(self, *names: Any) -> Self:
+        """Rename the bands: one name for each."""
+        listed = list(names[0]) if len(names) == 1 and isinstance(names[0], list | tuple) else names
+        own = self._bands()
+        if len(listed) != len(own):
+            raise ValueError(
+                f"ee.Image.rename() got {len(listed)} names for {len(own)} bands: "
+                f"{', '.join(map(repr, own))}. Give one for each."
+            )
+        if len(set(listed)) != len(listed):
+            raise ValueError(
+                f"ee.Image.rename() got a name twice: {', '.join(map(repr, listed))}. Bands are "
+                "found by their names: give each another one."
+            )
+        return self._with(dict(zip(listed, own.values(), strict=True)))
+
+    def addBands(self, srcImg: Any, names: Any = None, overwrite: bool = False) -> Self:
+        """Add the bands of another image.
+
+        A band whose name is taken is called ``name_1``; with `overwrite` it replaces the band of
+        that name. `names` are the bands to add, all by default.
+        """
+        self, source = self._aligned(self._as_image(srcImg))
+        source = source if names is None else source.select(names)
+        bands = self._bands()
+        for name, band in source._bands().items():
+            bands[name if overwrite else free(name, bands)] = band
+        return self._with(bands, source)

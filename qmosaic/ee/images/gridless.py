@@ -1,0 +1,79 @@
+"""Images without pixels of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from qmosaic.ee.unsupported import Hinting
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+class ClippedConstant(Hinting):
+    """A constant that was clipped: it has no pixels before it is combined with an image.
+
+    Methods that are called before are recorded: ``ee.Image(1).clip(region).mask()`` is computed on
+    the grid of the image that it masks.
+
+    Parameters
+    ----------
+    constant : Image
+        The constant inside the region.
+    on : callable
+        Makes it an image on the grid of another.
+    """
+
+    _name = "ee.Image"
+    _without_pixels = ("bandNames", "get", "date", "id")
+
+    def __init__(self, constant: Any, on: Callable[[Any], Any]) -> None:
+        self._constant = constant
+        self._on = on
+
+    def __repr__(self) -> str:
+        return f"{self._constant!r}, clipped: on the grid of the image that it is combined with"
+
+    def on(self, image: Any) -> Any:
+        """Make it an image on the grid of another."""
+        if not _has_grid(image):
+            raise ValueError(
+                "a clipped constant was combined with a constant, and neither has pixels. Combine "
+                "one with an image first, for instance "
+                "image.updateMask(ee.Image(1).clip(region))."
+            )
+        return self._on(image)
+
+    @property
+    def dataset(self) -> xr.Dataset:
+        """Refuse: there are no pixels yet."""
+        raise ValueError(
+            "a constant that was clipped has no pixels of its own: its grid is that of the image "
+            "that it is combined with. Combine it with one, for instance "
+            "image.updateMask(ee.Image(1).clip(region))."
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name not in dir(type(self._constant)):
+            return super().__getattr__(name)
+        if name in self._without_pixels:
+            return getattr(self._constant, name)
+
+        def recorded(*args: Any, **options: Any) -> Any:
+            for one in (*args, *options.values()):
+                if _has_grid(one):
+                    return getattr(self.on(one), name)(*args, **options)
+            inside = [one._constant if isinstance(one, ClippedConstant) else one for one in args]
+            return ClippedConstant(
+                self._constant if name == "clip" else getattr(self._constant, name)(*inside),
+                lambda grid: getattr(self.on(grid), name)(*args, **options),
+            )
+
+        return recorded
+
+
+def _has_grid(image: Any) -> bool:
+    if isinstance(image, ClippedConstant) or not isinstance(image, Hinting):
+        return False
+    return bool(set(image.dataset.dims) - {"time"})

@@ -1,0 +1,77 @@
+"""``ee.Image``."""
+
+from __future__ import annotations
+
+from qmosaic.ee.images.arithmetic import Arithmetic
+from qmosaic.ee.images.casts import Casts
+from qmosaic.ee.images.choosing import Choosing
+from qmosaic.ee.images.masks import Masks
+from qmosaic.ee.images.properties import Properties
+
+
+class Image(Choosing, Arithmetic, Masks, Properties, Casts):
+    """An image: bands on one grid, and properties.
+
+    In the function that `ImageCollection.map` calls, it stands for all images of the collection:
+    arithmetic on it is done for each of them.
+
+    Parameters
+    ----------
+    source : xarray.Dataset, xarray.DataArray, number, sequence of these, or Image
+        A number is a constant everywhere; a sequence is an image with all their bands.
+
+    Attributes
+    ----------
+    dataset : xarray.Dataset
+        The bands as data variables, the properties as coordinates.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> from qmosaic import ee
+    >>> bands = {"red": ("x", np.uint8([0, 40])), "nir": ("x", np.uint8([0, 120]))}
+    >>> image = ee.Image(xr.Dataset(bands, {"time": np.datetime64("2020-07-01"), "id": "S2A"}))
+    >>> def of(image):
+    ...     return {str(name): band.values.tolist() for name, band in image.dataset.items()}
+
+    Bands:
+
+    >>> image.bandNames()
+    ['red', 'nir']
+    >>> of(image.select("nir").rename("infrared"))
+    {'infrared': [0, 120]}
+    >>> of(image.addBands(ee.Image.constant(7)).select([0, "constant"]))
+    {'red': [0, 40], 'constant': 7}
+    >>> ee.Image.cat(image, ee.Image(1)).bandNames()
+    ['red', 'nir', 'constant']
+
+    Arithmetic:
+
+    >>> of(image.select("red").Not())
+    {'red': [1, 0]}
+    >>> of(image.select("red").subtract(50).abs())
+    {'red': [50, 10]}
+    >>> of(image.clamp(10, 100))
+    {'red': [10, 40], 'nir': [10, 100]}
+    >>> of(image.select("nir").unitScale(0, 240))
+    {'nir': [0.0, 0.5]}
+    >>> of(image.normalizedDifference(["nir", "red"]).unmask(-1))
+    {'nd': [-1.0, 0.5]}
+
+    Masks:
+
+    >>> clear = image.select("red").updateMask(image.select("nir").gt(0))
+    >>> of(clear.mask()), of(clear.unmask(9)), of(image.select("red").selfMask().unmask(9))
+    ({'red': [0, 1]}, {'red': [9, 40]}, {'red': [9, 40]})
+    >>> of(image.select("red").where(image.select("nir").gt(100), 1))
+    {'red': [0, 1]}
+
+    Properties:
+
+    >>> image.id(), image.date(), image.set("sun", 31).get("sun")
+    ('S2A', ee.Date('2020-07-01T00:00:00'), 31)
+    >>> of(image.set("sun", 31).metadata("sun"))
+    {'sun': 31}
+    >>> ee.Image(1).copyProperties(image, ["system:index"]).id()
+    'S2A'
+    """

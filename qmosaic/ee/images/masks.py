@@ -1,0 +1,103 @@
+"""Masks of images, and regions outside which all is masked."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+
+from qmosaic.collection.clipping import clip_to
+from qmosaic.collection.geometry import everywhere, projected
+from qmosaic.collection.location import crs_of, map_dims
+from qmosaic.collection.masks import Array
+from qmosaic.ee import pixels
+from qmosaic.ee.geometries import Geometry
+from qmosaic.ee.images.base import Bands, as_many
+from qmosaic.ee.images.gridless import ClippedConstant
+from qmosaic.ee.names import with_bands
+from qmosaic.ee.values import plain
+from qmosaic.optional import needed
+from qmosaic.scores.expressions import by_chunk, is_number
+
+
+class Masks(Bands):
+    """Which pixels of an image are masked."""
+
+    def updateMask(self, mask: Any) -> Self:
+        """Mask pixels where another image is 0 or masked; what is masked stays masked."""
+        self, other = self._aligned(self._as_image(mask))
+        own, masks = self._bands(), other._bands()
+        if len(masks) not in (1, len(own)):
+            raise ValueError(
+                f"ee.Image.updateMask() got a mask of {len(masks)} bands for an image of "
+                f"{len(own)}: give one band, or as many. Select the bands first."
+            )
+        pairs = zip(own.items(), as_many(masks, len(own)), strict=True)
+        return self._with({name: pixels.update_mask(b, m) for (name, b), m in pairs}, other)
+
+    def selfMask(self) -> Self:
+        """Mask pixels that are 0."""
+        return self.updateMask(self)
+
+    def mask(self, mask: Any = None) -> Self:
+        """Give 1 where a band is valid and 0 where it is masked; given a mask, see updateMask."""
+        return self._changed(pixels.mask_of) if mask is None else self.updateMask(mask)
+
+    def unmask(self, value: Any = 0, sameFootprint: Any = True) -> Self:
+        """Replace masked pixels by a number, or by the pixels of another image.
+
+        https://developers.google.com/earth-engine/apidocs/ee-image-unmask
+        """
+        if is_number(value):
+            return self._changed(lambda band: pixels.unmask(band, plain(value)))
+        self, other = self._aligned(self._as_image(value))
+        own, others = self._bands(), other._bands()
+        if len(others) not in (1, len(own)):
+            raise ValueError(
+                f"ee.Image.unmask() got an image of {len(others)} bands for an image of "
+                f"{len(own)}: give one band, or as many. Select the bands first."
+            )
+        pairs = zip(own.items(), as_many(others, len(own)), strict=True)
+        return self._with({n: pixels.unmask_with(b, o) for (n, b), o in pairs}, other)
+
+    def clip(self, geometry: Any) -> Any:
+        """Cut the image to a region, see `qmosaic.clip`.
+
+        A constant has no grid: it is cut on the grid of the image that it is combined with.
+
+        Examples
+        --------
+        >>> import numpy as np, xarray as xr
+        >>> from qmosaic import ee
+        >>> places = {"latitude": [40.2, 40.1], "longitude": [-103.2, -103.1]}
+        >>> image = xr.Dataset({"a": (("latitude", "longitude"), np.ones((2, 2)))}, places)
+        >>> west = ee.Geometry.BBox(-103.25, 40, -103.15, 41)
+        >>> dict(ee.Image(image).clip(west).dataset.sizes)
+        {'latitude': 2, 'longitude': 1}
+        >>> ee.Image(image).updateMask(ee.Image(1).clip(west)).mask().dataset["a"].values
+        array([[1, 0],
+               [1, 0]], dtype=uint8)
+        """
+        region = Geometry(geometry).geometry
+        if self._is_constant():
+            return ClippedConstant(self, lambda grid: self.updateMask(_inside(grid, region)))
+        return type(self)(clip_to(self.dataset, region, "ee.Image.clip()"))
+
+
+def _inside(image: Any, region: Any) -> Any:
+    """Give 1 on the pixels of an image whose centre lies in a region, 0 elsewhere."""
+    dataset = image.dataset
+    still = dataset.isel(time=0, drop=True) if "time" in dataset.dims else dataset
+    down, across = map_dims(still)
+    outline = everywhere(projected(region, crs_of(still))).geom.wkb
+    band = max(still.data_vars.values(), key=lambda one: one.ndim)
+    inside = by_chunk(_centres_in, [band, still[down], still[across]], "uint8", outline=outline)
+    return type(image)(with_bands(still, {"inside": inside}))
+
+
+def _centres_in(values: Array, ys: Array, xs: Array, *, outline: bytes) -> Array:
+    shapely = needed("shapely", "geo", "regions")
+    shape = shapely.from_wkb(outline)
+    shapely.prepare(shape)
+    inside: Array = np.asarray(shapely.intersects_xy(shape, *np.broadcast_arrays(xs, ys)), "uint8")
+    return np.broadcast_to(inside, np.shape(values))

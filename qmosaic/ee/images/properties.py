@@ -1,0 +1,76 @@
+"""Properties of images."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from qmosaic.ee.images.base import Bands
+from qmosaic.ee.names import properties as properties_of
+from qmosaic.ee.names import property_in, with_properties
+from qmosaic.ee.properties import KNOWN_AS, as_number, as_property, of_images, property_of
+from qmosaic.ee.values import Computed, Date, Number, String
+
+
+class Properties(Bands):
+    """Properties of an image; inside `ImageCollection.map` one value for each image."""
+
+    def metadata(self, property: str, name: str | None = None) -> Self:
+        """Make a band of a property: one number an image; times in milliseconds since 1970."""
+        values = as_number(property_of(self.dataset, property, "ee.Image.metadata()"))
+        return self._with({property if name is None else name: values})
+
+    def get(self, property: str) -> Any:
+        """Give a property: a number, a text, a list or, of a time, milliseconds.
+
+        Inside `ImageCollection.map` it is one value for each image.
+        """
+        return of_images(property_of(self.dataset, property, "ee.Image.get()"))
+
+    def getNumber(self, property: str) -> Any:
+        """Give a property that is a number."""
+        return Number(self.get(property))
+
+    def getString(self, property: str) -> Any:
+        """Give a property that is a text."""
+        return String(self.get(property))
+
+    def set(self, *properties: Any) -> Self:
+        """Set properties: a mapping, or names and values in turn.
+
+        A value is a number, a text, a date or a list; inside `ImageCollection.map` the same for all
+        images, or one that was computed for each.
+        """
+        given = (
+            properties[0]
+            if len(properties) == 1
+            else dict(zip(properties[::2], properties[1::2], strict=True))
+        )
+        images = self.dataset.sizes.get("time")
+        along = {}
+        for name, value in dict(given).items():
+            name = str(name)
+            kept = name if property_in(self.dataset, name) is not None else KNOWN_AS.get(name, name)
+            along[kept] = as_property(kept, value, images, f"ee.Image.set({name!r})")
+        return type(self)(with_properties(self.dataset, along))
+
+    def copyProperties(self, source: Any, properties: Any = None, exclude: Any = None) -> Self:
+        """Copy properties from another image; a property that this image has stays as it is."""
+        there = self._as_image(source).dataset
+        names = [n for n in properties_of(there) if property_in(self.dataset, str(n)) is None]
+        names = [n for n in names if n not in (exclude or ())]
+        if properties is not None:
+            wanted = {KNOWN_AS.get(name, name) for name in properties}
+            names = [name for name in names if name in wanted]
+        found = {name: property_in(there, str(name)) for name in names}
+        return type(self)(with_properties(self.dataset, found))
+
+    def date(self) -> Any:
+        """Give the date and time; inside `ImageCollection.map` one for each image."""
+        times = property_of(self.dataset, "system:time_start", "ee.Image.date()").values
+        if times.ndim:
+            return Computed(Date, [Date(one) for one in times], len(times))
+        return Date(times[()])
+
+    def id(self) -> Any:
+        """Give the id; inside `ImageCollection.map` one for each image."""
+        return self.get("system:index")

@@ -1,0 +1,59 @@
+"""Numbers, texts, dates, lists and dictionaries of Earth Engine.
+
+They are numbers, texts, lists and dictionaries of Python with the methods that they have in Earth
+Engine. One for each image, or one that is not computed yet, is a `Computed`: the same methods can
+be called on it.
+
+Modules. Each imports only modules below it in this table.
+
+================ ============================================================
+``dates``        ``Date``, ``DateRange``
+``dictionaries`` ``Dictionary``
+``lists``        ``List``
+``numbers``      ``Number``
+``texts``        ``String``
+``computed``     values for each image, and those that are not computed yet
+================ ============================================================
+
+May import ``unsupported`` and ``collection``.
+"""
+
+from qmosaic.ee.values.computed import (
+    Computed,
+    EachImage,
+    Value,
+    known,
+    later,
+    lift,
+    plain,
+    values_of,
+    wrapped,
+)
+from qmosaic.ee.values.dates import EPOCH, Date, DateRange
+from qmosaic.ee.values.dictionaries import Dictionary
+from qmosaic.ee.values.lists import List
+from qmosaic.ee.values.numbers import Number
+from qmosaic.ee.values.texts import String
+
+__all__ = [
+    "EPOCH",
+    "Computed",
+    "Date",
+    "DateRange",
+    "Dictionary",
+    "EachImage",
+    "List",
+    "Number",
+    "String",
+    "Value",
+    "known",
+    "later",
+    "lift",
+    "plain",
+    "values_of",
+    "wrapped",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
