@@ -47,13 +47,15 @@ bands and properties
     Two namespaces. In ``.dataset`` a band called as a dimension is ``band:time``, a property called
     as a band is ``property:year``.
 an empty collection
-    An error that says which filter left no image.
+    Its mosaic is an image without bands; the error for a band of it says which filter left no
+    image.
 methods that are not supported
     An error that says what to use.
 
 Modules. Each imports only modules below it in this table.
 
 =============== =============================================================================
+``algorithms``  ``Algorithms``
 ``collections`` ``ImageCollection``
 ``images``      ``Image``
 ``selecting``   ``Filter``
@@ -71,6 +73,7 @@ May import ``sources``, ``scores``, ``engine``, ``collection`` and ``optional``.
 
 from typing import Any
 
+from qmosaic.ee.algorithms import Algorithms
 from qmosaic.ee.catalog import load_catalog, register
 from qmosaic.ee.collections import ImageCollection
 from qmosaic.ee.geometries import Geometry
@@ -80,6 +83,7 @@ from qmosaic.ee.unsupported import not_supported
 from qmosaic.ee.values import Date, DateRange, Dictionary, List, Number, String
 
 __all__ = [
+    "Algorithms",
     "Authenticate",
     "Date",
     "DateRange",

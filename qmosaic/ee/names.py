@@ -12,11 +12,17 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from qmosaic.collection.location import GRID_MAPPING
 
 BAND, PROPERTY = "band:", "property:"
+LACKING = "lacking:"
+"""A coordinate that tells which images lack a band; of those it is masked."""
+
+EMPTIED = "qmosaic_emptied"
+"""The attribute that says why a collection has no image, or an image no band."""
 TIME = "time"
 
 
@@ -41,12 +47,30 @@ def property_in(dataset: xr.Dataset, name: str) -> xr.DataArray | None:
 
 def properties(dataset: xr.Dataset) -> list[Hashable]:
     """Name the properties: the coordinates with one value for each image."""
-    return [_plain(name, PROPERTY) for name, c in dataset.coords.items() if c.dims in ((TIME,), ())]
+    found = [name for name, c in dataset.coords.items() if c.dims in ((TIME,), ())]
+    return [_plain(name, PROPERTY) for name in found if not str(name).startswith(LACKING)]
+
+
+def lacking(dataset: xr.Dataset) -> dict[Hashable, Any]:
+    """Tell which images lack a band, for each band that some of them lack."""
+    flags = {name: f"{LACKING}{name}" for name in dataset.data_vars}
+    return {name: dataset[flag].values for name, flag in flags.items() if flag in dataset.coords}
+
+
+def band_names(dataset: xr.Dataset) -> list[list[Any]]:
+    """List the bands that each image has; of a single image in a list of one."""
+    lacked = {_plain(name, BAND): np.ravel(flags) for name, flags in lacking(dataset).items()}
+    every = list(bands(dataset))
+    return [
+        [name for name in every if name not in lacked or not lacked[name][image]]
+        for image in range(dataset.sizes.get(TIME, 1))
+    ]
 
 
 def with_bands(dataset: xr.Dataset, wanted: Mapping[Any, xr.DataArray]) -> xr.Dataset:
     """Replace the bands of a Dataset; its properties stay as they are."""
-    bare = settled(dataset.drop_vars(list(dataset.data_vars)))
+    gone = [f"{LACKING}{name}" for name in dataset.data_vars if _plain(name, BAND) not in wanted]
+    bare = settled(dataset.drop_vars([*dataset.data_vars, *gone], errors="ignore"))
     dims = set(bare.dims).union(*(band.dims for band in wanted.values()))
     kept = {
         f"{BAND}{name}"

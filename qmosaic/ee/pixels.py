@@ -289,6 +289,35 @@ def _first_of_one(values: Array) -> Array:
     return values
 
 
+def masked_like(band: xr.DataArray, images: int) -> xr.DataArray:
+    """Make a band like another one for some images, masked everywhere."""
+    still = _operand(band.isel(time=0, drop=True) if "time" in band.dims else band, "merge")
+    fill = declared_nodata(still)
+    fill = free_value(still.dtype) if fill is None else fill
+    sizes, chunks = (images, *still.shape), still.chunks
+    data: Any = np.full(sizes, fill, still.dtype)
+    if chunks:
+        data = da.full(sizes, fill, dtype=still.dtype, chunks=(1, *chunks))
+    places = {dim: still[dim] for dim in still.dims if dim in still.coords}
+    attrs = {} if still.dtype.kind == "f" else {"_FillValue": still.dtype.type(fill)}
+    return xr.DataArray(data, places, ("time", *still.dims), attrs={**still.attrs, **attrs})
+
+
+def choose(test: xr.DataArray, if_true: xr.DataArray, if_false: xr.DataArray) -> xr.DataArray:
+    """Take a band, masks and all, where a test is not 0 (one number, or one for each image)."""
+    pair = refill([if_true, if_false])
+    fill = declared_nodata(pair[0])
+    made = by_chunk(_one_of, [test, *pair], pair[0].dtype)
+    if fill is not None:
+        made.attrs["_FillValue"] = fill
+    return made
+
+
+def _one_of(test: Array, if_true: Array, if_false: Array) -> Array:
+    chosen: Array = np.where(np.asarray(test) != 0, if_true, if_false)
+    return chosen
+
+
 def mask_of(band: xr.DataArray) -> xr.DataArray:
     """Give 1 where a band is valid, and 0 where it is masked: uint8."""
     return by_chunk(_valid, [band], np.dtype("uint8"), nodata=declared_nodata(band))

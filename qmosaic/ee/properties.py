@@ -9,7 +9,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from qmosaic.ee.names import TIME, properties, property_in
+from qmosaic.ee.names import TIME, band_names, properties, property_in
 from qmosaic.ee.values import EPOCH, Computed, Date, Number, later, plain, values_of, wrapped
 
 KNOWN_AS = {
@@ -36,6 +36,11 @@ def property_of(dataset: xr.Dataset, name: str, caller: str) -> xr.DataArray:
     KeyError
         There is none.
     """
+    if name == "system:band_names":
+        each = band_names(dataset)
+        if TIME in dataset.dims:
+            return xr.DataArray(_objects(each), dims=TIME, name=name)
+        return xr.DataArray(_object(each[0]), name=name)
     for known in (name, KNOWN_AS.get(name)):
         found = None if known is None else property_in(dataset, known)
         if found is not None:

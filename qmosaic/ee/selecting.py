@@ -15,7 +15,7 @@ from qmosaic.collection.masks import Array
 from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.properties import comparable, property_of
 from qmosaic.ee.unsupported import Hinting
-from qmosaic.ee.values import Date
+from qmosaic.ee.values import Date, known
 
 Keep = Callable[[xr.Dataset], Array]
 
@@ -191,6 +191,7 @@ def _joined(method: str, filters: tuple[Any, ...], function: Any) -> Filter:
 
 def instant(given: Any) -> Any:
     """Take a date as it was given; numbers are milliseconds, as in Earth Engine."""
+    given = known(given, "a filter by dates")
     if isinstance(given, Date | int | float):
         return Date(given).instant
     return given

@@ -38,7 +38,6 @@ INSTEAD = {
     "aggregate_min": "min(aggregate_array(property))",
     "mode": ".dataset with xarray",
     "distinct": ".dataset.drop_duplicates('time')",
-    "DateRange": "filterDate(start, end)",
     "EEException": "ValueError, KeyError and TypeError: there is no exception of its own",
     "Array": "numpy",
     "centroid": "geometry.geometry.centroid of odc-geo",
@@ -50,15 +49,10 @@ INSTEAD = {
     "linkCollection": "xarray.merge of the two datasets",
     "FeatureCollection": "GeoJSON or a GeoDataFrame, given to filterBounds as it is",
     "Feature": "GeoJSON or a GeoDataFrame, given to filterBounds as it is",
-    "List": "a list of Python",
-    "Dictionary": "a dict of Python",
-    "String": "a str of Python",
     "Join": "xarray.merge of the two datasets",
     "Kernel": "scipy.ndimage on .dataset",
     "Terrain": "xrspatial on .dataset",
     "Classifier": "scikit-learn on .dataset",
-    "Algorithms": "xarray on .dataset; for simpleComposite qmosaic.quality_mosaic(..., within=..., "
-    "reducer='median')",
     "simpleComposite": "qmosaic.quality_mosaic(collection.dataset, ..., within=..., "
     "reducer='median')",
     "data": "qmosaic.open_collection(...)",

@@ -166,8 +166,12 @@ def test_merged_collections(scene: xr.Dataset) -> None:
     assert ids(merged) == ["06-25", "09-01"]
     images = ee.ImageCollection([col.first(), merged.sort("time", False).first()])
     assert ids(images) == ["06-25", "09-01"]
-    with pytest.raises(ValueError, match="some lack 'B2'"):
-        col.merge(col.select(["B3", "B4", "B8", "MSK_CLDPRB"]))
+    lacking = col.merge(col.select(["B3", "B4", "B8", "MSK_CLDPRB"]))
+    assert [len(names) for names in lacking.aggregate_array("system:band_names")] == [5] * 5 + [
+        4
+    ] * 5
+    np.testing.assert_array_equal(lacking.dataset["B2"].values[:5], scene["B2"].values)
+    assert lacking.mosaic().select("B2").dataset["B2"].dtype == "uint16"
     floats = col.map(lambda img: img.addBands(img.select("B2").toFloat(), overwrite=True))
     assert col.merge(floats).dataset["B2"].dtype == "float32"
     bare = ee.ImageCollection(scene.drop_vars("cloud_cover"))
@@ -745,8 +749,16 @@ def test_ids_that_nobody_knows(scene: xr.Dataset) -> None:
         (lambda col: col.filter("x"), TypeError, "takes a filter"),
         (lambda col: col.map(lambda img: 5), TypeError, "returned a int"),
         (lambda col: col.limit(0), ValueError, "no number of images. Write 1 or more"),
-        (lambda col: col.filterDate("2019"), ValueError, "left none of 5 images"),
-        (lambda col: col.filter(ee.Filter.eq("cloud_cover", 1)), ValueError, "left none of 5"),
+        (
+            lambda col: col.filterDate("2019").mosaic().select("B4"),
+            ValueError,
+            r"has no bands.*'2019' left none of 5 images.*2020-06-25",
+        ),
+        (
+            lambda col: col.filter(ee.Filter.eq("cloud_cover", 1)).median().select("B4"),
+            ValueError,
+            r"eq\('cloud_cover', 1\)\) left none of 5",
+        ),
         (lambda col: col.qualityMosaic("quality"), KeyError, "no band 'quality'"),
         (
             lambda col: col.qualityMosaic(col.first()),

@@ -15,8 +15,8 @@ from qmosaic.collection.times import in_utc
 from qmosaic.ee.catalog import resolve
 from qmosaic.ee.collections.stacking import stacked
 from qmosaic.ee.images import Image, listed
+from qmosaic.ee.names import EMPTIED, settled
 from qmosaic.ee.names import bands as bands_by_name
-from qmosaic.ee.names import settled
 from qmosaic.ee.unsupported import Hinting
 from qmosaic.sources.opening import open_collection
 
@@ -66,3 +66,10 @@ class Images(Hinting):
 
     def _bands(self) -> dict[Hashable, xr.DataArray]:
         return bands_by_name(self.dataset[bands_of(self.dataset, "time")])
+
+    def _without_bands(self) -> Image | None:
+        """Give what is made of no images: an image without bands; None, where there are images."""
+        if self.dataset.sizes["time"]:
+            return None
+        why = self.dataset.attrs.get(EMPTIED, "The collection that it is made of has no image.")
+        return Image(xr.Dataset(attrs={EMPTIED: why}))

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
+import xarray as xr
 
-from qmosaic.collection.filters import choose_images, filter_bounds, filter_date, keep_images
+from qmosaic.collection.filters import (
+    choose_images,
+    filter_bounds,
+    filter_date,
+    in_period,
+    keep_images,
+)
+from qmosaic.collection.location import intersecting
 from qmosaic.collection.masks import Array
 from qmosaic.ee.collections.base import Images
 from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.images import Image
+from qmosaic.ee.names import EMPTIED
 from qmosaic.ee.properties import listed, property_of
 from qmosaic.ee.selecting import Filter, instant
-from qmosaic.ee.values import List, Number
+from qmosaic.ee.values import DateRange, List, Number
 
 COMPARE = {
     "equals": Filter.eq,
@@ -30,8 +40,11 @@ class Choosing(Images):
 
     def filterDate(self, start: Any, end: Any = None) -> Self:
         """Keep images from `start` on, before `end`; see `qmosaic.filter_date`."""
-        last = None if end is None else instant(end)
-        return type(self)(filter_date(self.dataset, instant(start), last))
+        if isinstance(start, DateRange):
+            start, end = start.start(), start.end()
+        period = instant(start), None if end is None else instant(end)
+        keep = in_period(self.dataset, *period)
+        return self._kept(keep, lambda: filter_date(self.dataset, *period))
 
     def filterBounds(self, geometry: Any) -> Self:
         """Keep images whose footprint a region intersects; see `qmosaic.filter_bounds`.
@@ -46,7 +59,9 @@ class Choosing(Images):
         >>> col.filterBounds(ee.Geometry.Point(-103.19, 40.14)).size()
         3
         """
-        return type(self)(filter_bounds(self.dataset, Geometry(geometry).geometry))
+        region = Geometry(geometry).geometry
+        keep = intersecting(self.dataset, region, "time")
+        return self._kept(keep, lambda: filter_bounds(self.dataset, region))
 
     def filter(self, filter: Filter) -> Self:
         """Keep the images that meet a condition: ``filter(ee.Filter.lt("cloud_cover", 20))``."""
@@ -57,9 +72,20 @@ class Choosing(Images):
             )
         keep = filter.keep(self.dataset)
         caller = f"ee.ImageCollection.filter({filter.description})"
-        return type(self)(
-            keep_images(self.dataset, keep, "time", caller, "it keeps no image of this collection")
-        )
+        found = "it keeps no image of this collection"
+        return self._kept(keep, lambda: keep_images(self.dataset, keep, "time", caller, found))
+
+    def _kept(self, keep: Array, keeping: Callable[[], xr.Dataset]) -> Self:
+        """Keep images; where none is left, remember why not."""
+        if np.any(keep):
+            return type(self)(keeping())
+        why = self.dataset.attrs.get(EMPTIED, "The collection has no image.")
+        if self.dataset.sizes["time"]:
+            try:
+                keeping()
+            except ValueError as none_left:
+                why = str(none_left)
+        return type(self)(self.dataset.isel(time=slice(0, 0)).assign_attrs({EMPTIED: why}))
 
     def filterMetadata(self, name: str, operator: str, value: Any) -> Self:
         """Keep images by a property and an operator: "equals", "less_than", "greater_than", ..."""
@@ -87,8 +113,8 @@ class Choosing(Images):
         return type(self)(choose_images(self.dataset, places))
 
     def first(self) -> Image:
-        """Give the first image."""
-        return Image(self.dataset.isel(time=0))
+        """Give the first image; of none, an image without bands."""
+        return self._without_bands() or Image(self.dataset.isel(time=0))
 
     def size(self) -> Number:
         """Count the images."""

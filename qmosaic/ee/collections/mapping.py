@@ -13,6 +13,8 @@ from qmosaic.collection.model import bands_of
 from qmosaic.ee.collections.base import Images
 from qmosaic.ee.collections.stacking import joined
 from qmosaic.ee.images import Image
+from qmosaic.ee.names import EMPTIED
+from qmosaic.ee.values import EachImage
 
 
 class Mapping(Images):
@@ -23,25 +25,39 @@ class Mapping(Images):
         """Make a collection of single images."""
         return cls(list(images))
 
-    def map(self, algorithm: Callable[[Image], Any], dropNulls: Any = None) -> Self:
+    def map(self, algorithm: Callable[[Image], Any], dropNulls: bool = False) -> Any:
         """Apply a function to every image.
 
         It is called once, with an image that stands for all of them, as Earth Engine traces it
-        once; see `qmosaic.map_images`. Values that it changes in place in numpy arrays behind an
-        image are changed in the collection too.
+        once; see `qmosaic.map_images`. A property of it is one value for each image, and numbers,
+        dates and texts that are made of it too. What cannot be done for all images at once (another
+        collection that is filtered by the date of each image, for instance) makes the function be
+        called again, for each image.
+
+        Values that it changes in place in numpy arrays behind an image are changed in the
+        collection too.
         """
 
         def traced(images: xr.Dataset) -> Any:
-            result = algorithm(Image(images))
-            if not isinstance(result, Image):
-                raise TypeError(
-                    f"ee.ImageCollection.map(): the function returned a {type(result).__name__}; "
-                    "it has to return an ee.Image, for instance img.addBands(...)."
-                )
+            result = _checked(algorithm(Image(images)))
+            if result is None:
+                raise EachImage("images that the function gives nothing for are dropped")
             return _along(result.dataset, images.sizes["time"])
 
         traced.__name__ = getattr(algorithm, "__name__", "the function")
-        return type(self)(map_images(self.dataset, traced))
+        try:
+            return type(self)(map_images(self.dataset, traced))
+        except EachImage:
+            return self._map_one_by_one(algorithm)
+
+    def _map_one_by_one(self, algorithm: Callable[[Image], Any]) -> Self:
+        images = [self.dataset.isel(time=place) for place in range(self.dataset.sizes["time"])]
+        made = [_checked(algorithm(Image(image))) for image in images]
+        kept = [one for one in made if one is not None]
+        if not kept:
+            why = "ee.ImageCollection.map(): the function gave no image for any image."
+            return type(self)(self.dataset.isel(time=slice(0, 0)).assign_attrs({EMPTIED: why}))
+        return type(self)(kept)
 
     def select(self, *selectors: Any, opt_names: Any = None) -> Self:
         """Choose bands by name, number or regular expression, and rename them."""
@@ -58,6 +74,15 @@ class Mapping(Images):
     def merge(self, collection2: Any) -> Self:
         """Append the images of another collection."""
         return type(self)(joined([self.dataset, type(self)(collection2).dataset]))
+
+
+def _checked(result: Any) -> Any:
+    if result is not None and not isinstance(result, Image):
+        raise TypeError(
+            f"ee.ImageCollection.map(): the function returned a {type(result).__name__}; "
+            "it has to return an ee.Image, for instance img.addBands(...)."
+        )
+    return result
 
 
 def _along(dataset: xr.Dataset, images: int) -> xr.Dataset:

@@ -32,6 +32,9 @@ class Mosaics(Images):
                 "period, and it gives one image. Write qmosaic.quality_mosaic(collection.dataset, "
                 "..., period=...), and ee.ImageCollection(...) of what that gives."
             )
+        empty = self._without_bands()
+        if empty is not None:
+            return empty
         band = variable_of(self.dataset, qualityBand)
         mosaic = quality_mosaic(self.dataset, band, ties=ties, masked=masked, **rules)
         mosaic.attrs["qmosaic_quality_band"] = qualityBand
@@ -43,4 +46,4 @@ class Mosaics(Images):
 
     def mosaic(self) -> Image:
         """Put the images on top of each other, the last on top; masked pixels show those below."""
-        return Image(last_on_top(self.dataset))
+        return self._without_bands() or Image(last_on_top(self.dataset))

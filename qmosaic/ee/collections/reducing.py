@@ -56,6 +56,9 @@ class Reducing(Images):
         return self._each(lambda ds, name: _median(_as_floats(ds[name])))
 
     def _each(self, reduce: Callable[[xr.Dataset, Hashable], xr.DataArray]) -> Image:
+        empty = self._without_bands()
+        if empty is not None:
+            return empty
         bands = {name: reduce(self.dataset, name) for name in bands_of(self.dataset, "time")}
         timeless = [n for n, v in self.dataset.variables.items() if "time" not in v.dims]
         return Image(self.dataset[timeless].assign(bands))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from qmosaic.collection.location import GRID_MAPPING
-from qmosaic.ee.names import beside_time
-from qmosaic.ee.pixels import refill
+from qmosaic.ee.names import LACKING, TIME, beside_time, lacking
+from qmosaic.ee.pixels import masked_like, refill
 
 
 def stacked(images: list[xr.Dataset]) -> xr.Dataset:
@@ -18,27 +19,23 @@ def stacked(images: list[xr.Dataset]) -> xr.Dataset:
 
 
 def _along_time(dataset: xr.Dataset) -> xr.Dataset:
-    if "time" in dataset.dims:
+    if TIME in dataset.dims:
         return dataset
     dataset = beside_time(dataset)
     known = {
-        name: ("time", [c.values[()]])
+        name: (TIME, [c.values[()]])
         for name, c in dataset.coords.items()
-        if c.ndim == 0 and name != "time" and not GRID_MAPPING & set(c.attrs)
+        if c.ndim == 0 and name != TIME and not GRID_MAPPING & set(c.attrs)
     }
-    return dataset.expand_dims("time").assign_coords(known)
+    return dataset.expand_dims(TIME).assign_coords(known)
 
 
 def joined(parts: list[xr.Dataset]) -> xr.Dataset:
-    """Concatenate collections: bands get one nodata value, images the properties of all."""
-    bands = [set(part.data_vars) for part in parts]
-    for other in bands[1:]:
-        if other != bands[0]:
-            raise ValueError(
-                "ee.ImageCollection: images with different bands cannot be put together; some lack "
-                f"{', '.join(map(repr, sorted(map(str, bands[0] ^ other))))}. Select the bands "
-                "that all have first."
-            )
+    """Concatenate collections: bands get one nodata value, images the properties of all.
+
+    A band that only some images have is masked in the others, which are told to lack it.
+    """
+    parts = _with_all_bands([p for p in parts if p.sizes[TIME]] or parts[:1])
     masked = {name: refill([part[name] for part in parts]) for name in parts[0].data_vars}
     alike = [
         _with_properties(part, parts).assign({n: b[i].variable for n, b in masked.items()})
@@ -47,7 +44,7 @@ def joined(parts: list[xr.Dataset]) -> xr.Dataset:
     try:
         joined: xr.Dataset = xr.concat(
             alike,
-            "time",
+            TIME,
             data_vars="minimal",
             coords="minimal",
             compat="override",
@@ -62,18 +59,49 @@ def joined(parts: list[xr.Dataset]) -> xr.Dataset:
     return joined
 
 
+def _with_all_bands(parts: list[xr.Dataset]) -> list[xr.Dataset]:
+    """Give every collection the bands of all, masked where it lacks them."""
+    like: dict[Hashable, xr.DataArray] = {}
+    for part in parts:
+        for name, band in part.data_vars.items():
+            like.setdefault(name, band)
+    lacked = {name for name in like if not all(name in part.data_vars for part in parts)}
+    flagged = lacked.union(*(lacking(part) for part in parts))
+    return [_with_bands(part, like, flagged) for part in parts]
+
+
+def _with_bands(
+    part: xr.Dataset, like: dict[Hashable, xr.DataArray], flagged: set[Hashable]
+) -> xr.Dataset:
+    images, known = part.sizes[TIME], lacking(part)
+    flags = {
+        f"{LACKING}{name}": (TIME, known.get(name, np.full(images, name not in part.data_vars)))
+        for name in flagged
+    }
+    missing = {n: masked_like(b, images) for n, b in like.items() if n not in part.data_vars}
+    return part.assign(missing)[list(like)].assign_coords(flags)
+
+
 def _with_properties(part: xr.Dataset, parts: list[xr.Dataset]) -> xr.Dataset:
     """Add the properties that only other images have, as NaN or an empty text."""
     missing = {}
     for other in parts:
         for name, c in other.coords.items():
-            if name not in part.coords and c.dims == ("time",):
-                nothing: Any = np.nan if c.dtype.kind in "iuf" else ""
-                missing[name] = ("time", np.full(part.sizes["time"], nothing, dtype=None))
+            if name not in part.coords and c.dims == (TIME,):
+                missing[name] = (TIME, _nothing(c.dtype, part.sizes[TIME]))
     shared = [set(p.coords) for p in parts]
     extra = [
         n
         for n, c in part.coords.items()
-        if c.dims != ("time",) and not all(n in names for names in shared)
+        if c.dims != (TIME,) and not all(n in names for names in shared)
     ]
     return part.drop_vars(extra).assign_coords(missing)
+
+
+def _nothing(dtype: np.dtype[Any], images: int) -> Any:
+    """Give the values of a property that images do not have."""
+    if dtype.kind in "Mm":
+        return np.full(images, "NaT", dtype)
+    if dtype.kind in "biuf":
+        return np.full(images, np.nan)
+    return np.full(images, "" if dtype.kind == "U" else None)

@@ -14,7 +14,7 @@ from qmosaic.collection.location import with_crs_coordinate
 from qmosaic.collection.times import in_utc
 from qmosaic.ee import pixels
 from qmosaic.ee.images.gridless import ClippedConstant
-from qmosaic.ee.names import TIME, property_in, settled, with_bands
+from qmosaic.ee.names import EMPTIED, TIME, property_in, settled, with_bands
 from qmosaic.ee.names import bands as bands_by_name
 from qmosaic.ee.unsupported import Hinting
 from qmosaic.ee.values import Computed, known, plain
@@ -106,6 +106,11 @@ class Bands(Hinting):
     def _find(self, selector: Any) -> list[Hashable]:
         own = self._names()
         selector = known(selector, "select()")
+        if not own:
+            raise ValueError(
+                f"ee.Image.select({selector!r}): the image has no bands. "
+                + str(self.dataset.attrs.get(EMPTIED, "Add some first: image.addBands(...)."))
+            )
         if is_number(selector):
             if not -len(own) <= selector < len(own):
                 raise IndexError(

@@ -6,7 +6,8 @@ from collections.abc import Hashable, Sequence
 from typing import Any, Self
 
 from qmosaic.ee.images.base import Bands, free
-from qmosaic.ee.values import List
+from qmosaic.ee.names import band_names
+from qmosaic.ee.values import Computed, List
 
 
 class Choosing(Bands):
@@ -22,9 +23,12 @@ class Choosing(Bands):
         """Put the bands of several images into one."""
         return cls(list(images[0] if len(images) == 1 else images))
 
-    def bandNames(self) -> List:
-        """List the bands."""
-        return List(self._names())
+    def bandNames(self) -> Any:
+        """List the bands; inside `ImageCollection.map`, where images have others, of each."""
+        each = band_names(self.dataset)
+        if all(one == each[0] for one in each[1:]):
+            return List(each[0] if each else self._names())
+        return Computed(List, [List(one) for one in each], len(each))
 
     def select(self, *selectors: Any, opt_names: Any = None) -> Self:
         """Choose bands by name, number or regular expression; with new names, rename them.
