@@ -377,7 +377,7 @@ def number(value: Any) -> xr.DataArray:
     if isinstance(value, Computed):
         return _numbers(value)
     if isinstance(value, int | np.integer):
-        return xr.DataArray(np.asarray(value, _holding((int(value), int(value)), False)[0]))
+        return xr.DataArray(np.asarray(value, _whole(int(value), int(value))))
     return xr.DataArray(np.float64(value))
 
 
@@ -390,10 +390,14 @@ def _numbers(value: Computed) -> xr.DataArray:
         return xr.DataArray(da.from_delayed(filled, shape, "float64"), dims=dims)
     known = [plain(one) for one in value.content]
     if known and all(isinstance(one, int) for one in known):
-        return xr.DataArray(
-            np.array(known, _holding((min(known), max(known)), False)[0]), dims=dims
-        )
+        return xr.DataArray(np.array(known, _whole(min(known), max(known))), dims=dims)
     return xr.DataArray(_as_floats(known), dims=dims)
+
+
+def _whole(low: int, high: int) -> np.dtype[Any]:
+    """Choose the smallest integer for numbers; int64 before uint64, as times are combined in it."""
+    dtype = _holding((low, high), False)[0]
+    return np.dtype("int64") if dtype == "uint64" and fits(high, np.dtype("int64")) else dtype
 
 
 def _as_floats(values: Any) -> Array:

@@ -182,12 +182,20 @@ def _chunk_by_chunk(*arrays: Any, kernel: Callable[..., Any], dtype: Any) -> Any
     if not lazy:
         return kernel(*arrays)
     ndim = max(np.ndim(array) for array in arrays)
+    chunked = [a if isinstance(a, da.Array) else _chunked_as(np.asarray(a), lazy) for a in arrays]
     return da.map_blocks(
-        kernel,
-        *(a if isinstance(a, da.Array) else _chunked_as(np.asarray(a), lazy) for a in arrays),
-        dtype=dtype,
-        meta=np.empty((0,) * ndim, dtype),
+        kernel, *chunked, dtype=dtype, meta=np.empty((0,) * ndim, dtype), chunks=_wide(chunked)
     )
+
+
+def _wide(arrays: list[Any]) -> tuple[Any, ...]:
+    """Give the chunks of a result: those of the arrays that are not of size 1 along an axis."""
+    ndim = max(array.ndim for array in arrays)
+    chunks: list[Any] = []
+    for axis in range(-ndim, 0):
+        along = [array.chunks[axis] for array in arrays if -axis <= array.ndim]
+        chunks.append(max(along, key=lambda sizes: (sum(sizes) != 1, len(sizes))))
+    return tuple(chunks)
 
 
 def _chunked_as(array: Any, lazy: list[Any]) -> Any:

@@ -54,7 +54,7 @@ class Images(Hinting):
         """Give its id where it was opened by one, the number of images, their dates, the bands."""
         count = self.dataset.sizes["time"]
         parts = [f"{count} image{'' if count == 1 else 's'}"]
-        if "time" in self.dataset.coords and self.dataset["time"].dtype.kind == "M":
+        if count and "time" in self.dataset.coords and self.dataset["time"].dtype.kind == "M":
             times = self.dataset["time"].values
             parts.append(f"{str(times.min())[:10]} to {str(times.max())[:10]}")
         parts.append(listed(self._bands()))

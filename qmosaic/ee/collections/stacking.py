@@ -23,7 +23,7 @@ def _along_time(dataset: xr.Dataset) -> xr.Dataset:
         return dataset
     dataset = beside_time(dataset)
     known = {
-        name: (TIME, [c.values[()]])
+        name: c.variable.set_dims((TIME,), (1,))
         for name, c in dataset.coords.items()
         if c.ndim == 0 and name != TIME and not GRID_MAPPING & set(c.attrs)
     }
@@ -79,7 +79,16 @@ def _with_bands(
         for name in flagged
     }
     missing = {n: masked_like(b, images) for n, b in like.items() if n not in part.data_vars}
+    if not part.data_vars and like:
+        part = part.assign_coords(_grid_of(next(iter(like.values()))))
     return part.assign(missing)[list(like)].assign_coords(flags)
+
+
+def _grid_of(band: xr.DataArray) -> dict[Hashable, xr.DataArray]:
+    """Give the CRS of a band: what is no property of an image."""
+    return {
+        name: c for name, c in band.coords.items() if c.ndim == 0 and GRID_MAPPING & set(c.attrs)
+    }
 
 
 def _with_properties(part: xr.Dataset, parts: list[xr.Dataset]) -> xr.Dataset:
