@@ -70,6 +70,8 @@ class Image(Choosing, Arithmetic, Masks, Properties, Casts):
 
     >>> image.id(), image.date(), image.set("sun", 31).get("sun")
     ('S2A', ee.Date('2020-07-01T00:00:00'), 31)
+    >>> image.getString("system:index").slice(0, 2), image.set("sun", 31).getNumber("sun").add(1)
+    ('S2', 32)
     >>> of(image.set("sun", 31).metadata("sun"))
     {'sun': 31}
     >>> ee.Image(1).copyProperties(image, ["system:index"]).id()

@@ -244,6 +244,8 @@ class DateRange(Value):
     >>> july = ee.DateRange("2020-07-01", "2020-08-01")
     >>> july.start(), july.end(), july.contains("2020-07-31"), july.isEmpty()
     (ee.Date('2020-07-01T00:00:00'), ee.Date('2020-08-01T00:00:00'), True, False)
+    >>> july.getInfo()
+    {'type': 'DateRange', 'dates': [1593561600000, 1596240000000]}
     """
 
     _name = "ee.DateRange"

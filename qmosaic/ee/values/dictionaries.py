@@ -32,6 +32,8 @@ class Dictionary(Value, dict[str, Any], of=(dict,)):
     ({'B3': 220, 'B4': 183}, {'B3': 219})
     >>> ee.Dictionary.fromLists(["a", "b"], [1, 2]).rename(["a"], ["c"]).select(["c"])
     {'c': 1}
+    >>> bands.set("B5", "no").getString("B5"), bands.getInfo()
+    ('no', {'B3': 219, 'B4': 182})
     """
 
     _name = "ee.Dictionary"

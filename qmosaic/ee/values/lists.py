@@ -35,6 +35,19 @@ class List(Value, list[Any], of=(list, tuple)):
     16
     >>> some.filter(ee.Filter.gt("item", 4)), ee.List([[1, 2], [3]]).flatten(), some.join("-")
     ([5, 8], [1, 2, 3], '5-3-8')
+    >>> some.insert(1, 0), some.set(0, 9), some.replace(3, 4), some.remove(5), some.rotate(1)
+    ([5, 0, 3, 8], [9, 3, 8], [5, 4, 8], [3, 8], [3, 8, 5])
+    >>> some.removeAll([5, 8]), some.retainAll([5, 8]), some.swap(0, 2), some.splice(0, 2, [7])
+    ([3], [5, 8], [8, 3, 5], [7, 8])
+    >>> twice = ee.List(["a", "b", "a"])
+    >>> twice.distinct(), twice.frequency("a"), twice.replaceAll("a", "c"), twice.length()
+    (['a', 'b'], 2, ['c', 'b', 'c'], 3)
+    >>> twice.containsAll(["a", "b"]), twice.equals(["a"]), twice.lastIndexOfSubList(["a"])
+    (True, False, 2)
+    >>> some.getNumber(0).add(1), twice.getString(0).cat("!"), twice.getInfo()
+    (6, 'a!', ['a', 'b', 'a'])
+    >>> ee.List([["a", 1], ["b", 2]]).unzip()
+    [['a', 'b'], [1, 2]]
     """
 
     _name = "ee.List"
@@ -247,7 +260,3 @@ class List(Value, list[Any], of=(list, tuple)):
             items = items.astype("float64")
         kept = filter.keep(xr.Dataset(coords={"item": ("time", items)}))
         return List([one for one, keep in zip(self, kept, strict=True) if keep])
-
-    def reduce(self, reducer: Any) -> Any:
-        """Reduce its numbers to one: ``reduce(ee.Reducer.mean())``."""
-        return wrapped(reducer.of_list(self.getInfo()))

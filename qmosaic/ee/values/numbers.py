@@ -10,19 +10,43 @@ from qmosaic.ee.values.computed import Value
 from qmosaic.ee.values.texts import String
 
 
-def _function(name: str, text: str, function: Callable[..., float], shown: str) -> Any:
-    """Make a method of a number from a function of numbers."""
+def _function(
+    name: str, text: str, function: Callable[..., float], given: tuple[float, ...], result: float
+) -> Any:
+    """Make a method of a number from a function of numbers; its example is of the given ones."""
 
     def method(self: Any, *others: float) -> Number:
         return Number(function(float(self), *map(float, others)))
 
+    own, *others = given
     method.__name__, method.__qualname__ = name, f"Number.{name}"
-    method.__doc__ = f"{text}: {shown}."
+    method.__doc__ = (
+        f"{text}.\n\nExamples\n--------\n>>> from qmosaic import ee\n"
+        f">>> ee.Number({own}).{name}({', '.join(map(repr, others))})\n{result!r}\n"
+    )
     return method
+
+
+def _divided(a: float, b: float) -> float:
+    return a / b if b else math.nan if a == 0 else math.copysign(math.inf, a)
+
+
+def _rounded(a: float) -> float:
+    return math.copysign(math.floor(abs(a) + 0.5), a)
 
 
 def _whole(function: Callable[..., int]) -> Callable[..., float]:
     return lambda *numbers: function(*map(int, numbers))
+
+
+def _to_whole(name: str) -> Any:
+    """Make a method that cuts off the fraction."""
+    return _function(name, "Cut off its fraction", math.trunc, (-3.7,), -3)
+
+
+def _to_fraction(name: str) -> Any:
+    """Make a method that leaves a number as it is."""
+    return _function(name, "Give it as a fraction: the same number", lambda a: a, (3.5,), 3.5)
 
 
 class Number(Value, float, of=(int, float, bool)):
@@ -84,87 +108,113 @@ class Number(Value, float, of=(int, float, bool)):
         """Format it as C and Java do, for instance ``"%.2f"`` or ``"%02d"``."""
         return String(pattern % self.getInfo())
 
-    add = _function("add", "Add a number", lambda a, b: a + b, "``7 + 2`` is 9")
-    subtract = _function("subtract", "Subtract a number", lambda a, b: a - b, "``7 - 2`` is 5")
-    multiply = _function("multiply", "Multiply by a number", lambda a, b: a * b, "``7 * 2`` is 14")
-    divide = _function(
-        "divide",
-        "Divide by a number",
-        lambda a, b: a / b if b else math.nan if a == 0 else math.copysign(math.inf, a),
-        "``7 / 2`` is 3.5, ``7 / 0`` infinity",
-    )
+    add = _function("add", "Add a number", lambda a, b: a + b, (7, 2), 9)
+    subtract = _function("subtract", "Subtract a number", lambda a, b: a - b, (7, 2), 5)
+    multiply = _function("multiply", "Multiply by a number", lambda a, b: a * b, (7, 2), 14)
+    divide = _function("divide", "Divide by a number; by 0 it is infinite", _divided, (7, 2), 3.5)
     mod = _function(
-        "mod", "Give the remainder of a division", math.fmod, "it has the sign of this number"
+        "mod",
+        "Give the remainder of a division, with the sign of this number",
+        math.fmod,
+        (7, 4),
+        3,
     )
-    pow = _function("pow", "Raise it to a power", lambda a, b: a**b, "7 to the power of 2 is 49")
-    min = _function("min", "Give the smaller of two numbers", min, "of 7 and 4 it is 4")
-    max = _function("max", "Give the larger of two numbers", max, "of 7 and 4 it is 7")
-    hypot = _function("hypot", "Give the length of a diagonal", math.hypot, "of 3 and 4 it is 5")
+    pow = _function("pow", "Raise it to a power", lambda a, b: a**b, (7, 2), 49)
+    min = _function("min", "Give the smaller of two numbers", min, (7, 4), 4)
+    max = _function("max", "Give the larger of two numbers", max, (7, 4), 7)
+    hypot = _function(
+        "hypot", "Give the length of the diagonal of a rectangle", math.hypot, (3, 4), 5
+    )
     atan2 = _function(
         "atan2",
-        "Give the angle of a vector in radians",
+        "Give the angle of a vector in radians; this number is x, the other one y",
         lambda x, y: math.atan2(y, x),
-        "this number is x, the other y",
+        (1, 0),
+        0,
     )
-    floor = _function("floor", "Round it down to a whole number", math.floor, "3.5 becomes 3")
-    ceil = _function("ceil", "Round it up to a whole number", math.ceil, "3.5 becomes 4")
+    floor = _function("floor", "Round it down to a whole number", math.floor, (3.5,), 3)
+    ceil = _function("ceil", "Round it up to a whole number", math.ceil, (3.5,), 4)
     round = _function(
         "round",
-        "Round it to the nearest whole number",
-        lambda a: math.copysign(math.floor(abs(a) + 0.5), a),
-        "a half goes away from 0",
+        "Round it to the nearest whole number; a half goes away from 0",
+        _rounded,
+        (-3.5,),
+        -4,
     )
-    abs = _function("abs", "Give its absolute value", abs, "of -7 it is 7")
-    signum = _function("signum", "Give its sign", lambda a: (a > 0) - (a < 0), "-1, 0 or 1")
-    sqrt = _function("sqrt", "Give its square root", math.sqrt, "of 49 it is 7")
-    cbrt = _function("cbrt", "Give its cubic root", math.cbrt, "of 27 it is 3")
-    exp = _function("exp", "Give e to its power", math.exp, "of 0 it is 1")
-    log = _function("log", "Give its natural logarithm", math.log, "of 1 it is 0")
-    log10 = _function("log10", "Give its logarithm to base 10", math.log10, "of 100 it is 2")
-    sin = _function("sin", "Give its sine", math.sin, "it is an angle in radians")
-    cos = _function("cos", "Give its cosine", math.cos, "it is an angle in radians")
-    tan = _function("tan", "Give its tangent", math.tan, "it is an angle in radians")
-    asin = _function("asin", "Give its arc sine", math.asin, "an angle in radians")
-    acos = _function("acos", "Give its arc cosine", math.acos, "an angle in radians")
-    atan = _function("atan", "Give its arc tangent", math.atan, "an angle in radians")
-    eq = _function("eq", "Compare it with a number", lambda a, b: a == b, "1 if equal, else 0")
-    neq = _function("neq", "Compare it with a number", lambda a, b: a != b, "0 if equal, else 1")
-    lt = _function("lt", "Compare it with a number", lambda a, b: a < b, "1 if it is less, else 0")
+    abs = _function("abs", "Give its absolute value", abs, (-7,), 7)
+    signum = _function(
+        "signum", "Give its sign: -1, 0 or 1", lambda a: (a > 0) - (a < 0), (-7,), -1
+    )
+    sqrt = _function("sqrt", "Give its square root", math.sqrt, (49,), 7)
+    cbrt = _function("cbrt", "Give its cubic root", math.cbrt, (8,), 2)
+    exp = _function("exp", "Give e to its power", math.exp, (0,), 1)
+    log = _function("log", "Give its natural logarithm", math.log, (1,), 0)
+    log10 = _function("log10", "Give its logarithm to base 10", math.log10, (100,), 2)
+    sin = _function("sin", "Give the sine of an angle in radians", math.sin, (0,), 0)
+    cos = _function("cos", "Give the cosine of an angle in radians", math.cos, (0,), 1)
+    tan = _function("tan", "Give the tangent of an angle in radians", math.tan, (0,), 0)
+    asin = _function("asin", "Give the arc sine in radians", math.asin, (0,), 0)
+    acos = _function("acos", "Give the arc cosine in radians", math.acos, (1,), 0)
+    atan = _function("atan", "Give the arc tangent in radians", math.atan, (0,), 0)
+    eq = _function(
+        "eq", "Give 1 if it is equal to a number, else 0", lambda a, b: a == b, (7, 7), 1
+    )
+    neq = _function(
+        "neq", "Give 1 if it is not equal to a number, else 0", lambda a, b: a != b, (7, 7), 0
+    )
+    lt = _function(
+        "lt", "Give 1 if it is less than a number, else 0", lambda a, b: a < b, (7, 7), 0
+    )
     lte = _function(
-        "lte", "Compare it with a number", lambda a, b: a <= b, "1 if it is less or equal, else 0"
+        "lte",
+        "Give 1 if it is less than or equal to a number, else 0",
+        lambda a, b: a <= b,
+        (7, 7),
+        1,
     )
     gt = _function(
-        "gt", "Compare it with a number", lambda a, b: a > b, "1 if it is greater, else 0"
+        "gt", "Give 1 if it is greater than a number, else 0", lambda a, b: a > b, (7, 7), 0
     )
     gte = _function(
         "gte",
-        "Compare it with a number",
+        "Give 1 if it is greater than or equal to a number, else 0",
         lambda a, b: a >= b,
-        "1 if it is greater or equal, else 0",
+        (7, 7),
+        1,
     )
     And = _function(
-        "And", "Tell whether both are not 0", lambda a, b: bool(a and b), "1 if so, else 0"
+        "And", "Give 1 if both are not 0, else 0", lambda a, b: bool(a and b), (7, 0), 0
     )
     Or = _function(
-        "Or", "Tell whether one of them is not 0", lambda a, b: bool(a or b), "1 if so, else 0"
+        "Or", "Give 1 if one of them is not 0, else 0", lambda a, b: bool(a or b), (7, 0), 1
     )
-    Not = _function("Not", "Tell whether it is 0", lambda a: not a, "1 if so, else 0")
+    Not = _function("Not", "Give 1 if it is 0, else 0", lambda a: not a, (7,), 0)
     bitwiseAnd = _function(
-        "bitwiseAnd", "Give the bits of both", _whole(lambda a, b: a & b), "of 12 and 5 it is 4"
+        "bitwiseAnd", "Give the bits that are set in both", _whole(lambda a, b: a & b), (12, 5), 4
     )
     bitwiseOr = _function(
-        "bitwiseOr", "Give the bits of either", _whole(lambda a, b: a | b), "of 12 and 5 it is 13"
+        "bitwiseOr",
+        "Give the bits that are set in one of them",
+        _whole(lambda a, b: a | b),
+        (12, 5),
+        13,
+    )
+    bitwiseXor = _function(
+        "bitwiseXor",
+        "Give the bits that are set in exactly one of them",
+        _whole(lambda a, b: a ^ b),
+        (12, 5),
+        9,
     )
     leftShift = _function(
-        "leftShift", "Shift its bits to the left", _whole(lambda a, b: a << b), "of 1 by 3 it is 8"
+        "leftShift", "Shift its bits to the left", _whole(lambda a, b: a << b), (1, 3), 8
     )
     rightShift = _function(
-        "rightShift",
-        "Shift its bits to the right",
-        _whole(lambda a, b: a >> b),
-        "of 8 by 3 it is 1",
+        "rightShift", "Shift its bits to the right", _whole(lambda a, b: a >> b), (8, 3), 1
     )
-    first = _function("first", "Give this number", lambda a, b: a, "the other is left out")
+    first = _function(
+        "first", "Give this number, and leave out the other", lambda a, b: a, (7, 2), 7
+    )
 
     def clamp(self, min: float, max: float) -> Number:
         """Limit it to a range."""
@@ -174,11 +224,29 @@ class Number(Value, float, of=(int, float, bool)):
         """Scale it linearly, so that `min` becomes 0 and `max` becomes 1."""
         return Number((self - min) / (max - min))
 
-    toFloat = toDouble = float = double = _function(
-        "toFloat", "Give it as a fraction", lambda a: a, "it is the same number"
-    )
-    toInt = toLong = toInt32 = toInt64 = toShort = toInt16 = toByte = toUint8 = _function(
-        "toInt", "Cut off its fraction", math.trunc, "3.7 becomes 3, -3.7 becomes -3"
-    )
-    long = short = byte = int8 = int16 = int32 = int64 = uint8 = uint16 = uint32 = toInt
-    int = toInt
+    toFloat = _to_fraction("toFloat")
+    toDouble = _to_fraction("toDouble")
+    double = _to_fraction("double")
+    float = _to_fraction("float")
+    toInt = _to_whole("toInt")
+    toLong = _to_whole("toLong")
+    toShort = _to_whole("toShort")
+    toByte = _to_whole("toByte")
+    toInt8 = _to_whole("toInt8")
+    toInt16 = _to_whole("toInt16")
+    toInt32 = _to_whole("toInt32")
+    toInt64 = _to_whole("toInt64")
+    toUint8 = _to_whole("toUint8")
+    toUint16 = _to_whole("toUint16")
+    toUint32 = _to_whole("toUint32")
+    long = _to_whole("long")
+    short = _to_whole("short")
+    byte = _to_whole("byte")
+    int8 = _to_whole("int8")
+    int16 = _to_whole("int16")
+    int32 = _to_whole("int32")
+    int64 = _to_whole("int64")
+    uint8 = _to_whole("uint8")
+    uint16 = _to_whole("uint16")
+    uint32 = _to_whole("uint32")
+    int = _to_whole("int")

@@ -22,6 +22,10 @@ class String(Value, str, of=(str,)):
     'a-msil2a_20200705.tif'
     >>> text.index("MSI"), text.match("[0-9]{8}"), ee.String(" a ").trim()
     (4, ['20200705'], 'a')
+    >>> text.rindex("2"), text.equals("S2A"), text.compareTo("S2B"), text.toUpperCase().getInfo()
+    (13, False, -1, 'S2A_MSIL2A_20200705')
+    >>> ee.String.encodeJSON({"a": [1]}), ee.String('{"a": [1]}').decodeJSON()
+    ('{"a": [1]}', {'a': [1]})
     """
 
     _name = "ee.String"
