@@ -13,7 +13,7 @@ from qmosaic.collection.declarations import declared_nodata
 from qmosaic.collection.model import bands_of, sources_of
 from qmosaic.engine import graph
 from qmosaic.engine.deciders import Decider, Periods
-from qmosaic.engine.graph import Decision, Stack
+from qmosaic.engine.graph import Bands, Decision, Stack
 from qmosaic.engine.reading import Origin, labels
 from qmosaic.engine.reducing import Reducer
 from qmosaic.engine.takers import RANK
@@ -33,6 +33,7 @@ class Lazy:
         if ids is None or ids.dims != (dim,) or ids.variable.chunks is not None:
             ids = None  # nothing is computed for the sake of errors
         self.ids = None if ids is None else ids.values
+        self.known = Bands()
 
     def _origin(self, band: xr.DataArray) -> Origin:
         sources = sources_of(band) or sources_of(self.collection)
@@ -56,7 +57,7 @@ class Lazy:
         start: Decision | None,
     ) -> Decision:
         stacks = [self._stack(band, nodata) for band, nodata in bands]
-        return graph.decide(decider, stacks, periods=periods, start=start)
+        return graph.decide(decider, stacks, periods=periods, start=start, bands=self.known)
 
     def index(self, decision: Decision) -> xr.DataArray:
         return xr.DataArray(decision.index(), dims=_ranked(decision))
@@ -73,13 +74,13 @@ class Lazy:
 
     def take(self, band: xr.DataArray, decision: Decision, fill: Any) -> xr.DataArray:
         stack = self._stack(band, declared_nodata(band))
-        return _laid(graph.take(stack, decision, fill), stack, decision)
+        return _laid(graph.take(stack, decision, fill, self.known), stack, decision)
 
     def reduce(
         self, band: xr.DataArray, decision: Decision, reducer: Reducer, fill: Any
     ) -> xr.DataArray:
         stack = self._stack(band, declared_nodata(band))
-        return _laid(graph.reduce(stack, decision, reducer, fill), stack, decision)
+        return _laid(graph.reduce(stack, decision, reducer, fill, self.known), stack, decision)
 
 
 def _laid(array: Any, stack: Stack, decision: Decision) -> xr.DataArray:

@@ -55,7 +55,7 @@ What is used of dask beyond its documented interface: ``dask.blockwise.blockwise
 
 from qmosaic.engine.graph.chunks import BlockReader, DeferredChunks, Stack, overlaps
 from qmosaic.engine.graph.deciding import Decision, decide
-from qmosaic.engine.graph.deferral import defer
+from qmosaic.engine.graph.deferral import Bands, defer
 from qmosaic.engine.graph.jobs import Jobs, Sight, Work, choose_box, make_jobs, name_of
 from qmosaic.engine.graph.locations import Location, locate_path, locate_store
 from qmosaic.engine.graph.picklable import find_unpicklable
@@ -66,6 +66,7 @@ from qmosaic.engine.graph.taking import reduce, take
 from qmosaic.engine.graph.tracing import Behind, Web
 
 __all__ = [
+    "Bands",
     "Behind",
     "BlockReader",
     "Decision",

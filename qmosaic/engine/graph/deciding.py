@@ -33,7 +33,7 @@ from qmosaic.engine.graph.assembling import (
     source_layers,
 )
 from qmosaic.engine.graph.chunks import Promise, Stack, promise_of
-from qmosaic.engine.graph.deferral import Deferred, defer_or_why
+from qmosaic.engine.graph.deferral import Bands, Deferred
 from qmosaic.engine.graph.given import (
     ChunkNumber,
     GivenChunks,
@@ -237,6 +237,7 @@ def decide(
     *,
     periods: Periods | None = None,
     start: Decision | None = None,
+    bands: Bands | None = None,
 ) -> Decision:
     """Name the winner of every pixel, deferred.
 
@@ -250,6 +251,8 @@ def decide(
         Which images are of which period; by default all take part.
     start : Decision, optional
         The winners without demands; where they meet the demands, they stay.
+    bands : Bands, optional
+        What is known of the bands of the collection already.
 
     Returns
     -------
@@ -258,7 +261,8 @@ def decide(
     """
     first = stacks[0]
     stacks = [first, *(_on_grid_of(first, other) for other in stacks[1:])]
-    deferred = [defer_or_why(stack) for stack in stacks]
+    bands = Bands() if bands is None else bands
+    deferred = [bands.defer(stack) for stack in stacks]
     ready = [d for d in deferred if isinstance(d, Deferred)]
     if len(ready) < len(stacks) and isinstance(decider, Near):
         decider = replace(decider, most=None)  # other tasks are not given these chunks again

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from dask._task_spec import DataNode, Task, TaskRef
 from dask.base import tokenize
 
 from qmosaic.engine.graph.chunks import DeferredChunks, Stack, promise_of
-from qmosaic.engine.graph.making_views import Maker
+from qmosaic.engine.graph.making_views import Known, Maker
 from qmosaic.engine.graph.recipes import sort_graphs
 from qmosaic.engine.graph.sharing import Spans, choose_units, rebuilt
 from qmosaic.engine.graph.views import Given, reached
@@ -46,17 +46,40 @@ class Deferred:
     upstream: list[Any]
 
 
+@dataclass(frozen=True, eq=False)
+class Bands:
+    """What is known of the bands of one collection, so that it is found out once.
+
+    Attributes
+    ----------
+    known : Known
+        Views of the arrays that bands are made of.
+    deferred : dict
+        What `defer_or_why` has given.
+    """
+
+    known: Known = field(default_factory=Known)
+    deferred: dict[Any, Deferred | str] = field(default_factory=dict)
+
+    def defer(self, stack: Stack) -> Deferred | str:
+        """Put a band into its deferred form, or say why it has to stay a dependency."""
+        token = (stack.array.name, stack.dims, stack.time, str(stack.nodata), stack.origin.band)
+        if token not in self.deferred:
+            self.deferred[token] = defer_or_why(stack, self.known)
+        return self.deferred[token]
+
+
 def defer(stack: Stack) -> Deferred | None:
     """Put a band into its deferred form, or give None where it has to stay a dependency."""
     found = defer_or_why(stack)
     return None if isinstance(found, str) else found
 
 
-def defer_or_why(stack: Stack) -> Deferred | str:
+def defer_or_why(stack: Stack, known: Known | None = None) -> Deferred | str:
     """Put a band into its deferred form, or say why it has to stay a dependency."""
     recipes = sort_graphs(stack.array.__dask_graph__())
     array = stack.array
-    view = Maker(recipes, {array.name: (array.chunks, array.dtype)}).of_or_why(array.name)
+    view = Maker(recipes, {array.name: (array.chunks, array.dtype)}, known).of_or_why(array.name)
     if isinstance(view, str):
         return view
     pixels = max(1, math.prod(max(c, default=1) for c in stack.map_chunks) * array.dtype.itemsize)

@@ -6,6 +6,7 @@ import functools
 import itertools
 import operator
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,22 @@ IN_MEMORY = "its chunks lie in memory (persisted, or cut out of an array of nump
 UNKNOWN = "its graph has chunks or tasks of which too little is known"
 
 
+@dataclass(frozen=True, eq=False)
+class Known:
+    """Views that were made, of the bands of one collection.
+
+    Attributes
+    ----------
+    views : dict
+        By the names of arrays, or the keys of single tasks.
+    sources : dict
+        Those of what tasks slice, by the identity of that.
+    """
+
+    views: dict[Any, View] = field(default_factory=dict)
+    sources: dict[int, Sliced] = field(default_factory=dict)
+
+
 class Maker:
     """Makes views of arrays of one graph.
 
@@ -107,13 +124,18 @@ class Maker:
         The graph.
     arrays : mapping
         Chunks and dtypes of arrays of which the graph may not tell them.
+    known : Known, optional
+        What other makers have made, and what this one makes: an array has the same view in every
+        graph, as dask names arrays by what they are made of.
     """
 
-    def __init__(self, recipes: Recipes, arrays: Mapping[Any, Any]) -> None:
+    def __init__(
+        self, recipes: Recipes, arrays: Mapping[Any, Any], known: Known | None = None
+    ) -> None:
         self._recipes = recipes
         self._arrays = {**recipes.arrays, **arrays}
-        self._views: dict[Any, View] = {}
-        self._sources: dict[int, Sliced] = {}
+        known = Known() if known is None else known
+        self._views, self._sources = known.views, known.sources
 
     def of(self, name: Any) -> View | None:
         """Give a view of an array; None where there is none."""

@@ -27,7 +27,7 @@ from qmosaic.engine.graph.assembling import (
 )
 from qmosaic.engine.graph.chunks import DeferredChunks, Promise, Stack, overlaps, promise_of
 from qmosaic.engine.graph.deciding import Decision
-from qmosaic.engine.graph.deferral import Deferred, defer_or_why
+from qmosaic.engine.graph.deferral import Bands, Deferred
 from qmosaic.engine.graph.given import ChunkNumber, GivenChunks, bytes_of, chunks_behind, keys_of
 from qmosaic.engine.graph.recipes import Key, empty_meta
 from qmosaic.engine.kernels import give, image_at
@@ -43,7 +43,7 @@ Grid = tuple[tuple[int, ...], ...]
 """The sizes of the blocks of a map along each dimension."""
 
 
-def take(band: Stack, decision: Decision, fill: Any) -> Any:
+def take(band: Stack, decision: Decision, fill: Any, bands: Bands | None = None) -> Any:
     """Collect the pixels of the winners from a band, deferred.
 
     Parameters
@@ -54,6 +54,8 @@ def take(band: Stack, decision: Decision, fill: Any) -> Any:
         The winners.
     fill : scalar
         What a pixel without candidate gets.
+    bands : Bands, optional
+        What is known of the bands of the collection already.
 
     Returns
     -------
@@ -71,10 +73,13 @@ def take(band: Stack, decision: Decision, fill: Any) -> Any:
         decision.ranks is not None,
         decision.periods,
     )
-    return _make(name, band, decision, task, band.array.dtype)
+    bands = Bands() if bands is None else bands
+    return _make(name, band, decision, task, band.array.dtype, bands)
 
 
-def reduce(band: Stack, decision: Decision, reducer: Reducer, fill: Any) -> Any:
+def reduce(
+    band: Stack, decision: Decision, reducer: Reducer, fill: Any, bands: Bands | None = None
+) -> Any:
     """Reduce a band over the images that count, deferred.
 
     Parameters
@@ -87,6 +92,8 @@ def reduce(band: Stack, decision: Decision, reducer: Reducer, fill: Any) -> Any:
         What is made of their values.
     fill : scalar
         What a pixel gets at which no value counts.
+    bands : Bands, optional
+        What is known of the bands of the collection already.
 
     Returns
     -------
@@ -96,7 +103,8 @@ def reduce(band: Stack, decision: Decision, reducer: Reducer, fill: Any) -> Any:
     name = "qmosaic-reduce-" + tokenize(
         band.array.name, band.dims, band.time, band.nodata, decision.name, reducer, fill
     )
-    found = [defer_or_why(stack) for stack in decision.stacks]
+    bands = Bands() if bands is None else bands
+    found = [bands.defer(stack) for stack in decision.stacks]
     again = [one for one in found if isinstance(one, Deferred)]
     known = len(again) < len(found)  # outcomes say all, as nothing could be read again
     task = ReduceTask(
@@ -109,7 +117,7 @@ def reduce(band: Stack, decision: Decision, reducer: Reducer, fill: Any) -> Any:
         decision.periods,
     )
     dtype = reducer.dtype(band.array.dtype)
-    return _make(name, band, decision, task, dtype, () if known else again)
+    return _make(name, band, decision, task, dtype, bands, () if known else again)
 
 
 def _make(
@@ -118,10 +126,11 @@ def _make(
     decision: Decision,
     task: Taking,
     dtype: Any,
+    bands: Bands,
     again: Sequence[Deferred] = (),
 ) -> Any:
     """Make a layer that takes, or reduces; `again` are further bands that its tasks may read."""
-    found = defer_or_why(band)
+    found = bands.defer(band)
     deferred = found if isinstance(found, Deferred) else None
     why = found if isinstance(found, str) else ""
     grid = band.map_chunks if deferred is None else deferred.source.map_chunks
