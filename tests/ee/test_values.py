@@ -218,6 +218,9 @@ def test_an_empty_collection_has_images_without_bands() -> None:
     assert [len(one) for one in names] == [2, 2, *[0] * 9, 2]
     np.testing.assert_array_equal(year.mosaic().dataset["b"].values, stack()["b"].values[2])
     assert year.merge(empty).size() == 12
+    begun = ee.ImageCollection([]).merge(col.limit(2))  # as loops begin
+    assert begun.size() == 2
+    assert ee.ImageCollection([]).mosaic().bandNames() == []
 
 
 def test_a_band_that_some_images_lack_is_masked_in_them() -> None:

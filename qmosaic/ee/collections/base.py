@@ -7,6 +7,7 @@ from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from qmosaic.collection.location import with_crs_coordinate
@@ -37,6 +38,8 @@ class Images(Hinting):
             dataset = resolve(source)
         elif isinstance(source, Image):
             dataset = stacked([source.dataset])
+        elif isinstance(source, list | tuple) and not source:
+            dataset = xr.Dataset(coords={"time": np.array([], "M8[ns]")})
         elif isinstance(source, list | tuple) and any(isinstance(one, Image) for one in source):
             dataset = stacked([Image(one).dataset for one in source])
         else:
