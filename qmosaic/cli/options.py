@@ -416,6 +416,7 @@ LEFT_OUT = {
     "open_collection": {
         "packing": "a mapping of mappings, or a function",
         "geobox": "an object of Python; --crs, --resolution and --bbox say most of it",
+        "properties": "what a command says of images, it says with id, platform and cloud_cover",
         "storage_options": "keys and endpoints are taken from the environment",
         "options": "what only one reader knows",
     },

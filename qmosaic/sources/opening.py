@@ -43,7 +43,7 @@ SUFFIXES: dict[str, Format] = {
 OWN: dict[Format, set[str]] = {
     "zarr": {"group", "storage_options"},
     "netcdf": {"group"},
-    "stac": {"groupby", "crs", "resolution", "bbox", "geobox", "resampling", "allow"},
+    "stac": {"groupby", "crs", "resolution", "bbox", "geobox", "resampling", "properties", "allow"},
     "geotiff": {"crs", "resolution", "bbox", "geobox", "resampling", "time", "pattern"},
 }
 """The arguments that only some readers know."""
@@ -67,6 +67,7 @@ def open_collection(
     resampling: str | Mapping[str, str] | None = None,
     time: Time = None,
     pattern: str | None = None,
+    properties: str | Sequence[str] | None = None,
     allow: Allow = None,
     group: str | None = None,
     storage_options: Mapping[str, Any] | None = None,
@@ -150,6 +151,11 @@ def open_collection(
         or a day of the year such as 2020183), ``band`` (for one file an image and band), and
         ``id``, what the files of one image have in common and other images of that time have not;
         by default the rest of the name.
+    properties : str or sequence of str, optional
+        STAC: properties of the items to keep as coordinates along time, by their names:
+        ``["s2:mgrs_tile", "view:sun_elevation"]``. Numbers stay numbers, NaN where an item has
+        none; texts of a list are joined by spaces. Of several items of an image, numbers are
+        averaged, and different texts are joined.
     allow : str, sequence of str or callable, optional
         STAC: which files may be opened, for items of someone whom you do not trust: the beginnings
         of their addresses (``["https://example.org/data/", "/data/"]``), or a function that is
@@ -171,15 +177,15 @@ def open_collection(
         A band's nodata is declared in its attribute ``_FillValue``, what its integers mean in
         ``scale_factor`` and ``add_offset`` (``xarray.decode_cf(collection)`` decodes them). From
         STAC and GeoTIFFs there are coordinates along ``time``: ``id``, ``footprint`` (WKT,
-        longitude and latitude), from STAC also ``platform`` and ``cloud_cover`` (%), unless a band
-        is called so.
+        longitude and latitude), from STAC also ``platform``, ``cloud_cover`` (%) and `properties`,
+        unless a band is called so.
 
     Raises
     ------
     FileNotFoundError
         There is nothing at the path.
     KeyError
-        There is no such band.
+        There is no such band, or no item has such a property.
     ValueError
         It is no collection; images differ in their grids, dtypes, nodata or scales; bands or times
         are missing in some of them. The message names the images and says what to write.
@@ -281,6 +287,7 @@ def open_collection(
         "resampling": resampling,
         "time": time,
         "pattern": pattern,
+        "properties": properties,
         "allow": allow,
         "group": group,
         "storage_options": storage_options,

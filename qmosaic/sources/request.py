@@ -155,6 +155,7 @@ COMMON_OPTIONS = (
     "resampling",
     "time",
     "pattern",
+    "properties",
     "allow",
     "group",
     "storage_options",

@@ -706,3 +706,33 @@ def test_files_that_hold_no_items(tmp_path: Path) -> None:
     (tmp_path / "list.json").write_text(json.dumps(listed))
     assert qm.open_collection([tmp_path / "list.json"], bands="red").sizes["time"] == 2
     assert qm.open_collection((i for i in listed), bands="red").sizes["time"] == 2
+
+
+def test_properties_that_are_asked_for(tmp_path: Path) -> None:
+    """They become coordinates along time: numbers, texts, texts of a list; of several items in an
+    image numbers are averaged, other texts joined; an item without one has NaN or no text."""
+    said: list[dict[str, Any]] = [
+        {"sat:relative_orbit": 22, "view:sun_elevation": 40, "s2:mgrs_tile": "33UUP"},
+        {"sat:relative_orbit": 22, "view:sun_elevation": 50.0, "s2:mgrs_tile": "33UUQ"},
+        {"sat:relative_orbit": 65, "sar:polarizations": ["VV", "VH"]},
+    ]
+    items = [
+        Scene(tmp_path, n, f"2020-07-0{day}T10:00:00Z", i, **own).item
+        for i, (n, day, own) in enumerate(zip("abc", (1, 1, 3), said, strict=True))
+    ]
+    names = ["sat:relative_orbit", "view:sun_elevation", "s2:mgrs_tile", "sar:polarizations"]
+    opened = qm.open_collection(items, bands="red", properties=names)
+    orbits, suns, tiles, polarisations = (opened[name] for name in names)
+    assert orbits.dtype == "int64"
+    assert orbits.values.tolist() == [22, 22, 65]
+    np.testing.assert_array_equal(suns.values, [40.0, 50.0, np.nan])
+    assert tiles.values.tolist() == ["33UUP", "33UUQ", ""]
+    assert polarisations.values.tolist() == ["", "", "VV VH"]
+    daily = qm.open_collection(items, bands="red", properties=names, groupby="solar_day")
+    np.testing.assert_array_equal(daily["view:sun_elevation"].values, [45.0, np.nan])
+    assert daily["s2:mgrs_tile"].values.tolist() == ["33UUP 33UUQ", ""]
+    assert daily["sat:relative_orbit"].values.tolist() == [22, 65]
+    with pytest.raises(KeyError, match="'s2:mgrs_tiles', which none of 3.*mean 's2:mgrs_tile'"):
+        qm.open_collection(items, bands="red", properties="s2:mgrs_tiles")
+    with pytest.raises(TypeError, match="are no names"):
+        qm.open_collection(items, bands="red", properties=[5])

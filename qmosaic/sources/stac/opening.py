@@ -18,7 +18,7 @@ from qmosaic.sources.stac.bands import places_without, settle_bands
 from qmosaic.sources.stac.footprints import check_touched, touching
 from qmosaic.sources.stac.grid import settle_grid
 from qmosaic.sources.stac.headers import Headers
-from qmosaic.sources.stac.images import coordinates_of, groups_of
+from qmosaic.sources.stac.images import check_properties, coordinates_of, groups_of
 from qmosaic.sources.stac.items import in_order, items_of
 from qmosaic.sources.stac.loading import bands_alike, load_bands
 from qmosaic.sources.stac.names import check_names, names_to_open
@@ -60,6 +60,7 @@ def open_stac(
     bbox: Sequence[float] | None = None,
     geobox: GeoBox | None = None,
     resampling: str | Mapping[str, str] | None = None,
+    properties: str | Sequence[str] | None = None,
     allow: Allow = None,
     stac_cfg: dict[str, Any] | None = None,
     patch_url: Callable[[str], str] | None = None,
@@ -81,6 +82,8 @@ def open_stac(
         whole grid. By default that which the items share.
     resampling : str or mapping, optional
         By band; "nearest" by default.
+    properties : str or sequence of str, optional
+        Properties of the items that become coordinates along time.
     allow : str, sequence of str or callable, optional
         What the addresses of files have to begin with, or a function that tells whether an
         address may be opened.
@@ -93,6 +96,7 @@ def open_stac(
     items = list(map(with_lists, map(with_addresses, in_order(items_of(source)))))
     if bbox is not None:
         items = touching(items, bbox)
+    properties = check_properties(properties, items)
     configs = configs_of(stac_cfg, items)
     survey = Survey(request, configs, Headers(patch_url), allow)
     is_given = geobox is not None or (crs is not None and resolution is not None)
@@ -127,5 +131,6 @@ def open_stac(
     for alike in bands_alike(bands, groups):
         loaded.update(load_bands(telling, groups, alike, load, request))
     collection = xr.Dataset({band.name: loaded[band.name] for band in bands})
-    known = {n: c for n, c in coordinates_of(items, groups).items() if n not in collection}
+    known = coordinates_of(items, groups, properties)
+    known = {name: value for name, value in known.items() if name not in collection}
     return finish(collection.assign_coords(known), settled(request, collection), "the STAC items")
