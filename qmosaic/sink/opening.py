@@ -158,6 +158,15 @@ def open_mosaic(
     return opened[[*order, *(n for n in opened.data_vars if n not in order)]]
 
 
+def is_mosaic(
+    store: Any, group: str | None = None, storage_options: dict[str, Any] | None = None
+) -> bool:
+    """Tell whether a mosaic that `to_zarr` has written is there, complete or not."""
+    place = open_place(store, group, storage_options)
+    found = place.format_there()
+    return found is not None and place.journal(found).is_node()
+
+
 def _check_level(level: Any, groups: tuple[str, ...], place: Place) -> int:
     """Find the level that is asked for."""
     if level is None:

@@ -11,7 +11,7 @@ from qmosaic.collection.declarations import declared_nodata
 from qmosaic.collection.model import bands_of
 from qmosaic.sources.grids import IN_DEGREES, check_dimensions_of_chunks
 from qmosaic.sources.nodata import check_one_nodata, declare, warn_of_legal_scores
-from qmosaic.sources.request import DIM, Request, check_known
+from qmosaic.sources.request import DIM, NoTimeError, Request, check_known
 
 
 def finish(collection: xr.Dataset, request: Request, what: str) -> xr.Dataset:
@@ -20,7 +20,7 @@ def finish(collection: xr.Dataset, request: Request, what: str) -> xr.Dataset:
         collection = collection.expand_dims(DIM)
     bands = bands_of(collection, DIM)
     if not bands:
-        raise ValueError(
+        raise NoTimeError(
             f"{what} has dimensions {', '.join(map(repr, collection.dims)) or 'none'} and no band "
             f"along {DIM!r}: it is no collection of images. Open it with xarray and rename the "
             f"dimension of the images, ds.rename(date={DIM!r}), or add one, "
@@ -39,6 +39,21 @@ def finish(collection: xr.Dataset, request: Request, what: str) -> xr.Dataset:
     for name in chosen:
         warn_of_legal_scores(name, declared_nodata(collection[name]), name in new)
     return collection
+
+
+def as_asked(opened: xr.Dataset, request: Request) -> xr.Dataset:
+    """Lay a single image along time, if one is asked for and it has no time: readers read
+    collections. The dimension has no coordinate, by which it is told from one with a time."""
+    if not request.single or DIM in opened.dims or DIM in opened.coords:
+        return opened
+    bands = {name: v.expand_dims(DIM) for name, v in opened.data_vars.items() if v.ndim > 1}
+    return opened.assign(bands)
+
+
+def without_time(collection: xr.Dataset) -> xr.Dataset:
+    """Give a single image without the dimension along which it was laid to be read."""
+    lacking = DIM not in collection.coords and collection.sizes.get(DIM) == 1
+    return collection.isel({DIM: 0}) if lacking else collection
 
 
 def _check_times(collection: xr.Dataset, what: str) -> None:

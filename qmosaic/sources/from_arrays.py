@@ -24,7 +24,7 @@ from qmosaic.collection.declarations import nodata_values
 from qmosaic.collection.model import bands_of
 from qmosaic.collection.readers import ZarrReader, reader_of_netcdf
 from qmosaic.optional import needed
-from qmosaic.sources.final_checks import finish, settled
+from qmosaic.sources.final_checks import as_asked, finish, settled
 from qmosaic.sources.grids import TILE
 from qmosaic.sources.joining import (
     in_one_packing,
@@ -66,7 +66,7 @@ def open_zarr(
         raise
     _check_for_groups(opened, store, path, name, storage_options)
     # a store lists its members in any order
-    opened = opened[sorted(opened.data_vars, key=_naturally)]
+    opened = as_asked(opened[sorted(opened.data_vars, key=_naturally)], request)
     what = f"the store {name!r}"
     opened = _several_decoded(_as_given(opened, source, request, what), request, options)
     return _one_packing(finish(opened, request, what), request, what, options)
@@ -371,7 +371,7 @@ def _open_file(path: str, request: Request, options: dict[str, Any]) -> xr.Datas
     options = {"engine": reader_of_netcdf(path), **options}
     with _opened(path, {**options, "chunks": None, "decode_cf": False}) as raw:
         chunks = {**_chunks(raw), **(request.chunks or {})}
-    part = _open(path, {"chunks": chunks, **options})
+    part = as_asked(_open(path, {"chunks": chunks, **options}), request)
     return part.expand_dims(DIM) if DIM not in part.dims and DIM in part.coords else part
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -13,11 +14,13 @@ from zarr.abc.store import Store
 
 from qmosaic.collection.model import check_choice
 from qmosaic.optional import needed
+from qmosaic.sources.final_checks import without_time
 from qmosaic.sources.from_arrays import open_netcdf, open_zarr
 from qmosaic.sources.packing import Given, Harmonize
-from qmosaic.sources.request import Missing, Nodata, make_request
+from qmosaic.sources.request import Missing, Nodata, Request, make_request
 
 if TYPE_CHECKING:
+    import pystac
     from odc.geo.geobox import GeoBox
 
     from qmosaic.sources.geotiff import Time
@@ -272,11 +275,6 @@ def open_collection(
     >>> packed["red"].dtype, float(xr.decode_cf(packed)["red"][1, 0, 0].round(4))
     (dtype('uint16'), -0.0997)
     """
-    check_choice("missing", missing, get_args(Missing))
-    if format is not None:
-        check_choice("format", format, get_args(Format))
-    if groupby is not None:
-        check_choice("groupby", groupby, get_args(Groupby))
     request = make_request(bands, chunks, nodata, missing, packing, harmonize)
     given = {
         "groupby": groupby,
@@ -292,10 +290,62 @@ def open_collection(
         "group": group,
         "storage_options": storage_options,
     }
+    return _opened(source, format, request, given, options)
+
+
+def open_images(
+    source: Any,
+    *,
+    bands: str | Sequence[str] | None = None,
+    chunks: Mapping[Any, Any] | None = None,
+    nodata: Nodata = None,
+    missing: Missing = "raise",
+    packing: Given = None,
+    harmonize: Harmonize = "lossless",
+    format: Format | None = None,
+    **options: Any,
+) -> xr.Dataset:
+    """Open a source as `open_collection` does, with its arguments; one without times as an image.
+
+    Returns
+    -------
+    xarray.Dataset
+        A collection; or, where nothing tells a time (an elevation model in a GeoTIFF, a Zarr store
+        without a dimension ``time``), the bands of a single image, without that dimension.
+    """
+    request = make_request(bands, chunks, nodata, missing, packing, harmonize)
+    given = {n: v for n, v in options.items() if any(n in own for own in OWN.values())}
+    others = {name: value for name, value in options.items() if name not in given}
+    return without_time(_opened(source, format, replace(request, single=True), given, others))
+
+
+def items_in(source: Any, format: Format | None = None) -> list[pystac.Item] | None:
+    """Collect the items of a source; None where it is none of STAC."""
+    found, place = _look(source, format)
+    if found != "stac":
+        return None
+    from qmosaic.sources.stac.items import items_of
+
+    return items_of(place)
+
+
+def _opened(
+    source: Any,
+    format: Format | None,
+    request: Request,
+    given: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> xr.Dataset:
+    """Find the reader, and let it read."""
+    check_choice("missing", request.missing, get_args(Missing))
+    if format is not None:
+        check_choice("format", format, get_args(Format))
+    if given.get("groupby") is not None:
+        check_choice("groupby", given["groupby"], get_args(Groupby))
     found, place = _look(source, format)
     own = _own_arguments(found, given)
     if "geobox" in own:
-        own["geobox"] = _grid_of(geobox, found)
+        own["geobox"] = _grid_of(own["geobox"], found)
     return _reader(found)(place, request, **own, **options)
 
 

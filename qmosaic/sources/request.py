@@ -18,6 +18,10 @@ Nodata = Mapping[Any, float | int | None] | float | int | None
 DIM = "time"
 
 
+class NoTimeError(ValueError):
+    """Nothing tells when images were taken: a source is no collection, but may be an image."""
+
+
 @dataclass(frozen=True)
 class Request:
     """What a user asked of a reader.
@@ -34,6 +38,8 @@ class Request:
         What to do with a band that is missing in some images.
     packing : PackingRequest
         What replaces the packing that images declare, and which one all are brought to.
+    single : bool
+        Whether a source without times is taken for a single image.
     """
 
     bands: tuple[str, ...] | None
@@ -41,6 +47,7 @@ class Request:
     nodata: Nodata
     missing: Missing
     packing: PackingRequest = field(default_factory=PackingRequest)
+    single: bool = False
 
     def overrides(self, band: Hashable) -> bool:
         """Tell whether the nodata of a band was given."""

@@ -732,7 +732,7 @@ def test_properties_that_are_asked_for(tmp_path: Path) -> None:
     np.testing.assert_array_equal(daily["view:sun_elevation"].values, [45.0, np.nan])
     assert daily["s2:mgrs_tile"].values.tolist() == ["33UUP 33UUQ", ""]
     assert daily["sat:relative_orbit"].values.tolist() == [22, 65]
-    with pytest.raises(KeyError, match="'s2:mgrs_tiles', which none of 3.*mean 's2:mgrs_tile'"):
+    with pytest.raises(KeyError, match=r"'s2:mgrs_tiles', which none of 3.*mean 's2:mgrs_tile'"):
         qm.open_collection(items, bands="red", properties="s2:mgrs_tiles")
     with pytest.raises(TypeError, match="are no names"):
         qm.open_collection(items, bands="red", properties=[5])

@@ -24,7 +24,14 @@ from qmosaic.sources.grids import (
     sizes_of_chunks,
 )
 from qmosaic.sources.joining import join_images
-from qmosaic.sources.request import DIM, Request, check_known, check_options, check_resampling
+from qmosaic.sources.request import (
+    DIM,
+    NoTimeError,
+    Request,
+    check_known,
+    check_options,
+    check_resampling,
+)
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -93,7 +100,14 @@ def open_geotiffs(
     check_options(options, ALLOWED, "rioxarray as it is used here")
     if geobox is not None:
         check_alone(crs, resolution, bbox)
-    images = find_images(paths, pattern, time, request.bands)
+    try:
+        images, timed = find_images(paths, pattern, time, request.bands), True
+    except NoTimeError:
+        if not request.single:
+            raise
+        images, timed = find_images(paths, pattern, _of_any_time, request.bands), False
+        if len(images) > 1:
+            raise
     known = list(dict.fromkeys(name for image in images for name in image.bands))
     check_known(request.bands, known, "the files have")
     wanted = list(request.bands or known)
@@ -134,7 +148,13 @@ def open_geotiffs(
     joined = join_images(parts, names, asked, lambda _: str(grid), OTHERWISE)
     if len(paths) == 1:
         joined.encoding = {"source": paths[0]}
-    return finish(joined, settled(request, joined), f"the files from {paths[0]!r} on")
+    collection = finish(joined, settled(request, joined), f"the files from {paths[0]!r} on")
+    return collection if timed else collection.drop_vars(DIM)
+
+
+def _of_any_time(path: str) -> str:
+    """Give files of which nothing tells the time one for all: what it is does not matter."""
+    return "1970-01-01"
 
 
 def _only(image: Image, wanted: Sequence[str]) -> Image:

@@ -12,6 +12,7 @@ import numpy as np
 
 from qmosaic.collection.times import moment
 from qmosaic.sources.geotiff.names import Place
+from qmosaic.sources.request import NoTimeError
 
 Time = str | Callable[[str], Any] | None
 
@@ -62,7 +63,7 @@ def time_of(place: Place, tags: Mapping[str, str], time: Time) -> Any:
     if "TIFFTAG_DATETIME" in tags:
         stamp = tags["TIFFTAG_DATETIME"]
         return _moment(stamp, f"the tag 'TIFFTAG_DATETIME' of {place.path!r} says")
-    raise ValueError(
+    raise NoTimeError(
         f"nothing tells when the image {place.path!r} was taken: no tag {', '.join(ACQUIRED)} or "
         "TIFFTAG_DATETIME, and no date in its name. Write time='NAME OF A TAG', "
         r"pattern=r'(?P<time>\d{8})', or time=lambda path: '2020-07-01'."
