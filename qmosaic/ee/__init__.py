@@ -60,7 +60,9 @@ Modules. Each imports only modules below it in this table.
 ``images``      ``Image``
 ``selecting``   ``Filter``
 ``geometries``  ``Geometry``
-``catalog``     ids of collections, and where their images are kept
+``catalog``     ids of collections and images, and where their pixels are kept
+``assets``      sources as Earth Engine has them: names of bands and properties
+``datasets``    what is known of its collections: tables of names
 ``pixels``      arithmetic on bands that keeps masks and does not wrap round
 ``properties``  properties of images
 ``values``      numbers, texts, dates, lists and dictionaries; one for each image, or computed later
@@ -68,7 +70,7 @@ Modules. Each imports only modules below it in this table.
 ``unsupported`` what to use in place of what is not supported
 =============== =============================================================================
 
-May import ``sources``, ``scores``, ``engine``, ``collection`` and ``optional``.
+May import ``sources``, ``scores``, ``sink``, ``engine``, ``collection`` and ``optional``.
 """
 
 from typing import Any

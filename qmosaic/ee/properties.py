@@ -92,7 +92,7 @@ def as_property(name: str, value: Any, images: int | None, caller: str) -> xr.Va
     if value.is_lazy:
         return _lazy_property(value, images)
     made = [_checked(name, one, caller) for one in value.content]
-    return xr.Variable((TIME,), _array(made))
+    return xr.Variable((TIME,), array_of(made))
 
 
 def _lazy_property(value: Computed, images: int | None) -> xr.Variable:
@@ -128,18 +128,20 @@ def _checked(name: str, value: Any, caller: str) -> Any:
 
 def _repeated(value: Any, images: int | None) -> xr.Variable:
     if images is None:
-        return xr.Variable((), _object(value) if isinstance(value, list | dict) else _scalar(value))
-    return xr.Variable((TIME,), _array([value] * images))
+        return xr.Variable(
+            (), _object(value) if isinstance(value, list | dict | str) else _scalar(value)
+        )
+    return xr.Variable((TIME,), array_of([value] * images))
 
 
 def _scalar(value: Any) -> Any:
     return np.nan if value is None else value
 
 
-def _array(values: list[Any]) -> Any:
+def array_of(values: list[Any]) -> Any:
     """Make an array of values of one kind, or of objects."""
     kinds = {type(_scalar(one)) for one in values}
-    if kinds & {list, dict} or (str in kinds and len(kinds) > 1):
+    if kinds & {list, dict, str}:  # texts of any length, as Zarr stores them
         return _objects(values)
     return np.array([_scalar(one) for one in values])
 

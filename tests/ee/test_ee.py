@@ -731,7 +731,7 @@ def test_ids_that_nobody_knows(scene: xr.Dataset) -> None:
     ):
         ee.ImageCollection("COPERNICUS/S2_SR")
     with pytest.raises(TypeError, match="open already"):
-        ee.register("A", scene, bands="B4")
+        ee.register("A", scene, chunks={"y": 4})
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ class Properties(Bands):
         names = [n for n in properties_of(there) if property_in(self.dataset, str(n)) is None]
         names = [n for n in names if n not in (exclude or ())]
         if properties is not None:
-            wanted = {KNOWN_AS.get(name, name) for name in properties}
+            wanted = {known for name in properties for known in (name, KNOWN_AS.get(name))}
             names = [name for name in names if name in wanted]
         found = {name: property_in(there, str(name)) for name in names}
         return type(self)(with_properties(self.dataset, found))
