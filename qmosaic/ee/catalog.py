@@ -11,6 +11,7 @@ from typing import Any
 import xarray as xr
 
 from qmosaic.ee.assets import check_bands, opened
+from qmosaic.ee.datasets import known as known_dataset
 from qmosaic.ee.properties import property_of
 
 VARIABLE = "QMOSAIC_CATALOG"
@@ -62,7 +63,9 @@ def register(
     "COPERNICUS/S2_SR_HARMONIZED", which are opened with ``harmonize="earth_engine"``.
 
     Of STAC items under such an id only the bands that are known are opened, and only items of its
-    satellite and tier; a band that an item lacks is masked there (``missing="mask"``). Properties:
+    satellite and tier; a band that an item lacks is masked there (``missing="mask"``). Name the
+    bands that you need: of each, what an item does not say is read from the headers of its files.
+    Properties:
     ``eo:cloud_cover`` is "CLOUDY_PIXEL_PERCENTAGE" of Sentinel-2 and "CLOUD_COVER" of Landsat,
     ``sat:orbit_state`` is "orbitProperties_pass" of Sentinel-1, in capitals, and so on. The index
     of an image is the id of its item, of Landsat that of Earth Engine: "LC08_044034_20140318".
@@ -245,6 +248,8 @@ def _found(asset_id: str, caller: str) -> xr.Dataset:
         return _image(collection, index, caller)
     close = difflib.get_close_matches(asset_id, list(_known), n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
+    if known_dataset(asset_id) is not None:
+        hint = f" The bands get the names that they have in Earth Engine.{hint}"
     raise KeyError(
         f"{caller}({asset_id!r}): the id is not registered, and there is no server that "
         f"knows it. Say where its pixels are kept: ee.register({asset_id!r}, 'path, URL or STAC "
@@ -264,7 +269,7 @@ def _image(collection_id: str, index: str, caller: str) -> xr.Dataset:
     known = property_of(collection, "system:index", where).values.astype(str).tolist()
     if index not in known:
         close = difflib.get_close_matches(index, known, n=1)
-        hint = f"Did you mean {close[0]!r}?" if close else f"The first is {known[0]!r}."
+        hint = f"Did you mean {close[0]!r}?" if close else f"There are {known[:3]}."
         raise KeyError(
             f"{where}: none of the {len(known)} images of {collection_id!r} has the system:index "
             f"{index!r}. {hint}"

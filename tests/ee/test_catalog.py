@@ -444,6 +444,7 @@ def test_properties_of_landsat(tmp_path: Path) -> None:
     np.testing.assert_array_equal(paths, [44, np.nan])
 
 
+@pytest.mark.filterwarnings("ignore:.*vlen-utf8")  # texts, in the oldest Zarr supported
 def test_properties_of_sentinel_1(tmp_path: Path) -> None:
     """The polarisations are a list for each image; the pass is in capitals."""
     said = {
@@ -582,6 +583,7 @@ def test_an_image_of_a_collection() -> None:
 # -- assets ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:.*vlen-utf8")  # texts, in the oldest Zarr supported
 def test_a_mosaic_that_was_written(tmp_path: Path) -> None:
     """An image that `to_zarr` has written is an asset: integers as they are stored, nodata
     declared, its properties; one that is not complete is refused."""
