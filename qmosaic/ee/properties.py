@@ -128,9 +128,7 @@ def _checked(name: str, value: Any, caller: str) -> Any:
 
 def _repeated(value: Any, images: int | None) -> xr.Variable:
     if images is None:
-        return xr.Variable(
-            (), _object(value) if isinstance(value, list | dict | str) else _scalar(value)
-        )
+        return xr.Variable((), _object(value) if isinstance(value, list | dict) else _scalar(value))
     return xr.Variable((TIME,), array_of([value] * images))
 
 
@@ -141,7 +139,7 @@ def _scalar(value: Any) -> Any:
 def array_of(values: list[Any]) -> Any:
     """Make an array of values of one kind, or of objects."""
     kinds = {type(_scalar(one)) for one in values}
-    if kinds & {list, dict, str}:  # texts of any length, as Zarr stores them
+    if kinds & {list, dict} or (str in kinds and len(kinds) > 1):
         return _objects(values)
     return np.array([_scalar(one) for one in values])
 

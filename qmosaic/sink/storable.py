@@ -272,13 +272,16 @@ def _plain_object(value: Any, depth: int) -> Any:
 def settle_objects(dataset: xr.Dataset) -> xr.Dataset:
     """Bring texts and other objects into a form that can be stored.
 
-    A text that is missing (None, NaN) is stored as an empty one. In a lazy band all objects have to
+    A text that is missing (None, NaN) is stored as an empty one; texts of a fixed length that say
+    something of images or bands are stored as texts of any length, as no format of Zarr fixes how
+    others are. In a lazy band all objects have to
     be texts, which is found out where they are computed; what has one dimension at most says
     something of the images or bands, and is looked at.
     """
     settled = dataset.copy()
     for name, variable in dataset.variables.items():
-        if variable.dtype.kind not in "OT" or name in dataset.indexes:
+        fixed = variable.dtype.kind == "U" and variable.ndim < 2
+        if not (fixed or variable.dtype.kind in "OT") or name in dataset.indexes:
             continue
         if variable.chunks is not None and variable.ndim > 1:
             data = variable.data.map_blocks(

@@ -39,10 +39,7 @@ def _ids_of_one_test(monkeypatch: pytest.MonkeyPatch) -> None:
 def images(*names: str, **properties: Any) -> xr.Dataset:
     """A collection of two images, whose pixels tell the band."""
     bands = {n: (("time", "y", "x"), np.full((2, 2, 3), i, "uint8")) for i, n in enumerate(names)}
-    texts = {
-        n: np.array(v, object if isinstance(v[0], str) else None) for n, v in properties.items()
-    }
-    return xr.Dataset(bands, {"time": DAYS, **{n: ("time", v) for n, v in texts.items()}})
+    return xr.Dataset(bands, {"time": DAYS, **{n: ("time", v) for n, v in properties.items()}})
 
 
 def item(
@@ -589,7 +586,7 @@ def test_a_mosaic_that_was_written(tmp_path: Path) -> None:
     declared, its properties; one that is not complete is refused."""
     source = images("red", id=["a", "b"]).chunk(time=1)
     source["red"].attrs["_FillValue"] = 9
-    image = ee.ImageCollection(source).first().set("version", 3)
+    image = ee.ImageCollection(source).first().set("version", 3).set("author", "me")
     qm.to_zarr(image.dataset, tmp_path / "asset.zarr")
     ee.register("users/me/asset", tmp_path / "asset.zarr")
     found = resolve("users/me/asset", "ee.Image")
@@ -597,7 +594,7 @@ def test_a_mosaic_that_was_written(tmp_path: Path) -> None:
     assert found["red"].dtype == "uint8"
     assert found["red"].attrs["_FillValue"] == 9
     again = ee.Image(found)
-    assert again.get("version").getInfo() == 3
+    assert (again.get("version").getInfo(), again.get("author").getInfo()) == (3, "me")
     assert again.date().getInfo() == image.date().getInfo()
     assert again.id().getInfo() == "a"
     zarr.open_group(tmp_path / "asset.zarr")["_qmosaic"].attrs["state"] = "writing"

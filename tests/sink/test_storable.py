@@ -371,3 +371,14 @@ def test_a_mosaic_of_stackstacs_array(tmp_path: Path) -> None:
         [1, 0, 0, 0, -1, 0],
     )
     assert zarr.open_group(tmp_path / "out.zarr", mode="r")["proj:shape"][()] == "[32]"
+
+
+@pytest.mark.filterwarnings("ignore:.*vlen-utf8")
+@pytest.mark.parametrize("texts", [np.array("S2A"), np.array(["S2A", "S2B_30TXQ"])])
+def test_texts_of_fixed_width_beside_the_bands(tmp_path: Path, texts: np.ndarray) -> None:
+    """What numpy makes of a text, or of a list of them, is stored as texts of any length: of how
+    others are stored Zarr warns that no format fixes it."""
+    known = {"id": (("time",)[: texts.ndim], texts)}
+    mosaic = xr.Dataset({"red": (("time", "x"), np.ones((2, 4)))}, known)
+    qm.to_zarr(mosaic, tmp_path / "out.zarr")
+    assert qm.open_mosaic(tmp_path / "out.zarr")["id"].values.tolist() == texts.tolist()
