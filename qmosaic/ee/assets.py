@@ -91,7 +91,7 @@ def _is_mosaic(source: Any, options: Mapping[str, Any]) -> bool:
     refused, and its levels are known."""
     where = {name: options.get(name) for name in ("group", "storage_options")}
     if isinstance(source, str | Path):
-        text = str(source)
+        text = os.path.expanduser(source)
         may_be = PurePosixPath(text).suffix == ".zarr" if "://" in text else os.path.isdir(text)
         return may_be and is_mosaic(text, **where)
     return isinstance(source, Store) and is_mosaic(source, **where)
@@ -114,7 +114,7 @@ def _of_files(
     if TIME not in dataset.dims and bands is None:
         numbered = {name: re.fullmatch(r"band_(\d+)", str(name)) for name in dataset.data_vars}
         own: dict[Any, str] = {name: f"b{found[1]}" for name, found in numbered.items() if found}
-        return _renamed(dataset, own)  # so are bands without names called in Earth Engine
+        dataset = _renamed(dataset, own)  # so are bands without names called in Earth Engine
     return _named(asset_id, dataset, bands, table)
 
 
