@@ -808,3 +808,14 @@ def test_an_image_says_where_its_pixels_come_from(scene: xr.Dataset) -> None:
     taken = np.take_along_axis(whole, np.maximum(index, 0)[None], 0)[0]
     np.testing.assert_array_equal(np.where(index < 0, told["B4"], taken), told["B4"].values)
     assert (index >= 0).any()
+
+
+def test_a_band_is_selected_twice_under_two_names(scene: xr.Dataset) -> None:
+    """Old and new names pair up, and a band may be there under two of them."""
+    image = ee.ImageCollection(scene).first().select(["B4", "B4", "B3"], ["red", "mask", "green"])
+    assert image.bandNames() == ["red", "mask", "green"]
+    np.testing.assert_array_equal(image.dataset["mask"], image.dataset["red"])
+    with pytest.raises(ValueError, match=r"select\(\) got 2 names for 1 bands"):
+        image.select(["red"], ["a", "b"])
+    with pytest.raises(ValueError, match=r"select\(\) got a name twice"):
+        image.select(["red", "mask"], ["a", "a"])

@@ -41,27 +41,19 @@ class Choosing(Bands):
             asked: Sequence[Any] = selectors[0]
         else:
             asked = selectors
-        chosen: dict[Hashable, None] = {}
-        for one in asked:
-            chosen.update(dict.fromkeys(self._find(one)))
+        found = [name for one in asked for name in self._find(one)]
         own = self._bands()
-        kept = self._with({name: own[name] for name in chosen})
-        return kept if names is None else kept.rename(names)
+        if names is None:
+            return self._with({name: own[name] for name in found})
+        new = [str(name) for name in (names if isinstance(names, list | tuple) else [names])]
+        _check_names(new, found, "select")
+        return self._with({name: own[old] for name, old in zip(new, found, strict=True)})
 
     def rename(self, *names: Any) -> Self:
         """Rename the bands: one name for each."""
         listed = list(names[0]) if len(names) == 1 and isinstance(names[0], list | tuple) else names
         own = self._bands()
-        if len(listed) != len(own):
-            raise ValueError(
-                f"ee.Image.rename() got {len(listed)} names for {len(own)} bands: "
-                f"{', '.join(map(repr, own))}. Give one for each."
-            )
-        if len(set(listed)) != len(listed):
-            raise ValueError(
-                f"ee.Image.rename() got a name twice: {', '.join(map(repr, listed))}. Bands are "
-                "found by their names: give each another one."
-            )
+        _check_names(listed, list(own), "rename")
         return self._with(dict(zip(listed, own.values(), strict=True)))
 
     def addBands(self, srcImg: Any, names: Any = None, overwrite: bool = False) -> Self:
@@ -76,3 +68,17 @@ class Choosing(Bands):
         for name, band in source._bands().items():
             bands[name if overwrite else free(name, bands)] = band
         return self._with(bands, source)
+
+
+def _check_names(names: Sequence[Any], bands: Sequence[Hashable], method: str) -> None:
+    """Refuse names that are not one for each band, each another one."""
+    if len(names) != len(bands):
+        raise ValueError(
+            f"ee.Image.{method}() got {len(names)} names for {len(bands)} bands: "
+            f"{', '.join(map(repr, bands))}. Give one for each."
+        )
+    if len(set(names)) != len(names):
+        raise ValueError(
+            f"ee.Image.{method}() got a name twice: {', '.join(map(repr, names))}. Bands are "
+            "found by their names: give each another one."
+        )

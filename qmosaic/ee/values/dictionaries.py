@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -32,6 +33,8 @@ class Dictionary(Value, dict[str, Any], of=(dict,)):
     ({'B3': 220, 'B4': 183}, {'B3': 219})
     >>> ee.Dictionary.fromLists(["a", "b"], [1, 2]).rename(["a"], ["c"]).select(["c"])
     {'c': 1}
+    >>> bands.select(["B.*"]), bands.remove(["B5"], True).size()
+    ({'B3': 219, 'B4': 182}, 2)
     >>> bands.set("B5", "no").getString("B5"), bands.getInfo()
     ('no', {'B3': 219, 'B4': 182})
     """
@@ -106,17 +109,23 @@ class Dictionary(Value, dict[str, Any], of=(dict,)):
         return Dictionary({**self, **other} if overwrite else {**other, **self})
 
     def select(self, selectors: Any, ignoreMissing: bool = False) -> Dictionary:
-        """Keep the values of some names."""
-        return Dictionary(
-            {key: self.get(key) for key in selectors if key in self or not ignoreMissing}
-        )
+        """Keep the values of some names, or of names that regular expressions match."""
+        kept = self._matching(selectors, ignoreMissing)
+        return Dictionary({key: value for key, value in _items(self) if key in kept})
 
     def remove(self, selectors: Any, ignoreMissing: bool = False) -> Dictionary:
-        """Leave out the values of some names."""
-        for key in selectors:
-            if not ignoreMissing:
-                self.get(key)
-        return Dictionary({key: value for key, value in _items(self) if key not in selectors})
+        """Leave out the values of some names, or of names that regular expressions match."""
+        gone = self._matching(selectors, ignoreMissing)
+        return Dictionary({key: value for key, value in _items(self) if key not in gone})
+
+    def _matching(self, selectors: Any, ignoreMissing: bool) -> set[str]:
+        found: set[str] = set()
+        for selector in selectors:
+            names = [k for k, _ in _items(self) if k == selector or re.fullmatch(selector, k)]
+            if not names and not ignoreMissing:
+                self.get(selector)  # which says what there is
+            found.update(names)
+        return found
 
     def rename(self, from_: Any, to: Any, overwrite: bool = False) -> Dictionary:
         """Give values other names."""
