@@ -38,7 +38,7 @@ def methods_of(thing: type) -> list[str]:
         name
         for name, member in inspect.getmembers(thing)
         if not name.startswith("_")
-        and (callable(member) or isinstance(member, property))
+        and ((callable(member) and not inspect.isclass(member)) or isinstance(member, property))
         and any(name in vars(c) for c in thing.__mro__ if c.__module__.startswith("qmosaic"))
     ]
 
@@ -66,6 +66,9 @@ def public() -> dict[str, Any]:
             if not inspect.ismodule(thing) and not any(thing is t for t in things.values()):
                 things[f"{place}.{name}"] = thing
     classes = {n: t for n, t in things.items() if inspect.isclass(t)}
+    for thing in list(classes.values()):  # ee.Algorithms.Landsat is one, too
+        inner = [c for n, c in inspect.getmembers(thing, inspect.isclass) if n[0] != "_"]
+        classes |= {f"{c.__module__}.{c.__name__}": c for c in inner}
     for kind in ("Dataset", "DataArray"):
         classes[f"xarray.{kind}.qmosaic"] = getattr(xr, kind).qmosaic
     for place, thing in classes.items():

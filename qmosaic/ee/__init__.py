@@ -56,6 +56,7 @@ Modules. Each imports only modules below it in this table.
 
 =============== =============================================================================
 ``algorithms``  ``Algorithms``
+``landsat``     ``Algorithms.Landsat``: scores of clouds, and a composite by them
 ``collections`` ``ImageCollection``
 ``images``      ``Image``
 ``selecting``   ``Filter``
@@ -63,7 +64,11 @@ Modules. Each imports only modules below it in this table.
 ``catalog``     ids of collections and images, and where their pixels are kept
 ``assets``      sources as Earth Engine has them: names of bands and properties
 ``datasets``    what is known of its collections: tables of names
+``grammar``     the operators of expressions: from a text to a syntax tree
+``ground``      where pixels lie on the ground, and how large they are there
+``lookups``     bands whose pixels are looked up in a table, or lie on a function of lines
 ``pixels``      arithmetic on bands that keeps masks and does not wrap round
+``dtypes``      which dtype holds a result
 ``properties``  properties of images
 ``values``      numbers, texts, dates, lists and dictionaries; one for each image, or computed later
 ``names``       bands and properties that have one name

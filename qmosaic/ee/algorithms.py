@@ -6,11 +6,24 @@ import math
 from typing import Any
 
 from qmosaic.ee import pixels
+from qmosaic.ee.dtypes import number
 from qmosaic.ee.images import Image
+from qmosaic.ee.landsat import Landsat
 from qmosaic.ee.names import properties, property_in
 from qmosaic.ee.properties import of_images
 from qmosaic.ee.unsupported import Hinting
-from qmosaic.ee.values import Computed, EachImage, known, lift, plain
+from qmosaic.ee.values import (
+    Computed,
+    Date,
+    EachImage,
+    Number,
+    String,
+    Value,
+    known,
+    lift,
+    plain,
+    wrapped,
+)
 
 
 class Algorithms(Hinting):
@@ -21,9 +34,46 @@ class Algorithms(Hinting):
     >>> from qmosaic import ee
     >>> ee.Algorithms.If(ee.Number(3).gt(2), "more", "less"), ee.Algorithms.If([], 1, 2)
     ('more', 2)
+    >>> ee.Algorithms.String(7), ee.Algorithms.Date("2020-02-05").millis()
+    ('7', 1580860800000)
+    >>> ee.Algorithms.ObjectType(1.5), ee.Algorithms.IsEqual([1, 2], ee.List([1, 2]))
+    ('Float', True)
     """
 
     _name = "ee.Algorithms"
+    Landsat = Landsat
+
+    @staticmethod
+    def String(input: Any) -> Any:
+        """Give a value as a text.
+
+        https://developers.google.com/earth-engine/apidocs/ee-algorithms-string
+        """
+        return lift(_as_text, input)
+
+    @staticmethod
+    def Date(value: Any, timeZone: Any = None) -> Any:
+        """Make a date, see `ee.Date`: of a text, or of milliseconds since 1970.
+
+        https://developers.google.com/earth-engine/apidocs/ee-algorithms-date
+        """
+        return Date(value) if timeZone is None else Date(value, timeZone)
+
+    @staticmethod
+    def ObjectType(value: Any = None) -> Any:
+        """Name the type of a value: "Integer", "Float", "String", "List", "Image" and the like.
+
+        https://developers.google.com/earth-engine/apidocs/ee-algorithms-objecttype
+        """
+        return lift(_type_of, value)
+
+    @staticmethod
+    def IsEqual(left: Any = None, right: Any = None) -> Any:
+        """Tell whether two values are equal; images and collections where they are the same object.
+
+        https://developers.google.com/earth-engine/apidocs/ee-algorithms-isequal
+        """
+        return lift(_are_equal, left, right)
 
     @staticmethod
     def If(condition: Any, trueCase: Any = None, falseCase: Any = None) -> Any:
@@ -40,6 +90,24 @@ class Algorithms(Hinting):
         if condition.images is None and not _are_values(trueCase, falseCase):
             return trueCase if is_true(known(condition)) else falseCase
         return lift(_either, condition, trueCase, falseCase)
+
+
+def _as_text(value: Any) -> String:
+    return String(str(plain(value)))
+
+
+def _type_of(value: Any) -> String:
+    value = wrapped(plain(value)) if not isinstance(value, Date) else value
+    if isinstance(value, bool):
+        return String("Boolean")
+    if isinstance(value, Number):
+        return String("Integer" if isinstance(plain(value), int) else "Float")
+    return String("Null" if value is None else type(value).__name__)
+
+
+def _are_equal(left: Any, right: Any) -> bool:
+    a, b = (one.getInfo() if isinstance(one, Value) else one for one in (left, right))
+    return a is b if hasattr(a, "dataset") or hasattr(b, "dataset") else bool(a == b)
 
 
 def is_true(value: Any) -> bool:
@@ -65,7 +133,7 @@ def _either_image(condition: Computed, if_true: Image, if_false: Image) -> Image
         if condition.images is None:
             return if_true if is_true(known(condition)) else if_false
         raise EachImage("ee.Algorithms.If() chooses between images with other bands")
-    test = pixels.number(lift(_as_number, condition))
+    test = number(lift(_as_number, condition))
     made = if_true._with({n: pixels.choose(test, b, others[n]) for n, b in bands.items()}, if_false)
     return made.set({str(n): one for n, one in _either_property(condition, if_true, if_false)})
 

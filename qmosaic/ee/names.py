@@ -46,8 +46,12 @@ def property_in(dataset: xr.Dataset, name: str) -> xr.DataArray | None:
 
 
 def properties(dataset: xr.Dataset) -> list[Hashable]:
-    """Name the properties: the coordinates with one value for each image."""
-    found = [name for name, c in dataset.coords.items() if c.dims in ((TIME,), ())]
+    """Name the properties: the coordinates with one value for each image, but for the CRS."""
+    found = [
+        name
+        for name, c in dataset.coords.items()
+        if c.dims in ((TIME,), ()) and not GRID_MAPPING & set(c.attrs)
+    ]
     return [_plain(name, PROPERTY) for name in found if not str(name).startswith(LACKING)]
 
 
@@ -75,11 +79,16 @@ def with_bands(dataset: xr.Dataset, wanted: Mapping[Any, xr.DataArray]) -> xr.Da
     kept = {
         f"{BAND}{name}"
         if name in dims or _holds_time_or_crs(bare, name)
-        else name: band.reset_coords(drop=True)
+        else name: _time_first(band.reset_coords(drop=True))
         for name, band in wanted.items()
     }
     aside = {name: f"{PROPERTY}{name}" for name in kept if name in bare.coords}
     return bare.rename(aside).assign(kept)
+
+
+def _time_first(band: xr.DataArray) -> xr.DataArray:
+    """Put the images first: a map with one number for each image has them last."""
+    return band.transpose(TIME, ...) if TIME in band.dims[1:] else band
 
 
 def with_properties(dataset: xr.Dataset, wanted: Mapping[Any, Any]) -> xr.Dataset:

@@ -12,23 +12,14 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import dask
 import dask.array as da
 import numpy as np
 import xarray as xr
 
 from qmosaic.collection.declarations import declared_nodata
 from qmosaic.collection.masks import Array, fits, free_value, valid_mask
-from qmosaic.ee.values import Computed, plain
-from qmosaic.scores.expressions import bare, by_chunk, check_aligned, check_numeric, is_number
-
-Operand = xr.DataArray | int | float
-Range = tuple[int, int]
-
-INTEGERS = tuple(
-    np.dtype(name)
-    for name in ("uint8", "int8", "uint16", "int16", "uint32", "int32", "int64", "uint64")
-)
+from qmosaic.ee.dtypes import Operand, Range, holding, number, operand, range_of, real, union
+from qmosaic.scores.expressions import bare, by_chunk, check_aligned
 
 
 def _divide(a: Array, b: Array) -> Array:
@@ -42,12 +33,28 @@ def _power(a: Array, b: Array) -> Array:
     return result
 
 
+def _first(a: Array, b: Array) -> Array:
+    return a + np.zeros_like(b)
+
+
+def _first_nonzero(a: Array, b: Array) -> Array:
+    chosen: Array = np.where(a != 0, a, b)
+    return chosen
+
+
+def _angle(x: Array, y: Array) -> Array:
+    angle: Array = np.arctan2(y, x)
+    return angle
+
+
 ARITHMETIC: dict[str, Callable[..., Any]] = {
     "add": operator.add,
     "subtract": operator.sub,
     "multiply": operator.mul,
     "min": np.minimum,
     "max": np.maximum,
+    "first": _first,
+    "firstNonZero": _first_nonzero,
 }
 """Functions that give integers for integers; their range follows from those of the inputs."""
 
@@ -60,7 +67,13 @@ WHOLE: dict[str, Callable[..., Any]] = {
 }
 """Functions that take integers only."""
 
-REAL: dict[str, Callable[..., Any]] = {"divide": _divide, "pow": _power, "mod": np.fmod}
+REAL: dict[str, Callable[..., Any]] = {
+    "divide": _divide,
+    "pow": _power,
+    "mod": np.fmod,
+    "hypot": np.hypot,
+    "atan2": _angle,
+}
 """Functions that give floats. A division by 0 gives 0; a remainder has the sign of the first
 value."""
 
@@ -81,8 +94,16 @@ UNARY: dict[str, Callable[..., Any]] = {
     "exp": np.exp,
     "log": np.log,
     "log10": np.log10,
+    "cbrt": np.cbrt,
     "sin": np.sin,
     "cos": np.cos,
+    "tan": np.tan,
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "tanh": np.tanh,
     "floor": np.floor,
     "ceil": np.ceil,
     "round": np.rint,
@@ -96,9 +117,9 @@ def combine(name: str, a: Operand, b: Operand) -> xr.DataArray:
     Parameters
     ----------
     name : str
-        "add", "subtract", "multiply", "divide", "pow", "mod", "min", "max", "eq", "neq", "lt",
-        "lte", "gt", "gte", "And", "Or", "bitwiseAnd", "bitwiseOr", "bitwiseXor", "leftShift" or
-        "rightShift".
+        "add", "subtract", "multiply", "divide", "pow", "mod", "min", "max", "first",
+        "firstNonZero", "hypot", "atan2", "eq", "neq", "lt", "lte", "gt", "gte", "And", "Or",
+        "bitwiseAnd", "bitwiseOr", "bitwiseXor", "leftShift" or "rightShift".
     a, b : xarray.DataArray or number
         At least one band; on one grid.
 
@@ -114,27 +135,22 @@ def combine(name: str, a: Operand, b: Operand) -> xr.DataArray:
     ValueError
         The bands are not on one grid.
     """
-    operands = [_operand(value, name) for value in (a, b)]
+    operands = [operand(value, name) for value in (a, b)]
     bands = [band for band in operands if band.ndim or declared_nodata(band) is not None]
     check_aligned(bands or operands, f"{name}()")
     if name in COMPARING:
-        return _apply(COMPARING[name], operands, np.dtype("uint8"), (0, 1), exact=True)
+        return computed(COMPARING[name], operands, np.dtype("uint8"), (0, 1), exact=True)
     if name in WHOLE:
         return _bits(name, operands)
     if name in ARITHMETIC and all(band.dtype.kind in "iub" for band in operands):
-        return _apply(ARITHMETIC[name], operands, None, _range(name, *map(_range_of, operands)))
-    return _apply({**ARITHMETIC, **REAL}[name], operands, _real(operands))
+        return computed(ARITHMETIC[name], operands, None, _range(name, *map(range_of, operands)))
+    return computed({**ARITHMETIC, **REAL}[name], operands, real(operands))
 
 
 def _bits(name: str, operands: list[xr.DataArray]) -> xr.DataArray:
     for band in operands:
-        if band.dtype.kind not in "iu":
-            raise TypeError(
-                f"{name}() got a band of dtype {band.dtype}, which has no bits; xarray decodes "
-                "integers with nodata to floats. Open it with mask_and_scale=False, as "
-                "open_collection does, or cast it first: toUint16()."
-            )
-    (low_a, high_a), (low_b, high_b) = map(_range_of, operands)
+        _check_bits(name, band)
+    (low_a, high_a), (low_b, high_b) = map(range_of, operands)
     if name == "leftShift":
         corners = [x << max(0, min(y, 63)) for x in (low_a, high_a) for y in (low_b, high_b)]
         span = (min(corners), max(corners))
@@ -146,7 +162,16 @@ def _bits(name: str, operands: list[xr.DataArray]) -> xr.DataArray:
         span = (0, min(high_a, high_b))
     else:
         span = (0, (1 << max(high_a, high_b).bit_length()) - 1)
-    return _apply(WHOLE[name], operands, None, span)
+    return computed(WHOLE[name], operands, None, span)
+
+
+def _check_bits(name: str, band: xr.DataArray) -> None:
+    if band.dtype.kind not in "iu":
+        raise TypeError(
+            f"{name}() got a band of dtype {band.dtype}, which has no bits; xarray decodes "
+            "integers with nodata to floats. Open it with mask_and_scale=False, as "
+            "open_collection does, or cast it first: toUint16()."
+        )
 
 
 def where(band: xr.DataArray, test: xr.DataArray, value: Operand) -> xr.DataArray:
@@ -155,16 +180,16 @@ def where(band: xr.DataArray, test: xr.DataArray, value: Operand) -> xr.DataArra
     Where the band, the test or the value is masked the band stays as it is. The result has a dtype
     that holds both; where what masks the band is a value of the other, the next larger one.
     """
-    other = _operand(value, "where")
+    other = operand(value, "where")
     operands = [band, test, other]
     check_aligned([b for b in operands if b.ndim] or operands, "where()")
     fill = declared_nodata(band)
     if band.dtype.kind in "iub" and other.dtype.kind in "iub":
         dtype = _holding_both(band, other)
         if fill is not None and _can_be(other, fill):
-            dtype, fill = _holding(_union(band, other), True)
+            dtype, fill = holding(union(band, other), True)
     else:
-        dtype, fill = _real([band, other]), None
+        dtype, fill = real([band, other]), None
     made = by_chunk(
         _chosen,
         operands,
@@ -180,7 +205,7 @@ def where(band: xr.DataArray, test: xr.DataArray, value: Operand) -> xr.DataArra
 
 def _holding_both(band: xr.DataArray, other: xr.DataArray) -> np.dtype[Any]:
     """Keep the dtype of a band where it holds the other too, else find one for both."""
-    low, high = _range_of(other)
+    low, high = range_of(other)
     if fits(low, band.dtype) and fits(high, band.dtype):
         return band.dtype
     return np.result_type(band.dtype, other.dtype)
@@ -188,13 +213,8 @@ def _holding_both(band: xr.DataArray, other: xr.DataArray) -> np.dtype[Any]:
 
 def _can_be(band: xr.DataArray, value: Any) -> bool:
     """Tell whether a valid pixel of an integer band can have a value."""
-    low, high = _range_of(band)
+    low, high = range_of(band)
     return bool(low <= int(value) <= high) and declared_nodata(band) != value
-
-
-def _union(a: xr.DataArray, b: xr.DataArray) -> Range:
-    (low_a, high_a), (low_b, high_b) = _range_of(a), _range_of(b)
-    return min(low_a, low_b), max(high_a, high_b)
 
 
 def _chosen(
@@ -221,16 +241,37 @@ def _chosen(
 
 
 def change(name: str, band: xr.DataArray) -> xr.DataArray:
-    """Apply a function to a band: one of `UNARY`, "abs" or "Not"."""
-    band = _operand(band, name)
+    """Apply a function to a band: one of `UNARY`, "abs", "signum", "Not", "bitwiseNot" or
+    "bitCount"."""
+    band = operand(band, name)
     if name == "Not":
-        return _apply(np.logical_not, [band], np.dtype("uint8"), (0, 1), exact=True)
-    if name == "abs":
-        if band.dtype.kind in "iub":
-            low, high = _range_of(band)
-            return _apply(np.abs, [band], None, (0, max(-low, high)))
-        return _apply(np.abs, [band], band.dtype)
-    return _apply(UNARY[name], [band], _real([band]))
+        return computed(np.logical_not, [band], np.dtype("uint8"), (0, 1), exact=True)
+    if name in ("bitwiseNot", "bitCount"):
+        return _bits_of(name, band)
+    if name in ("abs", "signum"):
+        function = {"abs": np.abs, "signum": np.sign}[name]
+        if band.dtype.kind not in "iub":
+            return computed(function, [band], band.dtype)
+        low, high = range_of(band)
+        ends = (0, max(-low, high)) if name == "abs" else (int(np.sign(low)), int(np.sign(high)))
+        return computed(function, [band], None, ends)
+    return computed(UNARY[name], [band], real([band]))
+
+
+def _bits_of(name: str, band: xr.DataArray) -> xr.DataArray:
+    _check_bits(name, band)
+    if name == "bitCount":
+        return computed(_count_bits, [band], np.dtype("uint8"), (0, 64), exact=True)
+    low, high = range_of(band)
+    return computed(np.bitwise_not, [band], None, (-high - 1, -low - 1))
+
+
+def _count_bits(values: Array) -> Array:
+    """Count the bits that are set in the 64 of each number, as in two's complement."""
+    wide = np.ascontiguousarray(values.astype("int64"))
+    octets = wide.view("uint8").reshape(*wide.shape, 8)
+    counts: Array = np.unpackbits(octets, axis=-1).sum(axis=-1)
+    return counts
 
 
 def cast(band: xr.DataArray, dtype: Any) -> xr.DataArray:
@@ -238,7 +279,7 @@ def cast(band: xr.DataArray, dtype: Any) -> xr.DataArray:
     dtype = np.dtype(dtype)
     nodata = declared_nodata(band)
     if dtype.kind == "f":
-        return _apply(np.positive, [band], dtype)
+        return computed(np.positive, [band], dtype)
     limits = np.iinfo(dtype)
     maskable = nodata is not None or band.dtype.kind == "f"
     own = nodata is not None and band.dtype.kind in "iu" and fits(nodata, dtype)
@@ -260,12 +301,8 @@ def update_mask(band: xr.DataArray, mask: xr.DataArray) -> xr.DataArray:
     check_aligned([band, mask], "updateMask()")
     dtype, fill = band.dtype, declared_nodata(band)
     if fill is None and dtype.kind in "iub":
-        dtype, fill = _holding(_range_of(band.astype("uint8") if dtype.kind == "b" else band), True)
-    return _masked_as(_first, [band, mask], dtype, fill, needs_true=1)
-
-
-def _first(values: Array, _mask: Array) -> Array:
-    return values
+        dtype, fill = holding(range_of(band.astype("uint8") if dtype.kind == "b" else band), True)
+    return _masked_as(_values, [band, mask], dtype, fill, needs_true=1)
 
 
 def refill(bands: Sequence[xr.DataArray]) -> list[xr.DataArray]:
@@ -278,20 +315,20 @@ def refill(bands: Sequence[xr.DataArray]) -> list[xr.DataArray]:
         return list(bands)
     if any(band.dtype.kind == "f" for band in bands):
         dtype = np.result_type(*(band.dtype for band in bands))
-        return [_masked_as(_first_of_one, [band], dtype, None) for band in bands]
-    spans = [_range_of(band) for band in bands]
+        return [_masked_as(_values, [band], dtype, None) for band in bands]
+    spans = [range_of(band) for band in bands]
     span = (min(low for low, _ in spans), max(high for _, high in spans))
-    dtype, fill = _holding(span, True)
-    return [_masked_as(_first_of_one, [band], dtype, fill) for band in bands]
+    dtype, fill = holding(span, _maskable(bands))
+    return [_masked_as(_values, [band], dtype, fill) for band in bands]
 
 
-def _first_of_one(values: Array) -> Array:
+def _values(values: Array, *_: Array) -> Array:
     return values
 
 
 def masked_like(band: xr.DataArray, images: int) -> xr.DataArray:
     """Make a band like another one for some images, masked everywhere."""
-    still = _operand(band.isel(time=0, drop=True) if "time" in band.dims else band, "merge")
+    still = operand(band.isel(time=0, drop=True) if "time" in band.dims else band, "merge")
     fill = declared_nodata(still)
     fill = free_value(still.dtype) if fill is None else fill
     sizes, chunks = (images, *still.shape), still.chunks
@@ -304,18 +341,36 @@ def masked_like(band: xr.DataArray, images: int) -> xr.DataArray:
 
 
 def choose(test: xr.DataArray, if_true: xr.DataArray, if_false: xr.DataArray) -> xr.DataArray:
-    """Take a band, masks and all, where a test is not 0 (one number, or one for each image)."""
-    pair = refill([if_true, if_false])
-    fill = declared_nodata(pair[0])
-    made = by_chunk(_one_of, [test, *pair], pair[0].dtype)
-    if fill is not None:
-        made.attrs["_FillValue"] = fill
+    """Take a band, masks and all, where a test is not 0, and another where it is 0.
+
+    A pixel is masked where the test is. The dtype and the nodata of the bands are kept where they
+    are the same; else it is one that holds both.
+    """
+    test = operand(test, "condition ? a : b")
+    pair = [operand(band, "condition ? a : b") for band in (if_true, if_false)]
+    if any(band.dtype.kind == "f" for band in pair):
+        pair = [computed(np.positive, [band], real(pair)) for band in pair]
+    pair = refill(pair)
+    bands = [test, *pair]
+    check_aligned([band for band in bands if band.ndim] or bands, "condition ? a : b")
+    dtype, fill = pair[0].dtype, declared_nodata(pair[0])
+    if fill is None and dtype.kind in "iu" and _maskable([test]):
+        dtype, fill = holding(union(*pair), True)
+    missing = np.nan if dtype.kind == "f" else fill
+    made = by_chunk(_one_of, bands, dtype, nodata=declared_nodata(test), result=dtype, fill=missing)
+    made = bare(made)
+    if fill is not None and dtype.kind in "iu":
+        made.attrs["_FillValue"] = dtype.type(fill)
     return made
 
 
-def _one_of(test: Array, if_true: Array, if_false: Array) -> Array:
-    chosen: Array = np.where(np.asarray(test) != 0, if_true, if_false)
-    return chosen
+def _one_of(
+    test: Array, if_true: Array, if_false: Array, *, nodata: Any, result: np.dtype[Any], fill: Any
+) -> Array:
+    test = np.asarray(test)
+    chosen: Array = np.where(test != 0, if_true, if_false).astype(result)
+    known = valid_mask(test, nodata)
+    return chosen if known is None or known.all() else np.where(known, chosen, result.type(fill))
 
 
 def mask_of(band: xr.DataArray) -> xr.DataArray:
@@ -364,98 +419,15 @@ def _either(values: Array, others: Array, *, nodata: Any) -> Array:
     return chosen
 
 
-# ---------------------------------------------------------------------------------------------
-# dtypes
-# ---------------------------------------------------------------------------------------------
-
-
-def number(value: Any) -> xr.DataArray:
-    """Make a band without dimensions of a number: of integers the smallest dtype.
-
-    Of numbers for each image it has the dimension ``time``; it is lazy where they are.
-    """
-    if isinstance(value, Computed):
-        return _numbers(value)
-    if isinstance(value, int | np.integer):
-        return xr.DataArray(np.asarray(value, _whole(int(value), int(value))))
-    return xr.DataArray(np.float64(value))
-
-
-def _numbers(value: Computed) -> xr.DataArray:
-    each = value.images is not None
-    dims = ("time",) if each else ()
-    if value.is_lazy:
-        filled = dask.delayed(_as_floats, pure=False)(value.content)
-        shape = (value.images,) if each else ()
-        return xr.DataArray(da.from_delayed(filled, shape, "float64"), dims=dims)
-    known = [plain(one) for one in value.content]
-    if known and all(isinstance(one, int) for one in known):
-        return xr.DataArray(np.array(known, _whole(min(known), max(known))), dims=dims)
-    return xr.DataArray(_as_floats(known), dims=dims)
-
-
-def _whole(low: int, high: int) -> np.dtype[Any]:
-    """Choose the smallest integer for numbers; int64 before uint64, as times are combined in it."""
-    dtype = _holding((low, high), False)[0]
-    return np.dtype("int64") if dtype == "uint64" and fits(high, np.dtype("int64")) else dtype
-
-
-def _as_floats(values: Any) -> Array:
-    """Make an array of numbers; of None, which is masked, NaN."""
-    if isinstance(values, list):
-        return np.array([np.nan if one is None else float(one) for one in values], "float64")
-    return np.asarray(np.nan if values is None else values, "float64")
-
-
-def _operand(value: Any, name: str) -> xr.DataArray:
-    if is_number(value):
-        return number(value)
-    check_numeric(value, f"{name}()")
-    band: xr.DataArray = value
-    return band.astype("uint8") if band.dtype.kind == "b" else band
-
-
-def _real(operands: Sequence[xr.DataArray]) -> np.dtype[Any]:
-    """Choose a float: that of the bands where all of them are floats, float64 where one is not.
-
-    A fraction as a number is a double to Earth Engine; here it does not widen a float32 band.
-    """
-    bands = [band for band in operands if band.ndim] or list(operands)
-    if all(band.dtype.kind == "f" for band in bands):
-        return np.result_type(*(band.dtype for band in bands))
-    return np.dtype("float64")
-
-
-def _range_of(band: xr.DataArray) -> Range:
-    """Give the lowest and highest value of the dtype of a band; of a number, the number twice."""
-    if band.ndim == 0 and isinstance(band.data, np.ndarray | np.generic):
-        return int(band), int(band)
-    limits = np.iinfo(band.dtype)
-    return int(limits.min), int(limits.max)
-
-
 def _range(name: str, a: Range, b: Range) -> Range:
+    if name == "firstNonZero":
+        return min(*a, *b), max(*a, *b)
     function = ARITHMETIC[name]
     corners = [int(function(x, y)) for x in a for y in b]
     return min(corners), max(corners)
 
 
-def _holding(span: Range, maskable: bool) -> tuple[np.dtype[Any], Any]:
-    """Choose the smallest integer that holds a range, and a value beyond it for masked pixels."""
-    low, high = span
-    for dtype in INTEGERS:
-        limits = np.iinfo(dtype)
-        if low < limits.min or high > limits.max or (dtype.kind == "u") != (low >= 0):
-            continue
-        if not maskable:
-            return dtype, None
-        free = free_value(dtype)
-        if not low <= int(free) <= high:
-            return dtype, dtype.type(free)
-    return np.dtype("int64"), np.int64(free_value("int64")) if maskable else None
-
-
-def _apply(
+def computed(
     func: Callable[..., Any],
     bands: Sequence[xr.DataArray],
     dtype: np.dtype[Any] | None,
@@ -463,11 +435,14 @@ def _apply(
     *,
     exact: bool = False,
 ) -> xr.DataArray:
-    """Apply a function to bands; with a range the dtype is an integer that holds it."""
+    """Apply a function of single pixels to bands; a pixel is masked where it is in one of them.
+
+    With a range (`span`) the dtype is an integer that holds it. With `exact` the function gets the
+    values in the dtypes that they have.
+    """
     fill = None
     if span is not None:
-        maskable = any(b.dtype.kind == "f" or declared_nodata(b) is not None for b in bands)
-        dtype, fill = _holding(span, maskable)
+        dtype, fill = holding(span, _maskable(bands))
     assert dtype is not None
     # the inputs have to fit too: the larger of -1 and 5 is 5, but not as unsigned integers
     work = None if exact else np.result_type(dtype, *(band.dtype for band in bands))
@@ -476,6 +451,10 @@ def _apply(
     elif work is not None and work.kind == "f":  # int64 and uint64 together
         work = dtype
     return _masked_as(func, list(bands), dtype, fill, work=work)
+
+
+def _maskable(bands: Sequence[xr.DataArray]) -> bool:
+    return any(b.dtype.kind == "f" or declared_nodata(b) is not None for b in bands)
 
 
 def _masked_as(
@@ -519,11 +498,11 @@ def _compute(
     with np.errstate(all="ignore"):
         values = np.broadcast_to(np.asarray(func(*given)).astype(result), shape)
     valid = np.ones(shape, bool)
-    for number, (array, missing) in enumerate(zip(arrays, nodata, strict=True)):
+    for place, (array, missing) in enumerate(zip(arrays, nodata, strict=True)):
         own = valid_mask(np.asarray(array), missing)
         if own is not None:
             valid &= own
-        if number == needs_true:
+        if place == needs_true:
             valid &= np.asarray(array) != 0
     whole: Array = np.asarray(values, order="C")  # a constant has no dimension, and keeps none
     return whole if fill is None or valid.all() else np.where(valid, whole, result.type(fill))

@@ -49,6 +49,18 @@ def masked(band_: xr.DataArray) -> list[Any]:
     ]
 
 
+def test_64_bits_hold_what_is_below_0() -> None:
+    """The larger of a number below 0 and another one is computed in int64, in which both fit; in
+    uint64 it would wrap round."""
+    wide = band([-5, 7], "int64")
+    made = pixels.combine("max", wide, band([3, 200], "uint8"))
+    assert made.dtype == "int64"
+    assert made.values.tolist() == [3, 200]
+    assert (
+        pixels.combine("max", pixels.update_mask(wide, band([1, 0], "uint8")), 0).dtype == "int64"
+    )
+
+
 @settings(max_examples=120, deadline=None)
 @given(
     data=st.data(),

@@ -4,15 +4,16 @@ Each module has some methods of `ImageCollection`, which is made of all of them.
 
 Modules. Each imports only modules below it in this table.
 
-============== ==========================================================
+============== ========================================================
 ``collection`` ``ImageCollection``, which has the methods of the others
+``describing`` descriptions of the images
 ``mapping``    functions of every image
 ``mosaics``    one image, each pixel of one of the images
 ``reducing``   one image, each pixel a number of those of all images
 ``choosing``   fewer images, their order
 ``base``       the images of a collection
 ``stacking``   images and collections put together
-============== ==========================================================
+============== ========================================================
 
 May import ``images``, ``selecting``, ``geometries``, ``catalog``, ``pixels``, ``properties``,
 ``values``, ``names`` and ``unsupported`` of ``ee``; ``sources``, ``scores``, ``engine`` and

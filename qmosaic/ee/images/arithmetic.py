@@ -29,6 +29,14 @@ class Arithmetic(Bands):
     max = binary(
         "max", "Give the larger of the values of two images, or of an image and a number", 12
     )
+    first = binary("first", "Give the first value, where both are valid", 12)
+    firstNonZero = binary("firstNonZero", "Give the first value, or the second where that is 0", 12)
+    hypot = binary("hypot", "Give the length of the vector (x, y) of two values", 13.0)
+    atan2 = binary(
+        "atan2",
+        "Give the angle of the vector (x, y) of two values, in radians: the first is x",
+        0.39479111969976155,
+    )
     eq = binary(
         "eq", "Give 1 where the value is equal to that of an image, or to a number, else 0", 0
     )
@@ -66,8 +74,16 @@ class Arithmetic(Bands):
     exp = unary("exp", "Give e to the power of each value", 0, 1.0)
     log = unary("log", "Give the natural logarithm", 1, 0.0)
     log10 = unary("log10", "Give the logarithm to base 10", 100, 2.0)
+    cbrt = unary("cbrt", "Give the cubic root", 27, 3.0)
     sin = unary("sin", "Give the sine of an angle in radians", 0, 0.0)
     cos = unary("cos", "Give the cosine of an angle in radians", 0, 1.0)
+    tan = unary("tan", "Give the tangent of an angle in radians", 0, 0.0)
+    asin = unary("asin", "Give the angle of a sine, in radians", 0, 0.0)
+    acos = unary("acos", "Give the angle of a cosine, in radians", 1, 0.0)
+    atan = unary("atan", "Give the angle of a tangent, in radians", 0, 0.0)
+    sinh = unary("sinh", "Give the hyperbolic sine", 0, 0.0)
+    cosh = unary("cosh", "Give the hyperbolic cosine", 0, 1.0)
+    tanh = unary("tanh", "Give the hyperbolic tangent", 0, 0.0)
     floor = unary("floor", "Round down to a whole number", 2.5, 2.0)
     ceil = unary("ceil", "Round up to a whole number", 2.5, 3.0)
     round = unary("round", "Round to the nearest whole number, of a half to the even one", 2.6, 3.0)
@@ -95,6 +111,18 @@ class Arithmetic(Bands):
     def abs(self) -> Self:
         """Give the absolute values."""
         return self._changed(lambda band: pixels.change("abs", band))
+
+    def signum(self) -> Self:
+        """Give 1 where the value is above 0, -1 where it is below, else 0."""
+        return self._changed(lambda band: pixels.change("signum", band))
+
+    def bitwiseNot(self) -> Self:
+        """Turn the bits of integers round: ``-x - 1``, in the smallest integer that holds it."""
+        return self._changed(lambda band: pixels.change("bitwiseNot", band))
+
+    def bitCount(self) -> Self:
+        """Count the bits that are set in integers, in their two's complement of 64 bits."""
+        return self._changed(lambda band: pixels.change("bitCount", band))
 
     def where(self, test: Any, value: Any) -> Self:
         """Give each band the value of another image, or a number, where `test` is not 0.

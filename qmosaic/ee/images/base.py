@@ -11,8 +11,10 @@ import xarray as xr
 
 from qmosaic.collection.filters import matching
 from qmosaic.collection.location import with_crs_coordinate
+from qmosaic.collection.masks import free_value
 from qmosaic.collection.times import in_utc
 from qmosaic.ee import pixels
+from qmosaic.ee.dtypes import number
 from qmosaic.ee.images.gridless import ClippedConstant
 from qmosaic.ee.names import EMPTIED, TIME, property_in, settled, with_bands
 from qmosaic.ee.names import bands as bands_by_name
@@ -26,13 +28,16 @@ class Bands(Hinting):
 
     _name = "ee.Image"
 
-    def __init__(self, source: Any) -> None:
+    def __init__(self, source: Any = None) -> None:
         if isinstance(source, list | tuple):
             first, *others = (type(self)(one) for one in source)
             for other in others:
                 first = first.addBands(other)
             source = first
-        if isinstance(source, Bands | ClippedConstant):
+        if source is None:
+            nothing = np.uint8(free_value("uint8"))
+            dataset = xr.Dataset({"constant": ((), nothing, {"_FillValue": nothing})})
+        elif isinstance(source, Bands | ClippedConstant):
             dataset = source.dataset
         elif isinstance(source, xr.Dataset):
             dataset = source
@@ -41,7 +46,7 @@ class Bands(Hinting):
         elif isinstance(source, xr.DataArray):
             dataset = source.to_dataset(name=source.name if source.name is not None else "b1")
         elif is_number(source) or isinstance(source, Computed):
-            dataset = xr.Dataset({"constant": pixels.number(plain(source))})
+            dataset = xr.Dataset({"constant": number(plain(source))})
         else:
             raise TypeError(
                 f"ee.Image() got a {type(source).__name__}; give an xarray.Dataset, a number, or "

@@ -23,6 +23,16 @@ class Choosing(Bands):
         """Put the bands of several images into one."""
         return cls(list(images[0] if len(images) == 1 else images))
 
+    @classmethod
+    def rgb(cls, r: Any, g: Any, b: Any) -> Self:
+        """Make an image of the first bands of three: "vis-red", "vis-green", "vis-blue".
+
+        https://developers.google.com/earth-engine/apidocs/ee-image-rgb
+        """
+        parts = [one if isinstance(one, Bands) else cls(one) for one in (r, g, b)]
+        first = [one.select([0]) for one in parts]
+        return cls.cat(first).rename(["vis-red", "vis-green", "vis-blue"])
+
     def bandNames(self) -> Any:
         """List the bands; inside `ImageCollection.map`, where images have others, of each."""
         each = band_names(self.dataset)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from qmosaic.ee.images.arithmetic import Arithmetic
 from qmosaic.ee.images.casts import Casts
 from qmosaic.ee.images.choosing import Choosing
+from qmosaic.ee.images.classes import Classes
+from qmosaic.ee.images.describing import Describing
+from qmosaic.ee.images.expressions import Expressions
 from qmosaic.ee.images.masks import Masks
 from qmosaic.ee.images.properties import Properties
 
 
-class Image(Choosing, Arithmetic, Masks, Properties, Casts):
+class Image(Choosing, Arithmetic, Expressions, Classes, Masks, Describing, Properties, Casts):
     """An image: bands on one grid, and properties.
 
     In the function that `ImageCollection.map` calls, it stands for all images of the collection:
@@ -17,8 +20,9 @@ class Image(Choosing, Arithmetic, Masks, Properties, Casts):
 
     Parameters
     ----------
-    source : xarray.Dataset, xarray.DataArray, number, sequence of these, or Image
-        A number is a constant everywhere; a sequence is an image with all their bands.
+    source : xarray.Dataset, xarray.DataArray, number, sequence of these, or Image, optional
+        A number is a constant everywhere; a sequence is an image with all their bands. Without any
+        it is a constant that is masked everywhere.
 
     Attributes
     ----------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qmosaic.ee import pixels
+from qmosaic.ee.unsupported import Hinting
 
 
 def example(call: str, result: Any) -> str:
@@ -24,7 +25,9 @@ def binary(name: str, text: str, result: Any) -> Any:
     """Make a method that combines an image with another one; `result` is that of 12 and 5."""
 
     def method(self: Any, image2: Any) -> Any:
-        return self._combined(name, image2)
+        # called on the class, Image.subtract(1, image), the first one may be a number
+        first = self if isinstance(self, Hinting) else image2._as_image(self)
+        return first._combined(name, image2)
 
     return named(method, name, f"{text}.\n\n{PAIRED}", f"ee.Image(12).{name}(5)", result)
 

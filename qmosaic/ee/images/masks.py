@@ -10,7 +10,7 @@ from qmosaic.collection.clipping import clip_to
 from qmosaic.collection.geometry import everywhere, projected
 from qmosaic.collection.location import crs_of, map_dims
 from qmosaic.collection.masks import Array
-from qmosaic.ee import pixels
+from qmosaic.ee import ground, pixels
 from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.images.base import Bands, as_many
 from qmosaic.ee.images.gridless import ClippedConstant
@@ -60,6 +60,24 @@ class Masks(Bands):
         pairs = zip(own.items(), as_many(others, len(own)), strict=True)
         return self._with({n: pixels.unmask_with(b, o) for (n, b), o in pairs}, other)
 
+    def blend(self, top: Any) -> Self:
+        """Lay another image on top: where that is masked this one is seen.
+
+        An image of one band goes with all bands of the other.
+        https://developers.google.com/earth-engine/apidocs/ee-image-blend
+        """
+        self, other = self._aligned(self._as_image(top))
+        below, above = self._bands(), other._bands()
+        count = max(len(below), len(above))
+        if any(len(bands) not in (1, count) for bands in (below, above)):
+            raise ValueError(
+                f"ee.Image.blend() got an image of {len(above)} bands on top of one of "
+                f"{len(below)}: both have as many, or one has one band. Select the bands first."
+            )
+        names = below if len(below) == count else above
+        pairs = zip(names, as_many(above, count), as_many(below, count), strict=True)
+        return self._with({n: pixels.unmask_with(a, b) for n, a, b in pairs}, other)
+
     def clip(self, geometry: Any) -> Any:
         """Cut the image to a region, see `qmosaic.clip`.
 
@@ -88,16 +106,15 @@ def _inside(image: Any, region: Any) -> Any:
     """Give 1 on the pixels of an image whose centre lies in a region, 0 elsewhere."""
     dataset = image.dataset
     still = dataset.isel(time=0, drop=True) if "time" in dataset.dims else dataset
-    down, across = map_dims(still)
     outline = everywhere(projected(region, crs_of(still))).geom.wkb
-    band = max(still.data_vars.values(), key=lambda one: one.ndim)
-    inside = by_chunk(_centres_in, [band, still[down], still[across]], "uint8", outline=outline)
+    centres = ground.along_chunks(still, [still[dim] for dim in map_dims(still)])
+    inside = by_chunk(_centres_in, centres, "uint8", outline=outline)
     return type(image)(with_bands(still, {"inside": inside}))
 
 
-def _centres_in(values: Array, ys: Array, xs: Array, *, outline: bytes) -> Array:
+def _centres_in(ys: Array, xs: Array, *, outline: bytes) -> Array:
     shapely = needed("shapely", "geo", "regions")
     shape = shapely.from_wkb(outline)
     shapely.prepare(shape)
     inside: Array = np.asarray(shapely.intersects_xy(shape, *np.broadcast_arrays(xs, ys)), "uint8")
-    return np.broadcast_to(inside, np.shape(values))
+    return inside

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -37,7 +36,7 @@ from qmosaic.scores.formulas.kinds import (
     whole,
     within,
 )
-from qmosaic.scores.formulas.places import ExpressionError, Text
+from qmosaic.scores.formulas.places import ExpressionError, Text, closest
 from qmosaic.scores.formulas.program import Part, Program, part_of_number
 from qmosaic.scores.formulas.spans import overflows, span_of
 from qmosaic.scores.indices import USUAL, index, names_of_indices
@@ -47,23 +46,6 @@ USUAL_NAMES = [name.lower() for name in USUAL]
 
 TIME = "time"
 """The dimension of the images."""
-
-
-def closest(name: str, *groups: Iterable[str], rarely: Iterable[str] = ()) -> str | None:
-    """Find what is meant by a misspelt name: what has the same letters, else what is alike, in the
-    first group that has it; `rarely` where it is much alike."""
-    known = [{one.lower(): one for one in group} for group in (*groups, rarely)]
-    plain = name.lower()
-    for group in known:
-        turned = [one for lower, one in group.items() if sorted(lower) == sorted(plain)]
-        if turned:
-            return turned[0]
-    for cutoff, tried in ((0.7, known), (0.6, known[:-1])):
-        for group in tried:
-            close = difflib.get_close_matches(plain, group, n=1, cutoff=cutoff)
-            if close:
-                return group[close[0]]
-    return None
 
 
 class Builder:

@@ -14,6 +14,8 @@ LONGEST = 4000
 DEEPEST = 100
 """How many parts of an expression may lie in each other."""
 
+PART_OF_IT = "Make a band of a part of it first: collection.assign(part=qm.expression(...))."
+
 TOKENS = re.compile(
     r"""
     (?P<quoted> "(?:[^"\\\n]|\\.)*" | '(?:[^'\\\n]|\\.)*' )
@@ -32,15 +34,20 @@ TOKENS = re.compile(
 ODD_DATES = ("odd_date", "odd_day")
 """Which of these are dates that are written otherwise."""
 
+LOOKALIKES = (
+    (r"[−–—]", "Write the minus sign of the keyboard, -."),
+    (r"[×·]", "Write *."),
+    (r"[÷]", "Write /."),
+    (r"[“”„‘’«»]", "Write straight quotation marks, \"...\" or '...'."),
+)
+"""Characters that a text processor or a printed formula has in place of those of a keyboard."""
+
 INSTEAD = (
     (r"=", "To compare, write == (a single = only names an option of a function)."),
     (r"&&?", "Write and, between two conditions."),
     (r"\|\|?", "Write or, between two conditions."),
     (r"!", "Write not (in front of a condition), or != (between two values)."),
-    (r"[−–—]", "Write the minus sign of the keyboard, -."),
-    (r"[×·]", "Write *."),
-    (r"[÷]", "Write /."),
-    (r"[“”„‘’«»]", "Write straight quotation marks, \"...\" or '...'."),
+    *LOOKALIKES,
     (r"\d+\w", 'Write names that begin with a digit in quotation marks: "8A".'),
     (r"[:$@?`]", 'Write names with other characters in quotation marks: "eo:cloud_cover".'),
 )
@@ -63,8 +70,8 @@ def parse(given: str) -> tuple[Text, ast.expr]:
     except SyntaxError as error:
         raise _syntax_error(text, error) from None
     except (RecursionError, MemoryError, ValueError):
-        raise _too_deep(text, (0, len(text.written))) from None
-    _check_depth(text, tree)
+        raise too_deep(text, (0, len(text.written)), PART_OF_IT) from None
+    check_depth(text, tree, PART_OF_IT)
     return text, tree
 
 
@@ -138,7 +145,7 @@ def _syntax_error(text: Text, error: SyntaxError) -> ExpressionError:
     first = text.lead + max(0, (error.offset or 1) - 1)
     last = text.lead + (error.end_offset or 0) - 1
     if "nested" in error.msg or "recursion" in error.msg:
-        return _too_deep(text, (first, last))
+        return too_deep(text, (first, last), PART_OF_IT)
     rest = text.written[first:]
     fitting = (advice for pattern, advice in INSTEAD if re.match(pattern, rest))
     advice = next(
@@ -152,18 +159,23 @@ def _syntax_error(text: Text, error: SyntaxError) -> ExpressionError:
     )
 
 
-def _too_deep(text: Text, span: tuple[int, int]) -> ExpressionError:
-    return text.error(
-        span,
-        f"the expression has more than {DEEPEST} parts that lie in each other",
-        "Make a band of a part of it first: collection.assign(part=qm.expression(...)).",
-    )
+def too_deep(text: Text, span: tuple[int, int], instead: str) -> ExpressionError:
+    """Make the error for a text whose parts lie too deeply in each other."""
+    what = f"the expression has more than {DEEPEST} parts that lie in each other"
+    return text.error(span, what, instead)
 
 
-def _check_depth(text: Text, tree: ast.expr) -> None:
+def check_depth(text: Text, tree: ast.expr, instead: str) -> None:
+    """Refuse a syntax tree that is too deep; the error says what to write instead.
+
+    Raises
+    ------
+    ExpressionError
+        It has more than `DEEPEST` levels.
+    """
     level: list[ast.AST] = [tree]
     for _ in range(DEEPEST):
         level = [child for node in level for child in ast.iter_child_nodes(node)]
         if not level:
             return
-    raise _too_deep(text, text.span(tree))
+    raise too_deep(text, text.span(tree), instead)

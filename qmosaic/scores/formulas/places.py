@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import copy
+import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 WIDTH = 72
@@ -91,3 +93,20 @@ class _WithDates(ast.NodeTransformer):
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
         date = self.text.dates.get(self.text.span(node)[0])
         return node if date is None else ast.Name(date)
+
+
+def closest(name: str, *groups: Iterable[str], rarely: Iterable[str] = ()) -> str | None:
+    """Find what is meant by a misspelt name: what has the same letters, else what is alike, in the
+    first group that has it; `rarely` where it is much alike."""
+    known = [{one.lower(): one for one in group} for group in (*groups, rarely)]
+    plain = name.lower()
+    for group in known:
+        turned = [one for lower, one in group.items() if sorted(lower) == sorted(plain)]
+        if turned:
+            return turned[0]
+    for cutoff, tried in ((0.7, known), (0.6, known[:-1])):
+        for group in tried:
+            close = difflib.get_close_matches(plain, group, n=1, cutoff=cutoff)
+            if close:
+                return group[close[0]]
+    return None
