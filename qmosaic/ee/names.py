@@ -77,9 +77,9 @@ def with_bands(dataset: xr.Dataset, wanted: Mapping[Any, xr.DataArray]) -> xr.Da
     bare = settled(dataset.drop_vars([*dataset.data_vars, *gone], errors="ignore"))
     dims = set(bare.dims).union(*(band.dims for band in wanted.values()))
     kept = {
-        f"{BAND}{name}"
-        if name in dims or _holds_time_or_crs(bare, name)
-        else name: _time_first(band.reset_coords(drop=True))
+        f"{BAND}{name}" if name in dims or _holds_time_or_crs(bare, name) else name: _time_first(
+            band.reset_coords(drop=True)
+        )
         for name, band in wanted.items()
     }
     aside = {name: f"{PROPERTY}{name}" for name in kept if name in bare.coords}

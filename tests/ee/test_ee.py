@@ -568,7 +568,7 @@ def test_clipped_constants(scene: xr.Dataset) -> None:
     assert here.rename("one").bandNames() == ["one"]
     with pytest.raises(ValueError, match="no pixels of its own"):
         ee.ImageCollection([here, red])
-    assert "clipped" in repr(here)
+    assert "on the grid of the image that it is combined with" in repr(here)
     with pytest.raises(ValueError, match="no pixels of its own"):
         here.dataset  # noqa: B018
     with pytest.raises(ValueError, match="neither has pixels"):

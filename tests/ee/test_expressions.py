@@ -198,6 +198,27 @@ def test_one_number_for_each_image_inside_map() -> None:
             assert made.dataset["q"].values[image_][place] == nir * sun / 10 - red
 
 
+@pytest.mark.parametrize("text", ["e * sun", "sun > 10 ? e : sun", "r = e * sun + b('red') * 0"])
+def test_a_map_goes_with_a_number_of_each_image(text: str) -> None:
+    """An image that is the same for all (an elevation) is combined with a number of each image:
+    images come first among the dimensions, and keep their times."""
+    source = stack()
+    elevation = ee.Image(source["nir"].isel(time=0, drop=True).rename("e"))
+
+    def scaled(one: ee.Image) -> ee.Image:
+        return one.expression(text, {"e": elevation, "sun": one.get("sun")})
+
+    made = ee.ImageCollection(source).map(scaled)
+    (band,) = made.dataset.data_vars.values()
+    assert band.dims == ("time", "y", "x")
+    assert np.array_equal(made.dataset["time"].values, source["time"].values)
+    for image_, sun in enumerate([10.0, 20.0, 40.0]):
+        for place in np.ndindex(2, 2):
+            e = int(source["nir"].values[0][place])
+            expected = (e if sun > 10 else sun) if "?" in text else e * sun
+            assert band.values[image_][place] == expected
+
+
 def test_nothing_is_read() -> None:
     """An expression is built without reading a pixel, and its mosaic is a task a block, whatever
     stands in the text."""
@@ -273,6 +294,16 @@ def test_names_that_are_not_there_are_key_errors() -> None:
     for text in ("b('c')", "NIR", "f(1)"):
         with pytest.raises(KeyError):
             image().expression(text)
+
+
+def test_an_image_of_nothing_asks_for_the_map() -> None:
+    """Scripts write `ee.Image().expression(text, {...})`: an image that is masked everywhere, whose
+    own band is not used."""
+    given = image().select("a")
+    made = ee.Image().expression("c = sqrt(pow(a, 2) + pow(b, 2))", {"a": ee.Image(5), "b": given})
+    assert made.bandNames() == ["c"]
+    assert pixels(made)[3] == pytest.approx(math.sqrt(29))
+    assert pixels(ee.Image().add(given), "constant") == [None] * len(A)
 
 
 def test_what_is_no_text_and_no_map() -> None:

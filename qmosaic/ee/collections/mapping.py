@@ -13,7 +13,7 @@ from qmosaic.collection.model import bands_of
 from qmosaic.ee.collections.base import Images
 from qmosaic.ee.collections.stacking import joined
 from qmosaic.ee.images import Image
-from qmosaic.ee.names import EMPTIED
+from qmosaic.ee.names import EMPTIED, TIME
 from qmosaic.ee.values import EachImage
 
 
@@ -42,7 +42,7 @@ class Mapping(Images):
             result = _checked(algorithm(Image(images)))
             if result is None:
                 raise EachImage("images that the function gives nothing for are dropped")
-            return _along(result.dataset, images.sizes["time"])
+            return _with_times(_along(result.dataset, images.sizes["time"]), images)
 
         traced.__name__ = getattr(algorithm, "__name__", "the function")
         try:
@@ -95,3 +95,10 @@ def _along(dataset: xr.Dataset, images: int) -> xr.Dataset:
         if "time" not in band.dims and (band.ndim or isinstance(band.data, np.ndarray))
     }
     return dataset.assign(still)
+
+
+def _with_times(dataset: xr.Dataset, images: xr.Dataset) -> xr.Dataset:
+    """Give images that are made of one without a time (an elevation) those of the collection."""
+    if TIME in dataset.coords or TIME not in images.coords or TIME not in dataset.dims:
+        return dataset
+    return dataset.assign_coords({TIME: images[TIME]})

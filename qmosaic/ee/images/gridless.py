@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 
 class ClippedConstant(Hinting):
-    """A constant that was clipped: it has no pixels before it is combined with an image.
+    """An image that lies everywhere, and has no pixels before it is combined with another image: a
+    constant that was clipped, the area of pixels.
 
     Methods that are called before are recorded: ``ee.Image(1).clip(region).mask()`` is computed on
     the grid of the image that it masks.
@@ -20,7 +21,7 @@ class ClippedConstant(Hinting):
     Parameters
     ----------
     constant : Image
-        The constant inside the region.
+        A constant with its bands; inside the region the image itself.
     on : callable
         Makes it an image on the grid of another.
     """
@@ -33,15 +34,15 @@ class ClippedConstant(Hinting):
         self._on = on
 
     def __repr__(self) -> str:
-        return f"{self._constant!r}, clipped: on the grid of the image that it is combined with"
+        return f"{self._constant!r}, on the grid of the image that it is combined with"
 
     def on(self, image: Any) -> Any:
         """Make it an image on the grid of another."""
         if not _has_grid(image):
             raise ValueError(
-                "a clipped constant was combined with a constant, and neither has pixels. Combine "
-                "one with an image first, for instance "
-                "image.updateMask(ee.Image(1).clip(region))."
+                "an image that lies everywhere (a clipped constant, the area of pixels) was "
+                "combined with a constant, and neither has pixels. Combine one with an image "
+                "first, for instance image.updateMask(ee.Image(1).clip(region))."
             )
         return self._on(image)
 
@@ -49,9 +50,9 @@ class ClippedConstant(Hinting):
     def dataset(self) -> xr.Dataset:
         """Refuse: there are no pixels yet."""
         raise ValueError(
-            "a constant that was clipped has no pixels of its own: its grid is that of the image "
-            "that it is combined with. Combine it with one, for instance "
-            "image.updateMask(ee.Image(1).clip(region))."
+            "an image that lies everywhere (a clipped constant, the area of pixels) has no pixels "
+            "of its own: its grid is that of the image that it is combined with. Combine it with "
+            "one, for instance image.updateMask(ee.Image(1).clip(region))."
         )
 
     def __getattr__(self, name: str) -> Any:
