@@ -16,6 +16,7 @@ from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.properties import comparable, property_of
 from qmosaic.ee.unsupported import Hinting
 from qmosaic.ee.values import Date, known
+from qmosaic.ee.values.dates import padded
 
 Keep = Callable[[xr.Dataset], Array]
 
@@ -194,4 +195,4 @@ def instant(given: Any) -> Any:
     given = known(given, "a filter by dates")
     if isinstance(given, Date | int | float):
         return Date(given).instant
-    return given
+    return padded(given) if isinstance(given, str) else given

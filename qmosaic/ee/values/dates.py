@@ -100,7 +100,7 @@ class Date(Value, of=(datetime.datetime, np.datetime64)):
         elif isinstance(date, int | float) and not isinstance(date, bool):
             self.instant = EPOCH + np.timedelta64(round(date), "ms")
         else:
-            text = _padded(date)
+            text = padded(date)
             self.instant = moment(text if tz is None else _in_zone(text, tz), "date")
 
     @staticmethod
@@ -295,7 +295,7 @@ def _code(part: str, pattern: str) -> str:
     return CODES[part]
 
 
-def _padded(date: Any) -> Any:
+def padded(date: Any) -> Any:
     """Pad month and day to two digits: Earth Engine takes 2020-2-5."""
     found = re.match(r"(\d{4})-(\d{1,2})-(\d{1,2})(?!\d)", date) if isinstance(date, str) else None
     return f"{found[1]}-{found[2]:0>2}-{found[3]:0>2}{date[found.end() :]}" if found else date
