@@ -118,13 +118,13 @@ class Dictionary(Value, dict[str, Any], of=(dict,)):
         gone = self._matching(selectors, ignoreMissing)
         return Dictionary({key: value for key, value in _items(self) if key not in gone})
 
-    def _matching(self, selectors: Any, ignoreMissing: bool) -> set[str]:
-        found: set[str] = set()
+    def _matching(self, selectors: Any, ignoreMissing: bool) -> list[str]:
+        found: list[str] = []
         for selector in selectors:
             names = [k for k, _ in _items(self) if k == selector or re.fullmatch(selector, k)]
             if not names and not ignoreMissing:
                 self.get(selector)  # which says what there is
-            found.update(names)
+            found.extend(names)
         return found
 
     def rename(self, from_: Any, to: Any, overwrite: bool = False) -> Dictionary:
