@@ -31,7 +31,8 @@ def as_geometry(geometry: Any, crs: Any = None) -> Geometry:
     ----------
     geometry : bounding box, shapely geometry, GeoJSON, GeoDataFrame or odc Geometry
         A box is (west, south, east, north); in longitude and latitude it may cross the
-        antimeridian (west > east). GeoJSON is a mapping, or the path of a file.
+        antimeridian (west > east). GeoJSON is a mapping, the path of a file, or an object with
+        ``__geo_interface__``, such as the features of `qmosaic.ee`.
     crs : any CRS, optional
         What its coordinates are in. By default its own where it has one, else EPSG:4326.
 
@@ -51,10 +52,7 @@ def as_geometry(geometry: Any, crs: Any = None) -> Geometry:
     geometry = getattr(geometry, "extent", getattr(geometry, "polygon", geometry))
     if isinstance(geometry, Path) or (isinstance(geometry, str) and _is_path(geometry)):
         geometry = _read_geojson(Path(geometry))
-    if isinstance(geometry, Mapping):
-        own = _crs_of_geojson(geometry)
-    else:
-        own = getattr(geometry, "crs", None)
+    own = _own_crs(geometry)
     if own is not None and crs is not None and as_crs(own) != as_crs(crs):
         raise ValueError(
             f"the geometry says that it is in {own}, and crs={str(crs)!r} was given: they differ. "
@@ -115,7 +113,7 @@ def _several(given: Any) -> tuple[Iterable[tuple[Any, Any]], Any]:
         features = given["features"] if given.get("type") == "FeatureCollection" else [given]
         # a feature without a geometry is nowhere
         shapes = [None if f.get("geometry", f) is None else f for f in features]
-        return enumerate(shapes), _crs_of_geojson(given)
+        return enumerate(shapes), crs_of_geojson(given)
     series = getattr(given, "geometry", None)  # of geopandas, whose rows have labels
     if isinstance(series, pd.Series):
         return zip(series.index, series, strict=True), getattr(series, "crs", None)
@@ -125,8 +123,18 @@ def _several(given: Any) -> tuple[Iterable[tuple[Any, Any]], Any]:
 
 
 def _has_crs(shape: Any) -> bool:
-    own = _crs_of_geojson(shape) if isinstance(shape, Mapping) else getattr(shape, "crs", None)
-    return own is not None
+    return _own_crs(shape) is not None
+
+
+def _own_crs(shape: Any) -> Any:
+    """Give the CRS that a shape says it is in; one that is GeoJSON by its interface may tell it."""
+    if isinstance(shape, Mapping):
+        return crs_of_geojson(shape)
+    own = getattr(shape, "crs", None)
+    if own is not None or hasattr(shape, "geom_type"):  # of shapely, which writes it out in vain
+        return own
+    written = getattr(shape, "__geo_interface__", None)
+    return crs_of_geojson(written) if isinstance(written, Mapping) else None
 
 
 def _is_path(text: str) -> bool:
@@ -155,7 +163,7 @@ def _read_geojson(path: Path) -> Mapping[str, Any]:
     return found
 
 
-def _crs_of_geojson(geometry: Mapping[str, Any]) -> Any:
+def crs_of_geojson(geometry: Mapping[str, Any]) -> Any:
     """Give the CRS that GeoJSON tells in the form of 2008, as GDAL and QGIS go on writing it."""
     named = geometry.get("crs")
     if not isinstance(named, Mapping):

@@ -59,7 +59,10 @@ Modules. Each imports only modules below it in this table.
 ``landsat``     ``Algorithms.Landsat``: scores of clouds, and a composite by them
 ``collections`` ``ImageCollection``
 ``images``      ``Image``
+``features``    ``Feature``, ``FeatureCollection``
 ``selecting``   ``Filter``
+``comparing``   how properties are compared
+``elements``    the properties and outlines of images and features
 ``geometries``  ``Geometry``
 ``catalog``     ids of collections and images, and where their pixels are kept
 ``assets``      sources as Earth Engine has them: names of bands and properties
@@ -83,6 +86,7 @@ from typing import Any
 from qmosaic.ee.algorithms import Algorithms
 from qmosaic.ee.catalog import load_catalog, register
 from qmosaic.ee.collections import ImageCollection
+from qmosaic.ee.features import Feature, FeatureCollection
 from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.images import Image
 from qmosaic.ee.selecting import Filter
@@ -95,6 +99,8 @@ __all__ = [
     "Date",
     "DateRange",
     "Dictionary",
+    "Feature",
+    "FeatureCollection",
     "Filter",
     "Geometry",
     "Image",

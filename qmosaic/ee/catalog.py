@@ -19,6 +19,7 @@ VARIABLE = "QMOSAIC_CATALOG"
 
 _known: dict[str, Callable[[], xr.Dataset]] = {}
 _loaded: set[str] = set()
+_sources: dict[str, Any] = {}
 
 
 def register(
@@ -36,7 +37,9 @@ def register(
     source : xarray.Dataset, or what `qmosaic.open_collection` or `qmosaic.open_mosaic` opens
         What has to be opened is opened when it is first used, and once. Without times it is a
         single image, for ``ee.Image(asset_id)``: an elevation model in a GeoTIFF, a mosaic that
-        `qmosaic.to_zarr` has written, a Dataset without a dimension ``time``.
+        `qmosaic.to_zarr` has written, a Dataset without a dimension ``time``. Of features, for
+        ``ee.FeatureCollection(asset_id)``: a GeoDataFrame, or the path of a file that geopandas
+        reads.
     bands : str, sequence of str or mapping, optional
         The bands to open, by their names in Earth Engine or in the source. A mapping of names in
         the source to those that they are to get opens these bands: ``{"B04": "B4"}``.
@@ -94,6 +97,7 @@ def register(
             "'COPERNICUS/S2_SR_HARMONIZED'."
         )
     chosen = check_bands(bands, f"ee.register({asset_id!r})")
+    _sources[asset_id] = source
     if isinstance(source, xr.Dataset):
         if options:
             raise TypeError(
@@ -216,10 +220,7 @@ def resolve(asset_id: str, caller: str = "ee.ImageCollection") -> xr.Dataset:
     ValueError
         It is a collection, and an image is asked for; or the other way round.
     """
-    named = os.environ.get(VARIABLE)
-    if named and named not in _loaded:
-        load_catalog(named)
-        _loaded.add(named)
+    _load_named()
     dataset = _found(asset_id, caller)
     several = dataset.sizes.get("time")
     if caller == "ee.Image" and several == 1:
@@ -236,6 +237,37 @@ def resolve(asset_id: str, caller: str = "ee.ImageCollection") -> xr.Dataset:
             f"along which images would lie. Write ee.Image({asset_id!r})."
         )
     return dataset
+
+
+def features(asset_id: str) -> Any:
+    """Give what was registered as the features of an id, a path or a GeoDataFrame; a path or URL
+    that is no id is given back.
+
+    Raises
+    ------
+    KeyError
+        It is neither.
+    """
+    _load_named()
+    if asset_id in _sources:
+        return _sources[asset_id]
+    if "://" in asset_id or os.path.exists(os.path.expanduser(asset_id)):
+        return asset_id
+    close = difflib.get_close_matches(asset_id, list(_sources), n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    raise KeyError(
+        f"ee.FeatureCollection({asset_id!r}): the id is not registered, and there is no server "
+        f"that knows it. Say where its features are kept: ee.register({asset_id!r}, "
+        f"'countries.gpkg'), or list it in a TOML file, ee.load_catalog('collections.toml').{hint}"
+    )
+
+
+def _load_named() -> None:
+    """Load the catalogue that the environment variable names, once."""
+    named = os.environ.get(VARIABLE)
+    if named and named not in _loaded:
+        load_catalog(named)
+        _loaded.add(named)
 
 
 def _found(asset_id: str, caller: str) -> xr.Dataset:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from typing import Any
 
-from qmosaic.collection.geometry import LON_LAT, as_geometry, projected, short_crs
+from qmosaic.collection.geometry import LON_LAT, as_crs, as_geometry, projected, short_crs
 from qmosaic.ee.unsupported import Hinting
+from qmosaic.ee.values import List, Number, String, known
 from qmosaic.optional import needed
 
 RADIUS = 6_371_008.8
@@ -17,8 +20,8 @@ class Geometry(Hinting):
 
     Parameters
     ----------
-    geometry : GeoJSON, shapely geometry, box or Geometry
-        What `qmosaic.filter_bounds` takes as a region.
+    geometry : GeoJSON, shapely geometry, box, Geometry, Feature or FeatureCollection
+        What `qmosaic.filter_bounds` takes as a region. Of several features, all together.
     proj : any CRS, optional
         The CRS of its coordinates; longitude and latitude (EPSG:4326) by default.
 
@@ -33,7 +36,7 @@ class Geometry(Hinting):
     >>> ee.Geometry.Point(-103.19, 40.14)
     ee.Geometry.Point(-103.19, 40.14) in EPSG:4326
     >>> ee.Geometry.Point(-103.19, 40.14).getInfo()["coordinates"]
-    (-103.19, 40.14)
+    [-103.19, 40.14]
     >>> ee.Geometry.Rectangle([-104, 40, -103, 41])
     ee.Geometry.Polygon within -104 to -103, 40 to 41 in EPSG:4326
     >>> ee.Geometry.BBox(-104, 40, -103, 41).bounds()
@@ -51,11 +54,13 @@ ee.Geometry.MultiPoint within 0 to 1, 0 to 2 in EPSG:4326)
 
     _name = "ee.Geometry"
 
-    def __init__(self, geometry: Any, proj: Any = None) -> None:
+    def __init__(self, geometry: Any, proj: Any = None, *_: Any, **__: Any) -> None:
         given: Any = geometry.geometry if isinstance(geometry, Geometry) else geometry
         self.geometry: Any = as_geometry(given, proj)
 
     def __repr__(self) -> str:
+        if self.geometry.is_empty:
+            return "ee.Geometry, empty"
         west, south, east, north = (f"{n:.6g}" for n in self.geometry.boundingbox.bbox)
         kind, crs = self.geometry.geom_type, short_crs(self.geometry.crs)
         if kind == "Point":
@@ -115,27 +120,223 @@ ee.Geometry.MultiPoint within 0 to 1, 0 to 2 in EPSG:4326)
         return Geometry._of("LineString", coords, proj)
 
     @staticmethod
+    def LinearRing(coords: Any, proj: Any = None, *_: Any) -> Geometry:
+        """Make a line that ends where it starts."""
+        return Geometry._of("LinearRing", coords, proj)
+
+    @staticmethod
+    def MultiLineString(coords: Any, proj: Any = None, *_: Any) -> Geometry:
+        """Make a geometry of several lines."""
+        return Geometry._of("MultiLineString", coords, proj)
+
+    @staticmethod
     def MultiPoint(coords: Any, proj: Any = None) -> Geometry:
         """Make a geometry of several points."""
         return Geometry._of("MultiPoint", coords, proj)
 
-    def buffer(self, distance: float, maxError: Any = None) -> Geometry:
-        """Widen it by a distance in metres, on a plane that touches the earth at its middle."""
-        (lon, lat), *_ = projected(self.geometry.centroid, LON_LAT).points
-        plane = f"+proj=aeqd +lat_0={lat} +lon_0={lon} +R={RADIUS} +units=m"
-        moved = projected(self.geometry, plane)
-        geom = needed("odc.geo.geom", "geo", "regions")
-        wide = geom.Geometry(moved.geom.buffer(distance), moved.crs)
-        return Geometry(projected(wide, self.geometry.crs))
+    # -- other geometries ------------------------------------------------------------------------
 
-    def bounds(self) -> Geometry:
-        """Give its bounding box."""
-        return Geometry(tuple(self.geometry.boundingbox.bbox), self.geometry.crs)
+    def buffer(self, distance: Any, maxError: Any = None, proj: Any = None) -> Geometry:
+        """Widen it by a distance in metres, on a plane that touches the earth at its middle.
+
+        With `proj` the distance is in the units of that CRS.
+        """
+        wide = float(known(distance, "ee.Geometry.buffer()"))
+        if proj is not None:
+            return self._in(as_crs(proj), lambda shape: shape.buffer(wide))
+        return self._on_plane(lambda shape: shape.buffer(wide))
+
+    def bounds(self, maxError: Any = None, proj: Any = None) -> Geometry:
+        """Give its bounding box, in its own CRS or another."""
+        shape = self.geometry if proj is None else projected(self.geometry, proj)
+        return Geometry(tuple(shape.boundingbox.bbox), shape.crs)
+
+    def centroid(self, maxError: Any = None, proj: Any = None) -> Geometry:
+        """Give the point in its middle: that of its areas, else of its lines, else of its points.
+
+        Examples
+        --------
+        >>> from qmosaic import ee
+        >>> ee.Geometry.LineString([[0, 0], [2, 0]]).centroid()
+        ee.Geometry.Point(1, 0) in EPSG:4326
+        """
+        return self._on_plane(lambda shape: shape.centroid)
+
+    def simplify(self, maxError: Any, proj: Any = None) -> Geometry:
+        """Leave out points of its outline, so that it moves by no more than some metres."""
+        tolerance = float(known(maxError, "ee.Geometry.simplify()"))
+        if proj is not None:
+            return self._in(as_crs(proj), lambda shape: shape.simplify(tolerance))
+        return self._on_plane(lambda shape: shape.simplify(tolerance))
+
+    def dissolve(self, maxError: Any = None, proj: Any = None) -> Geometry:
+        """Merge its parts where they overlap."""
+        return self._with(needed("shapely", "geo", "regions").unary_union(self.geometry.geom))
+
+    def transform(self, proj: Any = LON_LAT, maxError: Any = None) -> Geometry:
+        """Bring it into another CRS."""
+        return self._kept(projected(self.geometry, as_crs(proj)))
+
+    def intersection(self, right: Any, maxError: Any = None, proj: Any = None) -> Geometry:
+        """Give what it has in common with another one, which may be nothing.
+
+        Examples
+        --------
+        >>> from qmosaic import ee
+        >>> west, east = ee.Geometry.BBox(0, 0, 2, 1), ee.Geometry.BBox(1, 0, 3, 1)
+        >>> west.intersection(east), west.difference(east)
+        (ee.Geometry.Polygon within 1 to 2, 0 to 1 in EPSG:4326, \
+ee.Geometry.Polygon within 0 to 1, 0 to 1 in EPSG:4326)
+        >>> west.union(east).bounds().area().getInfo() > west.area().getInfo()
+        True
+        >>> west.intersects(east), west.contains(east), west.disjoint(east)
+        (True, False, False)
+        """
+        return self._with(self.geometry.geom.intersection(self._other(right)))
+
+    def union(self, right: Any, maxError: Any = None, proj: Any = None) -> Geometry:
+        """Merge it with another one."""
+        return self._with(self.geometry.geom.union(self._other(right)))
+
+    def difference(self, right: Any, maxError: Any = None, proj: Any = None) -> Geometry:
+        """Take another one out of it."""
+        return self._with(self.geometry.geom.difference(self._other(right)))
+
+    def symmetricDifference(self, right: Any, maxError: Any = None, proj: Any = None) -> Geometry:
+        """Give what is in one of the two, and not in both."""
+        return self._with(self.geometry.geom.symmetric_difference(self._other(right)))
+
+    # -- about it --------------------------------------------------------------------------------
+
+    def contains(self, right: Any, maxError: Any = None, proj: Any = None) -> bool:
+        """Tell whether another one lies in it."""
+        return bool(self.geometry.geom.covers(self._other(right)))
+
+    def intersects(self, right: Any, maxError: Any = None, proj: Any = None) -> bool:
+        """Tell whether it has a point in common with another one."""
+        return bool(self.geometry.geom.intersects(self._other(right)))
+
+    def disjoint(self, right: Any, maxError: Any = None, proj: Any = None) -> bool:
+        """Tell whether it has no point in common with another one."""
+        return not self.intersects(right)
+
+    def containedIn(self, right: Any, maxError: Any = None, proj: Any = None) -> bool:
+        """Tell whether it lies in another one."""
+        return Geometry(right).contains(self)
+
+    def area(self, maxError: Any = None, proj: Any = None) -> Number:
+        """Give its area in square metres, on the ellipsoid WGS 84.
+
+        With `proj` in the units of that CRS, on its plane.
+
+        Examples
+        --------
+        >>> from qmosaic import ee
+        >>> square = ee.Geometry.BBox(0, 0, 1, 1)
+        >>> round(square.area().divide(1e6)), round(square.perimeter().divide(1000))
+        (12309, 444)
+        >>> round(ee.Geometry.LineString([[0, 0], [0, 1]]).length().divide(1000))
+        111
+        >>> ee.Geometry.Rectangle([0, 0, 20, 10], "EPSG:32633").area(proj="EPSG:32633")
+        200
+        """
+        if proj is not None:
+            return Number(projected(self.geometry, as_crs(proj)).geom.area)
+        return Number(sum(abs(_measured(part)[0]) for part in self._parts("Polygon")))
+
+    def length(self, maxError: Any = None, proj: Any = None) -> Number:
+        """Give the length of its lines in metres; polygons have none."""
+        lines = [*self._parts("LineString"), *self._parts("LinearRing")]
+        return Number(sum(_geod().geometry_length(part) for part in lines))
+
+    def perimeter(self, maxError: Any = None, proj: Any = None) -> Number:
+        """Give the length of the edges of its polygons in metres; lines have none."""
+        return Number(sum(_measured(part)[1] for part in self._parts("Polygon")))
+
+    def type(self) -> String:
+        """Name its type, as GeoJSON does."""
+        return String(self.geometry.geom_type)
+
+    def coordinates(self) -> List:
+        """List its coordinates, as GeoJSON does."""
+        return List(as_lists(self.geometry.json["coordinates"]))
+
+    def geometries(self) -> List:
+        """List its parts."""
+        parts = getattr(self.geometry.geom, "geoms", [self.geometry.geom])
+        return List([self._with(part) for part in parts])
+
+    def projection(self) -> Any:
+        """Give its CRS."""
+        return self.geometry.crs
 
     def getInfo(self) -> dict[str, Any]:
         """Give it as GeoJSON, a dict."""
-        info: dict[str, Any] = self.geometry.json
+        info: dict[str, Any] = as_lists(self.geometry.json)
         return info
+
+    def toGeoJSON(self) -> dict[str, Any]:
+        """Give it as GeoJSON, a dict."""
+        return self.getInfo()
+
+    def toGeoJSONString(self) -> str:
+        """Give it as GeoJSON, a text."""
+        return json.dumps(self.getInfo())
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    @classmethod
+    def _kept(cls, geometry: Any) -> Geometry:
+        """Take a geometry of odc-geo as it is, also an empty one."""
+        made: Geometry = object.__new__(cls)
+        made.geometry = geometry
+        return made
+
+    def _with(self, shape: Any) -> Geometry:
+        geom = needed("odc.geo.geom", "geo", "regions")
+        return self._kept(geom.Geometry(shape, self.geometry.crs))
+
+    def _other(self, right: Any) -> Any:
+        """Bring another one into the CRS of this one."""
+        return projected(Geometry(right).geometry, self.geometry.crs).geom
+
+    def _in(self, crs: Any, change: Callable[[Any], Any]) -> Geometry:
+        """Change its shape in another CRS."""
+        geom = needed("odc.geo.geom", "geo", "regions")
+        moved = projected(self.geometry, crs)
+        changed = geom.Geometry(change(moved.geom), moved.crs)
+        return self._kept(projected(changed, self.geometry.crs))
+
+    def _on_plane(self, change: Callable[[Any], Any]) -> Geometry:
+        """Change its shape on a plane in metres that touches the earth at its middle."""
+        (lon, lat), *_ = projected(self.geometry.centroid, LON_LAT).points
+        return self._in(f"+proj=aeqd +lat_0={lat} +lon_0={lon} +R={RADIUS} +units=m", change)
+
+    def _parts(self, kind: str) -> list[Any]:
+        """Give its parts of a type, in longitude and latitude."""
+        shapely = needed("shapely", "geo", "regions")
+        parts = shapely.get_parts(projected(self.geometry, LON_LAT).geom).tolist()
+        return [part for part in parts if part.geom_type == kind]
+
+
+def as_lists(written: Any) -> Any:
+    """Write the tuples of GeoJSON as lists, as JSON does."""
+    if isinstance(written, list | tuple):
+        return [as_lists(one) for one in written]
+    if isinstance(written, dict):
+        return {name: as_lists(one) for name, one in written.items()}
+    return written
+
+
+def _geod() -> Any:
+    return needed("pyproj", "geo", "areas").Geod(ellps="WGS84")
+
+
+def _measured(polygon: Any) -> tuple[float, float]:
+    """Measure the area and the perimeter of a polygon on the ellipsoid, holes taken out of it."""
+    orient = needed("shapely.geometry.polygon", "geo", "areas").orient
+    area, perimeter = _geod().geometry_area_perimeter(orient(polygon))
+    return area, perimeter
 
 
 def _flat(coords: tuple[Any, ...], proj: Any, count: int) -> tuple[list[float], Any]:

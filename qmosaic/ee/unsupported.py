@@ -31,19 +31,10 @@ INSTEAD = {
     "aggregate_max": "max(aggregate_array(property))",
     "aggregate_min": "min(aggregate_array(property))",
     "mode": ".dataset with xarray",
-    "distinct": ".dataset.drop_duplicates('time')",
     "EEException": "ValueError, KeyError and TypeError: there is no exception of its own",
     "Array": "numpy",
-    "centroid": "geometry.geometry.centroid of odc-geo",
-    "area": "geometry.geometry.area of odc-geo",
-    "intersection": "geometry.geometry & other.geometry of odc-geo",
-    "toList": "collection.dataset.isel(time=i)",
     "toBands": "collection.dataset with xarray",
     "getRegion": "collection.dataset.sel(x=..., y=..., method='nearest')",
-    "linkCollection": "xarray.merge of the two datasets",
-    "FeatureCollection": "GeoJSON or a GeoDataFrame, given to filterBounds as it is",
-    "Feature": "GeoJSON or a GeoDataFrame, given to filterBounds as it is",
-    "Join": "xarray.merge of the two datasets",
     "Kernel": "scipy.ndimage on .dataset",
     "Terrain": "xrspatial on .dataset",
     "TOA": "image.multiply(scale).add(offset), with the scale and offset of the product",
@@ -66,6 +57,12 @@ INSTEAD = {
     "data": "qmosaic.open_collection(...)",
     "projection": "image.dataset.odc.crs and .odc.geobox",
     "geometry": "image.dataset.odc.geobox.extent",
+    "hasType": "notNull([name]), or a loop of Python over .geodataframe",
+    "withinDistance": "bounds(geometry.buffer(distance))",
+    "randomPoints": "geopandas.GeoSeries(region).sample_points(count), in ee.FeatureCollection()",
+    "randomColumn": "collection.dataset.assign_coords(random=('time', numpy.random.rand(count))), "
+    "or .geodataframe.assign(random=...) of features",
+    "reduceColumns": "aggregate_mean(name), aggregate_max(name) and their like, or .geodataframe",
 }
 
 

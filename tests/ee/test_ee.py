@@ -743,7 +743,7 @@ def test_ids_that_nobody_knows(scene: xr.Dataset) -> None:
         (lambda col: col.filterDat("2020"), AttributeError, "Did you mean filterDate"),
         (lambda col: col.first().wobble(), AttributeError, r"\.dataset"),
         (lambda col: ee.ImageColection, AttributeError, r"Did you mean ImageCollection\?"),
-        (lambda col: ee.Filter.notNull, AttributeError, "ee.Filter.notNull is not supported"),
+        (lambda col: ee.Filter.hasType, AttributeError, "ee.Filter.hasType is not supported"),
         (lambda col: ee.Reducer, AttributeError, "ee.Reducer is not supported"),
         (lambda col: ee.Export, AttributeError, r"qmosaic\.to_zarr"),
         (lambda col: col.filter("x"), TypeError, "takes a filter"),

@@ -25,15 +25,6 @@ from qmosaic.ee.properties import listed, property_of
 from qmosaic.ee.selecting import Filter, instant
 from qmosaic.ee.values import DateRange, List, Number
 
-COMPARE = {
-    "equals": Filter.eq,
-    "not_equals": Filter.neq,
-    "less_than": Filter.lt,
-    "not_greater_than": Filter.lte,
-    "greater_than": Filter.gt,
-    "not_less_than": Filter.gte,
-}
-
 
 class Choosing(Images):
     """Fewer images, or in another order."""
@@ -89,12 +80,7 @@ class Choosing(Images):
 
     def filterMetadata(self, name: str, operator: str, value: Any) -> Self:
         """Keep images by a property and an operator: "equals", "less_than", "greater_than", ..."""
-        if operator not in COMPARE:
-            raise ValueError(
-                f"ee.ImageCollection.filterMetadata() got the operator {operator!r}; it takes "
-                f"{', '.join(map(repr, COMPARE))}."
-            )
-        return self.filter(COMPARE[operator](name, value))
+        return self.filter(Filter.metadata(name, operator, value))
 
     def limit(self, maximum: int, property: str | None = None, ascending: bool = True) -> Self:
         """Keep the first images, in the order of a property if one is given."""
