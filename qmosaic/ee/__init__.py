@@ -57,8 +57,10 @@ Modules. Each imports only modules below it in this table.
 =============== =============================================================================
 ``algorithms``  ``Algorithms``
 ``landsat``     ``Algorithms.Landsat``: scores of clouds, and a composite by them
+``joins``       ``Join``
 ``collections`` ``ImageCollection``
 ``images``      ``Image``
+``matches``     images that are properties of other images
 ``features``    ``Feature``, ``FeatureCollection``
 ``selecting``   ``Filter``
 ``comparing``   how properties are compared
@@ -89,6 +91,7 @@ from qmosaic.ee.collections import ImageCollection
 from qmosaic.ee.features import Feature, FeatureCollection
 from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.images import Image
+from qmosaic.ee.joins import Join
 from qmosaic.ee.selecting import Filter
 from qmosaic.ee.unsupported import not_supported
 from qmosaic.ee.values import Date, DateRange, Dictionary, List, Number, String
@@ -106,6 +109,7 @@ __all__ = [
     "Image",
     "ImageCollection",
     "Initialize",
+    "Join",
     "List",
     "Number",
     "String",

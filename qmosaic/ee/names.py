@@ -110,6 +110,19 @@ def beside_time(dataset: xr.Dataset) -> xr.Dataset:
     return dataset.rename({TIME: f"{BAND}{TIME}"}) if TIME in dataset.data_vars else dataset
 
 
+def along_time(dataset: xr.Dataset) -> xr.Dataset:
+    """Make a single image one along time; its properties become coordinates along time."""
+    if TIME in dataset.dims:
+        return dataset
+    dataset = beside_time(dataset)
+    known = {
+        name: c.variable.set_dims((TIME,), (1,))
+        for name, c in dataset.coords.items()
+        if c.ndim == 0 and name != TIME and not GRID_MAPPING & set(c.attrs)
+    }
+    return dataset.expand_dims(TIME).assign_coords(known)
+
+
 def settled(dataset: xr.Dataset) -> xr.Dataset:
     """Give bands and properties their plain names back where these are free."""
     back: dict[Hashable, Hashable] = {}

@@ -157,6 +157,13 @@ def _object(value: Any) -> Any:
     return array
 
 
+def nothing(dtype: np.dtype[Any], images: int) -> Any:
+    """Give the values of a property that images do not have: NaN, NaT or None."""
+    if dtype.kind in "Mm":
+        return np.full(images, "NaT", dtype)
+    return np.full(images, np.nan if dtype.kind in "biuf" else None)
+
+
 def comparable(values: xr.DataArray, other: Any) -> tuple[Any, Any]:
     """Bring the values of a property and a value to one dtype, to be compared."""
     array = values.values

@@ -337,7 +337,7 @@ def test_properties(scene: xr.Dataset) -> None:
     assert dated.aggregate_array("list") == [[1, 2]] * 5
     assert dated.first().get("list") == [1, 2]
     with pytest.raises(TypeError, match=r"a property is a number.*addBands"):
-        col.map(lambda img: img.set("image", img))
+        col.map(lambda img: img.set("image", len))
     marked = col.map(lambda img: img.set({"kind": "plain"}).set("level", 2))
     assert marked.aggregate_array("kind") == ["plain"] * 5
     assert marked.filter(ee.Filter.eq("level", 2)).size() == 5

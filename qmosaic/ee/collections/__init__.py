@@ -7,6 +7,7 @@ Modules. Each imports only modules below it in this table.
 ============== ========================================================
 ``collection`` ``ImageCollection``, which has the methods of the others
 ``describing`` descriptions of the images
+``linking``    images of other collections; lists of images
 ``mapping``    functions of every image
 ``mosaics``    one image, each pixel of one of the images
 ``reducing``   one image, each pixel a number of those of all images
@@ -15,9 +16,9 @@ Modules. Each imports only modules below it in this table.
 ``stacking``   images and collections put together
 ============== ========================================================
 
-May import ``images``, ``selecting``, ``geometries``, ``catalog``, ``pixels``, ``properties``,
-``values``, ``names`` and ``unsupported`` of ``ee``; ``sources``, ``scores``, ``engine`` and
-``collection``.
+May import ``images``, ``matches``, ``selecting``, ``elements``, ``geometries``, ``catalog``,
+``pixels``, ``properties``, ``values``, ``names`` and ``unsupported`` of ``ee``; ``sources``,
+``scores``, ``engine`` and ``collection``.
 """
 
 from qmosaic.ee.collections.collection import ImageCollection

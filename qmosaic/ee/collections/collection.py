@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from qmosaic.ee.collections.choosing import Choosing
 from qmosaic.ee.collections.describing import Describing
+from qmosaic.ee.collections.linking import Linking
 from qmosaic.ee.collections.mapping import Mapping
 from qmosaic.ee.collections.mosaics import Mosaics
 from qmosaic.ee.collections.reducing import Reducing
 
 
-class ImageCollection(Choosing, Mapping, Mosaics, Reducing, Describing):
+class ImageCollection(Choosing, Linking, Mapping, Mosaics, Reducing, Describing):
     """A collection: images of the same bands on one grid, along time.
 
     Parameters

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from qmosaic.collection.location import GRID_MAPPING
-from qmosaic.ee.names import LACKING, TIME, beside_time, lacking
+from qmosaic.ee.names import LACKING, TIME, along_time, lacking
 from qmosaic.ee.pixels import masked_like, refill
+from qmosaic.ee.properties import nothing
 
 
 def stacked(images: list[xr.Dataset]) -> xr.Dataset:
     """Stack single images along time; their properties become coordinates along time."""
-    return joined([_along_time(image) for image in images])
-
-
-def _along_time(dataset: xr.Dataset) -> xr.Dataset:
-    if TIME in dataset.dims:
-        return dataset
-    dataset = beside_time(dataset)
-    known = {
-        name: c.variable.set_dims((TIME,), (1,))
-        for name, c in dataset.coords.items()
-        if c.ndim == 0 and name != TIME and not GRID_MAPPING & set(c.attrs)
-    }
-    return dataset.expand_dims(TIME).assign_coords(known)
+    return joined([along_time(image) for image in images])
 
 
 def joined(parts: list[xr.Dataset]) -> xr.Dataset:
@@ -92,12 +80,12 @@ def _grid_of(band: xr.DataArray) -> dict[Hashable, xr.DataArray]:
 
 
 def _with_properties(part: xr.Dataset, parts: list[xr.Dataset]) -> xr.Dataset:
-    """Add the properties that only other images have, as NaN or an empty text."""
+    """Add the properties that only other images have, as NaN, NaT or None."""
     missing = {}
     for other in parts:
         for name, c in other.coords.items():
             if name not in part.coords and c.dims == (TIME,):
-                missing[name] = (TIME, _nothing(c.dtype, part.sizes[TIME]))
+                missing[name] = (TIME, nothing(c.dtype, part.sizes[TIME]))
     shared = [set(p.coords) for p in parts]
     extra = [
         n
@@ -105,12 +93,3 @@ def _with_properties(part: xr.Dataset, parts: list[xr.Dataset]) -> xr.Dataset:
         if c.dims != (TIME,) and not all(n in names for names in shared)
     ]
     return part.drop_vars(extra).assign_coords(missing)
-
-
-def _nothing(dtype: np.dtype[Any], images: int) -> Any:
-    """Give the values of a property that images do not have."""
-    if dtype.kind in "Mm":
-        return np.full(images, "NaT", dtype)
-    if dtype.kind in "biuf":
-        return np.full(images, np.nan)
-    return np.full(images, "" if dtype.kind == "U" else None)

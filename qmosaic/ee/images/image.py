@@ -8,11 +8,14 @@ from qmosaic.ee.images.choosing import Choosing
 from qmosaic.ee.images.classes import Classes
 from qmosaic.ee.images.describing import Describing
 from qmosaic.ee.images.expressions import Expressions
+from qmosaic.ee.images.linking import Linking
 from qmosaic.ee.images.masks import Masks
 from qmosaic.ee.images.properties import Properties
 
 
-class Image(Choosing, Arithmetic, Expressions, Classes, Masks, Describing, Properties, Casts):
+class Image(
+    Linking, Choosing, Arithmetic, Expressions, Classes, Masks, Describing, Properties, Casts
+):
     """An image: bands on one grid, and properties.
 
     In the function that `ImageCollection.map` calls, it stands for all images of the collection:

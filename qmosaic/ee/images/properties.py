@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, Self
 
 from qmosaic.ee.images.base import Bands
+from qmosaic.ee.matches import image_in, members_of
 from qmosaic.ee.names import properties as properties_of
 from qmosaic.ee.names import property_in, with_properties
 from qmosaic.ee.properties import KNOWN_AS, as_number, as_property, of_images, property_of
-from qmosaic.ee.values import Computed, Date, Number, String
+from qmosaic.ee.values import Computed, Date, List, Number, String
 
 
 class Properties(Bands):
@@ -20,11 +21,16 @@ class Properties(Bands):
         return self._with({property if name is None else name: values})
 
     def get(self, property: str) -> Any:
-        """Give a property: a number, a text, a list or, of a time, milliseconds.
+        """Give a property: a number, a text, a list, an image that was joined or, of a time,
+        milliseconds.
 
         Inside `ImageCollection.map` it is one value for each image.
         """
-        return of_images(property_of(self.dataset, property, "ee.Image.get()"))
+        found = property_of(self.dataset, property, "ee.Image.get()")
+        image = image_in(found, self.dataset)
+        if isinstance(image, list):
+            return List([type(self)(one) for one in image])
+        return of_images(found) if image is None else type(self)(image)
 
     def getNumber(self, property: str) -> Any:
         """Give a property that is a number."""
@@ -37,8 +43,8 @@ class Properties(Bands):
     def set(self, *properties: Any) -> Self:
         """Set properties: a mapping, or names and values in turn.
 
-        A value is a number, a text, a date or a list; inside `ImageCollection.map` the same for all
-        images, or one that was computed for each.
+        A value is a number, a text, a date, a list or an image; inside `ImageCollection.map` the
+        same for all images, or one that was computed for each.
         """
         given = (
             properties[0]
@@ -50,7 +56,11 @@ class Properties(Bands):
         for name, value in dict(given).items():
             name = str(name)
             kept = name if property_in(self.dataset, name) is not None else KNOWN_AS.get(name, name)
-            along[kept] = as_property(kept, value, images, f"ee.Image.set({name!r})")
+            along[kept] = (
+                members_of(value.dataset, images)
+                if isinstance(value, Bands)
+                else as_property(kept, value, images, f"ee.Image.set({name!r})")
+            )
         return type(self)(with_properties(self.dataset, along))
 
     def copyProperties(self, source: Any, properties: Any = None, exclude: Any = None) -> Self:
