@@ -171,13 +171,23 @@ def clip_to(
         )
     box = {down: _span(rows), across: _span(columns)}
     cut = image.isel(box) if drop else image
-    clear = outline.geom.equals(outline.geom.envelope) and (
+    clear = _is_box(outline) and (
         drop or all(image.sizes[d] == s.stop - s.start for d, s in box.items())
     )
     if not clear:
         mask = _Mask(outline.geom.wkb, places.cut(*box.values()) if drop else places, down, across)
         cut = _masked(cut, mask, fill_value, caller)
     return true_to_grid(cut)
+
+
+def cuts_to_a_box(image: xr.Dataset, region: Geometry) -> bool:
+    """Tell whether `clip_to` leaves out rows and columns alone, and masks nothing."""
+    extent = extent_of(image)
+    return _is_box(everywhere(projected(region, extent.crs)) & extent)
+
+
+def _is_box(outline: Geometry) -> bool:
+    return bool(outline.geom.equals(outline.geom.envelope))
 
 
 def _span(places: Array) -> slice:

@@ -305,6 +305,18 @@ def update_mask(band: xr.DataArray, mask: xr.DataArray) -> xr.DataArray:
     return _masked_as(_values, [band, mask], dtype, fill, needs_true=1)
 
 
+def maskable(band: xr.DataArray) -> xr.DataArray:
+    """Let a band have masked pixels: an integer band that declares no nodata gets the next larger
+    dtype, and one of its values as nodata. Others stay as they are."""
+    if band.dtype.kind not in "iub" or declared_nodata(band) is not None:
+        return band
+    whole = band.astype("uint8") if band.dtype.kind == "b" else band
+    dtype, fill = holding(range_of(whole), True)
+    return _masked_as(_values, [band], dtype, fill)
+
+
+
+
 def refill(bands: Sequence[xr.DataArray]) -> list[xr.DataArray]:
     """Give bands that are to be concatenated one dtype and one nodata value.
 

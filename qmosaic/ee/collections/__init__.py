@@ -16,9 +16,9 @@ Modules. Each imports only modules below it in this table.
 ``stacking``   images and collections put together
 ============== ========================================================
 
-May import ``images``, ``matches``, ``selecting``, ``elements``, ``geometries``, ``catalog``,
-``pixels``, ``properties``, ``values``, ``names`` and ``unsupported`` of ``ee``; ``sources``,
-``scores``, ``engine`` and ``collection``.
+May import ``images``, ``matches``, ``features``, ``selecting``, ``elements``, ``geometries``,
+``catalog``, ``pixels``, ``properties``, ``values``, ``names`` and ``unsupported`` of ``ee``;
+``sources``, ``scores``, ``engine`` and ``collection``.
 """
 
 from qmosaic.ee.collections.collection import ImageCollection

@@ -12,6 +12,8 @@ from qmosaic.collection.filters import map_images
 from qmosaic.collection.model import bands_of
 from qmosaic.ee.collections.base import Images
 from qmosaic.ee.collections.stacking import joined
+from qmosaic.ee.elements import column
+from qmosaic.ee.features import Feature, FeatureCollection, of_each_image
 from qmosaic.ee.images import Image
 from qmosaic.ee.names import EMPTIED, TIME
 from qmosaic.ee.values import EachImage
@@ -34,30 +36,44 @@ class Mapping(Images):
         collection that is filtered by the date of each image, for instance) makes the function be
         called again, for each image.
 
+        Where the function gives features, they make an ``ee.FeatureCollection``.
+
         Values that it changes in place in numpy arrays behind an image are changed in the
         collection too.
         """
+
+        features = []
 
         def traced(images: xr.Dataset) -> Any:
             result = _checked(algorithm(Image(images)))
             if result is None:
                 raise EachImage("images that the function gives nothing for are dropped")
+            if isinstance(result, FeatureCollection):
+                raise EachImage("each image gives other features")
+            if isinstance(result, Feature):
+                features.append(result)
+                return images
             return _with_times(_along(result.dataset, images.sizes["time"]), images)
 
         traced.__name__ = getattr(algorithm, "__name__", "the function")
         try:
-            return type(self)(map_images(self.dataset, traced))
+            made = map_images(self.dataset, traced)
         except EachImage:
             return self._map_one_by_one(algorithm)
+        if not features:
+            return type(self)(made)
+        labels = column(self.dataset, "system:index", "ee.ImageCollection.map()")
+        return of_each_image(features[0], self.dataset.sizes["time"], labels)
 
-    def _map_one_by_one(self, algorithm: Callable[[Image], Any]) -> Self:
+    def _map_one_by_one(self, algorithm: Callable[[Image], Any]) -> Any:
         images = [self.dataset.isel(time=place) for place in range(self.dataset.sizes["time"])]
         made = [_checked(algorithm(Image(image))) for image in images]
         kept = [one for one in made if one is not None]
         if not kept:
             why = "ee.ImageCollection.map(): the function gave no image for any image."
             return type(self)(self.dataset.isel(time=slice(0, 0)).assign_attrs({EMPTIED: why}))
-        return type(self)(kept)
+        of_features = isinstance(kept[0], Feature | FeatureCollection)
+        return FeatureCollection(kept) if of_features else type(self)(kept)
 
     def select(self, *selectors: Any, opt_names: Any = None) -> Self:
         """Choose bands by name, number or regular expression, and rename them."""
@@ -77,10 +93,10 @@ class Mapping(Images):
 
 
 def _checked(result: Any) -> Any:
-    if result is not None and not isinstance(result, Image):
+    if result is not None and not isinstance(result, Image | Feature | FeatureCollection):
         raise TypeError(
             f"ee.ImageCollection.map(): the function returned a {type(result).__name__}; "
-            "it has to return an ee.Image, for instance img.addBands(...)."
+            "it has to return an ee.Image, for instance img.addBands(...), or an ee.Feature."
         )
     return result
 

@@ -13,10 +13,10 @@ May import ``catalog``, ``selecting``, ``elements``, ``geometries``, ``propertie
 ``unsupported`` and ``values``; and ``collection`` and ``optional`` of `qmosaic`.
 """
 
-from qmosaic.ee.features.collection import FeatureCollection
+from qmosaic.ee.features.collection import FeatureCollection, of_each_image
 from qmosaic.ee.features.feature import Feature
 
-__all__ = ["Feature", "FeatureCollection"]
+__all__ = ["Feature", "FeatureCollection", "of_each_image"]
 
 
 def __dir__() -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import pandas as pd
 
@@ -330,8 +331,6 @@ def of_each_image(feature: Feature, images: int, labels: Any) -> FeatureCollecti
         rows = {name: values_of(value, images) for name, value in given.items()}
 
     def make() -> list[Feature]:
-        import dask
-
         (known_,) = dask.compute(rows)
         each = known_
         if isinstance(known_, Mapping):

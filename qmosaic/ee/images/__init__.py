@@ -4,7 +4,26 @@ Each module has some methods of `Image`, which is made of all of them.
 
 Modules. Each imports only modules below it in this table.
 
-=============== ==============================================="""
+=============== ======================================================
+``image``       ``Image``, which has the methods of the others
+``linking``     bands and properties from another collection
+``choosing``    bands: names, order, those of other images
+``arithmetic``  functions of pixels, comparisons, choices
+``expressions`` arithmetic as text
+``classes``     values replaced by a table; images of where pixels lie
+``masks``       masks and regions
+``describing``  descriptions: bands, their types and grid, properties
+``properties``  properties
+``casts``       dtypes
+``making``      methods that are made from a table
+``base``        the bands of an image, the grid of two images
+``gridless``    images without pixels of their own
+=============== ======================================================
+
+May import ``matches``, ``catalog``, ``geometries``, ``grammar``, ``ground``, ``lookups``,
+``pixels``, ``dtypes``, ``properties``, ``values``, ``names`` and ``unsupported`` of ``ee``;
+``scores``, ``collection`` and ``optional``.
+"""
 
 from qmosaic.ee.images.base import listed
 from qmosaic.ee.images.gridless import ClippedConstant

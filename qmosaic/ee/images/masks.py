@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from qmosaic.collection.clipping import clip_to
+from qmosaic.collection.clipping import clip_to, cuts_to_a_box
 from qmosaic.collection.geometry import everywhere, projected
 from qmosaic.collection.location import crs_of, map_dims
 from qmosaic.collection.masks import Array
@@ -79,9 +79,10 @@ class Masks(Bands):
         return self._with({n: pixels.unmask_with(a, b) for n, a, b in pairs}, other)
 
     def clip(self, geometry: Any) -> Any:
-        """Cut the image to a region, see `qmosaic.clip`.
+        """Cut the image to a region, a geometry or features; what lies outside is masked.
 
-        A constant has no grid: it is cut on the grid of the image that it is combined with.
+        See `qmosaic.clip`. An integer band that declares no nodata gets the next larger dtype where
+        pixels are masked, as in `updateMask`. A constant has no grid: it is cut on the grid of the image that it is combined with.
 
         Examples
         --------
@@ -99,7 +100,12 @@ class Masks(Bands):
         region = Geometry(geometry).geometry
         if self._is_constant():
             return ClippedConstant(self, lambda grid: self.updateMask(_inside(grid, region)))
-        return type(self)(clip_to(self.dataset, region, "ee.Image.clip()"))
+        whole = self if cuts_to_a_box(self.dataset, region) else self._changed(pixels.maskable)
+        return type(self)(clip_to(whole.dataset, region, "ee.Image.clip()"))
+
+    def clipToCollection(self, collection: Any) -> Any:
+        """Cut the image to features, see `clip`."""
+        return self.clip(collection)
 
 
 def _inside(image: Any, region: Any) -> Any:
