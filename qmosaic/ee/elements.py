@@ -44,6 +44,8 @@ def column(elements: Any, name: str, caller: str) -> Array:
     """
     if not isinstance(elements, xr.Dataset):
         return _column_of_features(elements, name, caller)
+    if name == GEOMETRY:
+        return outlines(elements)
     values = property_of(elements, name, caller).values
     return settled_values(np.broadcast_to(values, count_of(elements)))
 
@@ -104,9 +106,10 @@ def objects(values: Any) -> Array:
 
 def operand(value: Any, caller: str) -> Array:
     """Give a value, that properties are compared with, as an array without dimensions."""
-    given = plain(known(value, caller))
+    given = known(value, caller)
     if isinstance(given, Date):
         return np.asarray(given.instant.astype("M8[ms]"))
+    given = plain(given)
     if isinstance(given, bool | int | float | np.number):
         return np.asarray(float(given))
     made = np.empty((), object)

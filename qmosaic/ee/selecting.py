@@ -116,9 +116,9 @@ def _about_outlines(name: str, text: str, predicate: str) -> Any:
     ) -> Filter:
         given = {
             "leftField": leftField,
-            "rightValue": None if rightValue is None else _region(rightValue),
+            "rightValue": None if rightValue is None else _region(rightValue, name != "contains"),
             "rightField": rightField,
-            "leftValue": None if leftValue is None else _region(leftValue),
+            "leftValue": None if leftValue is None else _region(leftValue, name != "isContained"),
         }
         return _of_operands(name, functools.partial(_related, predicate), given)
 
@@ -130,8 +130,11 @@ def _about_outlines(name: str, text: str, predicate: str) -> Any:
     return staticmethod(method)
 
 
-def _region(given: Any) -> Any:
-    return everywhere(projected(Geometry(given).geometry, LON_LAT)).geom
+def _region(given: Any, repeated: bool = True) -> Any:
+    """Give a region in longitude and latitude; repeated a turn to the west and to the east, unless
+    it has to lie in another one."""
+    region = projected(Geometry(given).geometry, LON_LAT)
+    return everywhere(region).geom if repeated else region.geom
 
 
 def _related(predicate: str, left: Array, right: Array) -> Array:
