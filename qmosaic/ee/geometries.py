@@ -55,6 +55,7 @@ ee.Geometry.MultiPoint within 0 to 1, 0 to 2 in EPSG:4326)
     _name = "ee.Geometry"
 
     def __init__(self, geometry: Any, proj: Any = None, *_: Any, **__: Any) -> None:
+        geometry = known(geometry, "ee.Geometry()")
         given: Any = geometry.geometry if isinstance(geometry, Geometry) else geometry
         self.geometry: Any = as_geometry(given, proj)
 

@@ -13,10 +13,12 @@ from qmosaic.collection.masks import Array
 from qmosaic.ee.collections import ImageCollection
 from qmosaic.ee.elements import column, count_of, objects
 from qmosaic.ee.features import Feature, FeatureCollection
-from qmosaic.ee.matches import Member
+from qmosaic.ee.images import Image
+from qmosaic.ee.matches import NONE, Member, image_of, property_of_members
 from qmosaic.ee.names import TIME, with_properties
 from qmosaic.ee.selecting import Filter
 from qmosaic.ee.unsupported import Hinting
+from qmosaic.ee.values import List
 
 Found = tuple[Array, Array, Array]
 """Pairs: the places of the first and of the second element, and how far they are apart (NaN where
@@ -148,7 +150,9 @@ class Join(Hinting):
         def join(first: Any, second: Any, condition: Filter) -> Any:
             order = _order(second, ordering, ascending)
             met = condition.pairs(first, second)[:, order]
-            places = np.where(met.any(axis=1), order[_first(met)], -1)
+            places = np.full(len(met), NONE)
+            there = met.any(axis=1)
+            places[there] = order[_place_of_first(met[there])]
             return _saved(first, second, condition, matchKey, places, measureKey, outer)
 
         return Join(join, f"saveFirst({matchKey!r})")
@@ -172,7 +176,7 @@ class Join(Hinting):
         def join(first: Any, second: Any, condition: Filter) -> Any:
             met = condition.pairs(first, second)
             apart = np.where(met, _measured(condition, first, second, "saveBest"), np.inf)
-            places = np.where(met.any(axis=1), _least(apart), -1)
+            places = np.where(met.any(axis=1), _place_of_least(apart), NONE)
             return _saved(first, second, condition, matchKey, places, measureKey, outer)
 
         return Join(join, f"saveBest({matchKey!r})")
@@ -200,7 +204,7 @@ class Join(Hinting):
                 for row in range(len(met))
             ]
             kept = np.arange(len(met)) if outer else np.flatnonzero(met.any(axis=1))
-            return _kept(_with(first, {matchesKey: objects(members)}), kept)
+            return _kept(_with(first, matchesKey, members, second), kept)
 
         return Join(join, f"saveAll({matchesKey!r})")
 
@@ -220,21 +224,13 @@ class Join(Hinting):
 
         def join(first: Any, second: Any, condition: Filter) -> Any:
             rows, columns = np.nonzero(condition.pairs(first, second))
-            keys: dict[str, Any] = {
-                primaryKey: objects([_member(first, row) for row in rows]),
-                secondaryKey: objects([_member(second, place) for place in columns]),
-            }
-            if measureKey is not None:
-                keys[measureKey] = _apart(condition, first, second)[rows, columns]
             labels = [f"{row}_{place}" for row, place in zip(rows, columns, strict=True)]
-            if isinstance(first, xr.Dataset):
-                return _pairs_of_images(
-                    _kept(first, rows), {"id": np.array(labels, object), **keys}
-                )
-            return [
-                Feature(None, {name: values[n] for name, values in keys.items()}, label)
-                for n, label in enumerate(labels)
-            ]
+            pairs = _empty(_kept(first, rows), labels)
+            pairs = _with(pairs, primaryKey, [_member(first, row) for row in rows], first)
+            pairs = _with(pairs, secondaryKey, [_member(second, n) for n in columns], second)
+            if measureKey is None:
+                return pairs
+            return _measuring(pairs, measureKey, _apart(condition, first, second)[rows, columns])
 
         return Join(join, f"inner({primaryKey!r}, {secondaryKey!r})")
 
@@ -263,11 +259,20 @@ def _kept(elements: Any, places: Array) -> Any:
     return elements.iloc[places]
 
 
-def _with(elements: Any, properties: dict[str, Array]) -> Any:
-    if isinstance(elements, xr.Dataset):
-        along = {name: xr.Variable((TIME,), values) for name, values in properties.items()}
-        return with_properties(elements, along)
-    return elements.assign(**properties)
+def _with(elements: Any, key: str, members: list[Any], second: Any) -> Any:
+    """Save elements of the second collection as a property of those of the first."""
+    if not isinstance(elements, xr.Dataset):
+        return elements.assign(**{key: objects([_as_image(one) for one in members])})
+    if not isinstance(second, xr.Dataset):
+        return with_properties(elements, {key: xr.Variable((TIME,), objects(members))})
+    return with_properties(elements, {key: property_of_members(members, second)})
+
+
+def _as_image(member: Any) -> Any:
+    """Give an image as a feature has it as a property."""
+    if isinstance(member, list):
+        return List([_as_image(one) for one in member])
+    return Image(image_of(member)) if isinstance(member, Member) else member
 
 
 def _member(elements: Any, place: Any, measureKey: str | None = None, apart: float = np.nan) -> Any:
@@ -288,7 +293,7 @@ def _saved(
     measureKey: str | None,
     outer: bool,
 ) -> Any:
-    """Save one match for each element, `places` of the second collection, -1 for none."""
+    """Save one match for each element, `places` of the second collection or `NONE`."""
     apart = np.full((len(places), 0), np.nan)
     if measureKey is not None:
         apart = _measured(condition, first, second, "measureKey=")
@@ -299,14 +304,22 @@ def _saved(
         for row, place in enumerate(places)
     ]
     kept = np.arange(len(places)) if outer else np.flatnonzero(places >= 0)
-    return _kept(_with(first, {key: objects(found)}), kept)
+    return _kept(_with(first, key, found, second), kept)
 
 
-def _pairs_of_images(first: xr.Dataset, properties: dict[str, Array]) -> xr.Dataset:
-    """Make a collection of images without bands, at the times of the first of each pair."""
-    bare = first.drop_vars([*first.data_vars, *(n for n, c in first.coords.items() if n != TIME)])
-    along = {name: (TIME, values) for name, values in properties.items()}
-    return bare.assign_coords(along)
+def _empty(elements: Any, labels: list[str]) -> Any:
+    """Give elements without bands, geometries and properties, under other ids."""
+    if not isinstance(elements, xr.Dataset):
+        return FeatureCollection([Feature(None, {}, label) for label in labels]).geodataframe
+    known = [name for name in elements.coords if name != TIME]
+    bare = elements.drop_vars([*elements.data_vars, *known])
+    return bare.assign_coords(id=(TIME, objects(labels)))
+
+
+def _measuring(pairs: Any, key: str, apart: Array) -> Any:
+    if isinstance(pairs, xr.Dataset):
+        return with_properties(pairs, {key: xr.Variable((TIME,), apart)})
+    return pairs.assign(**{key: apart})
 
 
 def _order(elements: Any, ordering: str | None, ascending: bool) -> Array:
@@ -321,11 +334,11 @@ def _order(elements: Any, ordering: str | None, ascending: bool) -> Array:
     return np.concatenate([known[order], np.flatnonzero(~there)])
 
 
-def _first(met: Array) -> Array:
+def _place_of_first(met: Array) -> Array:
     return np.argmax(met, axis=1) if met.shape[1] else np.zeros(len(met), int)
 
 
-def _least(apart: Array) -> Array:
+def _place_of_least(apart: Array) -> Array:
     return np.argmin(apart, axis=1) if apart.shape[1] else np.zeros(len(apart), int)
 
 

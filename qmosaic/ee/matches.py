@@ -49,6 +49,22 @@ class Member:
         return f"<image {self.place} of {self.images.sizes.get(TIME, 1)}>"
 
 
+@dataclass(frozen=True, eq=False)
+class Collection:
+    """The collection that the values of a property are images of, where there may be none."""
+
+    images: xr.Dataset
+
+
+COLLECTION = "images_of"
+"""The attribute of a property that tells this collection."""
+
+
+def property_of_members(members: list[Any], images: xr.Dataset) -> xr.Variable:
+    """Make a property of images of a collection, None for none."""
+    return xr.Variable((TIME,), objects(members), {COLLECTION: Collection(images)})
+
+
 def image_in(found: xr.DataArray, owner: xr.Dataset) -> Any:
     """Give the image, or images, that a property of an image is.
 
@@ -77,21 +93,27 @@ def image_in(found: xr.DataArray, owner: xr.Dataset) -> Any:
         return _of_one(members[()])
     if any(_is_list_of_members(one) for one in members):
         raise EachImage("each image has several images in a property")
-    there = [one for one in members if isinstance(one, Member)]
-    if not there:
+    of = {id(one.images): one.images for one in members if isinstance(one, Member)}
+    if not of and COLLECTION in found.attrs:
+        of = {0: found.attrs[COLLECTION].images}
+    if not of:
         return None
-    if len({id(one.images) for one in there}) > 1:
+    if len(of) > 1:
         raise EachImage("images of several collections are in one property")
-    places = np.array([one.place if isinstance(one, Member) else NONE for one in members])
+    (images,) = of.values()
+    places = np.array([one.place if isinstance(one, Member) else NONE for one in members], int)
     measures = [one.measure if isinstance(one, Member) else None for one in members]
-    return chosen(there[0].images, places, owner, measures)
+    return images if TIME not in images.dims else chosen(images, places, owner, measures)
 
 
 def _of_one(member: Any) -> Any:
     if _is_list_of_members(member):
-        return [_of_one(one) for one in member]
-    if not isinstance(member, Member):
-        return None
+        return [image_of(one) for one in member]
+    return image_of(member) if isinstance(member, Member) else None
+
+
+def image_of(member: Member) -> xr.Dataset:
+    """Give the image that a property of a single image is."""
     image = member.images
     image = image.isel({TIME: member.place}) if TIME in image.dims else image
     return image if member.measure is None else with_properties(image, dict([member.measure]))
@@ -127,8 +149,9 @@ def chosen(
     """
     lacking = np.asarray(places) < 0
     if not images.sizes[TIME]:
-        images = _one_masked(images)
-    found = choose_images(images, np.where(lacking, 0, places))
+        found = _masked_images(images, len(lacking))
+    else:
+        found = choose_images(images, np.where(lacking, 0, places))
     along = {name: c for name, c in found.coords.items() if c.dims == (TIME,)}
     known = {name: _missing_where(lacking, c) for name, c in along.items()}
     if TIME in known:
@@ -164,12 +187,23 @@ def _masked_where(lacking: Array, images: xr.Dataset) -> dict[Hashable, xr.DataA
     return made
 
 
-def _one_masked(images: xr.Dataset) -> xr.Dataset:
-    """Give a collection of one image, masked everywhere, with the bands of one without images."""
-    bands = {name: masked_like(images[name], 1) for name in bands_of(images, TIME)}
-    along = [n for n, c in images.coords.items() if TIME in c.dims]
-    known = {n: (TIME, nothing(images[n].dtype, 1)) for n in along if images[n].dims == (TIME,)}
-    return images.drop_vars([*bands, *along]).assign(bands).assign_coords(known)
+def _masked_images(images: xr.Dataset, count: int) -> xr.Dataset:
+    """Give masked images with the bands and properties of a collection without images."""
+    along = {n: c for n, c in images.coords.items() if c.dims == (TIME,)}
+    known = {n: (TIME, nothing(c.dtype, count)) for n, c in along.items()}
+    bands = {n: images[n].variable.transpose(TIME, ...) for n in bands_of(images, TIME)}
+    masked = {n: masked_like(_still(band), count) for n, band in bands.items()}
+    made = images.drop_vars([*bands, *along]).assign(masked)
+    return made.assign_coords(known)
+
+
+def _still(band: xr.Variable) -> xr.DataArray:
+    """Give an image that is like those of a band, of which there are none."""
+    shape, dtype = band.shape[1:], band.dtype
+    data: Any = np.zeros(shape, dtype)
+    if band.chunks:
+        data = da.zeros(shape, dtype, chunks=band.chunks[1:])
+    return xr.DataArray(data, dims=band.dims[1:], attrs=band.attrs)
 
 
 def _as_properties(measures: Any) -> dict[str, Any]:

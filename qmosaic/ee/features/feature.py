@@ -100,6 +100,7 @@ class Feature(Hinting):
 
     def __init__(self, geom: Any = None, opt_properties: Any = None, opt_id: Any = None) -> None:
         known_: Any = {}
+        geom = known(geom, "ee.Feature()")
         if isinstance(geom, Feature):
             known_, opt_id = geom._properties, geom._id if opt_id is None else opt_id
             geom = geom._geometry

@@ -82,7 +82,8 @@ class Masks(Bands):
         """Cut the image to a region, a geometry or features; what lies outside is masked.
 
         See `qmosaic.clip`. An integer band that declares no nodata gets the next larger dtype where
-        pixels are masked, as in `updateMask`. A constant has no grid: it is cut on the grid of the image that it is combined with.
+        pixels are masked, as in `updateMask`. A constant has no grid: it is cut on the grid of the
+        image that it is combined with.
 
         Examples
         --------
