@@ -63,6 +63,7 @@ Modules. Each imports only modules below it in this table.
 ``matches``     images that are properties of other images
 ``features``    ``Feature``, ``FeatureCollection``
 ``selecting``   ``Filter``
+``periods``     which images or features are of a period
 ``comparing``   how properties are compared
 ``elements``    the properties and outlines of images and features
 ``geometries``  ``Geometry``

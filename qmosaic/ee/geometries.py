@@ -143,9 +143,8 @@ ee.Geometry.MultiPoint within 0 to 1, 0 to 2 in EPSG:4326)
         With `proj` the distance is in the units of that CRS.
         """
         wide = float(known(distance, "ee.Geometry.buffer()"))
-        if proj is not None:
-            return self._in(as_crs(proj), lambda shape: shape.buffer(wide))
-        return self._on_plane(lambda shape: shape.buffer(wide))
+        plane = self._plane() if proj is None else as_crs(proj)
+        return self._in(plane, lambda shape: shape.buffer(wide))
 
     def bounds(self, maxError: Any = None, proj: Any = None) -> Geometry:
         """Give its bounding box, in its own CRS or another."""
@@ -161,14 +160,13 @@ ee.Geometry.MultiPoint within 0 to 1, 0 to 2 in EPSG:4326)
         >>> ee.Geometry.LineString([[0, 0], [2, 0]]).centroid()
         ee.Geometry.Point(1, 0) in EPSG:4326
         """
-        return self._on_plane(lambda shape: shape.centroid)
+        return self._in(self._plane(), lambda shape: shape.centroid)
 
     def simplify(self, maxError: Any, proj: Any = None) -> Geometry:
         """Leave out points of its outline, so that it moves by no more than some metres."""
         tolerance = float(known(maxError, "ee.Geometry.simplify()"))
-        if proj is not None:
-            return self._in(as_crs(proj), lambda shape: shape.simplify(tolerance))
-        return self._on_plane(lambda shape: shape.simplify(tolerance))
+        plane = self._plane() if proj is None else as_crs(proj)
+        return self._in(plane, lambda shape: shape.simplify(tolerance), bent=False)
 
     def dissolve(self, maxError: Any = None, proj: Any = None) -> Geometry:
         """Merge its parts where they overlap."""
@@ -301,17 +299,18 @@ ee.Geometry.Polygon within 0 to 1, 0 to 1 in EPSG:4326)
         """Bring another one into the CRS of this one."""
         return projected(Geometry(right).geometry, self.geometry.crs).geom
 
-    def _in(self, crs: Any, change: Callable[[Any], Any]) -> Geometry:
-        """Change its shape in another CRS."""
+    def _in(self, crs: Any, change: Callable[[Any], Any], bent: bool = True) -> Geometry:
+        """Change its shape in another CRS; without `bent` no points are added on the way back."""
         geom = needed("odc.geo.geom", "geo", "regions")
         moved = projected(self.geometry, crs)
         changed = geom.Geometry(change(moved.geom), moved.crs)
-        return self._kept(projected(changed, self.geometry.crs))
+        own = self.geometry.crs
+        return self._kept(projected(changed, own) if bent else changed.to_crs(own))
 
-    def _on_plane(self, change: Callable[[Any], Any]) -> Geometry:
-        """Change its shape on a plane in metres that touches the earth at its middle."""
+    def _plane(self) -> str:
+        """Name a plane in metres that touches the earth at its middle."""
         (lon, lat), *_ = projected(self.geometry.centroid, LON_LAT).points
-        return self._in(f"+proj=aeqd +lat_0={lat} +lon_0={lon} +R={RADIUS} +units=m", change)
+        return f"+proj=aeqd +lat_0={lat} +lon_0={lon} +R={RADIUS} +units=m"
 
     def _parts(self, kind: str) -> list[Any]:
         """Give its parts of a type, in longitude and latitude."""

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection.filters import in_period
 from qmosaic.collection.geometry import LON_LAT, everywhere, projected
 from qmosaic.collection.location import intersecting
 from qmosaic.collection.masks import Array
@@ -25,26 +24,15 @@ from qmosaic.ee.comparing import (
 )
 from qmosaic.ee.elements import column, count_of, has, is_missing, outlines
 from qmosaic.ee.geometries import Geometry
+from qmosaic.ee.periods import FIELDS, in_part_of_date, of_period, period_of
 from qmosaic.ee.unsupported import Hinting
-from qmosaic.ee.values import Date, DateRange, known
-from qmosaic.ee.values.dates import padded
+from qmosaic.ee.values import known
 from qmosaic.optional import needed
 
 Keep = Callable[[Any], Array]
 Pairs = Callable[[Any, Any], Array]
 
 PAGES = "https://developers.google.com/earth-engine/apidocs/ee-filter-"
-
-FIELDS = {
-    "year": "year",
-    "month": "month",
-    "hour": "hour",
-    "minute": "minute",
-    "day_of_year": "dayofyear",
-    "day_of_month": "day",
-    "day_of_week": "dayofweek",
-}
-"""Parts of a date, as Earth Engine names them and as xarray does."""
 
 COMPARE = {
     "equals": "equals",
@@ -248,7 +236,7 @@ class Filter(Hinting):
         """Keep those from `start` on, before `end`; without it, those of that instant."""
         first, last = period_of(start, end)
         described = f"date({first!s}" + (f", {last!s})" if last is not None else ")")
-        return Filter._of(lambda elements: _in_period(elements, first, last), described)
+        return Filter._of(lambda elements: of_period(elements, first, last), described)
 
     @staticmethod
     def bounds(geometry: Any, errorMargin: Any = None) -> Filter:
@@ -286,7 +274,12 @@ class Filter(Hinting):
                 f"ee.Filter.calendarRange() got the field {field!r}, which is not known; it takes "
                 f"{', '.join(map(repr, FIELDS))}."
             )
-        return _cyclic(f"calendarRange({start}, {end}, {field!r})", start, end, field)
+        first = int(known(start, "ee.Filter.calendarRange()"))
+        last = first if end is None else int(known(end, "ee.Filter.calendarRange()"))
+        return Filter._of(
+            lambda elements: in_part_of_date(elements, first, last, field),
+            f"calendarRange({start}, {end}, {field!r})",
+        )
 
     @staticmethod
     def dayOfYear(start: Any, end: Any) -> Filter:
@@ -294,7 +287,8 @@ class Filter(Hinting):
 
         https://developers.google.com/earth-engine/apidocs/ee-filter-dayofyear
         """
-        return _cyclic(f"dayOfYear({start}, {end})", start, end, "day_of_year")
+        chosen = Filter.calendarRange(start, end)
+        return Filter._of(chosen.keep, f"dayOfYear({start}, {end})")
 
     # -- properties ------------------------------------------------------------------------------
 
@@ -402,36 +396,6 @@ def apart(left: Array, right: Array) -> Array:
     return np.full(np.broadcast_shapes(left.shape, right.shape), np.nan)
 
 
-def _cyclic(description: str, start: Any, end: Any, field: str) -> Filter:
-    """Make a filter of a part of the date; a range whose end is before its start wraps round."""
-    first = int(known(start, "ee.Filter.calendarRange()"))
-    last = first if end is None else int(known(end, "ee.Filter.calendarRange()"))
-
-    def keep(elements: Any) -> Array:
-        times = column(elements, "system:time_start", "ee.Filter.calendarRange()")
-        own = getattr(xr.DataArray(_as_times(times)).dt, FIELDS[field]).values
-        own = own + 1 if field == "day_of_week" else own
-        inside: Array = (own >= first) & (own <= last)
-        return inside if first <= last else (own >= first) | (own <= last)
-
-    return Filter._of(keep, description)
-
-
-def _as_times(values: Array) -> Array:
-    """Take times as they are, or as milliseconds, as features have them."""
-    if values.dtype.kind == "M":
-        return values.astype("M8[ns]")
-    whole = np.where(np.isnan(values), np.iinfo("int64").min, values)
-    return whole.astype("int64").astype("M8[ms]").astype("M8[ns]")
-
-
-def _in_period(elements: Any, first: Any, last: Any) -> Array:
-    if isinstance(elements, xr.Dataset):
-        return in_period(elements, first, last)
-    times = _as_times(column(elements, "system:time_start", "ee.Filter.date()"))
-    return in_period(xr.Dataset(coords={"time": times}), first, last)
-
-
 def _joined(method: str, filters: tuple[Any, ...], function: Any) -> Filter:
     several = len(filters) == 1 and isinstance(filters[0], Iterable)
     listed = list(filters[0]) if several else list(filters)
@@ -447,19 +411,3 @@ def _joined(method: str, filters: tuple[Any, ...], function: Any) -> Filter:
         lambda first, second: function.reduce([f.pairs(first, second) for f in listed]),
         measures[0] if method == "And" and len(measures) == 1 else None,
     )
-
-
-def period_of(start: Any, end: Any = None) -> tuple[Any, Any]:
-    """Take the start and the end of a period, or both in an ``ee.DateRange``."""
-    first, last = (known(one, "filterDate()") for one in (start, end))
-    if isinstance(first, DateRange):
-        first, last = first.start(), first.end()
-    return instant(first), None if last is None else instant(last)
-
-
-def instant(given: Any) -> Any:
-    """Take a date as it was given; numbers are milliseconds, as in Earth Engine."""
-    given = known(given, "a date")
-    if isinstance(given, Date | int | float):
-        return Date(given).instant
-    return padded(given) if isinstance(given, str) else given

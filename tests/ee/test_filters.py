@@ -42,7 +42,9 @@ def features() -> ee.FeatureCollection:
     """Make features with these properties."""
     made = []
     for place, day in enumerate(DAYS):
-        values = {name: column[place] for name, column in KNOWN.items() if column[place] is not None}
+        values = {
+            name: column[place] for name, column in KNOWN.items() if column[place] is not None
+        }
         millis = ee.Date(day).millis()
         made.append(
             ee.Feature(ee.Geometry.Point(place, 0), {**values, "place": place, "day": millis})

@@ -21,9 +21,10 @@ from qmosaic.ee.collections.base import Images
 from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.images import Image
 from qmosaic.ee.names import EMPTIED
+from qmosaic.ee.periods import period_of
 from qmosaic.ee.properties import listed, property_of
-from qmosaic.ee.selecting import Filter, instant
-from qmosaic.ee.values import DateRange, List, Number
+from qmosaic.ee.selecting import Filter
+from qmosaic.ee.values import List, Number
 
 
 class Choosing(Images):
@@ -31,9 +32,7 @@ class Choosing(Images):
 
     def filterDate(self, start: Any, end: Any = None) -> Self:
         """Keep images from `start` on, before `end`; see `qmosaic.filter_date`."""
-        if isinstance(start, DateRange):
-            start, end = start.start(), start.end()
-        period = instant(start), None if end is None else instant(end)
+        period = period_of(start, end)
         keep = in_period(self.dataset, *period)
         return self._kept(keep, lambda: filter_date(self.dataset, *period))
 

@@ -83,7 +83,8 @@ class FeatureCollection(Aggregating):
         elif isinstance(args, Feature | Geometry):
             self._features = [Feature(args)]
         elif isinstance(args, list | tuple) and args and isinstance(args[0], FeatureCollection):
-            self._make = lambda: _numbered([one.geodataframe for one in args], 0)
+            together = _put_together(list(args), 0)
+            self._table, self._make = together._table, together._make
         elif isinstance(args, list | tuple) and not _is_box(args):
             self._features = [Feature(one) for one in args]
         elif _is_region(args):
@@ -264,10 +265,7 @@ class FeatureCollection(Aggregating):
 
     def merge(self, collection2: Any) -> FeatureCollection:
         """Append the features of another collection."""
-        others = [self, FeatureCollection(collection2)]
-        if all(one._is_known for one in others):
-            return self._of_table(_numbered([one.geodataframe for one in others], 1))
-        return self._later(lambda: _numbered([one.geodataframe for one in others], 1))
+        return _put_together([self, FeatureCollection(collection2)], 1)
 
     def union(self, maxError: Any = None) -> FeatureCollection:
         """Merge all geometries into one feature."""
@@ -370,12 +368,21 @@ def _is_region(given: Any) -> bool:
     return isinstance(given, list | tuple) or hasattr(given, "__geo_interface__")
 
 
+def _put_together(collections: list[FeatureCollection], start: int) -> FeatureCollection:
+    """Put collections together; the id of a feature begins with the number of its collection."""
+    if all(one._is_known for one in collections):
+        tables = [one.geodataframe for one in collections]
+        return FeatureCollection._of_table(_numbered(tables, start))
+    return FeatureCollection._later(
+        lambda: _numbered([one.geodataframe for one in collections], start)
+    )
+
+
 def _table_of_results(results: list[Any]) -> Any:
     return FeatureCollection(results).geodataframe
 
 
 def _numbered(tables: list[Any], start: int) -> Any:
-    """Put tables together; the label of a feature begins with the number of its table."""
     crs = tables[0].crs
     alike = []
     for number, table in enumerate(tables, start):

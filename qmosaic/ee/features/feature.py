@@ -197,7 +197,8 @@ class Feature(Hinting):
 
     def set(self, *properties: Any) -> Feature:
         """Set properties: a dictionary, or names and values in turn."""
-        given = properties[0] if len(properties) == 1 else in_turn(properties, "ee.Feature.set()")
+        alone = len(properties) == 1 and isinstance(properties[0], Mapping | Computed)
+        given = properties[0] if alone else in_turn(properties, "ee.Feature.set()")
         if isinstance(given, Mapping) and isinstance(self._properties, dict):
             return Feature(self._geometry, {**self._properties, **given}, self._id)
         merged = lift(lambda own, more: {**own, **more}, self._properties, given, _kind=Dictionary)

@@ -84,7 +84,7 @@ def checked(frame: Any) -> Any:
 def frame_of(features: Iterable[Feature], crs: Any = None) -> Any:
     """Make a table of features; what is not computed yet of their properties is computed."""
     listed = list(features)
-    rows = computed([one._properties for one in listed])
+    rows = [dict(row) for row in computed([one._properties for one in listed])]
     crss = {str(f._geometry.geometry.crs) for f in listed if f._geometry is not None}
     if crs is None:
         crs = crss.pop() if len(crss) == 1 else LON_LAT
