@@ -48,8 +48,40 @@ class Geometry(Hinting):
     >>> ee.Geometry.LineString([[0, 0], [1, 2]]), ee.Geometry.MultiPoint([[0, 0], [1, 2]])
     (ee.Geometry.LineString within 0 to 1, 0 to 2 in EPSG:4326, \
 ee.Geometry.MultiPoint within 0 to 1, 0 to 2 in EPSG:4326)
+    >>> ee.Geometry.MultiLineString([[[0, 0], [1, 2]], [[1, 2], [3, 3]]]).geometries()
+    [ee.Geometry.LineString within 0 to 1, 0 to 2 in EPSG:4326, \
+ee.Geometry.LineString within 1 to 3, 2 to 3 in EPSG:4326]
+    >>> ring = ee.Geometry.LinearRing([[0, 0], [1, 0], [1, 1], [0, 0]])
+    >>> ring.type(), ring.coordinates(), ring.toGeoJSON() == ring.getInfo()
+    ('LinearRing', [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0]], True)
+    >>> ee.Geometry.Point(0, 0).toGeoJSONString()
+    '{"type": "Point", "coordinates": [0.0, 0.0]}'
+
+    Other geometries:
+
+    >>> west, east = ee.Geometry.BBox(0, 0, 2, 1), ee.Geometry.BBox(1, 0, 3, 1)
+    >>> west.intersection(east), west.difference(east)
+    (ee.Geometry.Polygon within 1 to 2, 0 to 1 in EPSG:4326, \
+ee.Geometry.Polygon within 0 to 1, 0 to 1 in EPSG:4326)
+    >>> west.union(east), west.symmetricDifference(east).type()
+    (ee.Geometry.Polygon within 0 to 3, 0 to 1 in EPSG:4326, 'MultiPolygon')
+    >>> west.intersects(east), west.contains(east), west.disjoint(east), west.containedIn(west)
+    (True, False, False, True)
+    >>> west.simplify(1000).type(), west.dissolve().type(), west.transform("EPSG:3857").bounds()
+    ('Polygon', 'Polygon', \
+ee.Geometry.Polygon within 0 to 222639, 0 to 111325 in EPSG:3857)
     >>> ee.Geometry.Point(0, 0).buffer(1000)
     ee.Geometry.Polygon within -0.0089932 to 0.0089932, -0.0089932 to 0.0089932 in EPSG:4326
+
+    In metres on the ellipsoid, or in the plane of a CRS:
+
+    >>> square = ee.Geometry.BBox(0, 0, 1, 1)
+    >>> round(square.area().divide(1e6)), round(square.perimeter().divide(1000))
+    (12309, 444)
+    >>> round(ee.Geometry.LineString([[0, 0], [0, 1]]).length().divide(1000))
+    111
+    >>> ee.Geometry.Rectangle([0, 0, 20, 10], "EPSG:32633").area(proj="EPSG:32633")
+    200
     """
 
     _name = "ee.Geometry"
@@ -177,20 +209,7 @@ ee.Geometry.MultiPoint within 0 to 1, 0 to 2 in EPSG:4326)
         return self._kept(projected(self.geometry, as_crs(proj)))
 
     def intersection(self, right: Any, maxError: Any = None, proj: Any = None) -> Geometry:
-        """Give what it has in common with another one, which may be nothing.
-
-        Examples
-        --------
-        >>> from qmosaic import ee
-        >>> west, east = ee.Geometry.BBox(0, 0, 2, 1), ee.Geometry.BBox(1, 0, 3, 1)
-        >>> west.intersection(east), west.difference(east)
-        (ee.Geometry.Polygon within 1 to 2, 0 to 1 in EPSG:4326, \
-ee.Geometry.Polygon within 0 to 1, 0 to 1 in EPSG:4326)
-        >>> west.union(east).bounds().area().getInfo() > west.area().getInfo()
-        True
-        >>> west.intersects(east), west.contains(east), west.disjoint(east)
-        (True, False, False)
-        """
+        """Give what it has in common with another one, which may be nothing."""
         return self._with(self.geometry.geom.intersection(self._other(right)))
 
     def union(self, right: Any, maxError: Any = None, proj: Any = None) -> Geometry:
@@ -227,17 +246,6 @@ ee.Geometry.Polygon within 0 to 1, 0 to 1 in EPSG:4326)
         """Give its area in square metres, on the ellipsoid WGS 84.
 
         With `proj` in the units of that CRS, on its plane.
-
-        Examples
-        --------
-        >>> from qmosaic import ee
-        >>> square = ee.Geometry.BBox(0, 0, 1, 1)
-        >>> round(square.area().divide(1e6)), round(square.perimeter().divide(1000))
-        (12309, 444)
-        >>> round(ee.Geometry.LineString([[0, 0], [0, 1]]).length().divide(1000))
-        111
-        >>> ee.Geometry.Rectangle([0, 0, 20, 10], "EPSG:32633").area(proj="EPSG:32633")
-        200
         """
         if proj is not None:
             return Number(projected(self.geometry, as_crs(proj)).geom.area)
@@ -264,10 +272,6 @@ ee.Geometry.Polygon within 0 to 1, 0 to 1 in EPSG:4326)
         """List its parts."""
         parts = getattr(self.geometry.geom, "geoms", [self.geometry.geom])
         return List([self._with(part) for part in parts])
-
-    def projection(self) -> Any:
-        """Give its CRS."""
-        return self.geometry.crs
 
     def getInfo(self) -> dict[str, Any]:
         """Give it as GeoJSON, a dict."""

@@ -58,8 +58,22 @@ class Join(Hinting):
     >>> pairs = ee.Join.inner().apply(scenes, weather, near)
     >>> pairs.map(lambda f: ee.Image.cat(f.get("primary"), f.get("secondary"))).first().bandNames()
     ['B4', 'rain']
-    >>> ee.Join.simple().apply(scenes, weather.limit(1), near).size()
+
+    Those that something matches, those that nothing matches:
+
+    >>> first_day = weather.limit(1)
+    >>> ee.Join.simple().apply(scenes, first_day, near).aggregate_array("system:index")
+    ['0']
+    >>> ee.Join.inverted().apply(scenes, first_day, near).size()
     1
+
+    The first match, or all of them:
+
+    >>> latest = ee.Join.saveFirst("weather", "system:time_start", False)
+    >>> first = latest.apply(scenes, weather, near)
+    >>> every = ee.Join.saveAll("weathers").apply(scenes, weather, near)
+    >>> ee.Image(first.first().get("weather")).bandNames(), every.first().get("weathers").size()
+    (['rain'], 1)
     """
 
     _name = "ee.Join"

@@ -158,7 +158,8 @@ class Filter(Hinting):
     >>> import numpy as np, xarray as xr
     >>> from qmosaic import ee
     >>> days = np.array(["2019-12-30", "2020-01-10", "2020-07-01", "2020-08-01"], "M8[ns]")
-    >>> known = {"time": days, "n": ("time", [1, 2, 3, 4]), "id": ("time", ["a1", "b1", "b2", "c"])}
+    >>> known = {"time": days, "n": ("time", [1, 2, 3, 4]), "m": ("time", [4, 3, 2, 1])}
+    >>> known["id"] = ("time", ["a1", "b1", "b2", "c"])
     >>> col = ee.ImageCollection(xr.Dataset({"a": ("time", [5, 6, 7, 8])}, known))
     >>> def kept(filter):
     ...     return col.filter(filter).aggregate_array("n")
@@ -173,10 +174,26 @@ class Filter(Hinting):
     ([3, 4], [2, 3, 4])
     >>> kept(ee.Filter.inList("n", [1, 4])), kept(ee.Filter.rangeContains("n", 2, 3))
     ([1, 4], [2, 3])
-    >>> kept(ee.Filter.stringStartsWith("system:index", "b"))
-    [2, 3]
+    >>> index = "system:index"
+    >>> kept(ee.Filter.stringStartsWith(index, "b")), kept(ee.Filter.stringEndsWith(index, "1"))
+    ([2, 3], [1, 2])
+    >>> kept(ee.Filter.stringContains(index, "2")), kept(ee.Filter.metadata("n", "less_than", 3))
+    ([3], [1, 2])
     >>> kept(ee.Filter.listContains("system:band_names", "a")), kept(ee.Filter.notNull(["n"]))
     ([1, 2, 3, 4], [1, 2, 3, 4])
+
+    By two properties, or a property and a value; in a join by properties of both collections:
+
+    >>> kept(ee.Filter.equals("n", 2)), kept(ee.Filter.notEquals("n", 2))
+    ([2], [1, 3, 4])
+    >>> kept(ee.Filter.lessThan(leftField="n", rightField="m"))
+    [1, 2]
+    >>> kept(ee.Filter.greaterThan(leftValue=3, rightField="n"))
+    [1, 2]
+    >>> kept(ee.Filter.lessThanOrEquals("n", 2))
+    [1, 2]
+    >>> kept(ee.Filter.greaterThanOrEquals("n", 3)), kept(ee.Filter.maxDifference(1, "n", 4))
+    ([3, 4], [3, 4])
 
     By the date; the last two go over the end of the year:
 
@@ -195,6 +212,15 @@ class Filter(Hinting):
     [2, 3]
     >>> kept(ee.Filter.Or(ee.Filter.eq("n", 1), ee.Filter.eq("n", 2)).Not())
     [3, 4]
+
+    By where images or features lie:
+
+    >>> fields = ee.FeatureCollection([ee.Geometry.BBox(0, 0, 2, 1), ee.Geometry.BBox(4, 0, 6, 1)])
+    >>> box, point = ee.Geometry.BBox(-1, -1, 3, 3), ee.Geometry.Point(5, 0.5)
+    >>> filters = [ee.Filter.intersects(".geo", box), ee.Filter.isContained(".geo", box)]
+    >>> filters += [ee.Filter.contains(".geo", point), ee.Filter.disjoint(".geo", box)]
+    >>> [fields.filter(filter).aggregate_array("system:index") for filter in filters]
+    [['0'], ['0'], ['1'], ['1']]
     >>> ee.Filter.bounds(ee.Geometry.Point(-103.19, 40.14))
     ee.Filter.bounds(ee.Geometry.Point(-103.19, 40.14) in EPSG:4326)
     """

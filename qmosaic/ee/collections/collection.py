@@ -58,6 +58,12 @@ class ImageCollection(Choosing, Linking, Mapping, Mosaics, Reducing, Describing)
     ['quality']
     >>> col.merge(col).size(), ee.ImageCollection.fromImages([col.first()]).size()
     (6, 1)
+    >>> col.combine(col.limit(2).select(["B4"], ["red"])).first().bandNames()
+    ['B4', 'cloud', 'red']
+    >>> col.merge(col).distinct("system:time_start").size(), col.toList(1, 2).get(0).date()
+    (3, ee.Date('2020-08-01T00:00:00'))
+    >>> col.iterate(lambda image, sum: ee.Number(sum).add(image.get("cloud_cover")), 0)
+    120
 
     One image of many:
 

@@ -54,8 +54,6 @@ class Linking(Images):
         array([[ 10,  20],
                [255, 255],
                [ 70,  80]], dtype=uint8)
-        >>> reflectances.combine(clouds).aggregate_array("system:index")
-        ['a', 'c']
         """
         other = known(imageCollection, "linkCollection()")
         others = other if isinstance(other, Images) else type(self)(other)

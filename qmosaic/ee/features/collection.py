@@ -59,12 +59,40 @@ class FeatureCollection(Aggregating):
     >>> fields.distinct("crop").aggregate_array("crop"), fields.aggregate_histogram("crop")
     (['rye', 'oats'], {'oats': 1, 'rye': 2})
 
+    >>> fields.filterMetadata("yield", "less_than", 5).toList(1).get(0)
+    ee.Feature of ee.Geometry.Polygon within 1 to 3, 0 to 1 in EPSG:4326, with crop, yield
+    >>> def dated(feature):
+    ...     return feature.set("system:time_start", ee.Date("2020-07-01").millis())
+    >>> fields.map(dated).filterDate("2020-01-01", "2020-07-01").size()
+    0
+
+    Numbers of a property of all features:
+
+    >>> fields.aggregate_sum("yield"), fields.aggregate_min("yield"), fields.aggregate_max("yield")
+    (12, 3, 5)
+    >>> fields.aggregate_count("crop"), fields.aggregate_count_distinct("crop")
+    (3, 2)
+    >>> fields.aggregate_first("crop"), fields.aggregate_product("yield")
+    ('rye', 60)
+    >>> fields.aggregate_sample_sd("yield"), fields.aggregate_sample_var("yield")
+    (1, 1)
+    >>> fields.aggregate_total_sd("yield").pow(2).subtract(fields.aggregate_total_var("yield"))
+    0
+
     Other features:
 
     >>> def with_area(feature):
     ...     return feature.set("km2", feature.area().divide(1e6).round())
     >>> fields.map(with_area).aggregate_array("km2")
     [24619, 24619, 12309]
+    >>> fields.select("yield").first().getInfo()["properties"]
+    {'yield': 5}
+    >>> fields.iterate(lambda feature, text: ee.String(text).cat(feature.getString("crop")), "")
+    'ryeoatsrye'
+    >>> fields.map(lambda feature: ee.FeatureCollection([feature, feature])).flatten().size()
+    6
+    >>> fields.style(color="red").draw("blue", strokeWidth=2).styling, len(fields.getInfo())
+    ({'color': 'blue', 'strokeWidth': 2}, 2)
     >>> fields.union().first().geometry(), fields.merge(rye).size(), fields.aggregate_mean("yield")
     (ee.Geometry.MultiPolygon within 0 to 6, 0 to 1 in EPSG:4326, 5, 4)
     """

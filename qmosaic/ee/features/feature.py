@@ -91,6 +91,24 @@ class Feature(Hinting):
     >>> other = ee.Feature(ee.Geometry.BBox(1, 0, 3, 1))
     >>> field.intersection(other).geometry(), other.copyProperties(field, ["crop"]).toDictionary()
     (ee.Geometry.Polygon within 1 to 2, 0 to 1 in EPSG:4326, {'crop': 'rye'})
+    >>> field.getString("crop").cat("!"), ee.Feature(field, None, "f1").id()
+    ('rye!', 'f1')
+
+    Its geometry, measured and compared as `Geometry` does it:
+
+    >>> round(field.perimeter().divide(1000)), field.length(), field.intersects(other)
+    (666, 0, True)
+    >>> field.disjoint(other), field.containedIn(field)
+    (False, True)
+
+    A feature with another geometry keeps its properties:
+
+    >>> made = [field.bounds(), field.buffer(10), field.centroid(), field.simplify(10)]
+    >>> made += [field.transform("EPSG:3857"), field.dissolve(), field.union(other)]
+    >>> made += [field.difference(other), field.symmetricDifference(other)]
+    >>> made += [field.setGeometry(other.geometry())]
+    >>> [feature.get("crop") for feature in made] == ["rye"] * 10
+    True
     >>> round(field.area().divide(1e6)), field.contains(other), field.select(["year"]).getInfo()
     (24619, False, {'type': 'Feature', 'geometry': {'type': 'Polygon', 'coordinates': \
 [[[2.0, 0.0], [2.0, 1.0], [0.0, 1.0], [0.0, 0.0], [2.0, 0.0]]]}, 'properties': {'year': 2020}})
@@ -190,10 +208,6 @@ class Feature(Hinting):
     def getString(self, property: Any) -> Any:
         """Give a property that is a text."""
         return String(self.get(property))
-
-    def getArray(self, property: Any) -> Any:
-        """Give a property that is a list."""
-        return self.get(property)
 
     def set(self, *properties: Any) -> Feature:
         """Set properties: a dictionary, or names and values in turn."""

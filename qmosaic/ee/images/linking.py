@@ -46,6 +46,15 @@ class Linking(Choosing):
             Nothing was named that could be added, or the collections are not on one grid.
         KeyError
             One of the collections has no such property, or the other one no such band.
+
+        Examples
+        --------
+        >>> import numpy as np, xarray as xr
+        >>> from qmosaic import ee
+        >>> clouds = xr.Dataset({"cs": (("time", "x"), [[0.5, 1.0]])}, {"id": ("time", ["S2A"])})
+        >>> scene = ee.Image(xr.Dataset({"B4": ("x", [1, 2])}, {"id": "S2A"}))
+        >>> scene.linkCollection(ee.ImageCollection(clouds), ["cs"]).dataset["cs"].values
+        array([0.5, 1. ])
         """
         caller = "linkCollection()"
         bands, names = _listed(linkedBands), _listed(linkedProperties)

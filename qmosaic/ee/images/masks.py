@@ -105,7 +105,18 @@ class Masks(Bands):
         return type(self)(clip_to(whole.dataset, region, "ee.Image.clip()"))
 
     def clipToCollection(self, collection: Any) -> Any:
-        """Cut the image to features, see `clip`."""
+        """Cut the image to features, see `clip`.
+
+        Examples
+        --------
+        >>> import numpy as np, xarray as xr
+        >>> from qmosaic import ee
+        >>> places = {"latitude": [40.2, 40.1], "longitude": [-103.2, -103.1]}
+        >>> image = xr.Dataset({"a": (("latitude", "longitude"), np.ones((2, 2)))}, places)
+        >>> west = ee.FeatureCollection(ee.Geometry.BBox(-103.25, 40, -103.15, 41))
+        >>> dict(ee.Image(image).clipToCollection(west).dataset.sizes)
+        {'latitude': 2, 'longitude': 1}
+        """
         return self.clip(collection)
 
 
