@@ -315,8 +315,6 @@ def maskable(band: xr.DataArray) -> xr.DataArray:
     return _masked_as(_values, [band], dtype, fill)
 
 
-
-
 def refill(bands: Sequence[xr.DataArray]) -> list[xr.DataArray]:
     """Give bands that are to be concatenated one dtype and one nodata value.
 
