@@ -4,6 +4,8 @@ A module imports only modules below it in this table.
 
 ================ =============================================
 ``filters``      fewer images, fewer bands, other bands
+``requests``     the grid of a request: cut to a region, brought onto another grid
+``nearest``      images on another grid, by nearest neighbour
 ``clipping``     maps cut to a region
 ``zones``        zones of a map: a raster of labels, or polygons
 ``levels``       the overviews of a map that was opened from a store

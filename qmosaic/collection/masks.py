@@ -63,3 +63,14 @@ def free_value(dtype: Any) -> Any:
     if dtype.kind == "u":
         return np.iinfo(dtype).max
     return np.iinfo(dtype).min if dtype.kind == "i" else None
+
+
+def beyond(dtype: Any) -> tuple[np.dtype[Any], Any]:
+    """Give the next larger dtype of integers, and a value for "masked" that the smaller one does
+    not have; of 64 bits there is none, and the value is one that pixels hardly have."""
+    dtype = np.dtype(dtype)
+    if dtype.kind == "b":
+        larger = np.dtype("uint8")
+    else:
+        larger = np.dtype(f"{dtype.kind}{min(8, 2 * dtype.itemsize)}")
+    return larger, larger.type(free_value(larger))

@@ -1,0 +1,320 @@
+"""Images on another grid, by nearest neighbour: each pixel of the grid takes that pixel of the
+image in which its centre lies.
+
+These places are computed for every pixel, exactly, so that they do not depend on chunks. (GDAL, and
+odc-geo's ``reproject`` with it, estimates them anew for each piece of a map: of one of 400 × 300
+pixels, 2 % came from the pixel beside, and others when its chunks were others.) Values are moved
+and not computed with, so every dtype goes, and no valid value is taken for a masked one.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+from dask.base import tokenize
+from dask.highlevelgraph import HighLevelGraph
+
+from qmosaic.collection.declarations import can_be_masked, masked_value
+from qmosaic.collection.geometry import as_crs, projected
+from qmosaic.collection.location import GRID_MAPPING, crs_of, extent_of, map_dims
+from qmosaic.collection.masks import Array, beyond
+from qmosaic.collection.transforms import true_to_grid
+from qmosaic.optional import needed
+
+if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
+
+EDGE = 1e-6
+"""The part of a pixel that counts as rounding: a centre on an edge is in the next pixel."""
+
+LARGEST = 2048
+"""The most pixels along the side of a chunk."""
+
+SAMPLES = 17
+"""At how many places along each side of a piece it is looked up where its pixels lie."""
+
+PACKING = (
+    "_FillValue",
+    "missing_value",
+    "scale_factor",
+    "add_offset",
+    "dtype",
+    "units",
+    "calendar",
+)
+"""What stays true of how a band is stored when its pixels are others."""
+
+Pair = tuple[int, int]
+"""Rows and columns, or the first of them."""
+
+
+def on_grid(image: xr.Dataset, grid: GeoBox) -> xr.Dataset:
+    """Take the pixels of a grid out of an image, in all that lies on the map.
+
+    Parameters
+    ----------
+    image : xarray.Dataset
+        A map with evenly spaced pixels and a CRS, with or without other dimensions.
+    grid : odc GeoBox
+        North up and east right.
+
+    Returns
+    -------
+    xarray.Dataset
+        Lazy where the image is. What lies outside the image is masked. A band of integers that
+        declares no nodata gets the next larger dtype where that is needed, and a nodata.
+
+    Raises
+    ------
+    ValueError
+        A band has one of the two dimensions of the map.
+    """
+    dims = map_dims(image)
+    lying = {name: set(dims) & set(v.dims) for name, v in image.variables.items()}
+    whole = [name for name, own in lying.items() if len(own) == 2]
+    if halves := [name for name in image.data_vars if len(lying[name]) == 1]:
+        raise ValueError(
+            f"the bands {', '.join(map(repr, halves))} lie along one side of the map only, so they "
+            "have no pixels that could be brought onto another grid. Leave them out: "
+            f"drop_vars({halves!r})."
+        )
+    mappings = [n for n, v in image.coords.items() if v.ndim == 0 and GRID_MAPPING & set(v.attrs)]
+    places = Places.of(image, grid)
+    made = {name: _moved(image[name].variable, places, dims, grid) for name in whole}
+    kept = image.drop_vars([*(name for name, own in lying.items() if own), *mappings])
+    result = kept.assign({n: v for n, v in made.items() if n in image.data_vars})
+    result = result.assign_coords({n: v for n, v in made.items() if n in image.coords})
+    result = result.assign_coords(needed("odc.geo.xr", "geo", "grids").xr_coords(grid))
+    return true_to_grid(result[list(image.data_vars)])
+
+
+def _moved(
+    variable: xr.Variable, places: Places, dims: tuple[Hashable, Hashable], grid: GeoBox
+) -> xr.Variable:
+    """Give a band, or a coordinate on the map, on the grid."""
+    band = xr.DataArray(variable)
+    attrs = {name: value for name, value in band.attrs.items() if name != "grid_mapping"}
+    fill = masked_value(band)
+    if places.bounded and band.dtype.kind in "biu" and not can_be_masked(band):
+        dtype, fill = beyond(band.dtype)
+        band, attrs["_FillValue"] = band.astype(dtype), fill
+    axes = band.dims.index(dims[0]), band.dims.index(dims[1])
+    names: dict[Hashable, Hashable] = dict(zip(dims, grid.dimensions, strict=True))
+    shape: Pair = grid.shape.yx
+    data = band.variable.data
+    if isinstance(data, da.Array):
+        taken: Any = _lazily(data, places, axes, shape, fill)
+    else:
+        taken = _take([(0, 0)], places, (0, 0), shape, axes, fill, np.asarray(data))
+    moved = xr.Variable([names.get(dim, dim) for dim in band.dims], taken, attrs)
+    moved.encoding = {
+        name: variable.encoding[name] for name in PACKING if name in variable.encoding
+    }
+    moved.encoding["grid_mapping"] = "spatial_ref"  # as odc-geo calls it
+    return moved
+
+
+# -- where pixels lie ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the pixels of a grid lie in an image: numbers and texts, which go to workers.
+
+    Attributes
+    ----------
+    source, target : tuple of float
+        Of the image and of the grid: the left edge, the width of a pixel, the upper edge and the
+        height of a pixel, below 0 where rows go south.
+    shape : (int, int)
+        Rows and columns of the image.
+    source_crs, target_crs : str
+        WKT.
+    bounded : bool
+        Whether pixels of the grid can lie outside the image. Else what seems to by rounding is of
+        the pixel at the edge.
+    """
+
+    source: tuple[float, ...]
+    target: tuple[float, ...]
+    shape: Pair
+    source_crs: str
+    target_crs: str
+    bounded: bool
+
+    @classmethod
+    def of(cls, image: xr.Dataset, grid: GeoBox) -> Places:
+        """Say where the pixels of a grid lie in an image."""
+        down, across = map_dims(image)
+        source: list[float] = []
+        for dim in (across, down):
+            centres = image[dim].values.astype(float)
+            step = (centres[-1] - centres[0]) / (len(centres) - 1)
+            source += [float(centres[0] - step / 2), float(step)]
+        own, place = crs_of(image), grid.transform
+        return cls(
+            tuple(source),
+            (place.c, place.a, place.f, place.e),
+            (image.sizes[down], image.sizes[across]),
+            own.to_wkt(),
+            own.to_wkt() if grid.crs == own else as_crs(grid.crs).to_wkt(),
+            not extent_of(image).contains(projected(grid.extent, own)),
+        )
+
+    def positions(self, rows: Array, columns: Array) -> tuple[Array, Array]:
+        """Give the rows and columns of the image, with fractions, of the centres of pixels; what is
+        not finite has no place in its CRS."""
+        left, width, top, height = self.target
+        ys, xs = np.meshgrid(
+            top + (rows + 0.5) * height, left + (columns + 0.5) * width, indexing="ij"
+        )
+        if self.source_crs != self.target_crs:
+            xs, ys = _transformer(self.target_crs, self.source_crs)(xs, ys)
+        left, width, top, height = self.source
+        with np.errstate(invalid="ignore"):
+            return (ys - top) / height, (xs - left) / width
+
+    def reached(self, corner: Pair, shape: Pair) -> list[tuple[int, int]] | None:
+        """Give the span of rows and the one of columns of the image in which the pixels of a piece
+        lie; None where none does."""
+        sampled = [
+            first + np.unique(np.linspace(0, size - 1, SAMPLES).round())
+            for first, size in zip(corner, shape, strict=True)
+        ]
+        spans = []
+        for values, size in zip(self.positions(*sampled), self.shape, strict=True):
+            known = values[np.isfinite(values)]
+            if not known.size:
+                return None
+            margin = 1 + _bend(values)
+            low, high = math.floor(known.min() - margin), math.ceil(known.max() + margin)
+            if self.bounded and (high <= 0 or low >= size):
+                return None
+            spans.append((min(max(0, low), size - 1), max(min(size, high), 1)))
+        return spans
+
+    def pixels_for_one(self, shape: Pair) -> tuple[float, float]:
+        """Count the pixels of the image, down and across, that one pixel in the middle of the grid
+        is as large as."""
+        sides = [np.array([0.0, 1.0]) + size // 2 for size in shape]
+        rows, columns = self.positions(*sides)
+        counts = [float(np.ptp(values)) for values in (rows, columns)]
+        down, across = (count if math.isfinite(count) and count > 0 else 1.0 for count in counts)
+        return down, across
+
+
+def _bend(values: Array) -> float:
+    """Say how far values between the places that were looked up can lie off what lies between: four
+    times what a parabola does."""
+    bends = [np.abs(np.diff(values, 2, axis=axis)) for axis in (0, 1)]
+    return max((float(b[np.isfinite(b)].max(initial=0.0)) for b in bends), default=0.0) / 2
+
+
+@functools.lru_cache(maxsize=8)
+def _transformer(source: str, target: str) -> Any:
+    return as_crs(source).transformer_to_crs(as_crs(target))
+
+
+@functools.lru_cache(maxsize=8)
+def _pixels(places: Places, corner: Pair, shape: Pair) -> tuple[Array, Array, Array]:
+    """Give for each pixel of a piece the row and the column of the image, and whether it has one;
+    kept, as all bands and images of the piece ask."""
+    ranges = [first + np.arange(size) for first, size in zip(corner, shape, strict=True)]
+    found, inside = [], np.ones(shape, bool)
+    for values, size in zip(places.positions(*ranges), places.shape, strict=True):
+        known = np.isfinite(values)
+        pixels = np.floor(np.where(known, values, -1.0) + EDGE)
+        if places.bounded:
+            inside &= known & (pixels >= 0) & (pixels < size)
+        found.append(np.clip(pixels, 0, size - 1).astype(np.int64))
+    for array in (*found, inside):
+        array.flags.writeable = False
+    return found[0], found[1], inside
+
+
+# -- taking them ---------------------------------------------------------------------------------
+
+
+def _take(
+    starts: Sequence[Pair],
+    places: Places,
+    corner: Pair,
+    shape: Pair,
+    axes: Pair,
+    fill: Any,
+    *blocks: Array,
+) -> Array:
+    """Take the pixels of a piece out of blocks of the image, which start at some pixels."""
+    rows, columns, inside = _pixels(places, corner, shape)
+    missing = inside.copy()
+    made: Any = None
+    for block, (row, column) in zip(blocks, starts, strict=True):
+        values = np.moveaxis(np.asarray(block), axes, (-2, -1))
+        if made is None:
+            made = np.full((*values.shape[:-2], *shape), fill, values.dtype)
+        height, width = values.shape[-2:]
+        here = missing & (rows >= row) & (rows < row + height)
+        here &= (columns >= column) & (columns < column + width)
+        made[..., here] = values[..., rows[here] - row, columns[here] - column]
+        missing &= ~here
+    if missing.any():
+        raise RuntimeError(
+            f"{missing.sum()} pixels of the grid that was asked for, from row {corner[0]} and "
+            f"column {corner[1]} on, lie where the image was not looked at: its CRS bends too much "
+            "there. Ask for a smaller region, or bring the image onto the grid with GDAL: "
+            "image.odc.reproject(...)."
+        )
+    taken: Array = np.moveaxis(made, (-2, -1), axes)
+    return taken
+
+
+def _lazily(data: da.Array, places: Places, axes: Pair, shape: Pair, fill: Any) -> da.Array:
+    """Take pixels out of a dask array: each chunk out of the chunks in which its pixels lie.
+
+    A chunk of the grid is about as large on the ground as one of the image, so that none is made
+    of many.
+    """
+    chunks = list(data.chunks)
+    for axis, size, count in zip(axes, shape, places.pixels_for_one(shape), strict=True):
+        own = min(max(1, round(max(data.chunks[axis]) / count)), LARGEST, size)
+        chunks[axis] = (own,) * (size // own) + ((size % own,) if size % own else ())
+    name = f"nearest-{tokenize(data, places, axes, shape, fill)}"
+    starts = [(0, *itertools.accumulate(sizes))[:-1] for sizes in chunks]
+    graph: dict[Any, Any] = {}
+    for place in itertools.product(*(range(len(sizes)) for sizes in chunks)):
+        corner = starts[axes[0]][place[axes[0]]], starts[axes[1]][place[axes[1]]]
+        extent = tuple(sizes[number] for sizes, number in zip(chunks, place, strict=True))
+        piece = extent[axes[0]], extent[axes[1]]
+        spans = places.reached(corner, piece)
+        if spans is None:
+            graph[(name, *place)] = (np.full, extent, fill, data.dtype)
+            continue
+        keys, begin = [], []
+        lying = [_meeting(data.chunks[axis], span) for axis, span in zip(axes, spans, strict=True)]
+        for (row, first_row), (column, first_column) in itertools.product(*lying):
+            own_place = list(place)
+            own_place[axes[0]], own_place[axes[1]] = row, column
+            keys.append((data.name, *own_place))
+            begin.append((first_row, first_column))
+        take = functools.partial(_take, begin, places, corner, piece, axes, fill)
+        graph[(name, *place)] = (take, *keys)
+    layers = HighLevelGraph.from_collections(name, graph, dependencies=[data])
+    return da.Array(layers, name, tuple(chunks), meta=np.empty((0,) * data.ndim, data.dtype))
+
+
+def _meeting(sizes: Sequence[int], span: tuple[int, int]) -> list[tuple[int, int]]:
+    """Give the numbers of the chunks along an axis that a span meets, and where they start."""
+    starts = (0, *itertools.accumulate(sizes))
+    return [
+        (number, start)
+        for number, (start, size) in enumerate(zip(starts, sizes, strict=False))
+        if start < span[1] and start + size > span[0]
+    ]
