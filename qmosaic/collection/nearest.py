@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 EDGE = 1e-6
 """The part of a pixel that counts as rounding: a centre on an edge is in the next pixel."""
 
-LARGEST = 2048
+LARGEST = 1024
 """The most pixels along the side of a chunk."""
 
 SAMPLES = 17
@@ -54,6 +54,9 @@ PACKING = (
 
 Pair = tuple[int, int]
 """Rows and columns, or the first of them."""
+
+Spans = tuple[Pair, Pair]
+"""The first row and the one behind the last, and the same of columns."""
 
 
 def on_grid(image: xr.Dataset, grid: GeoBox) -> xr.Dataset:
@@ -102,10 +105,11 @@ def _moved(
     """Give a band, or a coordinate on the map, on the grid."""
     band = xr.DataArray(variable)
     attrs = {name: value for name, value in band.attrs.items() if name != "grid_mapping"}
+    stored = {name: value for name, value in band.encoding.items() if name in PACKING}
     fill = masked_value(band)
     if places.bounded and band.dtype.kind in "biu" and not can_be_masked(band):
         dtype, fill = beyond(band.dtype)
-        band, attrs["_FillValue"] = band.astype(dtype), fill
+        band, attrs["_FillValue"], stored = band.astype(dtype), fill, {}
     axes = band.dims.index(dims[0]), band.dims.index(dims[1])
     names: dict[Hashable, Hashable] = dict(zip(dims, grid.dimensions, strict=True))
     shape: Pair = grid.shape.yx
@@ -113,11 +117,10 @@ def _moved(
     if isinstance(data, da.Array):
         taken: Any = _lazily(data, places, axes, shape, fill)
     else:
-        taken = _take([(0, 0)], places, (0, 0), shape, axes, fill, np.asarray(data))
+        spans = (0, places.shape[0]), (0, places.shape[1])
+        taken = _take(spans, [(0, 0)], places, (0, 0), shape, axes, fill, np.asarray(data))
     moved = xr.Variable([names.get(dim, dim) for dim in band.dims], taken, attrs)
-    moved.encoding = {
-        name: variable.encoding[name] for name in PACKING if name in variable.encoding
-    }
+    moved.encoding = stored
     moved.encoding["grid_mapping"] = "spatial_ref"  # as odc-geo calls it
     return moved
 
@@ -182,7 +185,7 @@ class Places:
         with np.errstate(invalid="ignore"):
             return (ys - top) / height, (xs - left) / width
 
-    def reached(self, corner: Pair, shape: Pair) -> list[tuple[int, int]] | None:
+    def reached(self, corner: Pair, shape: Pair) -> Spans | None:
         """Give the span of rows and the one of columns of the image in which the pixels of a piece
         lie; None where none does."""
         sampled = [
@@ -199,7 +202,7 @@ class Places:
             if self.bounded and (high <= 0 or low >= size):
                 return None
             spans.append((min(max(0, low), size - 1), max(min(size, high), 1)))
-        return spans
+        return spans[0], spans[1]
 
     def pixels_for_one(self, shape: Pair) -> tuple[float, float]:
         """Count the pixels of the image, down and across, that one pixel in the middle of the grid
@@ -223,27 +226,43 @@ def _transformer(source: str, target: str) -> Any:
     return as_crs(source).transformer_to_crs(as_crs(target))
 
 
-@functools.lru_cache(maxsize=8)
-def _pixels(places: Places, corner: Pair, shape: Pair) -> tuple[Array, Array, Array]:
-    """Give for each pixel of a piece the row and the column of the image, and whether it has one;
-    kept, as all bands and images of the piece ask."""
+@functools.lru_cache(maxsize=32)
+def _pixels(places: Places, corner: Pair, shape: Pair, spans: Spans) -> tuple[Array, Array | None]:
+    """Give for each pixel of a piece the number of that of the image, counted row by row through
+    some of its rows and columns, and which pixels have none; kept, as all bands and images of the
+    piece ask."""
     ranges = [first + np.arange(size) for first, size in zip(corner, shape, strict=True)]
-    found, inside = [], np.ones(shape, bool)
+    (first_row, end_row), (first_column, end_column) = spans
+    few = (end_row - first_row) * (end_column - first_column) < 2**31
+    inside, numbers = np.ones(shape, bool), []
     for values, size in zip(places.positions(*ranges), places.shape, strict=True):
-        known = np.isfinite(values)
-        pixels = np.floor(np.where(known, values, -1.0) + EDGE)
         if places.bounded:
-            inside &= known & (pixels >= 0) & (pixels < size)
-        found.append(np.clip(pixels, 0, size - 1).astype(np.int64))
-    for array in (*found, inside):
-        array.flags.writeable = False
-    return found[0], found[1], inside
+            with np.errstate(invalid="ignore"):
+                inside &= (values >= -EDGE) & (values < size - EDGE)
+        found = np.where(np.isfinite(values), values, 0.0)
+        numbers.append(
+            np.floor(np.clip(found + EDGE, 0, size - 1)).astype(np.int32 if few else np.int64)
+        )
+    rows, columns = numbers
+    known = (rows >= first_row) & (rows < end_row) & (columns >= first_column)
+    if lost := int((inside & ~(known & (columns < end_column))).sum()):
+        raise RuntimeError(
+            f"{lost} pixels of the grid that was asked for, from row {corner[0]} and column "
+            f"{corner[1]} on, lie where the image was not looked at: its CRS bends too much there. "
+            "Ask for a smaller region, or bring the image onto the grid with GDAL: "
+            "image.odc.reproject(...)."
+        )
+    numbers_of = (rows - first_row) * (end_column - first_column) + columns - first_column
+    numbers_of[~inside] = 0
+    numbers_of.flags.writeable = inside.flags.writeable = False
+    return numbers_of, None if inside.all() else ~inside
 
 
 # -- taking them ---------------------------------------------------------------------------------
 
 
 def _take(
+    spans: Spans,
     starts: Sequence[Pair],
     places: Places,
     corner: Pair,
@@ -253,27 +272,32 @@ def _take(
     *blocks: Array,
 ) -> Array:
     """Take the pixels of a piece out of blocks of the image, which start at some pixels."""
-    rows, columns, inside = _pixels(places, corner, shape)
-    missing = inside.copy()
-    made: Any = None
-    for block, (row, column) in zip(blocks, starts, strict=True):
-        values = np.moveaxis(np.asarray(block), axes, (-2, -1))
-        if made is None:
-            made = np.full((*values.shape[:-2], *shape), fill, values.dtype)
-        height, width = values.shape[-2:]
-        here = missing & (rows >= row) & (rows < row + height)
-        here &= (columns >= column) & (columns < column + width)
-        made[..., here] = values[..., rows[here] - row, columns[here] - column]
-        missing &= ~here
-    if missing.any():
-        raise RuntimeError(
-            f"{missing.sum()} pixels of the grid that was asked for, from row {corner[0]} and "
-            f"column {corner[1]} on, lie where the image was not looked at: its CRS bends too much "
-            "there. Ask for a smaller region, or bring the image onto the grid with GDAL: "
-            "image.odc.reproject(...)."
-        )
-    taken: Array = np.moveaxis(made, (-2, -1), axes)
-    return taken
+    numbers, outside = _pixels(places, corner, shape, spans)
+    window = _window(spans, starts, [np.moveaxis(np.asarray(b), axes, (-2, -1)) for b in blocks])
+    taken: Array = window.reshape(*window.shape[:-2], -1)[..., numbers]
+    if outside is not None:
+        taken[..., outside] = fill
+    return np.moveaxis(taken, (-2, -1), axes)
+
+
+def _window(spans: Spans, starts: Sequence[Pair], blocks: Sequence[Array]) -> Array:
+    """Put together those rows and columns of blocks that lie in a window."""
+    window: Any = None
+    for block, corner in zip(blocks, starts, strict=True):
+        here, there = [], []
+        for (begin, end), first, size in zip(spans, corner, block.shape[-2:], strict=True):
+            low, high = max(begin, first), min(end, first + size)
+            here.append(slice(low - begin, high - begin))
+            there.append(slice(low - first, high - first))
+        part = block[..., there[0], there[1]]
+        if len(blocks) == 1:
+            return part
+        if window is None:
+            sides = [end - begin for begin, end in spans]
+            window = np.empty((*block.shape[:-2], *sides), block.dtype)
+        window[..., here[0], here[1]] = part
+    whole: Array = window
+    return whole
 
 
 def _lazily(data: da.Array, places: Places, axes: Pair, shape: Pair, fill: Any) -> da.Array:
@@ -287,34 +311,37 @@ def _lazily(data: da.Array, places: Places, axes: Pair, shape: Pair, fill: Any) 
         own = min(max(1, round(max(data.chunks[axis]) / count)), LARGEST, size)
         chunks[axis] = (own,) * (size // own) + ((size % own,) if size % own else ())
     name = f"nearest-{tokenize(data, places, axes, shape, fill)}"
-    starts = [(0, *itertools.accumulate(sizes))[:-1] for sizes in chunks]
+    corners = [[(start, size) for _, start, size in _meeting(sizes)] for sizes in chunks]
     graph: dict[Any, Any] = {}
     for place in itertools.product(*(range(len(sizes)) for sizes in chunks)):
-        corner = starts[axes[0]][place[axes[0]]], starts[axes[1]][place[axes[1]]]
-        extent = tuple(sizes[number] for sizes, number in zip(chunks, place, strict=True))
-        piece = extent[axes[0]], extent[axes[1]]
-        spans = places.reached(corner, piece)
+        (row, height), (column, width) = (corners[axis][place[axis]] for axis in axes)
+        piece = (row, column), (height, width)
+        spans = places.reached(*piece)
         if spans is None:
+            extent = [sizes[number] for sizes, number in zip(chunks, place, strict=True)]
             graph[(name, *place)] = (np.full, extent, fill, data.dtype)
             continue
-        keys, begin = [], []
         lying = [_meeting(data.chunks[axis], span) for axis, span in zip(axes, spans, strict=True)]
-        for (row, first_row), (column, first_column) in itertools.product(*lying):
+        keys, starts = [], []
+        for down, across in itertools.product(*lying):
             own_place = list(place)
-            own_place[axes[0]], own_place[axes[1]] = row, column
+            own_place[axes[0]], own_place[axes[1]] = down[0], across[0]
             keys.append((data.name, *own_place))
-            begin.append((first_row, first_column))
-        take = functools.partial(_take, begin, places, corner, piece, axes, fill)
+            starts.append((down[1], across[1]))
+        take = functools.partial(_take, spans, starts, places, *piece, axes, fill)
         graph[(name, *place)] = (take, *keys)
     layers = HighLevelGraph.from_collections(name, graph, dependencies=[data])
     return da.Array(layers, name, tuple(chunks), meta=np.empty((0,) * data.ndim, data.dtype))
 
 
-def _meeting(sizes: Sequence[int], span: tuple[int, int]) -> list[tuple[int, int]]:
-    """Give the numbers of the chunks along an axis that a span meets, and where they start."""
+def _meeting(
+    sizes: Sequence[int], span: tuple[int, int] | None = None
+) -> list[tuple[int, int, int]]:
+    """List the chunks along an axis, those that a span meets: number, start and size."""
+    begin, end = (0, sum(sizes)) if span is None else span
     starts = (0, *itertools.accumulate(sizes))
     return [
-        (number, start)
+        (number, start, size)
         for number, (start, size) in enumerate(zip(starts, sizes, strict=False))
-        if start < span[1] and start + size > span[0]
+        if start < end and start + size > begin
     ]
