@@ -20,7 +20,7 @@ from qmosaic.collection.clipping import clip
 from qmosaic.collection.filters import filter_bounds, filter_date, map_images, select
 from qmosaic.collection.times import Instant
 from qmosaic.display import Picture, quicklook, visualize
-from qmosaic.display.colours import Numbers
+from qmosaic.display.parameters import Numbers
 from qmosaic.engine.image_counts import contributions
 from qmosaic.engine.kernels import Ties
 from qmosaic.engine.medoid import medoid

@@ -100,6 +100,8 @@ class Ramp:
         What stands beside that colour.
     title, subtitle : str
         What stands above it.
+    ends : (float, float), optional
+        The lowest and the highest value, of numbers.
     """
 
     colours: Array
@@ -108,6 +110,7 @@ class Ramp:
     title: str = ""
     subtitle: str = ""
     without: str = "no image"
+    ends: tuple[float, float] | None = None
 
     @property
     def size(self) -> tuple[float, float]:

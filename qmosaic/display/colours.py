@@ -1,30 +1,32 @@
-"""Visualisation parameters, as Earth Engine has them, to red, green, blue and opacity."""
+"""Images to red, green, blue and opacity, by Earth Engine's visualisation parameters."""
 
 from __future__ import annotations
 
 import functools
-import re
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import dask.array as da
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection.declarations import declared_nodata, declared_packing
+from qmosaic.collection.declarations import declared_nodata
 from qmosaic.collection.location import map_axes
-from qmosaic.collection.masks import Array
-from qmosaic.display.thinning import bands_on_map, listed, shown
+from qmosaic.collection.masks import free_value
+from qmosaic.display.painting import one_of_rgb, rgba
+from qmosaic.display.parameters import Numbers, how_of, opacity_of, plain, plain_parameters
+from qmosaic.display.thinning import as_kept, as_stored, bands_on_map, listed, shown
 from qmosaic.engine.scheduling import rechunk
-from qmosaic.optional import needed
-from qmosaic.scores.expressions import is_number
-
-Numbers = float | Sequence[float] | None
+from qmosaic.scores.expressions import bare, by_chunk
 
 Paint = Callable[[xr.Dataset], xr.DataArray]
 """Gives an image that is in memory its colours: uint8, (y, x, band)."""
 
-PARAMETERS = ("bands", "min", "max", "gain", "bias", "gamma", "palette", "opacity")
+RGB, GREY = ("vis-red", "vis-green", "vis-blue"), ("vis-gray",)
+"""What Earth Engine's ``visualize`` calls the bands that it makes."""
+
+OPACITY = "visualize_opacity"
+"""The attribute of such bands that says how they are to be drawn."""
 
 
 def visualize(
@@ -50,11 +52,12 @@ def visualize(
         default the first three; if there are fewer, the first.
     min, max : float or sequence of float, optional
         What becomes black and what becomes full colour, for all bands or one a band, in the unit of
-        the bands; values beyond are clipped. By default 0 and 1 for floats, the range of the dtype
-        for integers. Integers that declare ``scale_factor`` and ``add_offset`` among their
-        attributes are unpacked first, so ``max=0.3`` is a reflectance; those of an image of
-        `qmosaic.ee` are shown as stored. `quicklook` and `display.Map` also take percentages,
-        ``"2%"``; for those here, `display.stretch` computes the numbers.
+        the bands; a text may list them, ``"0, 10, 20"``. Values beyond are clipped. By default 0
+        and 1 for floats, the range of the dtype for integers. Integers that declare
+        ``scale_factor`` and ``add_offset`` among their attributes are unpacked first, so
+        ``max=0.3`` is a reflectance; those of an image of `qmosaic.ee` are shown as stored.
+        `quicklook` and `display.Map` also take percentages, ``"2%"``; for those here,
+        `display.stretch` computes the numbers.
     gain, bias : float or sequence of float, optional
         In place of `min` and `max`: the value shown is ``value * gain + bias``, 0 to 255.
     gamma : float or sequence of float, optional
@@ -93,59 +96,66 @@ def visualize(
     array([  0, 128, 255], dtype=uint8)
     """
     dataset = shown(image, "visualize()")
-    names = _chosen(dataset, bands)
-    arrays = [dataset[name] for name in names]
-    if palette is not None and len(names) > 1:
-        raise ValueError(
-            f"visualize() got a palette and {len(names)} bands; a palette is for one band. Write "
-            f"bands=[{names[0]!r}], or leave the palette out."
-        )
-    if palette is not None and gamma is not None:
-        raise ValueError(
-            "visualize() got palette= and gamma=; the palette gives each value its "
-            "colour already. Leave one of them out."
-        )
-    lows, highs, gains, biases = (
-        _each(given, name, names)
-        for given, name in ((min, "min"), (max, "max"), (gain, "gain"), (bias, "bias"))
+    given = plain_parameters(
+        {"min": min, "max": max, "gain": gain, "bias": bias, "gamma": gamma, "palette": palette}
+        | {"bands": bands, "opacity": opacity}
     )
-    linear = [
-        _line(array, *numbers)
-        for array, *numbers in zip(arrays, lows, highs, gains, biases, strict=True)
-    ]
-    colour = functools.partial(
-        _colour,
-        linear=[_packed(line, array) for line, array in zip(linear, arrays, strict=True)],
-        gamma=[_gamma(g) for g in _each(gamma, "gamma", names)],
-        nodata=[declared_nodata(array) for array in arrays],
-        table=None if palette is None else _table(palette),
-        opacity=_opacity(opacity),
-    )
-    return _by_chunk(colour, arrays)
+    given = as_kept(dataset, given)
+    arrays = [dataset[name] for name in _chosen(dataset, given.pop("bands"))]
+    opacity = opacity_of(given.pop("opacity"))
+    opacity *= float(np.min([array.attrs.get(OPACITY, 1.0) for array in arrays]))
+    return _by_chunk(functools.partial(rgba, **how_of(arrays, **given), opacity=opacity), arrays)
 
 
-def check_parameters(parameters: Any, caller: str) -> dict[str, Any]:
-    """Refuse visualisation parameters that are none.
+def visualized(
+    bands: Sequence[xr.DataArray],
+    *,
+    force_rgb: bool = False,
+    opacity: float | None = None,
+    **parameters: Any,
+) -> dict[Hashable, xr.DataArray]:
+    """Colour bands, of one image or of several along time, as Earth Engine's ``Image.visualize``.
+
+    Parameters
+    ----------
+    bands : sequence of xarray.DataArray
+        One band, or three for red, green and blue; the numbers that are stored count.
+    force_rgb : bool, default: False
+        Whether one band without a palette becomes three.
+    opacity : float, optional
+        0 to 1; the bands keep it as an attribute, with which `visualize` and maps draw them.
+    **parameters
+        Of `visualize`, but for `bands`.
+
+    Returns
+    -------
+    dict
+        ``vis-red``, ``vis-green`` and ``vis-blue``, or ``vis-gray`` alone, 0 to 255; lazy where the
+        bands are. They are uint8; where pixels can be masked, in one band or more, they are uint16,
+        with a nodata that is no colour.
 
     Raises
     ------
-    TypeError
-        It is no mapping, or has another key.
+    TypeError, ValueError
+        See `visualize`.
     """
-    if parameters is None:
-        return {}
-    if not isinstance(parameters, Mapping):
-        raise TypeError(
-            f"{caller} got vis_params={parameters!r:.60} ({type(parameters).__name__}); they are a "
-            "mapping such as {'bands': ['B4', 'B3', 'B2'], 'min': 0, 'max': 3000}."
-        )
-    for name in parameters:
-        if name not in PARAMETERS:
-            raise TypeError(
-                f"{caller} got the visualisation parameter {name!r}; there are "
-                f"{', '.join(map(repr, PARAMETERS))}."
-            )
-    return dict(parameters)
+    arrays = [as_stored(band) for band in bands]
+    given = plain_parameters(parameters)
+    opacity = 1.0 if opacity is None else opacity_of(plain(opacity))
+    how = how_of(arrays, **given)
+    names = RGB if len(arrays) == 3 or force_rgb or how["table"] is not None else GREY
+    maskable = any(b.dtype.kind == "f" or declared_nodata(b) is not None for b in arrays)
+    dtype = np.dtype("uint16" if maskable else "uint8")
+    fill = dtype.type(free_value(dtype)) if maskable else None
+    made: dict[Hashable, xr.DataArray] = {}
+    for number, name in enumerate(names):
+        colour = functools.partial(one_of_rgb, number=number, result=dtype, fill=fill, **how)
+        made[name] = bare(by_chunk(colour, arrays, dtype)).rename(name)
+        if fill is not None:
+            made[name].attrs["_FillValue"] = fill
+        if opacity < 1:
+            made[name].attrs[OPACITY] = opacity
+    return made
 
 
 def _chosen(dataset: xr.Dataset, bands: Any) -> list[Hashable]:
@@ -170,147 +180,6 @@ def _known(dataset: xr.Dataset, bands: Any) -> xr.Dataset:
                 f"{', '.join(map(repr, dataset.data_vars)) or 'none'}."
             )
     return dataset[list(dict.fromkeys(listed(bands)))]
-
-
-def _each(given: Any, name: str, bands: Sequence[Hashable]) -> list[float | None]:
-    """Give one number for each band."""
-    numbers = [given] * len(bands) if given is None or np.ndim(given) == 0 else list(given)
-    if len(numbers) == 1:
-        numbers *= len(bands)
-    if len(numbers) != len(bands):
-        raise ValueError(
-            f"visualize() got {len(numbers)} numbers for {name}= and {len(bands)} "
-            f"band{'s' if len(bands) > 1 else ''}. Give one for all, or one a band."
-        )
-    for number in numbers:
-        if number is not None and not (is_number(number) and np.isfinite(number)):
-            raise ValueError(
-                f"visualize() got {name}={given!r} ({type(number).__name__}); it has to be a "
-                f"finite number.{_instead(number)}"
-            )
-    return numbers
-
-
-def _instead(number: Any) -> str:
-    """Say what to write in place of a percentage."""
-    if not (isinstance(number, str) and number.strip().endswith("%")):
-        return ""
-    return (
-        " Percentages of the values cannot be known before these are computed, and visualize() "
-        "computes nothing: write visualize(image, **qmosaic.display.stretch(image, '2%', '98%'))."
-    )
-
-
-def _line(
-    band: xr.DataArray,
-    low: float | None,
-    high: float | None,
-    gain: float | None,
-    bias: float | None,
-) -> tuple[float, float]:
-    """Give factor and offset that bring a band to 0 to 1."""
-    if gain is not None or bias is not None:
-        if low is not None or high is not None:
-            raise ValueError(
-                "visualize() got gain= or bias= beside min= or max=; both describe the stretch. "
-                "Leave one pair out."
-            )
-        return (1.0 if gain is None else gain) / 255, (0.0 if bias is None else bias) / 255
-    lowest, highest = _range_of(band)
-    low, high = lowest if low is None else float(low), highest if high is None else float(high)
-    if not low < high:
-        raise ValueError(
-            f"visualize() got min={low:g} and max={high:g} for band {band.name!r}; min has to be "
-            "below max. To reverse the colours, reverse the palette: palette=[...][::-1]."
-        )
-    return 1 / (high - low), -low / (high - low)
-
-
-def _packed(line: tuple[float, float], band: xr.DataArray) -> tuple[float, float]:
-    """Let factor and offset work on the integers of a band that declares how it is packed."""
-    scale, shift = declared_packing(band)
-    factor, offset = line
-    return factor * scale, factor * shift + offset
-
-
-def _range_of(band: xr.DataArray) -> tuple[float, float]:
-    if band.dtype.kind in "iu":
-        scale, offset = declared_packing(band)
-        limits = np.iinfo(band.dtype)
-        ends = sorted(float(end) * scale + offset for end in (limits.min, limits.max))
-        return ends[0], ends[1]
-    return 0.0, 1.0
-
-
-def _gamma(number: float | None) -> float:
-    if number is not None and number <= 0:
-        raise ValueError(f"visualize() got gamma={number!r}; it has to be above 0.")
-    return 1.0 if number is None else float(number)
-
-
-def _opacity(given: Any) -> float:
-    if not (is_number(given) and 0 <= given <= 1):
-        raise ValueError(f"visualize() got opacity={given!r}; it is a number of 0 to 1.")
-    return float(given)
-
-
-def _table(palette: Any) -> Array:
-    """Give the colours of a palette, 0 to 255, a row each."""
-    colours = [_rgb(text) for text in listed(palette)]
-    if not colours:
-        raise ValueError("visualize() got an empty palette; give one colour at least.")
-    return np.array(colours if len(colours) > 1 else colours * 2, float)
-
-
-def _rgb(text: Any) -> tuple[int, ...]:
-    if not isinstance(text, str):
-        raise TypeError(
-            f"visualize() got {text!r} ({type(text).__name__}) in the palette; a colour is a text "
-            "such as 'red' or 'FF0000'."
-        )
-    plain = text.strip().lstrip("#")
-    if re.fullmatch(r"[0-9a-fA-F]{3}|[0-9a-fA-F]{6}", plain):
-        wide = plain if len(plain) == 6 else "".join(2 * digit for digit in plain)
-        return tuple(int(wide[i : i + 2], 16) for i in (0, 2, 4))
-    named = needed("PIL.ImageColor", "plot", "colours with names")
-    try:
-        red, green, blue, *_ = named.getrgb(plain)
-    except ValueError as error:
-        raise ValueError(
-            f"visualize() got the colour {text!r}, which is no name of CSS and not hexadecimal. "
-            "Write, for instance, 'green' or '00FF00'."
-        ) from error
-    return red, green, blue
-
-
-def _colour(
-    *bands: Array,
-    linear: list[tuple[float, float]],
-    gamma: list[float],
-    nodata: list[Any],
-    table: Array | None,
-    opacity: float,
-) -> Array:
-    """Give red, green, blue and opacity of a block, along a last axis."""
-    valid = np.ones(np.broadcast_shapes(*(b.shape for b in bands)), bool)
-    channels = []
-    for band, (factor, offset), power, missing in zip(bands, linear, gamma, nodata, strict=True):
-        if missing is not None:
-            valid &= band != missing
-        level = band.astype(float) * factor + offset
-        valid &= ~np.isnan(level)
-        level = np.clip(np.nan_to_num(level), 0, 1)
-        channels.append(level if power == 1 else level ** (1 / power))
-    if table is None:
-        parts = [255 * channels[i if len(channels) == 3 else 0] for i in range(3)]
-    else:
-        stops = np.linspace(0, 1, len(table))
-        parts = [np.interp(channels[0], stops, table[:, i]) for i in range(3)]
-    parts.append(np.full(valid.shape, 255 * opacity))
-    # half and more is rounded up, as 127.5 to 128
-    rgba = np.floor(np.stack(np.broadcast_arrays(*parts), axis=-1) + 0.5).astype(np.uint8)
-    rgba[~valid] = 0
-    return rgba
 
 
 def _by_chunk(colour: Any, bands: list[xr.DataArray]) -> xr.DataArray:

@@ -13,17 +13,20 @@ import xarray as xr
 from qmosaic.collection.kinds import is_measured
 from qmosaic.collection.location import crs_of, map_axes, map_dims
 from qmosaic.display.asides import Ramp, Swatches
-from qmosaic.display.colours import Paint, check_parameters, visualize
+from qmosaic.display.colours import Paint, visualize
 from qmosaic.display.dates import OTHERS, Images, coloured, dated, telling_images
 from qmosaic.display.drawing import rgb_of
+from qmosaic.display.features import Features, is_image
 from qmosaic.display.mercator import Bounds, on_web_map
+from qmosaic.display.parameters import check_parameters, plain
 from qmosaic.display.pyramids import TELLING, TILE, Pyramid, pyramid_of
 from qmosaic.display.quicklooks import load_thinned
 from qmosaic.display.ramps import ramp_of, with_colours_of_counts
 from qmosaic.display.stretches import provisional, settled, wanted
-from qmosaic.display.thinning import at_level, bands_on_map, only, shown, thin
+from qmosaic.display.thinning import as_kept, at_level, bands_on_map, only, shown, thin
 from qmosaic.engine.mosaic import last_on_top
 from qmosaic.optional import needed
+from qmosaic.scores.expressions import is_number
 
 Legend = Swatches | Ramp | None
 
@@ -75,6 +78,7 @@ class Layer:
             See `visualize`; or the image has no CRS, or no size.
         """
         dataset = with_crs(shown(image, "add_layer()"))
+        parameters = as_kept(dataset, parameters)
         crs = crs_of(dataset)
         telling = telling_images(dataset, parameters)
         if telling is not None:
@@ -139,18 +143,31 @@ class Layer:
         )
 
 
-def check_layer(vis_params: Any, opacity: float) -> dict[str, Any]:
-    """Check what `add_layer` is given beside an image; give the visualisation parameters.
+def layer_of(thing: Any, vis_params: Any, max_size: int) -> Layer | Features:
+    """Make a layer of an image, of a collection or of geometries.
 
     Raises
     ------
-    TypeError, ValueError
-        There is no such parameter, or the opacity is none.
+    KeyError, TypeError, ValueError
+        See `Layer.of` and `Features.of`.
     """
-    parameters = check_parameters(vis_params, "add_layer()")
-    if not 0 <= opacity <= 1:
+    if is_image(thing):
+        return Layer.of(thing, check_parameters(vis_params, "add_layer()"), max_size)
+    return Features.of(thing, vis_params)
+
+
+def check_opacity(opacity: Any) -> float:
+    """Take the opacity of a layer.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
+    found = plain(opacity)
+    if isinstance(found, bool) or not is_number(found) or not 0 <= found <= 1:
         raise ValueError(f"add_layer() got opacity={opacity!r}; it is a number of 0 to 1.")
-    return parameters
+    return float(found)
 
 
 def _with_origins(image: xr.Dataset) -> xr.Dataset:
@@ -175,7 +192,17 @@ def _visualizing(parameters: Mapping[str, Any]) -> Paint:
 
 
 def with_crs(image: xr.Dataset, caller: str = "add_layer()") -> xr.Dataset:
-    """Refuse an image that does not say where it lies."""
+    """Refuse an image that does not say where it lies, or has nothing to show."""
+    if not image.data_vars:
+        raise ValueError(
+            f"{caller} got an image without bands: there is nothing to show. It may be made of a "
+            "collection without images; look at the filters, collection.size()."
+        )
+    if not any(band.ndim >= 2 for band in image.data_vars.values()):
+        raise ValueError(
+            f"{caller} got an image without a grid, a constant for instance, which lies nowhere. "
+            "Combine it with an image that has one: image.multiply(0).add(constant)."
+        )
     try:
         crs_of(image)
     except ValueError as error:

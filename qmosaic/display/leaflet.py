@@ -9,12 +9,15 @@ from pathlib import Path
 
 from qmosaic.optional import needed
 
+NEAREST = 17
+"""The highest zoom level to which a map goes by itself, to show all of something."""
+
 STYLE = """
 html, body { width: 100%; height: 100%; margin: 0; padding: 0 }
 .leaflet-image-layer { image-rendering: pixelated }
 .leaflet-control-layers { font: 13px/1.5 system-ui, sans-serif }
 .qmosaic-legends { position: absolute; right: 10px; bottom: 26px; z-index: 1000; display: flex;
-  flex-direction: column; align-items: flex-end; gap: 8px; pointer-events: none }
+  flex-flow: column wrap-reverse; justify-content: flex-end; gap: 8px; pointer-events: none }
 .qmosaic-legend { padding: 8px 12px; background: white; border: 2px solid rgba(0, 0, 0, 0.2);
   border-radius: 5px; font: 12px/1.6 system-ui, sans-serif }
 .qmosaic-legend[hidden] { display: none }

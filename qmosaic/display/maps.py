@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import html as html_module
-import json
+import re
 import webbrowser
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from qmosaic.collection.geometry import LON_LAT, projected
 from qmosaic.collection.location import extent_of
-from qmosaic.display import page_tiles
-from qmosaic.display.layers import Layer, check_layer, with_crs
-from qmosaic.display.leaflet import STYLE, leaflet, leaflet_css
-from qmosaic.display.page_legends import legend_of, switching
-from qmosaic.display.pyramids import Pyramid
+from qmosaic.display.beside import BaseMap, Beside
+from qmosaic.display.features import around, in_degrees, in_one_piece, is_image, middle_of
+from qmosaic.display.furnishing import Furnished
+from qmosaic.display.hints import not_of_maps
+from qmosaic.display.layers import check_opacity, layer_of, with_crs
+from qmosaic.display.map_pages import Shown, View, page_of
+from qmosaic.display.parameters import plain
 from qmosaic.display.serving import Server
 from qmosaic.display.serving.server import frame
 from qmosaic.display.thinning import shown
 from qmosaic.optional import needed
+from qmosaic.scores.expressions import is_number
 
 PURPOSE = "maps"
 MODULES = (
@@ -41,13 +40,29 @@ SCREEN = 1024
 DETAILS = 20_000_000
 """How many bytes of details a page holds, where nothing is said."""
 
+NOTHING = (
+    "add_google_map",
+    "attribution_control",
+    "ee_initialize",
+    "lite_mode",
+    "locate_control",
+    "scroll_wheel_zoom",
+)
+NOTHING_OF = (
+    *("data_ctrl", "draw_c", "fullscreen_c", "layer_c", "layers_c", "measure_c", "plugin_"),
+    *("scale_c", "search_c", "toolbar_c", "zoom_c"),
+)
+"""Options of geemap's maps that do nothing here, and how some of their names begin: buttons, and
+what belongs to the account."""
 
-class Map:
-    """An interactive map: images as layers that can be switched.
+
+class Map(Furnished):
+    """An interactive map: images and geometries as layers that can be switched.
 
     Its methods have the names of Earth Engine's and geemap's maps, in both spellings: ``add_layer``
-    and ``addLayer``, ``set_center`` and ``setCenter``, ``center_object`` and ``centerObject``. A
-    notebook shows a map where it is the last line of a cell.
+    and ``addLayer``, ``set_center`` and ``setCenter``, ``center_object`` and ``centerObject``.
+    Those that are not there say what to use. A notebook shows a map where it is the last line of a
+    cell.
 
     Parameters
     ----------
@@ -59,6 +74,12 @@ class Map:
         The base map, as ``folium.Map`` takes it; None for none.
     max_size : int, default: 1024
         The most pixels along each side of an image that are computed for the picture of a layer.
+    basemap : str, optional
+        The base map by a name of geemap, see `add_basemap`.
+    height, width : str or int, optional
+        The size in a notebook, "600px" for instance.
+    **options
+        geemap's options of buttons and of the account, which do nothing here.
 
     Attributes
     ----------
@@ -85,7 +106,8 @@ class Map:
     ...     {"latitude": [40.3, 40.2, 40.1], "longitude": [-103.4, -103.3, -103.2, -103.1]},
     ... )
     >>> m = geemap.Map()
-    >>> m.set_center(-103.19, 40.14, 9)
+    >>> m.set_center(-103.19, 40.14)
+    >>> m.set_zoom(9)
     >>> m.add_layer(image, {"min": 0, "max": 1}, "ones")
     >>> m.layers
     ['ones']
@@ -102,6 +124,7 @@ class Map:
     >>> m.setCenter(-103.19, 40.14)
     >>> m.centerObject(image, 9)
     >>> m.addLayer(image, {"min": 0, "max": 1}, "again")
+    >>> m.setZoom(8)
     >>> m
     Map of 2 layers: 'ones', 'again'; a notebook shows it, .save('map.html') writes it
     """
@@ -113,19 +136,37 @@ class Map:
         *,
         tiles: str | None = "OpenStreetMap",
         max_size: int = SCREEN,
+        basemap: str | None = None,
+        height: str | int = "500px",
+        width: str | int = "100%",
+        **options: Any,
     ) -> None:
-        folium, *_ = (needed(module, "map", PURPOSE) for module in MODULES)
-        if tiles is not None:
-            folium.TileLayer(tiles)  # refuses what it does not know
-        self._tiles = tiles
+        for module in MODULES:
+            needed(module, "map", PURPOSE)
+        for name in options:
+            if not (name in NOTHING or name.startswith(NOTHING_OF)):
+                raise TypeError(
+                    f"Map() got {name}=, which it does not know. It takes center, zoom, tiles (or "
+                    "basemap), max_size, height and width."
+                )
+        self._beside = Beside()
         self._max_size = max_size
-        self._centre: tuple[float, float] | None = None
-        self._zoom = _zoom(zoom)
-        self._shown: list[_Shown] = []
+        self._size = {"height": _length(height, "height"), "width": _length(width, "width")}
+        self._view = View(zoom=_zoom(zoom))
+        self._shown: list[Shown] = []
         self._server: Server | None = None
+        if basemap is not None:
+            self.add_basemap(basemap)
+        elif tiles is not None:
+            self._beside.base_maps.append(BaseMap.of(tiles, "tiles"))
         if center is not None:
-            lat, lon = center
+            lat, lon = plain(center)
             self.set_center(lon, lat, zoom)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # asked for by notebooks and by copying
+            raise AttributeError(name)
+        raise not_of_maps(name, dir(type(self)))
 
     def __repr__(self) -> str:
         if not self.layers:
@@ -142,19 +183,41 @@ class Map:
         lon, lat : float
             Degrees.
         zoom : int, optional
-            Zoom level, 0 to about 18.
+            Zoom level, 0 to about 18; by default it stays as it was set before, or is 10.
 
         Raises
         ------
         ValueError
             It is no place on the globe.
         """
-        if not (-360 <= lon <= 360 and -90 <= lat <= 90):
+        lon, lat = plain(lon), plain(lat)
+        numbers = is_number(lon) and is_number(lat)
+        if not (numbers and -360 <= lon <= 360 and -90 <= lat <= 90):
             raise ValueError(
                 f"longitude {lon!r}, latitude {lat!r} is no place on the globe. set_center() takes "
                 "the longitude first, Map(center=...) the latitude; both are in degrees."
             )
-        self._centre, self._zoom = (float(lat), float(lon)), _zoom(zoom)
+        level = self._view.zoom if zoom is None else _zoom(zoom)
+        self._view = View((float(lat), float(lon)), level)
+
+    def set_zoom(self, zoom: int) -> None:
+        """Set the zoom level.
+
+        Parameters
+        ----------
+        zoom : int
+            0 to about 18.
+
+        Raises
+        ------
+        ValueError
+            It is no zoom level.
+        """
+        centre = self._view.centre
+        if self._view.bounds is not None:
+            (south, west), (north, east) = self._view.bounds
+            centre = (south + north) / 2, (west + east) / 2
+        self._view = View(centre, _zoom(zoom))
 
     def add_layer(
         self,
@@ -164,19 +227,22 @@ class Map:
         shown: bool = True,
         opacity: float = 1.0,
     ) -> None:
-        """Add an image, or a collection, whose last image is on top.
+        """Add an image, a collection, whose last image is on top, or geometries.
 
         Parameters
         ----------
         ee_object : xarray.Dataset, xarray.DataArray, or an image or collection of `qmosaic.ee`
             Or a str or Path: that of a mosaic's store. Lazy ones are computed here, at the
             resolution of a screen: the level that fits, or every k-th row and column, at most
-            `max_size` along each side.
+            `max_size` along each side. Or geometries: GeoJSON or the path of it, of shapely or
+            odc-geo, a GeoDataFrame, a geometry or features of `qmosaic.ee`.
         vis_params : mapping, optional
             ``{"bands": ["B4", "B3", "B2"], "min": 0, "max": 3000}``: see `visualize`; `min` and
             `max` may be percentages of the values in that picture, ``"2%"``, as in `quicklook`.
             Without them ``mosaic["source_time"]`` and ``mosaic["source_index"]`` become maps of
-            dates, ``mosaic["valid_count"]`` one of counts. These and palettes have a legend.
+            dates, ``mosaic["valid_count"]`` one of counts. These and palettes have a legend. Of
+            geometries a style: ``{"color": "FF0000"}``, ``width``, ``fillColor``, ``opacity``,
+            ``fillOpacity``, ``pointSize``, ``lineType``; black by default, areas half transparent.
         name : str, optional
             What the layer is called; by default "Layer 1" and so on. A name that is taken gets a
             number, "mosaic (2)".
@@ -192,10 +258,10 @@ class Map:
         ValueError
             The image has no CRS; and see `visualize`.
         """
-        parameters = check_layer(vis_params, opacity)
-        layer = Layer.of(ee_object, parameters, self._max_size)
-        title = self._free(f"Layer {len(self.layers) + 1}" if not name else str(name))
-        self._shown.append(_Shown(layer, title, bool(shown), opacity, ee_object, parameters))
+        opacity = check_opacity(opacity)
+        layer = layer_of(ee_object, vis_params, self._max_size)
+        title = self._free(str(plain(name)) if name else f"Layer {len(self.layers) + 1}")
+        self._shown.append(Shown(layer, title, bool(shown), opacity, ee_object, vis_params))
         if self._server is not None:
             self._shown[-1].put_on(self._server)
 
@@ -213,24 +279,31 @@ class Map:
         return free
 
     def center_object(self, ee_object: Any, zoom: int | None = None) -> None:
-        """Center the map at the middle of an image or a collection.
+        """Center the map at the middle of an image, a collection or geometries.
 
         Parameters
         ----------
-        ee_object : xarray.Dataset, xarray.DataArray, or an image or collection of `qmosaic.ee`
-            What is shown in the middle; nothing of it is computed.
+        ee_object : image, collection or geometry
+            What `add_layer` takes; nothing of an image is computed.
         zoom : int, optional
-            Zoom level, 0 to about 18.
+            Zoom level, 0 to about 18; by default the one that shows all of it.
 
         Raises
         ------
+        TypeError
+            It is neither an image nor a geometry.
         ValueError
-            It has no CRS.
+            It has no CRS, or is empty.
         """
-        dataset = with_crs(shown(ee_object, "center_object()"), "center_object()")
-        middle = projected(extent_of(dataset), LON_LAT).centroid
-        ((lon, lat),) = middle.points
-        self.set_center(lon, lat, zoom)
+        if is_image(ee_object):
+            dataset = with_crs(shown(ee_object, "center_object()"), "center_object()")
+            shapes = in_one_piece([projected(extent_of(dataset), LON_LAT).geom])
+        else:
+            shapes = in_degrees(ee_object, "center_object()")
+        if zoom is None:
+            self._view = View(bounds=around(shapes))
+        else:
+            self.set_center(*middle_of(shapes), zoom)
 
     def to_html(self, *, max_bytes: int = 0) -> str:
         """Give the page: all that it needs is in it, but for the tiles of the base map.
@@ -246,66 +319,7 @@ class Map:
         str
             HTML.
         """
-        folium = needed("folium", "map", PURPOSE)
-        drawn = self._drawn()
-        page = folium.Figure()
-        head = f"<style>{leaflet_css()}{STYLE}{page_tiles.STYLE}</style>"
-        page.header.add_child(_element(head))
-        page.header.add_child(_element(f"<script>{leaflet('leaflet.js').decode()}</script>"))
-        page.header.add_child(_element(f"<script>{page_tiles.SCRIPT}</script>"))
-        scripts, legends = [], []
-        pyramids = self._pyramids(max_bytes) if max_bytes else {}
-        for number, one in enumerate(self._shown):
-            token, pyramid = _token(number), pyramids.get(number)
-            layer = _of_picture(one, token) if pyramid is None else _of_tiles(one, pyramid, token)
-            layer.add_to(drawn)
-            name = layer.get_name()
-            if pyramid is not None:
-                scripts.append(page_tiles.answering(name, one.title, pyramid))
-            if one.layer.legend is not None:
-                legends.append(legend_of(name, one.title, one.layer.legend, shown=one.on))
-                scripts.append(switching(drawn.get_name(), name))
-        if max_bytes:
-            scripts.append(page_tiles.asking(drawn.get_name()))
-        if self._shown:
-            folium.LayerControl(collapsed=False).add_to(drawn)
-        drawn.add_to(page)
-        page.html.add_child(_element(f'<div class="qmosaic-legends">{"".join(legends)}</div>'))
-        for script in scripts:
-            page.script.add_child(_element(script))
-        html: str = page.render()
-        for number, one in enumerate(self._shown):
-            html = html.replace(_token(number), _label(one.title))
-        return html
-
-    def _pyramids(self, max_bytes: int) -> dict[int, Pyramid]:
-        """Make the tiles of all layers: those that need least first, and the others share what is
-        left."""
-        made: dict[int, Pyramid] = {}
-        numbers = sorted(range(len(self._shown)), key=lambda n: self._shown[n].layer.weight)
-        for done, number in enumerate(numbers):
-            share = max(0, max_bytes) // (len(numbers) - done)
-            made[number] = self._shown[number].layer.pyramid(share)
-            max_bytes -= made[number].nbytes
-        return made
-
-    def _drawn(self) -> Any:
-        """Make the map of folium, turned to its centre or to all layers."""
-        folium = needed("folium", "map", PURPOSE)
-        drawn = folium.Map(tiles=None, control_scale=True)
-        drawn.default_js, drawn.default_css = [], []
-        if self._tiles is not None:
-            folium.TileLayer(self._tiles, name=self._tiles).add_to(drawn)
-        if self._centre is not None:
-            drawn.location = list(self._centre)
-            drawn.options["zoom"] = 10 if self._zoom is None else self._zoom
-        elif self._shown:
-            corners = np.array([one.layer.bounds for one in self._shown])
-            drawn.fit_bounds(
-                [corners[:, 0].min(axis=0).tolist(), corners[:, 1].max(axis=0).tolist()],
-                max_zoom=self._zoom,
-            )
-        return drawn
+        return page_of(self._shown, self._beside, self._view, max_bytes)
 
     def save(self, path: str | Path, *, max_bytes: int = DETAILS) -> Path:
         """Write the map as a page that works from disk, without a server.
@@ -400,7 +414,8 @@ class Map:
         ...     server.layers
         ['ones']
         """
-        server = Server(port=port, base_map=self._tiles)
+        server = Server(port=port, base_map=None)
+        server.beside = self._beside  # what is added later is seen there, too
         try:
             for one in self._shown:
                 one.put_on(server)
@@ -409,90 +424,38 @@ class Map:
             raise
         self._server = server
         if open_browser:
-            webbrowser.open(server.url + self._view())
+            webbrowser.open(server.url + self._view.address)
         return server
-
-    def _view(self) -> str:
-        """Say in an address where the map looks."""
-        if self._centre is None:
-            return ""
-        lat, lon = self._centre
-        return f"#{10 if self._zoom is None else self._zoom}/{lat}/{lon}"
 
     def _repr_html_(self) -> str:
         if self._server is not None and self._server.running:
-            return frame(self._server.url + self._view())
+            return frame(self._server.url + self._view.address, **self._size)
         # the page itself, not an address that holds it: Chromium opens none of more than 2 MB
         page = html_module.escape(self.to_html())
         return (
-            f'<iframe srcdoc="{page}" '
-            'style="width: 100%; height: 500px; border: 0" allowfullscreen></iframe>'
+            f'<iframe srcdoc="{page}" style="width: {self._size["width"]}; '
+            f'height: {self._size["height"]}; border: 0" allowfullscreen></iframe>'
         )
 
     addLayer = add_layer
     setCenter = set_center
+    setZoom = set_zoom
     centerObject = center_object
 
 
-@dataclass(frozen=True)
-class _Shown:
-    """A layer on a map: what it is called, whether it is switched on, its opacity; and what was
-    given for it."""
-
-    layer: Layer
-    title: str
-    on: bool
-    opacity: float
-    image: Any
-    parameters: Mapping[str, Any]
-
-    def put_on(self, server: Server) -> None:
-        """Show it on a server, too."""
-        server.add_layer(
-            self.title, self.image, self.parameters, shown=self.on, opacity=self.opacity
-        )
-
-
-def _of_picture(one: _Shown, name: str) -> Any:
-    """Make a layer of folium of one picture."""
-    return needed("folium", "map", PURPOSE).raster_layers.ImageOverlay(
-        one.layer.png_address(), one.layer.bounds, name=name, show=one.on, opacity=one.opacity
-    )
-
-
-def _of_tiles(one: _Shown, pyramid: Pyramid, name: str) -> Any:
-    """Make a layer of folium of tiles that are in the page."""
-    layer = needed("folium", "map", PURPOSE).map.Layer(name, overlay=True, show=one.on)
-    layer.made = page_tiles.layer_of(pyramid, one.opacity)
-    layer._template = needed("folium.template", "map", PURPOSE).Template(
-        "{% macro script(this, kwargs) %}var {{ this.get_name() }} = {{ this.made }};{% endmacro %}"
-    )
-    return layer
-
-
 def _zoom(given: Any) -> int | None:
-    if given is None or (
-        isinstance(given, int) and not isinstance(given, bool) and 0 <= given <= 24
-    ):
-        return given
-    raise ValueError(f"zoom={given!r} is no zoom level; it is a whole number of 0 to 24.")
+    zoom = plain(given)
+    if zoom is None:
+        return None
+    whole = is_number(zoom) and float(zoom) == int(zoom)
+    if isinstance(zoom, bool) or not whole or not 0 <= zoom <= 24:
+        raise ValueError(f"zoom={given!r} is no zoom level; it is a whole number of 0 to 24.")
+    return int(zoom)
 
 
-def _token(number: int) -> str:
-    """Make a placeholder for the name of a layer, which the page's templates cannot change."""
-    return f"qmosaic-layer-{number}-name"
-
-
-def _label(name: str) -> str:
-    """Write a name so that it is text on the page, and in its script, whatever is in it."""
-    text = html_module.escape(name, quote=False)
-    if text.isdigit():  # JavaScript puts such keys first
-        text = "\u200b" + text
-    return json.dumps(text)[1:-1].replace("</", "<\\/")
-
-
-def _element(html: str) -> Any:
-    """Put text into a page as it is; folium would take it for a template."""
-    element = needed("branca.element", "map", PURPOSE).Element("{{ this.text }}")
-    element.text = html
-    return element
+def _length(given: Any, name: str) -> str:
+    """Take a length of CSS, or a number of pixels."""
+    text = f"{given}px" if isinstance(given, int) else str(given)
+    if not re.fullmatch(r"\d+(\.\d+)?(px|%|em|rem|vh|vw)?", text):
+        raise ValueError(f"{name}={given!r} is no length. Write, for instance, {name}='600px'.")
+    return text

@@ -135,7 +135,7 @@ STYLE = """
 """
 
 
-def layer_of(pyramid: Pyramid, opacity: float) -> str:
+def layer_of(pyramid: Pyramid, opacity: float, pane: str) -> str:
     """Write the script that makes a layer of Leaflet of tiles."""
     told = json.dumps({"pictures": pyramid.pictures}, separators=(",", ":"))
     options = {
@@ -144,6 +144,7 @@ def layer_of(pyramid: Pyramid, opacity: float) -> str:
         "maxNativeZoom": pyramid.zoom,
         "opacity": opacity,
         "className": "qmosaic-tiles",
+        "pane": pane,
     }
     return f"qmosaicTiles({told}, {json.dumps(options)})"
 

@@ -11,12 +11,13 @@ import xarray as xr
 
 from qmosaic.collection.grid import ground_width, pixel_steps
 from qmosaic.collection.location import crs_of, map_axes
-from qmosaic.display.colours import check_parameters, visualize
+from qmosaic.display.colours import visualize
 from qmosaic.display.dates import Images, any_masked, coloured, dated, telling_images
 from qmosaic.display.drawing import Panel, Picture, compose, require_matplotlib
+from qmosaic.display.parameters import are_colours, check_parameters
 from qmosaic.display.ramps import ramp_of, with_colours_of_counts
 from qmosaic.display.stretches import HIGH, LOW, provisional, settled, wanted
-from qmosaic.display.thinning import at_level, check_one_image, north_up, shown, thin
+from qmosaic.display.thinning import as_kept, at_level, check_one_image, north_up, shown, thin
 from qmosaic.engine.scheduling import compute
 
 
@@ -102,14 +103,16 @@ def quicklook(
             f"quicklook() got the path {str(path)!r}; it writes PNG files alone. Write 'look.png'."
         )
     given = {title: shown(one, "quicklook()") for title, one in _titled(image).items()}
+    parameters = as_kept(next(iter(given.values())), parameters)
     names = {title: telling_images(one, parameters) for title, one in given.items()}
     if None not in names.values():
         maps = {t: dated(at_level(one, max_size), names[t]) for t, one in given.items()}
         return _saved(_of_dates(maps, max_size, credit), path)
     parameters = with_colours_of_counts(next(iter(given.values())), parameters)
-    if not {"min", "max", "gain", "bias"} & set(parameters):
-        parameters |= {"min": LOW, "max": HIGH}
     chosen = {t: wanted(one, parameters.get("bands"), "quicklook()") for t, one in given.items()}
+    ends = {"min", "max", "gain", "bias"} & set(parameters)
+    if not ends and not all(are_colours(one.data_vars) for one in chosen.values()):
+        parameters |= {"min": LOW, "max": HIGH}
     for one in chosen.values():  # refuses what is wrong before anything is computed
         visualize(one, **provisional(parameters))
     loaded = load_thinned(chosen, max_size, "quicklook()")

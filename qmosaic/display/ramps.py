@@ -52,19 +52,31 @@ def ramp_of(image: xr.Dataset, parameters: Mapping[str, Any], *, masked: bool) -
     Ramp, optional
         None where there is no palette, or `min` and `max` do not say where it begins and ends.
     """
-    low, high = (_number(parameters.get(end)) for end in ("min", "max"))
+    low, high = (single_number(parameters.get(end)) for end in ("min", "max"))
     if parameters.get("palette") is None or low is None or high is None:
         return None
-    scale = xr.DataArray(np.linspace(high, low, STEPS)[:, None], dims=("y", "x"))
-    plain = {"min": low, "max": high, "palette": parameters["palette"]}
-    colours = visualize(scale, **plain).values[:, 0, :3] / 255
     name = next(iter(bands_on_map(image, "quicklook()")))
     whole = image[name].dtype.kind in "iu" and not {"scale_factor"} & set(image[name].attrs)
+    return ramp_between(low, high, parameters["palette"], whole=whole, masked=masked)
+
+
+def ramp_between(
+    low: float, high: float, palette: Any, *, whole: bool = False, masked: bool = False
+) -> Ramp:
+    """Make the bar of a palette from one number to another; `whole` if these are integers.
+
+    Raises
+    ------
+    ValueError, TypeError
+        See `visualize`.
+    """
+    scale = xr.DataArray(np.linspace(high, low, STEPS)[:, None], dims=("y", "x"))
+    colours = visualize(scale, min=low, max=high, palette=palette).values[:, 0, :3] / 255
     ticks = [
         (float(1 - (mark - low) / (high - low)), f"{mark:.6g}")
         for mark in _round_numbers(low, high, whole)
     ]
-    return Ramp(colours, ticks, MASKED if masked else None, without="masked")
+    return Ramp(colours, ticks, MASKED if masked else None, without="masked", ends=(low, high))
 
 
 def _round_numbers(low: float, high: float, whole: bool) -> Array:
@@ -77,7 +89,7 @@ def _round_numbers(low: float, high: float, whole: bool) -> Array:
     return numbers + 0.0  # no -0
 
 
-def _number(end: Any) -> float | None:
+def single_number(end: Any) -> float | None:
     if isinstance(end, list | tuple) and len(end) == 1:
         (end,) = end
     return None if end is None or np.ndim(end) else float(end)

@@ -3,7 +3,7 @@ of what they stand for."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def shown(image: Any, caller: str) -> xr.Dataset:
             "map that belongs to them."
         )
     if not isinstance(image, xr.Dataset | xr.DataArray) and hasattr(image, "dataset"):
-        image = _as_stored(image.dataset)
+        image = image.dataset.assign({n: as_stored(b) for n, b in image.dataset.data_vars.items()})
     if isinstance(image, xr.DataArray):
         if "band" in image.dims:
             bands: xr.Dataset = image.to_dataset("band")
@@ -61,15 +61,20 @@ def _opened(path: str, caller: str) -> xr.Dataset:
             f"{caller} got the path {path!r}; of a path it opens a mosaic in a Zarr store. Open "
             "the file first: qmosaic.open_collection(path).isel(time=0)."
         )
+    if path.lower().endswith((".shp", ".gpkg", ".kml", ".kmz", ".gml", ".fgb", ".parquet")):
+        raise ValueError(
+            f"{caller} got the path {path!r}, of a table; of a path it opens a mosaic in a Zarr "
+            "store, or GeoJSON. Read the table first: geopandas.read_file(path)."
+        )
     return open_mosaic(path)
 
 
-def _as_stored(image: xr.Dataset) -> xr.Dataset:
+def as_stored(band: xr.DataArray) -> xr.DataArray:
+    """Take the numbers of a band as they are stored, however they are packed."""
     packing = ("scale_factor", "add_offset")
-    image = image.copy(deep=False)
-    for band in image.data_vars.values():
-        band.attrs = {name: value for name, value in band.attrs.items() if name not in packing}
-    return image
+    band = band.copy(deep=False)
+    band.attrs = {name: value for name, value in band.attrs.items() if name not in packing}
+    return band
 
 
 def bands_on_map(image: xr.Dataset, caller: str) -> list[Hashable]:
@@ -113,6 +118,16 @@ def listed(given: str | Sequence[Any]) -> list[Any]:
     if isinstance(given, str):
         return [part.strip() for part in given.split(",")]
     return list(given)
+
+
+def as_kept(image: xr.Dataset, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Name the bands that are asked for as the Dataset has them: an image of `qmosaic.ee` keeps a
+    band called as a dimension, ``time``, as ``band:time``."""
+    asked = parameters.get("bands")
+    if asked is None:
+        return dict(parameters)
+    kept = {str(name).removeprefix("band:"): name for name in image.data_vars}
+    return {**parameters, "bands": [kept.get(name, name) for name in listed(asked)]}
 
 
 def only(image: xr.Dataset, bands: Any) -> xr.Dataset:

@@ -23,7 +23,7 @@ from qmosaic.display.placing import Grid, apart, tile_places
 from qmosaic.display.ramps import ramp_of, with_colours_of_counts
 from qmosaic.display.serving.blocks import Blocks, Kept
 from qmosaic.display.stretches import has_percentages, provisional, settled, wanted
-from qmosaic.display.thinning import check_one_image, shown, thin
+from qmosaic.display.thinning import as_kept, check_one_image, shown, thin
 from qmosaic.engine.scheduling import compute
 
 COARSE = 2048
@@ -67,6 +67,7 @@ class Detailed:
 
     def __init__(self, image: Any, parameters: Mapping[str, Any], kept: Kept) -> None:
         self._whole = with_crs(shown(image, "add_layer()"))
+        parameters = as_kept(self._whole, parameters)
         telling = telling_images(self._whole, parameters)
         levels = (
             _bands(self._whole, parameters)

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from qmosaic.display import page_shapes
 from qmosaic.display.asides import Ramp, Swatches
-from qmosaic.display.leaflet import STYLE, leaflet, leaflet_css
+from qmosaic.display.beside import BaseMap, Beside
+from qmosaic.display.leaflet import NEAREST, STYLE, leaflet, leaflet_css
 from qmosaic.display.mercator import Bounds
-from qmosaic.display.page_legends import legend_of
-from qmosaic.optional import needed
+from qmosaic.display.page_legends import legends_of
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Shown:
         Whether it is switched on.
     opacity : float
         0 to 1.
+    shapes : sequence, optional
+        Of geometries what ``qmosaicShapes`` takes; images have tiles.
     """
 
     number: int
@@ -41,6 +44,7 @@ class Shown:
     legend: Swatches | Ramp | None
     on: bool
     opacity: float
+    shapes: Sequence[object] | None = None
 
     @property
     def asked(self) -> Bounds:
@@ -55,35 +59,42 @@ class Shown:
     def told(self) -> dict[str, Any]:
         """Give what the script of the page takes."""
         place = f"layers/{self.number}"
-        return {
+        known = {
             "number": self.number,
             "name": self.name,
             "label": html.escape(self.name, quote=False),
+            "bounds": self.bounds,
+            "on": self.on,
+        }
+        if self.shapes is not None:
+            return {**known, "shapes": self.shapes}
+        return {
+            **known,
             "tiles": f"{place}/tiles/WebMercatorQuad/{{z}}/{{x}}/{{y}}.png",
             "values": f"{place}/values/",
-            "bounds": self.bounds,
             "asked": self.asked,
-            "on": self.on,
             "opacity": self.opacity,
         }
 
 
-def page_of(layers: Sequence[Shown], base_map: str | None) -> str:
+def page_of(layers: Sequence[Shown], beside: Beside) -> str:
     """Write the page.
 
     Parameters
     ----------
     layers : sequence of Shown
         From the lowest to the highest.
-    base_map : str, optional
-        The map below, as ``folium.TileLayer`` takes it.
+    beside : Beside
+        Base maps, and legends that were put there by hand.
     """
-    legends = [
-        legend_of(f"layer-{one.number}", one.name, one.legend, shown=one.on)
-        for one in layers
-        if one.legend is not None
-    ]
-    told = {"layers": [one.told() for one in layers], "base": _base(base_map)}
+    legends = legends_of(
+        beside, [(f"layer-{one.number}", one.name, one.legend, one.on) for one in layers]
+    )
+    told = {
+        "layers": [one.told() for one in layers],
+        "bases": [_base(one) for one in beside.base_maps],
+        "nearest": NEAREST,
+    }
     # in a script nothing may look like its end
     data = json.dumps(told).replace("<", "\\u003c")
     return f"""<!DOCTYPE html>
@@ -98,29 +109,20 @@ def page_of(layers: Sequence[Shown], base_map: str | None) -> str:
 </head>
 <body>
 <div id="map"></div>
-<div class="qmosaic-legends">{"".join(legends)}</div>
+{legends}
 <div id="trouble" hidden></div>
 <div id="busy" hidden>computing &hellip;</div>
-<script>const page = {data};{SCRIPT}</script>
+<script>const page = {data};{page_shapes.SCRIPT}{SCRIPT}</script>
 </body>
 </html>
 """
 
 
-def _base(base_map: str | None) -> dict[str, Any] | None:
-    if base_map is None:
-        return None
-    folium = needed("folium", "serve", "maps with tiles")
-    try:
-        tiles = folium.TileLayer(base_map, attr=" " if "{z}" in base_map else None)
-    except ValueError as error:
-        raise ValueError(
-            f"base_map={base_map!r} is neither a map that folium knows, such as 'OpenStreetMap' or "
-            "'OpenTopoMap', nor the address of tiles with {z}, {x} and {y}. Write one, or None "
-            "for no map below the image."
-        ) from error
+def _base(base_map: BaseMap) -> dict[str, Any]:
+    tiles = base_map.layer()
     options = {"attribution": "", "maxZoom": 18} | dict(tiles.options)
     return {
+        "label": html.escape(base_map.name, quote=False),
         "tiles": tiles.tiles,
         "attribution": options["attribution"],
         "finest": options.get("maxNativeZoom") or options.get("max_native_zoom") or 18,
@@ -148,9 +150,12 @@ TILES = """
 SCRIPT = """
 const map = L.map("map", {maxZoom: 24});
 L.control.scale().addTo(map);
-if (page.base)
-  L.tileLayer(page.base.tiles, {attribution: page.base.attribution, maxZoom: 24,
-    maxNativeZoom: page.base.finest}).addTo(map);
+const bases = {};
+for (const base of page.bases) {
+  for (const other of Object.values(bases)) other.remove();  // the last is the one to begin with
+  bases[base.label] = L.tileLayer(base.tiles, {attribution: base.attribution, maxZoom: 24,
+    maxNativeZoom: base.finest}).addTo(map);
+}
 const trouble = (text) => {
   const box = document.getElementById("trouble");
   box.textContent = text;
@@ -162,10 +167,13 @@ const busy = (event) => {
   else loading.delete(event.target);
   document.getElementById("busy").hidden = loading.size === 0;
 };
-const control = L.control.layers(null, null, {collapsed: false, sortLayers: false});
-for (const layer of page.layers) {
-  layer.drawn = L.tileLayer(layer.tiles, {bounds: layer.asked, opacity: layer.opacity,
-    maxZoom: 24, className: "qmosaic-tiles"});
+const choice = page.bases.length > 1 ? bases : null;
+const control = L.control.layers(choice, null, {collapsed: false, sortLayers: false});
+page.layers.forEach((layer, number) => {
+  const pane = qmosaicPane(map, number);
+  layer.drawn = layer.shapes ? qmosaicShapes(...layer.shapes, pane)
+    : L.tileLayer(layer.tiles, {bounds: layer.asked, opacity: layer.opacity,
+      maxZoom: 24, className: "qmosaic-tiles", pane});
   layer.drawn.on("tileerror", () => trouble(
     `Tiles of the layer "${layer.name}" could not be made: the program that serves them says why, `
     + "if it still runs."));
@@ -177,11 +185,13 @@ for (const layer of page.layers) {
   });
   control.addOverlay(layer.drawn, layer.label);
   if (layer.on) layer.drawn.addTo(map);
-}
-if (page.layers.length) control.addTo(map);
+});
+if (page.layers.length || page.bases.length > 1) control.addTo(map);
 
 const view = location.hash.match(/^#(\\d+)\\/(-?[\\d.]+)\\/(-?[\\d.]+)$/);
+const fit = location.hash.match(/^#fit\\/(-?[\\d.]+)\\/(-?[\\d.]+)\\/(-?[\\d.]+)\\/(-?[\\d.]+)$/);
 if (view) map.setView([+view[2], +view[3]], +view[1]);
+else if (fit) map.fitBounds([[+fit[1], +fit[2]], [+fit[3], +fit[4]]], {maxZoom: page.nearest});
 else if (page.layers.length)
   map.fitBounds(page.layers.reduce((all, layer) => all.extend(layer.bounds), L.latLngBounds([])));
 else map.setView([0, 0], 1);
@@ -209,7 +219,7 @@ map.on("click", async (event) => {
   content.append(element("div", `${lat.toFixed(6)}, ${lng.toFixed(6)}`));
   const wait = content.appendChild(element("div", "\\u2026"));
   const popup = L.popup({maxWidth: 420}).setLatLng(event.latlng).setContent(content).openOn(map);
-  const shown = page.layers.filter((layer) => map.hasLayer(layer.drawn)).reverse();
+  const shown = page.layers.filter((layer) => layer.values && map.hasLayer(layer.drawn)).reverse();
   for (const layer of shown) {
     try {
       const answer = await fetch(`${layer.values}${lng},${lat}`);

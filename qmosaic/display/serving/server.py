@@ -13,7 +13,11 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
-from qmosaic.display.layers import check_layer
+from qmosaic.display.beside import BaseMap, Beside
+from qmosaic.display.features import Features, is_image
+from qmosaic.display.layers import check_opacity
+from qmosaic.display.page_shapes import shapes_of
+from qmosaic.display.parameters import check_parameters
 from qmosaic.display.serving.blocks import Kept
 from qmosaic.display.serving.detailed import Detailed
 from qmosaic.display.serving.page import Shown, page_of
@@ -63,7 +67,7 @@ def serve(
     ----------
     image : xarray.Dataset, xarray.DataArray, an image of `qmosaic.ee`, or str or Path
         What `Map.add_layer` takes, lazy as a rule; or the path of a mosaic that `to_zarr` has
-        written.
+        written. Geometries, too.
     vis_params : mapping, optional
         ``{"bands": ["B4", "B3", "B2"], "min": 0, "max": 3000}``: see `visualize`; `min` and `max`
         may be percentages, and maps of dates and of counts have colours, as in `Map.add_layer`.
@@ -158,6 +162,8 @@ class Server:
         The names of the layers, the highest last.
     app : fastapi.FastAPI
         What answers; another server of ASGI can have it, too.
+    beside : Beside
+        Base maps and legends of the page; `Map.serve` puts its own there.
 
     Raises
     ------
@@ -201,11 +207,12 @@ class Server:
         if isinstance(hosts, str):
             raise TypeError(f"hosts={hosts!r} is one text; it takes a list of names, [{hosts!r}].")
         routes = importlib.import_module("qmosaic.display.serving.routes")
-        self._base_map = base_map
+        self.beside = Beside()
+        if base_map is not None:
+            self.beside.base_maps.append(BaseMap.of(base_map, "base_map"))
         self._kept = Kept(cache_bytes)
         self._layers: dict[int, Detailed] = {}
         self._shown: list[Shown] = []
-        page_of([], base_map)  # what is wrong is said now
         self.app = routes.application(self._layers, self._page, hosts)
         self._socket = _listening(port)
         self.url = f"http://{LOOPBACK}:{self._socket.getsockname()[1]}/"
@@ -253,19 +260,20 @@ class Server:
 
     @property
     def tiles(self) -> str:
-        """The address of the tiles of the highest layer, with ``{z}``, ``{x}`` and ``{y}``: what
+        """The address of the tiles of the highest image, with ``{z}``, ``{x}`` and ``{y}``: what
         QGIS (XYZ), Leaflet and folium take.
 
         Raises
         ------
         ValueError
-            There is no layer yet.
+            There is no image yet.
         """
-        if not self._shown:
+        images = [one for one in self._shown if one.shapes is None]
+        if not images:
             raise ValueError(
-                "the server has no layer yet. Add one: server.add_layer('red', image)."
+                "the server has no image yet. Add one: server.add_layer('red', image)."
             )
-        return self.url + str(self._shown[-1].told()["tiles"])
+        return self.url + str(images[-1].told()["tiles"])
 
     def add_layer(
         self,
@@ -294,14 +302,18 @@ class Server:
         KeyError, TypeError, ValueError
             See `serve`.
         """
-        parameters = check_layer(vis_params, opacity)
+        opacity = check_opacity(opacity)
+        number, title = len(self._shown) + 1, self._free(str(name))
         with serving("serve", PURPOSE):
-            layer = Detailed(image, parameters, self._kept)
-        number = len(self._shown) + 1
-        self._layers[number] = layer
-        self._shown.append(
-            Shown(number, self._free(str(name)), layer.bounds, layer.legend, shown, opacity)
-        )
+            if is_image(image):
+                parameters = check_parameters(vis_params, "add_layer()")
+                layer = self._layers[number] = Detailed(image, parameters, self._kept)
+                one = Shown(number, title, layer.bounds, layer.legend, shown, opacity)
+            else:
+                drawn = Features.of(image, vis_params)
+                shapes = shapes_of(drawn, opacity)
+                one = Shown(number, title, drawn.bounds, None, shown, opacity, shapes)
+        self._shown.append(one)
 
     def _free(self, name: str) -> str:
         """Find a name that no layer has."""
@@ -312,7 +324,7 @@ class Server:
         return free
 
     def _page(self) -> str:
-        return page_of(list(self._shown), self._base_map)
+        return page_of(list(self._shown), self.beside)
 
     def wait(self) -> None:
         """Wait until the server is stopped, or until Ctrl-C, which stops it."""
@@ -340,11 +352,11 @@ class Server:
         self.stop()
 
 
-def frame(url: str) -> str:
+def frame(url: str, height: str = "500px", width: str = "100%") -> str:
     """Write a frame with a page in it, for a notebook."""
     return (
         f'<iframe src="{html.escape(url)}" '
-        'style="width: 100%; height: 500px; border: 0" allowfullscreen></iframe>'
+        f'style="width: {width}; height: {height}; border: 0" allowfullscreen></iframe>'
     )
 
 
