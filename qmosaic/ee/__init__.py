@@ -81,7 +81,8 @@ Modules. Each imports only modules below it in this table.
 ``unsupported`` what to use in place of what is not supported
 =============== =============================================================================
 
-May import ``sources``, ``scores``, ``sink``, ``engine``, ``collection`` and ``optional``.
+May import ``display``, ``sources``, ``scores``, ``sink``, ``engine``, ``collection`` and
+``optional``.
 """
 
 from typing import Any

@@ -22,11 +22,12 @@ INSTEAD = {
     "getMapId": "qmosaic.display.Map().add_layer(image)",
     "getDownloadURL": "qmosaic.to_zarr(image.dataset, 'mosaic.zarr')",
     "getVideoThumbURL": "qmosaic.quicklook of single images",
-    "visualize": "qmosaic.visualize(image, min=0, max=3000)",
     "reproject": "image.dataset.odc.reproject(...): the grid of a collection is its grid",
     "resample": "open_collection(..., resampling='bilinear')",
     "setDefaultProjection": "open_collection(..., crs=..., resolution=...)",
     "iterate": "a loop over collection.dataset.isel(time=i)",
+    "paint": "Map.addLayer(features, {'color': 'FF0000', 'fillColor': '00000000'}) to draw them; "
+    "updateMask(ee.Image(1).clip(features)) for their pixels",
     "aggregate_mean": "the mean of aggregate_array(property)",
     "aggregate_max": "max(aggregate_array(property))",
     "aggregate_min": "min(aggregate_array(property))",

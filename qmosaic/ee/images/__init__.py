@@ -12,6 +12,7 @@ Modules. Each imports only modules below it in this table.
 ``expressions`` arithmetic as text
 ``classes``     values replaced by a table; images of where pixels lie
 ``masks``       masks and regions
+``picturing``   colours
 ``describing``  descriptions: bands, their types and grid, properties
 ``properties``  properties
 ``casts``       dtypes
@@ -22,7 +23,7 @@ Modules. Each imports only modules below it in this table.
 
 May import ``matches``, ``catalog``, ``geometries``, ``grammar``, ``ground``, ``lookups``,
 ``pixels``, ``dtypes``, ``properties``, ``values``, ``names`` and ``unsupported`` of ``ee``;
-``scores``, ``collection`` and ``optional``.
+``display``, ``scores``, ``collection`` and ``optional``.
 """
 
 from qmosaic.ee.images.base import listed

@@ -10,11 +10,21 @@ from qmosaic.ee.images.describing import Describing
 from qmosaic.ee.images.expressions import Expressions
 from qmosaic.ee.images.linking import Linking
 from qmosaic.ee.images.masks import Masks
+from qmosaic.ee.images.picturing import Picturing
 from qmosaic.ee.images.properties import Properties
 
 
 class Image(
-    Linking, Choosing, Arithmetic, Expressions, Classes, Masks, Describing, Properties, Casts
+    Linking,
+    Choosing,
+    Arithmetic,
+    Expressions,
+    Classes,
+    Masks,
+    Picturing,
+    Describing,
+    Properties,
+    Casts,
 ):
     """An image: bands on one grid, and properties.
 
