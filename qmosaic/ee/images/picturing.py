@@ -27,7 +27,8 @@ class Picturing(Bands):
         """Colour the image: bands ``vis-red``, ``vis-green`` and ``vis-blue``, 0 to 255.
 
         One band without a palette gives ``vis-gray`` alone. Half and more is rounded up. A pixel is
-        masked where one of the bands is.
+        masked where one of the bands is: bands of which pixels can be masked give uint16, with a
+        nodata that is no colour, others uint8.
 
         Parameters
         ----------
