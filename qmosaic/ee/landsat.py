@@ -47,10 +47,10 @@ class Landsat(Hinting):
     --------
     >>> import numpy as np, xarray as xr
     >>> from qmosaic import ee
-    >>> values = {"B2": 0.28, "B3": 0.3, "B4": 0.3, "B5": 0.35, "B6": 0.3, "B7": 0.2, "B10": 291}
+    >>> values = {"B2": 0.25, "B3": 0.3, "B4": 0.3, "B5": 0.35, "B6": 0.3, "B7": 0.2, "B10": 291}
     >>> image = ee.Image(xr.Dataset({name: ("x", [value]) for name, value in values.items()}))
     >>> ee.Algorithms.Landsat.simpleCloudScore(image).dataset["cloud"].values
-    array([90], dtype=uint8)
+    array([75], dtype=uint8)
     """
 
     _name = "ee.Algorithms.Landsat"
@@ -72,8 +72,8 @@ class Landsat(Hinting):
         Returns
         -------
         Image
-            The image and "cloud", 0 to 100: uint8, rounded. It is masked where one of the bands is
-            that it is made of.
+            The image and "cloud", 0 to 100: uint8, fractions cut off. It is masked where one of the
+            bands is that it is made of.
 
         Raises
         ------
@@ -252,7 +252,7 @@ def _cloud_score(*bands: Array) -> Array:
         (thermal - 300) / (290 - 300),
         (snow - 0.8) / (0.6 - 0.8),
     )
-    score: Array = np.rint(np.clip(functools.reduce(np.minimum, parts), 0, 1) * 100)
+    score: Array = np.clip(functools.reduce(np.minimum, parts), 0, 1) * 100
     return score
 
 

@@ -54,7 +54,7 @@ def cloud_score(pixel: list[float]) -> float | None:
         ((green - swir1) / (green + swir1), (0.8, 0.6)),
     ):
         score = min(score, (value - low) / (high - low))
-    return round(100 * max(score, 0))
+    return int(max(score, 0) * 100)
 
 
 def pixel_of(dataset: xr.Dataset, sensor: str, place: Any) -> list[float]:
