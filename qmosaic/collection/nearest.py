@@ -10,17 +10,14 @@ and not computed with, so every dtype goes, and no valid value is taken for a ma
 from __future__ import annotations
 
 import functools
-import itertools
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import numpy as np
 import xarray as xr
-from dask.base import tokenize
-from dask.highlevelgraph import HighLevelGraph
 
 from qmosaic.collection.declarations import can_be_masked, masked_value
 from qmosaic.collection.geometry import as_crs, projected
@@ -118,7 +115,7 @@ def _moved(
         taken: Any = _lazily(data, places, axes, shape, fill)
     else:
         spans = (0, places.shape[0]), (0, places.shape[1])
-        taken = _take(spans, [(0, 0)], places, (0, 0), shape, axes, fill, np.asarray(data))
+        taken = _take(np.asarray(data), spans, places, (0, 0), shape, axes, fill)
     moved = xr.Variable([names.get(dim, dim) for dim in band.dims], taken, attrs)
     moved.encoding = stored
     moved.encoding["grid_mapping"] = "spatial_ref"  # as odc-geo calls it
@@ -226,7 +223,7 @@ def _transformer(source: str, target: str) -> Any:
     return as_crs(source).transformer_to_crs(as_crs(target))
 
 
-@functools.lru_cache(maxsize=32)
+@functools.lru_cache(maxsize=8)
 def _pixels(places: Places, corner: Pair, shape: Pair, spans: Spans) -> tuple[Array, Array | None]:
     """Give for each pixel of a piece the number of that of the image, counted row by row through
     some of its rows and columns, and which pixels have none; kept, as all bands and images of the
@@ -234,7 +231,8 @@ def _pixels(places: Places, corner: Pair, shape: Pair, spans: Spans) -> tuple[Ar
     ranges = [first + np.arange(size) for first, size in zip(corner, shape, strict=True)]
     (first_row, end_row), (first_column, end_column) = spans
     few = (end_row - first_row) * (end_column - first_column) < 2**31
-    inside, numbers = np.ones(shape, bool), []
+    inside = np.ones(shape, bool)
+    numbers: list[Array] = []
     for values, size in zip(places.positions(*ranges), places.shape, strict=True):
         if places.bounded:
             with np.errstate(invalid="ignore"):
@@ -262,86 +260,70 @@ def _pixels(places: Places, corner: Pair, shape: Pair, spans: Spans) -> tuple[Ar
 
 
 def _take(
-    spans: Spans,
-    starts: Sequence[Pair],
-    places: Places,
-    corner: Pair,
-    shape: Pair,
-    axes: Pair,
-    fill: Any,
-    *blocks: Array,
+    window: Array, spans: Spans, places: Places, corner: Pair, shape: Pair, axes: Pair, fill: Any
 ) -> Array:
-    """Take the pixels of a piece out of blocks of the image, which start at some pixels."""
+    """Take the pixels of a piece out of a window of the image."""
     numbers, outside = _pixels(places, corner, shape, spans)
-    window = _window(spans, starts, [np.moveaxis(np.asarray(b), axes, (-2, -1)) for b in blocks])
-    taken: Array = window.reshape(*window.shape[:-2], -1)[..., numbers]
+    lying = np.moveaxis(np.asarray(window), axes, (-2, -1))
+    taken: Array = lying.reshape(*lying.shape[:-2], -1)[..., numbers]
     if outside is not None:
         taken[..., outside] = fill
     return np.moveaxis(taken, (-2, -1), axes)
 
 
-def _window(spans: Spans, starts: Sequence[Pair], blocks: Sequence[Array]) -> Array:
-    """Put together those rows and columns of blocks that lie in a window."""
-    window: Any = None
-    for block, corner in zip(blocks, starts, strict=True):
-        here, there = [], []
-        for (begin, end), first, size in zip(spans, corner, block.shape[-2:], strict=True):
-            low, high = max(begin, first), min(end, first + size)
-            here.append(slice(low - begin, high - begin))
-            there.append(slice(low - first, high - first))
-        part = block[..., there[0], there[1]]
-        if len(blocks) == 1:
-            return part
-        if window is None:
-            sides = [end - begin for begin, end in spans]
-            window = np.empty((*block.shape[:-2], *sides), block.dtype)
-        window[..., here[0], here[1]] = part
-    whole: Array = window
-    return whole
-
-
 def _lazily(data: da.Array, places: Places, axes: Pair, shape: Pair, fill: Any) -> da.Array:
-    """Take pixels out of a dask array: each chunk out of the chunks in which its pixels lie.
+    """Take pixels out of a dask array: each chunk out of the window in which its pixels lie.
 
-    A chunk of the grid is about as large on the ground as one of the image, so that none is made
-    of many.
+    On the ground a chunk of the grid is as long as two of the image: windows stay small, and chunks
+    few.
     """
-    chunks = list(data.chunks)
-    for axis, size, count in zip(axes, shape, places.pixels_for_one(shape), strict=True):
-        own = min(max(1, round(max(data.chunks[axis]) / count)), LARGEST, size)
-        chunks[axis] = (own,) * (size // own) + ((size % own,) if size % own else ())
-    name = f"nearest-{tokenize(data, places, axes, shape, fill)}"
-    corners = [[(start, size) for _, start, size in _meeting(sizes)] for sizes in chunks]
-    graph: dict[Any, Any] = {}
-    for place in itertools.product(*(range(len(sizes)) for sizes in chunks)):
-        (row, height), (column, width) = (corners[axis][place[axis]] for axis in axes)
-        piece = (row, column), (height, width)
-        spans = places.reached(*piece)
-        if spans is None:
-            extent = [sizes[number] for sizes, number in zip(chunks, place, strict=True)]
-            graph[(name, *place)] = (np.full, extent, fill, data.dtype)
-            continue
-        lying = [_meeting(data.chunks[axis], span) for axis, span in zip(axes, spans, strict=True)]
-        keys, starts = [], []
-        for down, across in itertools.product(*lying):
-            own_place = list(place)
-            own_place[axes[0]], own_place[axes[1]] = down[0], across[0]
-            keys.append((data.name, *own_place))
-            starts.append((down[1], across[1]))
-        take = functools.partial(_take, spans, starts, places, *piece, axes, fill)
-        graph[(name, *place)] = (take, *keys)
-    layers = HighLevelGraph.from_collections(name, graph, dependencies=[data])
-    return da.Array(layers, name, tuple(chunks), meta=np.empty((0,) * data.ndim, data.dtype))
-
-
-def _meeting(
-    sizes: Sequence[int], span: tuple[int, int] | None = None
-) -> list[tuple[int, int, int]]:
-    """List the chunks along an axis, those that a span meets: number, start and size."""
-    begin, end = (0, sum(sizes)) if span is None else span
-    starts = (0, *itertools.accumulate(sizes))
-    return [
-        (number, start, size)
-        for number, (start, size) in enumerate(zip(starts, sizes, strict=False))
-        if start < end and start + size > begin
+    counts = places.pixels_for_one(shape)
+    sizes = [
+        min(max(1, round(2 * max(data.chunks[axis]) / count)), LARGEST, size)
+        for axis, size, count in zip(axes, shape, counts, strict=True)
     ]
+    down, across = (
+        [(start, min(size, whole - start)) for start in range(0, whole, size)]
+        for size, whole in zip(sizes, shape, strict=True)
+    )
+    rows = [
+        da.concatenate(
+            [
+                _piece(data, places, axes, ((row, column), (height, width)), fill)
+                for column, width in across
+            ],
+            axes[1],
+        )
+        for row, height in down
+    ]
+    return da.concatenate(rows, axes[0])
+
+
+def _piece(
+    data: da.Array, places: Places, axes: Pair, piece: tuple[Pair, Pair], fill: Any
+) -> da.Array:
+    """Take the pixels of one piece of the grid."""
+    corner, shape = piece
+    spans = places.reached(corner, shape)
+    chunks = list(data.chunks)
+    for axis, size in zip(axes, shape, strict=True):
+        chunks[axis] = (size,)
+    if spans is None:
+        return da.full([sum(c) for c in chunks], fill, data.dtype, chunks=tuple(chunks))
+    window: list[slice] = [slice(None)] * data.ndim
+    for axis, span in zip(axes, spans, strict=True):
+        window[axis] = slice(*span)
+    lying = data[tuple(window)].rechunk(dict.fromkeys(axes, -1))
+    return da.map_blocks(
+        _take,
+        lying,
+        chunks=tuple(chunks),
+        dtype=data.dtype,
+        meta=np.empty((0,) * data.ndim, data.dtype),
+        spans=spans,
+        places=places,
+        corner=corner,
+        shape=shape,
+        axes=axes,
+        fill=fill,
+    )

@@ -55,6 +55,12 @@ methods that are not supported
 Modules. Each imports only modules below it in this table.
 
 =============== =============================================================================
+``data``        ``data``: tasks that were started
+``batch``       ``batch``: ``Export`` and ``Task``
+``exports``     ``Export``: images
+``tables``      ``Export.table``
+``calls``       how the functions of ``Export`` are called, what they refuse
+``tasks``       ``Task``
 ``algorithms``  ``Algorithms``
 ``landsat``     ``Algorithms.Landsat``: scores of clouds, and a composite by them
 ``joins``       ``Join``
@@ -66,6 +72,7 @@ Modules. Each imports only modules below it in this table.
 ``periods``     which images or features are of a period
 ``comparing``   how properties are compared
 ``elements``    the properties and outlines of images and features
+``projections`` ``Projection``
 ``geometries``  ``Geometry``
 ``catalog``     ids of collections and images, and where their pixels are kept
 ``assets``      sources as Earth Engine has them: names of bands and properties
@@ -73,6 +80,7 @@ Modules. Each imports only modules below it in this table.
 ``grammar``     the operators of expressions: from a text to a syntax tree
 ``ground``      where pixels lie on the ground, and how large they are there
 ``lookups``     bands whose pixels are looked up in a table, or lie on a function of lines
+``folders``     where exports are written and found again
 ``pixels``      arithmetic on bands that keeps masks and does not wrap round
 ``dtypes``      which dtype holds a result
 ``properties``  properties of images
@@ -87,13 +95,19 @@ May import ``display``, ``sources``, ``scores``, ``sink``, ``engine``, ``collect
 
 from typing import Any
 
+from qmosaic.ee import batch, data
 from qmosaic.ee.algorithms import Algorithms
+from qmosaic.ee.batch import Export
 from qmosaic.ee.catalog import load_catalog, register
 from qmosaic.ee.collections import ImageCollection
 from qmosaic.ee.features import Feature, FeatureCollection
 from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.images import Image
 from qmosaic.ee.joins import Join
+from qmosaic.ee.folders import export_to
+from qmosaic.ee.geometries import Geometry
+from qmosaic.ee.images import Image
+from qmosaic.ee.projections import Projection
 from qmosaic.ee.selecting import Filter
 from qmosaic.ee.unsupported import not_supported
 from qmosaic.ee.values import Date, DateRange, Dictionary, List, Number, String
@@ -106,6 +120,7 @@ __all__ = [
     "Dictionary",
     "Feature",
     "FeatureCollection",
+    "Export",
     "Filter",
     "Geometry",
     "Image",
@@ -114,7 +129,11 @@ __all__ = [
     "Join",
     "List",
     "Number",
+    "Projection",
     "String",
+    "batch",
+    "data",
+    "export_to",
     "load_catalog",
     "register",
 ]

@@ -6,8 +6,6 @@ import difflib
 from typing import Any
 
 INSTEAD = {
-    "Export": "qmosaic.to_zarr(image.dataset, 'mosaic.zarr')",
-    "batch": "qmosaic.to_zarr(image.dataset, 'mosaic.zarr')",
     "Reducer": "median(), mean(), min() or max() of the collection, or .dataset with xarray",
     "reduce": "median(), mean(), min() or max(), or .dataset with xarray's reductions",
     "reduceRegion": ".dataset with xarray's mean(), quantile(), ... after filterBounds or clip",
@@ -25,6 +23,10 @@ INSTEAD = {
     "reproject": "image.dataset.odc.reproject(...): the grid of a collection is its grid",
     "resample": "open_collection(..., resampling='bilinear')",
     "setDefaultProjection": "open_collection(..., crs=..., resolution=...)",
+    "visualize": "qmosaic.visualize(image, min=0, max=3000)",
+    "changeProj": "image.dataset.assign_coords(x=..., y=...), which says where pixels lie",
+    "reduceResolution": "the mean of image.dataset.coarsen(y=3, x=3), or overviews: "
+    "qmosaic.to_zarr(image.dataset, path, levels='auto')",
     "iterate": "a loop over collection.dataset.isel(time=i)",
     "paint": "Map.addLayer(features, {'color': 'FF0000', 'fillColor': '00000000'}) to draw them; "
     "updateMask(ee.Image(1).clip(features)) for their pixels",
@@ -64,6 +66,11 @@ INSTEAD = {
     "randomColumn": "collection.dataset.assign_coords(random=('time', numpy.random.rand(count))), "
     "or .geodataframe.assign(random=...) of features",
     "reduceColumns": "aggregate_mean(name), aggregate_max(name) and their like, or .geodataframe",
+    "simpleComposite": "qmosaic.quality_mosaic(collection.dataset, ..., within=..., "
+    "reducer='median')",
+    "propertyNames": "list(collection.dataset.coords)",
+    "getInfo": "print(collection.dataset), or .compute() of it for the pixels",
+    "bandTypes": "image.dataset.dtypes",
 }
 
 

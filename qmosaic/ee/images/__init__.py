@@ -6,6 +6,7 @@ Modules. Each imports only modules below it in this table.
 
 =============== ======================================================
 ``image``       ``Image``, which has the methods of the others
+``projections`` the grid, other grids, the outline
 ``linking``     bands and properties from another collection
 ``choosing``    bands: names, order, those of other images
 ``arithmetic``  functions of pixels, comparisons, choices
@@ -21,7 +22,7 @@ Modules. Each imports only modules below it in this table.
 ``gridless``    images without pixels of their own
 =============== ======================================================
 
-May import ``matches``, ``catalog``, ``geometries``, ``grammar``, ``ground``, ``lookups``,
+May import ``matches``, ``projections``, ``catalog``, ``geometries``, ``grammar``, ``ground``, ``lookups``,
 ``pixels``, ``dtypes``, ``properties``, ``values``, ``names`` and ``unsupported`` of ``ee``;
 ``display``, ``scores``, ``collection`` and ``optional``.
 """

@@ -11,10 +11,12 @@ from qmosaic.ee.images.expressions import Expressions
 from qmosaic.ee.images.linking import Linking
 from qmosaic.ee.images.masks import Masks
 from qmosaic.ee.images.picturing import Picturing
+from qmosaic.ee.images.projections import Projections
 from qmosaic.ee.images.properties import Properties
 
 
 class Image(
+    Projections,
     Linking,
     Choosing,
     Arithmetic,
