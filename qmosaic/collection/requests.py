@@ -105,10 +105,12 @@ def nominal_scale(crs: CRS) -> float:
 
 def _cut(image: xr.Dataset, outline: Geometry, caller: str) -> xr.Dataset:
     """Cut an image on its own grid: by slices."""
-    geom = needed("odc.geo.geom", "geo", "regions")
+    geom, shapely = (needed(name, "geo", "regions") for name in ("odc.geo.geom", "shapely"))
     extent = extent_of(image)
     left, bottom, right, top = _meeting(image, outline, extent, caller)
-    return clip_to(image, geom.box(left, bottom, right, top, extent.crs), caller, all_touched=True)
+    # the box of a point is a point, and that of a line along an axis a line
+    box = shapely.MultiPoint([(left, bottom), (right, top)]).envelope
+    return clip_to(image, geom.Geometry(box, extent.crs), caller, all_touched=True)
 
 
 def _box(image: xr.Dataset, outline: Geometry | None, crs: CRS, caller: str) -> Box:
@@ -128,9 +130,23 @@ def _meeting(image: xr.Dataset, outline: Geometry, extent: Geometry, caller: str
             f"{caller} got a region that does not meet the image{whereabouts(image)}. Give another "
             "region, or none for the whole image."
         )
-    shared = everywhere(region.boundingbox.polygon) & extent.boundingbox.polygon
-    left, bottom, right, top = shared.boundingbox.bbox
-    return left, bottom, right, top
+    west, south, east, north = extent.boundingbox.bbox
+    shared = [
+        (max(left + turn, west), max(bottom, south), min(right + turn, east), min(top, north))
+        for left, bottom, right, top in _boxes(region)
+        for turn in ((-360, 0, 360) if extent.crs is not None and extent.crs.geographic else (0,))
+    ]
+    met = np.array([box for box in shared if box[0] <= box[2] and box[1] <= box[3]])
+    (left, bottom, _, _), (_, _, right, top) = met.min(0), met.max(0)
+    return float(left), float(bottom), float(right), float(top)
+
+
+def _boxes(region: Geometry) -> list[Box]:
+    """Give the bounding box of a region; of one across the antimeridian, that of each part."""
+    left, bottom, right, top = region.boundingbox.bbox
+    if region.crs is not None and region.crs.geographic and right - left > 180:
+        return [part.bounds for part in getattr(region.geom, "geoms", [region.geom])]
+    return [(left, bottom, right, top)]
 
 
 # -- the grid that is asked for ------------------------------------------------------------------

@@ -101,12 +101,10 @@ from qmosaic.ee.batch import Export
 from qmosaic.ee.catalog import load_catalog, register
 from qmosaic.ee.collections import ImageCollection
 from qmosaic.ee.features import Feature, FeatureCollection
-from qmosaic.ee.geometries import Geometry
-from qmosaic.ee.images import Image
-from qmosaic.ee.joins import Join
 from qmosaic.ee.folders import export_to
 from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.images import Image
+from qmosaic.ee.joins import Join
 from qmosaic.ee.projections import Projection
 from qmosaic.ee.selecting import Filter
 from qmosaic.ee.unsupported import not_supported
@@ -118,9 +116,9 @@ __all__ = [
     "Date",
     "DateRange",
     "Dictionary",
+    "Export",
     "Feature",
     "FeatureCollection",
-    "Export",
     "Filter",
     "Geometry",
     "Image",

@@ -12,6 +12,7 @@ import xarray as xr
 
 from qmosaic.ee.assets import check_bands, opened
 from qmosaic.ee.datasets import known as known_dataset
+from qmosaic.ee.folders import exported_image
 from qmosaic.ee.properties import property_of
 
 VARIABLE = "QMOSAIC_CATALOG"
@@ -273,6 +274,8 @@ def _load_named() -> None:
 def _found(asset_id: str, caller: str) -> xr.Dataset:
     if asset_id in _known:
         return _known[asset_id]()
+    if (exported := exported_image(asset_id)) is not None:
+        return opened(asset_id, exported)
     if "://" in asset_id or os.path.exists(asset_id):
         return opened(asset_id, asset_id)
     collection, _, index = asset_id.rpartition("/")

@@ -15,7 +15,7 @@ from qmosaic.collection.location import map_dims
 from qmosaic.collection.requests import on_grid_of
 from qmosaic.ee.calls import as_called, check_description, check_free, target
 from qmosaic.ee.catalog import register
-from qmosaic.ee.folders import exported, file_at, replaces
+from qmosaic.ee.folders import file_at, replaces
 from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.images import Image
 from qmosaic.ee.projections import grid_of
@@ -155,7 +155,7 @@ class ImageExports(Hinting):
                 check_free(path, caller)
             path.parent.mkdir(parents=True, exist_ok=True)
             to_zarr(dataset, path, mode="w", levels="auto", overview_resampling=policy)
-            register(asset_id, exported(asset_id))
+            register(asset_id, path)
             return [path]
 
         return Task(description, Task.Type.EXPORT_IMAGE, write)

@@ -7,10 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import xarray as xr
-
-from qmosaic.sink import open_mosaic
-
 VARIABLE = "QMOSAIC_EXPORTS"
 """The environment variable that may name the folder of exports."""
 
@@ -73,15 +69,13 @@ def file_at(folder: str | None, name: str, ending: str) -> Path:
     return _folder().joinpath(*parts)
 
 
-def exported(asset_id: str) -> xr.Dataset | None:
-    """Open an image that was exported as an asset; None where there is none of this id."""
-    path = _there(asset_id, ".zarr")
-    # the stored integers: arithmetic of `qmosaic.ee` works on them
-    return None if path is None else open_mosaic(str(path), mask_and_scale=False)
+def exported_image(asset_id: str) -> Path | None:
+    """Find the store of an image that was exported as an asset; None where there is none."""
+    return _there(asset_id, ".zarr")
 
 
 def exported_table(asset_id: str) -> Path | None:
-    """Find the GeoJSON of a table that was exported as an asset."""
+    """Find the GeoJSON of a table that was exported as an asset; None where there is none."""
     return _there(asset_id, ".geojson")
 
 

@@ -6,8 +6,11 @@ The oracle takes pixels one by one, with pyproj and plain Python.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import dask
 import dask.array as da
 import numpy as np
 import pyproj
@@ -17,7 +20,6 @@ import xarray as xr
 
 import qmosaic as qm
 from qmosaic.collection.requests import on_grid_of
-from tests.support.small import raise_if_computed
 
 pytest.importorskip("odc.geo.xr")
 
@@ -25,6 +27,20 @@ SIDE = 40
 CRS = "EPSG:32633"
 LEFT, TOP = 600_000.0, 5_400_000.0
 """Away from the middle of the zone, where north is not up in longitude and latitude."""
+
+
+@contextmanager
+def raise_if_computed() -> Iterator[None]:
+    """Fail where dask computes."""
+    with dask.config.set(scheduler=lambda *a, **k: pytest.fail("something was computed")):
+        yield
+
+
+def lying(shape: Any) -> Any:
+    """Give a shape in the CRS of the image as a region."""
+    from odc.geo.geom import Geometry
+
+    return Geometry(shape, CRS)
 
 
 def image(dtype: str = "int16", chunks: Any = None, **attrs: Any) -> xr.Dataset:
@@ -109,9 +125,7 @@ def test_a_valid_value_is_never_taken_for_nodata() -> None:
     and the dtype is that of the image."""
     given = image("uint8")
     inner = shapely.box(LEFT + 100, TOP - 300, LEFT + 300, TOP - 100)
-    region = {"type": "Polygon", "coordinates": [list(inner.exterior.coords)]}
-    region["crs"] = {"type": "name", "properties": {"name": CRS}}
-    made = on_grid_of(given, region, scale=3)
+    made = on_grid_of(given, lying(inner), scale=3)
     assert made["band"].dtype == "uint8"
     assert "_FillValue" not in made["band"].attrs
     expected, inside = looked_up(given["band"].values, made)
@@ -133,7 +147,7 @@ def test_all_that_lies_on_the_map_is_moved() -> None:
         attrs={"kept": "yes"},
     ).assign_coords(
         time=np.array(["2020-07-01", "2020-07-11"], "M8[ns]"),
-        source_index=one["band"].astype("int32").drop_attrs(),
+        source_index=one["band"].astype("int32").drop_attrs(deep=False),
     )
     made = on_grid_of(given, crs="EPSG:4326", scale=14)
     expected, inside = looked_up(one["band"].values, made)
@@ -173,31 +187,21 @@ def test_the_own_grid_is_cut_and_nothing_else(grid: Any) -> None:
     box are cut off, and no pixel is touched."""
     given = image(chunks=16)
     box = shapely.Polygon([(LEFT + 101, TOP - 99), (LEFT + 199, TOP - 99), (LEFT + 150, TOP - 251)])
-    lying = xr.DataArray(0).odc  # registers .odc; the region is given in the CRS of the image
-    assert lying is not None
-    region = given.odc.geobox.crs and qm_geometry(box)
     with raise_if_computed():
-        made = on_grid_of(given, region, **grid)
+        made = on_grid_of(given, lying(box), **grid)
     xr.testing.assert_identical(made, given.isel(y=slice(9, 26), x=slice(10, 20)))
     if grid:
         assert on_grid_of(given, **grid) is given
-
-
-def qm_geometry(shape: Any) -> Any:
-    """Give a shape in the CRS of the image."""
-    from odc.geo.geom import Geometry
-
-    return Geometry(shape, CRS)
 
 
 def test_a_region_is_cut_to_what_the_image_has() -> None:
     """A region that reaches beyond the image gives what the image has of it; a point gives one
     pixel."""
     given = image()
-    beyond = qm_geometry(shapely.box(LEFT - 500, TOP - 50, LEFT + 50, TOP + 900))
+    beyond = lying(shapely.box(LEFT - 500, TOP - 50, LEFT + 50, TOP + 900))
     assert dict(on_grid_of(given, beyond).sizes) == {"y": 5, "x": 5}
     assert dict(on_grid_of(given, beyond, scale=25).sizes) == {"y": 2, "x": 2}
-    point = qm_geometry(shapely.Point(LEFT + 37, TOP - 22))
+    point = lying(shapely.Point(LEFT + 37, TOP - 22))
     assert float(on_grid_of(given, point)["band"].item()) == float(given["band"][2, 3])
     assert on_grid_of(given, point, crs="EPSG:4326", scale=10)["band"].size == 1
 
@@ -235,7 +239,7 @@ def test_a_mosaic_stays_deferred(tmp_path: Any) -> None:
     """A mosaic on another grid is written block by block, reads only what won, and is pixel for
     pixel the mosaic on that grid; an interrupted writing knows it again."""
     one = image(chunks=16, _FillValue=-1)["band"]
-    quality = ((one * 31) % 17).drop_attrs()
+    quality = ((one * 31) % 17).drop_attrs(deep=False)
     col = xr.Dataset(
         {
             "band": xr.concat([one, one + 1], "time", combine_attrs="override"),
@@ -247,7 +251,9 @@ def test_a_mosaic_stays_deferred(tmp_path: Any) -> None:
     moved = on_grid_of(mosaic, crs="EPSG:4326", scale=13)
     assert "reads only what won" in str(qm.explain(moved))
     qm.to_zarr(moved, tmp_path / "moved.zarr")
-    qm.to_zarr(on_grid_of(mosaic, crs="EPSG:4326", scale=13), tmp_path / "moved.zarr", mode="resume")
+    qm.to_zarr(
+        on_grid_of(mosaic, crs="EPSG:4326", scale=13), tmp_path / "moved.zarr", mode="resume"
+    )
     written = qm.open_mosaic(tmp_path / "moved.zarr", mask_and_scale=False)
     expected, inside = looked_up(mosaic["band"].values, moved)
     np.testing.assert_array_equal(written["band"].values, np.where(inside, expected, -1))

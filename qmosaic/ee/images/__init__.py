@@ -22,9 +22,9 @@ Modules. Each imports only modules below it in this table.
 ``gridless``    images without pixels of their own
 =============== ======================================================
 
-May import ``matches``, ``projections``, ``catalog``, ``geometries``, ``grammar``, ``ground``, ``lookups``,
-``pixels``, ``dtypes``, ``properties``, ``values``, ``names`` and ``unsupported`` of ``ee``;
-``display``, ``scores``, ``collection`` and ``optional``.
+May import ``matches``, ``projections``, ``geometries``, ``catalog``, ``grammar``, ``ground``,
+``lookups``, ``pixels``, ``dtypes``, ``properties``, ``values``, ``names`` and ``unsupported`` of
+``ee``; ``display``, ``scores``, ``collection`` and ``optional``.
 """
 
 from qmosaic.ee.images.base import listed

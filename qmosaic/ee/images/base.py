@@ -14,6 +14,7 @@ from qmosaic.collection.location import with_crs_coordinate
 from qmosaic.collection.masks import free_value
 from qmosaic.collection.times import in_utc
 from qmosaic.ee import pixels
+from qmosaic.ee.catalog import resolve
 from qmosaic.ee.dtypes import number
 from qmosaic.ee.images.gridless import ClippedConstant
 from qmosaic.ee.names import EMPTIED, TIME, property_in, settled, with_bands
@@ -39,6 +40,8 @@ class Bands(Hinting):
             dataset = xr.Dataset({"constant": ((), nothing, {"_FillValue": nothing})})
         elif isinstance(source, Bands | ClippedConstant):
             dataset = source.dataset
+        elif isinstance(source, str):
+            dataset = resolve(source, "ee.Image")
         elif isinstance(source, xr.Dataset):
             dataset = source
         elif isinstance(source, xr.DataArray) and "band" in source.dims:
@@ -49,8 +52,9 @@ class Bands(Hinting):
             dataset = xr.Dataset({"constant": number(plain(source))})
         else:
             raise TypeError(
-                f"ee.Image() got a {type(source).__name__}; give an xarray.Dataset, a number, or "
-                "take an image of a collection: collection.first(), collection.qualityMosaic(...)."
+                f"ee.Image() got a {type(source).__name__}; give an id, an xarray.Dataset, a "
+                "number, or take an image of a collection: collection.first(), "
+                "collection.qualityMosaic(...)."
             )
         self.dataset: xr.Dataset = settled(with_crs_coordinate(in_utc(dataset)))
 

@@ -35,9 +35,10 @@ class Image(
 
     Parameters
     ----------
-    source : xarray.Dataset, xarray.DataArray, number, sequence of these, or Image, optional
-        A number is a constant everywhere; a sequence is an image with all their bands. Without any
-        it is a constant that is masked everywhere.
+    source : str, xarray.Dataset, xarray.DataArray, number, sequence of these, or Image, optional
+        The id of an image (``"MY/IMAGES/S2A_20200701"``: that image of a collection), or of what
+        `Export.image.toAsset` has written. A number is a constant everywhere; a sequence is an
+        image with all their bands; nothing, a band ``constant`` that is masked everywhere.
 
     Attributes
     ----------
