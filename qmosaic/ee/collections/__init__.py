@@ -12,6 +12,7 @@ Modules. Each imports only modules below it in this table.
 ``mosaics``    one image, each pixel of one of the images
 ``reducing``   one image, each pixel a number of those of all images
 ``choosing``   fewer images, their order
+``outlines``   where the images lie
 ``base``       the images of a collection
 ``stacking``   images and collections put together
 ============== ========================================================

@@ -7,10 +7,11 @@ from qmosaic.ee.collections.describing import Describing
 from qmosaic.ee.collections.linking import Linking
 from qmosaic.ee.collections.mapping import Mapping
 from qmosaic.ee.collections.mosaics import Mosaics
+from qmosaic.ee.collections.outlines import Outlines
 from qmosaic.ee.collections.reducing import Reducing
 
 
-class ImageCollection(Choosing, Linking, Mapping, Mosaics, Reducing, Describing):
+class ImageCollection(Choosing, Linking, Mapping, Mosaics, Reducing, Describing, Outlines):
     """A collection: images of the same bands on one grid, along time.
 
     Parameters
