@@ -16,7 +16,10 @@ import xarray as xr
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "notebooks" / "reference").rglob("*.rst"))
-MODULES = ("qmosaic", "qmosaic.scores", "qmosaic.display", "qmosaic.ee", "qmosaic.sources.samples")
+MODULES = (
+    *("qmosaic", "qmosaic.scores", "qmosaic.display", "qmosaic.sources.samples"),
+    *("qmosaic.ee", "qmosaic.ee.batch", "qmosaic.ee.data"),
+)
 ENTRY = re.compile(
     r"^\.\. (?P<kind>module|currentmodule|auto\w+):: (?P<name>[\w.]+)\n(?P<members> +:members:)?",
     re.M,

@@ -160,13 +160,13 @@ class ImageExports(Hinting):
 
         return Task(description, Task.Type.EXPORT_IMAGE, write)
 
-    def __call__(
-        self, image: Any, description: str = TASK, config: Mapping[str, Any] | None = None
+    def __new__(  # type: ignore[misc]
+        cls, image: Any, description: str = TASK, config: Mapping[str, Any] | None = None
     ) -> Task:
         """Export as ``ee.batch.Export.image(image, description, config)`` did years ago."""
         options = dict(config or {})
         cloud = "outputBucket" in options
-        return (self.toCloudStorage if cloud else self.toDrive)(image, description, **options)
+        return (cls.toCloudStorage if cloud else cls.toDrive)(image, description, **options)
 
 
 class _Nothing:
@@ -189,13 +189,15 @@ class Export(Hinting):
     Examples
     --------
     >>> from qmosaic import ee
-    >>> sorted(name for name in dir(ee.Export.image) if name.startswith("to"))
+    >>> [name for name in dir(ee.Export.image) if name.startswith("to")]
+    ['toAsset', 'toCloudStorage', 'toDrive']
+    >>> [name for name in dir(ee.Export.table) if name.startswith("to")]
     ['toAsset', 'toCloudStorage', 'toDrive']
     """
 
     _name = "ee.Export"
-    image = ImageExports()
-    table = TableExports()
+    image = ImageExports
+    table = TableExports
     video = _Nothing("ee.Export.video", "qmosaic.quicklook(image.dataset, path) for each image")
     map = _Nothing(
         "ee.Export.map",

@@ -44,6 +44,12 @@ class Projection(Hinting):
     [30.0, 0.0, 300000.0, 0.0, -30.0, 5000000.0]
     >>> ee.Projection("EPSG:4326").nominalScale().round()
     111319
+    >>> projection.scale(2, 2).translate(1, 0).transform()
+    'PARAM_MT["Affine", PARAMETER["num_row", 3], PARAMETER["num_col", 3], \
+PARAMETER["elt_0_0", 20.0], PARAMETER["elt_0_2", 300020.0], PARAMETER["elt_1_1", -20.0], \
+PARAMETER["elt_1_2", 5000000.0]]'
+    >>> projection.wkt().slice(0, 33)
+    'PROJCRS["WGS 84 / UTM zone 33N",B'
     """
 
     _name = "ee.Projection"
@@ -58,18 +64,6 @@ class Projection(Hinting):
         own = getattr(crs, "transform_of_pixels", UNIT)
         self.crs_of_pixels: Any = crs.crs_of_pixels if isinstance(crs, Projection) else as_crs(crs)
         self.transform_of_pixels: Transform = own if transform is None else six(transform)
-
-    @classmethod
-    def of(cls, dataset: xr.Dataset, caller: str) -> Projection:
-        """Give that of an image with pixels."""
-        down, across = map_dims(dataset)
-        ys, xs = dataset[down].astype(float), dataset[across].astype(float)
-        flat = xr.DataArray(0, {down: ys, across: xs}, (down, across))
-        heights, widths = pixel_steps(flat, caller)
-        height = math.copysign(heights, float(ys[-1] - ys[0]))
-        width = math.copysign(widths, float(xs[-1] - xs[0]))
-        left, top = float(xs[0]) - width / 2, float(ys[0]) - height / 2
-        return cls(crs_of(dataset), (width, 0.0, left, 0.0, height, top))
 
     def __repr__(self) -> str:
         return f"ee.Projection({short_crs(self.crs_of_pixels)!r}, {list(self.transform_of_pixels)})"
@@ -128,6 +122,17 @@ class Projection(Hinting):
         crs = self.crs().getInfo()
         name = "crs" if crs.startswith("EPSG:") else "wkt"
         return {"type": "Projection", name: crs, "transform": list(self.transform_of_pixels)}
+
+
+def projection_of(dataset: xr.Dataset, caller: str) -> Projection:
+    """Give the projection of an image with pixels."""
+    down, across = map_dims(dataset)
+    ys, xs = dataset[down].astype(float), dataset[across].astype(float)
+    heights, widths = pixel_steps(xr.DataArray(0, {down: ys, across: xs}, (down, across)), caller)
+    height = math.copysign(heights, float(ys[-1] - ys[0]))
+    width = math.copysign(widths, float(xs[-1] - xs[0]))
+    left, top = float(xs[0]) - width / 2, float(ys[0]) - height / 2
+    return Projection(crs_of(dataset), (width, 0.0, left, 0.0, height, top))
 
 
 def six(numbers: Any) -> Transform:

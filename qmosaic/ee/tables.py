@@ -98,11 +98,13 @@ class TableExports(Hinting):
         path = file_at(None, description if assetId is None else str(assetId), ".geojson")
         return _task(collection, description, path, "GeoJSON", None, caller, overwrite)
 
-    def __call__(self, collection: Any, description: str = TASK, config: Any = None) -> Task:
+    def __new__(  # type: ignore[misc]
+        cls, collection: Any, description: str = TASK, config: Any = None
+    ) -> Task:
         """Export as ``ee.batch.Export.table(collection, description, config)`` did years ago."""
         options = dict(config or {})
         cloud = "outputBucket" in options
-        return (self.toCloudStorage if cloud else self.toDrive)(collection, description, **options)
+        return (cls.toCloudStorage if cloud else cls.toDrive)(collection, description, **options)
 
 
 def _to_file(

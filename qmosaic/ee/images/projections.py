@@ -13,7 +13,7 @@ from qmosaic.collection.requests import on_grid_of
 from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.images.base import Bands
 from qmosaic.ee.names import property_in
-from qmosaic.ee.projections import Projection, grid_of
+from qmosaic.ee.projections import Projection, grid_of, projection_of
 from qmosaic.ee.values.computed import EachImage
 from qmosaic.optional import needed
 
@@ -40,18 +40,26 @@ class Projections(Bands):
         >>> image = ee.Image(red.odc.assign_crs("EPSG:32633"))
         >>> image.projection().nominalScale()
         10
-        >>> image.reproject(image.projection()).dataset["red"].shape
-        (2, 2)
         """
         if self._is_constant():
             return Projection(LON_LAT)
-        return Projection.of(self.dataset, "ee.Image.projection()")
+        return projection_of(self.dataset, "ee.Image.projection()")
 
     def reproject(self, crs: Any, crsTransform: Any = None, scale: Any = None) -> Self:
         """Bring the image onto another grid, by nearest neighbour; a warning says so.
 
         https://developers.google.com/earth-engine/apidocs/ee-image-reproject. Nothing is done where
         the grid is that of the image. A code of a CRS alone keeps the size of pixels.
+
+        Examples
+        --------
+        >>> import numpy as np, xarray as xr, odc.geo.xr
+        >>> from qmosaic import ee
+        >>> places = {"y": [105.0, 95.0], "x": [5.0, 15.0]}
+        >>> red = xr.DataArray(np.ones((2, 2)), places, ("y", "x"), name="red")
+        >>> image = ee.Image(red.odc.assign_crs("EPSG:32633"))
+        >>> image.reproject(image.projection(), None, 10).dataset["red"].shape
+        (2, 2)
         """
         caller = "ee.Image.reproject()"
         grid = grid_of(crs, crsTransform, scale, caller)
@@ -72,6 +80,12 @@ class Projections(Bands):
         """Keep the image as it is: it has a grid. A warning says where another is asked for.
 
         https://developers.google.com/earth-engine/apidocs/ee-image-setdefaultprojection
+
+        Examples
+        --------
+        >>> from qmosaic import ee
+        >>> ee.Image(1).setDefaultProjection("EPSG:32633", None, 10).bandNames()
+        ['constant']
         """
         caller = "ee.Image.setDefaultProjection()"
         grid = grid_of(crs, crsTransform, scale, caller)
@@ -90,12 +104,20 @@ class Projections(Bands):
         """Keep the image as it is: on its own grid nothing is resampled. A warning says so.
 
         https://developers.google.com/earth-engine/apidocs/ee-image-resample
+
+        Examples
+        --------
+        >>> from qmosaic import ee
+        >>> ee.Image(1).resample("bicubic").bandNames()
+        ['constant']
         """
         if mode not in ("bilinear", "bicubic"):
             raise ValueError(
                 f"ee.Image.resample() got mode={mode!r}; Earth Engine knows 'bilinear' and "
                 "'bicubic'. Leave the call out for the nearest neighbour."
             )
+        if self._is_constant():
+            return self
         warnings.warn(
             f"ee.Image.resample({mode!r}) changes nothing: the image stays on its own grid, and "
             "reproject() and exports take the nearest pixel. To interpolate, open the collection "
@@ -108,7 +130,17 @@ class Projections(Bands):
     def geometry(self, maxError: Any = None, proj: Any = None, geodesics: Any = None) -> Geometry:
         """Give the outline of the image: its footprint where that is known, else that of its grid.
 
-        In longitude and latitude, as https://developers.google.com/earth-engine/apidocs/ee-image-geometry
+        In longitude and latitude.
+        https://developers.google.com/earth-engine/apidocs/ee-image-geometry
+
+        Examples
+        --------
+        >>> import numpy as np, xarray as xr
+        >>> from qmosaic import ee
+        >>> places = {"latitude": [40.2, 40.1], "longitude": [-103.2, -103.1]}
+        >>> image = xr.Dataset({"a": (("latitude", "longitude"), np.ones((2, 2)))}, places)
+        >>> ee.Image(image).geometry()
+        ee.Geometry.Polygon within -103.25 to -103.05, 40.05 to 40.25 in EPSG:4326
         """
         if self._is_constant():
             return Geometry(WORLD)
