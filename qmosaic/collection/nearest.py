@@ -96,6 +96,35 @@ def on_grid(image: xr.Dataset, grid: GeoBox) -> xr.Dataset:
     return true_to_grid(result[list(image.data_vars)])
 
 
+def on_grid_like(image: xr.Dataset, like: xr.Dataset) -> xr.Dataset:
+    """Take the pixels of the grid of another map out of an image: they have its coordinates then.
+
+    Parameters
+    ----------
+    image, like : xarray.Dataset
+        Maps with evenly spaced pixels and a CRS.
+    """
+    make = needed("odc.geo.geobox", "geo", "grids").GeoBox
+    affine = needed("affine", "geo", "grids").Affine
+    down, across = map_dims(like)
+    left, width = _axis(like, across)
+    top, height = _axis(like, down)
+    shape = (like.sizes[down], like.sizes[across])
+    grid = make(shape, affine(width, 0.0, left, 0.0, height, top), crs_of(like))
+    moved = on_grid(image, grid)
+    names = dict(zip(grid.dimensions, (down, across), strict=True))
+    renamed = moved.rename({old: new for old, new in names.items() if old != new})
+    # letter by letter: those of a transform are rounded in another way
+    return renamed.assign_coords({down: like[down], across: like[across]})
+
+
+def _axis(image: xr.Dataset, dim: Hashable) -> tuple[float, float]:
+    """Give the edge at which an axis begins, and the step to the next pixel."""
+    centres = image[dim].values.astype(float)
+    step = float(centres[-1] - centres[0]) / (len(centres) - 1)
+    return float(centres[0]) - step / 2, step
+
+
 def _moved(
     variable: xr.Variable, places: Places, dims: tuple[Hashable, Hashable], grid: GeoBox
 ) -> xr.Variable:
@@ -154,14 +183,9 @@ class Places:
     def of(cls, image: xr.Dataset, grid: GeoBox) -> Places:
         """Say where the pixels of a grid lie in an image."""
         down, across = map_dims(image)
-        source: list[float] = []
-        for dim in (across, down):
-            centres = image[dim].values.astype(float)
-            step = (centres[-1] - centres[0]) / (len(centres) - 1)
-            source += [float(centres[0] - step / 2), float(step)]
         own, place = crs_of(image), grid.transform
         return cls(
-            tuple(source),
+            (*_axis(image, across), *_axis(image, down)),
             (place.c, place.a, place.f, place.e),
             (image.sizes[down], image.sizes[across]),
             own.to_wkt(),

@@ -87,12 +87,24 @@ def on_grid_of(
     if all(one is None for one in (region, scale, crs, crs_transform, dimensions)):
         return image
     outline = None if region is None else as_geometry(region)
-    own = crs_of(image)
-    asked = own if crs is None else as_crs(crs)
+    asked = crs_of(image) if crs is None else as_crs(crs)
     lattice = _asked(image, outline, scale, asked, crs_transform, dimensions, caller)
     if lattice is None or lattice.is_that_of(image, caller):
         return image if outline is None else _cut(image, outline, caller)
     return on_grid(image, lattice.covering(_box(image, outline, asked, caller)))
+
+
+def has_grid(
+    image: xr.Dataset,
+    scale: float | None = None,
+    crs: Any = None,
+    crs_transform: Sequence[float] | None = None,
+    caller: str = "has_grid()",
+) -> bool:
+    """Tell whether a grid is that of an image, so that `on_grid_of` moves no pixel."""
+    asked = crs_of(image) if crs is None else as_crs(crs)
+    lattice = _asked(image, None, scale, asked, crs_transform, None, caller)
+    return lattice is None or lattice.is_that_of(image, caller)
 
 
 def nominal_scale(crs: CRS) -> float:

@@ -22,6 +22,7 @@ from qmosaic.ee.projections import grid_of
 from qmosaic.ee.tables import TableExports
 from qmosaic.ee.tasks import Task
 from qmosaic.ee.unsupported import Hinting
+from qmosaic.ee.values import known
 from qmosaic.sink import to_cog, to_zarr
 
 PYRAMIDS = {"mean": "average", "mode": "mode", "sample": "nearest"}
@@ -327,7 +328,7 @@ def _dimensions(given: Any, caller: str) -> Any:
 def _region(given: Any, caller: str) -> Any:
     """Take a region: a geometry, features, or coordinates in nested lists or as a text."""
     if callable(getattr(given, "geometry", None)):  # features, images, collections
-        given = given.geometry()
+        given = known(given.geometry(), caller)
     if isinstance(given, str) and given.lstrip().startswith(("[", "{")):
         given = json.loads(given)
     if not isinstance(given, list | tuple):

@@ -19,6 +19,7 @@ import shapely
 import xarray as xr
 
 import qmosaic as qm
+from qmosaic.collection.nearest import on_grid_like
 from qmosaic.collection.requests import on_grid_of
 
 pytest.importorskip("odc.geo.xr")
@@ -217,6 +218,23 @@ def test_pixels_of_a_scale_begin_at_its_multiples() -> None:
     assert step == pytest.approx(20 / degree, rel=1e-9)
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_grid_of_another_map(turned: bool) -> None:
+    """An image on the grid of another map has its pixels, and its coordinates to the last bit, also
+    where rows go north."""
+    given = image(chunks=16, _FillValue=-1)
+    places = {"lat": 48.745 - 0.00017 * np.arange(20), "lon": 16.36 + 0.0002 * np.arange(30)}
+    like = xr.Dataset({"height": (("lat", "lon"), np.zeros((20, 30)))}, places)
+    like = like.odc.assign_crs("EPSG:4326")
+    like = like.isel(lat=slice(None, None, -1)) if turned else like
+    made = on_grid_like(given, like)
+    assert made["lat"].identical(like["lat"])
+    assert made["lon"].identical(like["lon"])
+    expected, inside = looked_up(given["band"].values, like)
+    assert inside.any()
+    np.testing.assert_array_equal(made["band"].values, np.where(inside, expected, -1))
+
+
 def test_longitudes_may_be_0_to_360() -> None:
     """A region in longitudes below 0 meets a map in longitudes up to 360."""
     places = {"latitude": [40.3, 40.2, 40.1], "longitude": [256.7, 256.8, 256.9]}
@@ -248,6 +266,8 @@ def test_a_mosaic_stays_deferred(tmp_path: Any) -> None:
     ).assign_coords(time=np.array(["2020-07-01", "2020-07-11"], "M8[ns]"))
     col.to_zarr(tmp_path / "col.zarr", consolidated=False)
     mosaic = qm.quality_mosaic(qm.open_collection(str(tmp_path / "col.zarr")), "quality")
+    cut = on_grid_of(mosaic, lying(shapely.box(LEFT + 33, TOP - 222, LEFT + 333, TOP - 44)))
+    assert "reads only what won" in str(qm.explain(cut))
     moved = on_grid_of(mosaic, crs="EPSG:4326", scale=13)
     assert "reads only what won" in str(qm.explain(moved))
     qm.to_zarr(moved, tmp_path / "moved.zarr")

@@ -9,7 +9,7 @@ import xarray as xr
 
 from qmosaic.collection.geometry import LON_LAT, projected
 from qmosaic.collection.location import FOOTPRINT, extent_of
-from qmosaic.collection.requests import on_grid_of
+from qmosaic.collection.requests import has_grid, on_grid_of
 from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.images.base import Bands
 from qmosaic.ee.names import property_in
@@ -63,18 +63,16 @@ class Projections(Bands):
         """
         caller = "ee.Image.reproject()"
         grid = grid_of(crs, crsTransform, scale, caller)
-        if self._is_constant():
+        if self._is_constant() or has_grid(self.dataset, caller=caller, **grid):
             return self
-        moved = on_grid_of(self.dataset, caller=caller, **grid)
-        if moved is not self.dataset:
-            warnings.warn(
-                f"{caller} brings the image onto another grid, and each pixel takes the value of "
-                "that in which its centre lies (nearest neighbour). The collection has a grid "
-                "already: leave reproject() out where that will do.",
-                UserWarning,
-                stacklevel=2,
-            )
-        return type(self)(moved)
+        warnings.warn(
+            f"{caller} brings the image onto another grid, and each pixel takes the value of that "
+            "in which its centre lies (nearest neighbour). The collection has a grid already: "
+            "leave reproject() out where that will do.",
+            UserWarning,
+            stacklevel=2,
+        )
+        return type(self)(on_grid_of(self.dataset, caller=caller, **grid))
 
     def setDefaultProjection(self, crs: Any, crsTransform: Any = None, scale: Any = None) -> Self:
         """Keep the image as it is: it has a grid. A warning says where another is asked for.
@@ -89,8 +87,7 @@ class Projections(Bands):
         """
         caller = "ee.Image.setDefaultProjection()"
         grid = grid_of(crs, crsTransform, scale, caller)
-        constant = self._is_constant()
-        if not constant and on_grid_of(self.dataset, caller=caller, **grid) is not self.dataset:
+        if not self._is_constant() and not has_grid(self.dataset, caller=caller, **grid):
             warnings.warn(
                 f"{caller} changes nothing: the image keeps the grid of its collection, which is "
                 "another one. To compute on that grid write image.reproject(...), or open "
