@@ -103,6 +103,20 @@ def pixel_steps(band: xr.DataArray, caller: str) -> tuple[float, float]:
     return _step(band, down, caller), _step(band, across, caller)
 
 
+def axis_of(image: xr.Dataset, dim: Hashable, caller: str) -> tuple[float, float]:
+    """Give the edge at which an axis of a map begins, and the step to the next pixel.
+
+    Raises
+    ------
+    ValueError
+        There is one pixel along it only, or pixels are not evenly spaced.
+    """
+    centres = image[dim].values.astype(float)
+    _step(image[dim], dim, caller, "assign coordinates to it")
+    step = float(centres[-1] - centres[0]) / (len(centres) - 1)
+    return float(centres[0]) - step / 2, step
+
+
 def ground_width(band: xr.DataArray, crs: Any) -> float:
     """Measure the width of the pixel in the middle of a map on the ellipsoid, in metres.
 

@@ -21,6 +21,7 @@ import xarray as xr
 
 from qmosaic.collection.declarations import can_be_masked, masked_value
 from qmosaic.collection.geometry import as_crs, projected
+from qmosaic.collection.grid import axis_of
 from qmosaic.collection.location import GRID_MAPPING, crs_of, extent_of, map_dims
 from qmosaic.collection.masks import Array, beyond
 from qmosaic.collection.transforms import true_to_grid
@@ -56,7 +57,7 @@ Spans = tuple[Pair, Pair]
 """The first row and the one behind the last, and the same of columns."""
 
 
-def on_grid(image: xr.Dataset, grid: GeoBox) -> xr.Dataset:
+def on_grid(image: xr.Dataset, grid: GeoBox, caller: str = "on_grid()") -> xr.Dataset:
     """Take the pixels of a grid out of an image, in all that lies on the map.
 
     Parameters
@@ -75,7 +76,8 @@ def on_grid(image: xr.Dataset, grid: GeoBox) -> xr.Dataset:
     Raises
     ------
     ValueError
-        A band has one of the two dimensions of the map.
+        A band has one of the two dimensions of the map, or the map has no grid: its pixels are not
+        evenly spaced, or there is one row only.
     """
     dims = map_dims(image)
     lying = {name: set(dims) & set(v.dims) for name, v in image.variables.items()}
@@ -87,7 +89,7 @@ def on_grid(image: xr.Dataset, grid: GeoBox) -> xr.Dataset:
             f"drop_vars({halves!r})."
         )
     mappings = [n for n, v in image.coords.items() if v.ndim == 0 and GRID_MAPPING & set(v.attrs)]
-    places = Places.of(image, grid)
+    places = Places.of(image, grid, caller)
     made = {name: _moved(image[name].variable, places, dims, grid) for name in whole}
     kept = image.drop_vars([*(name for name, own in lying.items() if own), *mappings])
     result = kept.assign({n: v for n, v in made.items() if n in image.data_vars})
@@ -96,7 +98,7 @@ def on_grid(image: xr.Dataset, grid: GeoBox) -> xr.Dataset:
     return true_to_grid(result[list(image.data_vars)])
 
 
-def on_grid_like(image: xr.Dataset, like: xr.Dataset) -> xr.Dataset:
+def on_grid_like(image: xr.Dataset, like: xr.Dataset, caller: str = "on_grid_like()") -> xr.Dataset:
     """Take the pixels of the grid of another map out of an image: they have its coordinates then.
 
     Parameters
@@ -107,22 +109,15 @@ def on_grid_like(image: xr.Dataset, like: xr.Dataset) -> xr.Dataset:
     make = needed("odc.geo.geobox", "geo", "grids").GeoBox
     affine = needed("affine", "geo", "grids").Affine
     down, across = map_dims(like)
-    left, width = _axis(like, across)
-    top, height = _axis(like, down)
+    left, width = axis_of(like, across, caller)
+    top, height = axis_of(like, down, caller)
     shape = (like.sizes[down], like.sizes[across])
     grid = make(shape, affine(width, 0.0, left, 0.0, height, top), crs_of(like))
-    moved = on_grid(image, grid)
+    moved = on_grid(image, grid, caller)
     names = dict(zip(grid.dimensions, (down, across), strict=True))
     renamed = moved.rename({old: new for old, new in names.items() if old != new})
     # letter by letter: those of a transform are rounded in another way
     return renamed.assign_coords({down: like[down], across: like[across]})
-
-
-def _axis(image: xr.Dataset, dim: Hashable) -> tuple[float, float]:
-    """Give the edge at which an axis begins, and the step to the next pixel."""
-    centres = image[dim].values.astype(float)
-    step = float(centres[-1] - centres[0]) / (len(centres) - 1)
-    return float(centres[0]) - step / 2, step
 
 
 def _moved(
@@ -180,12 +175,12 @@ class Places:
     bounded: bool
 
     @classmethod
-    def of(cls, image: xr.Dataset, grid: GeoBox) -> Places:
+    def of(cls, image: xr.Dataset, grid: GeoBox, caller: str) -> Places:
         """Say where the pixels of a grid lie in an image."""
         down, across = map_dims(image)
         own, place = crs_of(image), grid.transform
         return cls(
-            (*_axis(image, across), *_axis(image, down)),
+            (*axis_of(image, across, caller), *axis_of(image, down, caller)),
             (place.c, place.a, place.f, place.e),
             (image.sizes[down], image.sizes[across]),
             own.to_wkt(),

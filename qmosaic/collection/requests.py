@@ -12,7 +12,7 @@ import xarray as xr
 
 from qmosaic.collection.clipping import clip_to
 from qmosaic.collection.geometry import as_crs, as_geometry, everywhere, projected
-from qmosaic.collection.grid import pixel_steps
+from qmosaic.collection.grid import axis_of
 from qmosaic.collection.location import crs_of, extent_of, map_dims, whereabouts
 from qmosaic.collection.nearest import EDGE, on_grid
 from qmosaic.optional import needed
@@ -91,7 +91,7 @@ def on_grid_of(
     lattice = _asked(image, outline, scale, asked, crs_transform, dimensions, caller)
     if lattice is None or lattice.is_that_of(image, caller):
         return image if outline is None else _cut(image, outline, caller)
-    return on_grid(image, lattice.covering(_box(image, outline, asked, caller)))
+    return on_grid(image, lattice.covering(_box(image, outline, asked, caller)), caller)
 
 
 def has_grid(
@@ -224,13 +224,8 @@ def _reached(begin: float, end: float) -> tuple[int, int]:
 
 
 def _steps(image: xr.Dataset, caller: str) -> tuple[float, float]:
-    dims = map_dims(image)
-    band = xr.DataArray(
-        np.broadcast_to(np.int8(0), [image.sizes[d] for d in dims]),
-        {d: image[d].values for d in dims},
-        dims,
-    )
-    return pixel_steps(band, caller)
+    down, across = (abs(axis_of(image, dim, caller)[1]) for dim in map_dims(image))
+    return down, across
 
 
 def _asked(

@@ -9,7 +9,7 @@ from typing import Any
 import xarray as xr
 
 from qmosaic.collection.geometry import as_crs, short_crs
-from qmosaic.collection.grid import pixel_steps
+from qmosaic.collection.grid import axis_of
 from qmosaic.collection.location import crs_of, map_dims
 from qmosaic.collection.requests import nominal_scale
 from qmosaic.ee.unsupported import Hinting
@@ -127,11 +127,7 @@ PARAMETER["elt_1_2", 5000000.0]]'
 def projection_of(dataset: xr.Dataset, caller: str) -> Projection:
     """Give the projection of an image with pixels."""
     down, across = map_dims(dataset)
-    ys, xs = dataset[down].astype(float), dataset[across].astype(float)
-    heights, widths = pixel_steps(xr.DataArray(0, {down: ys, across: xs}, (down, across)), caller)
-    height = math.copysign(heights, float(ys[-1] - ys[0]))
-    width = math.copysign(widths, float(xs[-1] - xs[0]))
-    left, top = float(xs[0]) - width / 2, float(ys[0]) - height / 2
+    (top, height), (left, width) = (axis_of(dataset, dim, caller) for dim in (down, across))
     return Projection(crs_of(dataset), (width, 0.0, left, 0.0, height, top))
 
 

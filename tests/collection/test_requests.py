@@ -300,6 +300,15 @@ def test_what_is_no_grid_is_refused(asked: Any, says: str) -> None:
         on_grid_of(image(chunks=16), caller="toDrive()", **asked)
 
 
+@pytest.mark.parametrize("grid", [{"scale": 20}, {"crs": "EPSG:4326"}, GRIDS[4]], ids=str)
+def test_a_map_without_a_grid_is_refused(grid: Any) -> None:
+    """Of a single row, or of rows that are not evenly spaced, nothing tells where pixels lie."""
+    with pytest.raises(ValueError, match="there is one along 'y' only"):
+        on_grid_of(image().isel(y=[3]), **grid)
+    with pytest.raises(ValueError, match="evenly spaced"):
+        on_grid_of(image().isel(x=[3, 4, 7]), **grid)
+
+
 def test_a_band_along_one_side_is_refused() -> None:
     """A band that lies along one side of the map only has no pixels to move."""
     given = image().assign(weight=("y", np.ones(SIDE)))
