@@ -65,6 +65,11 @@ class Image(
     >>> ee.Image.cat(image, ee.Image(1)).bandNames()
     ['red', 'nir', 'constant']
 
+    >>> of(image.cast({"red": "float"})), image.bandTypes()["red"]["max"]
+    ({'red': [0.0, 40.0], 'nir': [0, 120]}, 255)
+    >>> ee.Image.rgb(image.select("nir"), image.select("red"), ee.Image(0)).bandNames()
+    ['vis-red', 'vis-green', 'vis-blue']
+
     Arithmetic:
 
     >>> of(image.select("red").Not())
@@ -78,6 +83,22 @@ class Image(
     >>> of(image.normalizedDifference(["nir", "red"]).unmask(-1))
     {'nd': [-1.0, 0.5]}
 
+    >>> of(image.select("red").signum()), of(image.select("red").bitCount())
+    ({'red': [0, 1]}, {'red': [0, 2]})
+    >>> of(image.select("red").bitwiseNot())
+    {'red': [-1, -41]}
+    >>> of(image.blend(image.selfMask().multiply(2)))
+    {'red': [0, 80], 'nir': [0, 240]}
+
+    Where pixels lie, and how large they are, on the grid of an image:
+
+    >>> places = {"latitude": [40.2, 40.1], "longitude": [-103.2, -103.1]}
+    >>> plain = xr.Dataset({"a": (("latitude", "longitude"), np.ones((2, 2)))}, places)
+    >>> of(ee.Image(plain).multiply(ee.Image.pixelArea()).divide(1e6).round())
+    {'a': [[95.0, 95.0], [95.0, 95.0]]}
+    >>> of(ee.Image(plain).multiply(ee.Image.pixelLonLat()).select("latitude").rename("lat"))
+    {'lat': [[40.2, 40.2], [40.1, 40.1]]}
+
     Masks:
 
     >>> clear = image.select("red").updateMask(image.select("nir").gt(0))
@@ -88,6 +109,8 @@ class Image(
 
     Properties:
 
+    >>> image.propertyNames(), image.toDictionary(["id"])
+    (['system:index', 'system:time_start'], {'id': 'S2A'})
     >>> image.id(), image.date(), image.set("sun", 31).get("sun")
     ('S2A', ee.Date('2020-07-01T00:00:00'), 31)
     >>> image.getString("system:index").slice(0, 2), image.set("sun", 31).getNumber("sun").add(1)
