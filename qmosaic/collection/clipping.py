@@ -175,7 +175,7 @@ def clip_to(
         drop or all(image.sizes[d] == s.stop - s.start for d, s in box.items())
     )
     if not clear:
-        mask = _Mask(outline.geom.wkb, places.cut(*box.values()) if drop else places, down, across)
+        mask = Mask(outline.geom.wkb, places.cut(*box.values()) if drop else places, down, across)
         cut = _masked(cut, mask, fill_value, caller)
     return true_to_grid(cut)
 
@@ -188,6 +188,24 @@ def cuts_to_a_box(image: xr.Dataset, region: Geometry) -> bool:
 
 def _is_box(outline: Geometry) -> bool:
     return bool(outline.geom.equals(outline.geom.envelope))
+
+
+def pixels_in(
+    image: xr.Dataset, region: Geometry, *, all_touched: bool = False
+) -> tuple[xr.Dataset, Mask] | None:
+    """Cut a map to the rows and columns that a region reaches; tell which of their pixels lie in
+    it, as `clip_to` would keep them. None where there is none."""
+    down, across = map_dims(image)
+    extent = extent_of(image)
+    outline = everywhere(projected(region, extent.crs)) & extent
+    if outline.is_empty:
+        return None
+    places = _places_of(image, down, across, outline, all_touched)
+    rows, columns = places.within(outline.boundingbox.bbox)
+    if not (len(rows) and len(columns)):
+        return None
+    box = {down: _span(rows), across: _span(columns)}
+    return image.isel(box), Mask(outline.geom.wkb, places.cut(*box.values()), down, across)
 
 
 def _span(places: Array) -> slice:
@@ -229,7 +247,7 @@ def _any_inside(places: Places, outline: Geometry, rows: Array, columns: Array) 
 
 
 @dataclass(frozen=True)
-class _Mask:
+class Mask:
     """What lies inside: an outline (WKB) over pixels of two dimensions."""
 
     outline: bytes
@@ -260,7 +278,7 @@ def _inside(outline: bytes, *bounds: Any) -> Array:
 # -- masking bands -------------------------------------------------------------------------------
 
 
-def _masked(image: xr.Dataset, mask: _Mask, fill_value: Any, caller: str) -> xr.Dataset:
+def _masked(image: xr.Dataset, mask: Mask, fill_value: Any, caller: str) -> xr.Dataset:
     """Mask all bands of a map outside, and what tells from which image a band is."""
     on_map = {mask.down, mask.across}
     bands = [n for n, v in image.data_vars.items() if on_map <= set(v.dims)]
@@ -353,7 +371,7 @@ def _declare(band: xr.DataArray, fill_value: Any) -> None:
         band.encoding = {**band.encoding, "_FillValue": packed.type(fill_value)}
 
 
-def _masked_outside(band: xr.DataArray, mask: _Mask, fill: Any) -> xr.DataArray:
+def _masked_outside(band: xr.DataArray, mask: Mask, fill: Any) -> xr.DataArray:
     axes = band.dims.index(mask.down), band.dims.index(mask.across)
     cut = functools.partial(_outside_to_fill, mask=mask, axes=axes, fill=fill)
     data = band.variable.data
@@ -368,7 +386,7 @@ def _masked_outside(band: xr.DataArray, mask: _Mask, fill: Any) -> xr.DataArray:
 
 
 def _outside_to_fill(
-    values: Array, *, mask: _Mask, axes: tuple[int, int], corner: tuple[int, int], fill: Any
+    values: Array, *, mask: Mask, axes: tuple[int, int], corner: tuple[int, int], fill: Any
 ) -> Array:
     """Mask the pixels outside, in a block that starts at a corner."""
     height, width = (values.shape[axis] for axis in axes)

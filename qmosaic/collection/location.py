@@ -129,7 +129,7 @@ def intersecting(collection: xr.Dataset, region: Geometry, dim: Hashable) -> Any
     shapely = needed("shapely", "geo", "regions and footprints")
     written = collection.coords.get(FOOTPRINT)
     if written is None or written.dims != (dim,):
-        return np.full(collection.sizes[dim], _meets_grid(collection, region))
+        return np.full(collection.sizes[dim], meets_grid(collection, region))
     place = everywhere(projected(region, LON_LAT)).geom
     known = [text if isinstance(text, str) and text else None for text in written.values]
     try:
@@ -142,9 +142,10 @@ def intersecting(collection: xr.Dataset, region: Geometry, dim: Hashable) -> Any
     meets = shapely.intersects(outlines, place)
     unknown = np.array([text is None for text in known])
     # an image whose footprint is not known may lie anywhere on the grid
-    return meets | (unknown & _meets_grid(collection, region)) if unknown.any() else meets
+    return meets | (unknown & meets_grid(collection, region)) if unknown.any() else meets
 
 
-def _meets_grid(collection: xr.Dataset, region: Geometry) -> bool:
+def meets_grid(collection: xr.Dataset, region: Geometry) -> bool:
+    """Tell whether a region meets the grid of a collection."""
     extent = extent_of(collection)
     return bool(everywhere(projected(region, extent.crs)).intersects(extent))

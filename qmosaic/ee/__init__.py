@@ -72,6 +72,10 @@ Modules. Each imports only modules below it in this table.
 ``periods``     which images or features are of a period
 ``comparing``   how properties are compared
 ``elements``    the properties and outlines of images and features
+``kernels``     ``Kernel``
+``regions``     what a reducer gives of the pixels in a region
+``reducers``    ``Reducer``
+``reductions``  many values become one
 ``projections`` ``Projection``
 ``geometries``  ``Geometry``
 ``catalog``     ids of collections and images, and where their pixels are kept
@@ -105,7 +109,9 @@ from qmosaic.ee.folders import export_to
 from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.images import Image
 from qmosaic.ee.joins import Join
+from qmosaic.ee.kernels import Kernel
 from qmosaic.ee.projections import Projection
+from qmosaic.ee.reducers import Reducer
 from qmosaic.ee.selecting import Filter
 from qmosaic.ee.unsupported import not_supported
 from qmosaic.ee.values import Date, DateRange, Dictionary, List, Number, String
@@ -125,9 +131,11 @@ __all__ = [
     "ImageCollection",
     "Initialize",
     "Join",
+    "Kernel",
     "List",
     "Number",
     "Projection",
+    "Reducer",
     "String",
     "batch",
     "data",

@@ -6,15 +6,13 @@ import difflib
 from typing import Any
 
 INSTEAD = {
-    "Reducer": "median(), mean(), min() or max() of the collection, or .dataset with xarray",
-    "reduce": "median(), mean(), min() or max(), or .dataset with xarray's reductions",
-    "reduceRegion": ".dataset with xarray's mean(), quantile(), ... after filterBounds or clip",
-    "reduceRegions": ".dataset with xarray's reductions, or exactextract",
-    "reduceNeighborhood": "qmosaic.scores.smooth(band, metres) for means, or .dataset with "
-    "xarray's rolling()",
-    "focal_mean": "qmosaic.scores.smooth(band, metres)",
-    "fastDistanceTransform": "qmosaic.scores.distance_to(mask, max_distance=...)",
-    "distance": "qmosaic.scores.distance_to(mask, max_distance=...)",
+    "distance": "fastDistanceTransform(), or qmosaic.scores.distance_to(mask, max_distance=...)",
+    "reduceToVectors": "rasterio.features.shapes on .dataset",
+    "connectedComponents": "scipy.ndimage.label on .dataset",
+    "connectedPixelCount": "scipy.ndimage.label on .dataset",
+    "convolve": "qmosaic.scores.smooth(band, metres, kind='gaussian')",
+    "gaussian": "qmosaic.scores.smooth(band, metres, kind='gaussian')",
+    "linearRegression": "linearFit() for one variable, or numpy.linalg.lstsq on .dataset",
     "getThumbURL": "qmosaic.quicklook(image.dataset, 'image.png')",
     "getThumbUrl": "qmosaic.quicklook(image.dataset, 'image.png')",
     "getMapId": "qmosaic.display.Map().add_layer(image)",
@@ -30,15 +28,9 @@ INSTEAD = {
     "iterate": "a loop over collection.dataset.isel(time=i)",
     "paint": "Map.addLayer(features, {'color': 'FF0000', 'fillColor': '00000000'}) to draw them; "
     "updateMask(ee.Image(1).clip(features)) for their pixels",
-    "aggregate_mean": "the mean of aggregate_array(property)",
-    "aggregate_max": "max(aggregate_array(property))",
-    "aggregate_min": "min(aggregate_array(property))",
-    "mode": ".dataset with xarray",
     "EEException": "ValueError, KeyError and TypeError: there is no exception of its own",
     "Array": "numpy",
-    "toBands": "collection.dataset with xarray",
     "getRegion": "collection.dataset.sel(x=..., y=..., method='nearest')",
-    "Kernel": "scipy.ndimage on .dataset",
     "Terrain": "xrspatial on .dataset",
     "TOA": "image.multiply(scale).add(offset), with the scale and offset of the product",
     "surfaceReflectance": "a product of surface reflectances",

@@ -737,13 +737,14 @@ def test_ids_that_nobody_knows(scene: xr.Dataset) -> None:
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda col: col.reduce(1), AttributeError, r"reduce is not supported.*Use median\(\)"),
+        (lambda col: col.reduce(1), TypeError, r"int 1 came.*Write ee\.Reducer\.mean\(\)"),
+        (lambda col: ee.Reducer.linearRegression(2), AttributeError, r"Use linearFit\(\)"),
         (lambda col: col.first().getThumbURL(), AttributeError, r"qmosaic\.quicklook"),
         (lambda col: col.filterDat("2020"), AttributeError, "Did you mean filterDate"),
         (lambda col: col.first().wobble(), AttributeError, r"\.dataset"),
         (lambda col: ee.ImageColection, AttributeError, r"Did you mean ImageCollection\?"),
         (lambda col: ee.Filter.hasType, AttributeError, "ee.Filter.hasType is not supported"),
-        (lambda col: ee.Reducer, AttributeError, "ee.Reducer is not supported"),
+        (lambda col: ee.Classifier, AttributeError, "ee.Classifier is not supported"),
         (lambda col: ee.Export.video.toDrive, AttributeError, r"qmosaic\.quicklook"),
         (lambda col: col.filter("x"), TypeError, "takes a filter"),
         (lambda col: col.map(lambda img: 5), TypeError, "returned a int"),

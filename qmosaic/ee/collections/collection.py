@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qmosaic.ee.collections.aggregating import Aggregating
 from qmosaic.ee.collections.choosing import Choosing
 from qmosaic.ee.collections.describing import Describing
 from qmosaic.ee.collections.linking import Linking
@@ -11,7 +12,9 @@ from qmosaic.ee.collections.outlines import Outlines
 from qmosaic.ee.collections.reducing import Reducing
 
 
-class ImageCollection(Choosing, Linking, Mapping, Mosaics, Reducing, Describing, Outlines):
+class ImageCollection(
+    Choosing, Linking, Mapping, Mosaics, Reducing, Aggregating, Describing, Outlines
+):
     """A collection: images of the same bands on one grid, along time.
 
     Parameters
@@ -75,4 +78,29 @@ class ImageCollection(Choosing, Linking, Mapping, Mosaics, Reducing, Describing,
     >>> images = [col.min(), col.max(), col.sum(), col.mean(), col.median(), col.count()]
     >>> [image.dataset["B4"].values.tolist() for image in images]
     [[1, 2], [5, 6], [9.0, 12.0], [3.0, 4.0], [3.0, 4.0], [3, 3]]
+    >>> images = [col.mode(), col.product(), col.And(), col.Or()]
+    >>> [image.dataset["B4"].values.tolist() for image in images]
+    [[1, 2], [15.0, 48.0], [1, 1], [1, 1]]
+    >>> col.reduce(ee.Reducer.percentile([10, 90])).bandNames()
+    ['B4_p10', 'B4_p90', 'cloud_p10', 'cloud_p90']
+    >>> col.select("B4").toBands().bandNames()
+    ['0_B4', '1_B4', '2_B4']
+
+    Numbers of a property:
+
+    >>> name = "cloud_cover"
+    >>> col.aggregate_mean(name), col.aggregate_min(name), col.aggregate_max(name)
+    (40, 30, 50)
+    >>> col.aggregate_sum(name), col.aggregate_product(name), col.aggregate_first(name)
+    (120, 60000, 50)
+    >>> col.aggregate_count(name), col.aggregate_count_distinct(name)
+    (3, 3)
+    >>> col.aggregate_total_sd(name).format("%.2f"), col.aggregate_sample_sd(name)
+    ('8.16', 10)
+    >>> col.aggregate_total_var(name).format("%.2f"), col.aggregate_sample_var(name)
+    ('66.67', 100)
+    >>> col.aggregate_histogram(name), col.aggregate_stats(name).get("mean")
+    ({'30': 1, '40': 1, '50': 1}, 40)
+    >>> col.reduceColumns(ee.Reducer.minMax(), [name])
+    {'max': 50, 'min': 30}
     """

@@ -10,9 +10,11 @@ from qmosaic.ee.images.describing import Describing
 from qmosaic.ee.images.expressions import Expressions
 from qmosaic.ee.images.linking import Linking
 from qmosaic.ee.images.masks import Masks
+from qmosaic.ee.images.neighbourhoods import Neighbourhoods
 from qmosaic.ee.images.picturing import Picturing
 from qmosaic.ee.images.projections import Projections
 from qmosaic.ee.images.properties import Properties
+from qmosaic.ee.images.sampling import Sampling
 
 
 class Image(
@@ -23,6 +25,8 @@ class Image(
     Expressions,
     Classes,
     Masks,
+    Neighbourhoods,
+    Sampling,
     Picturing,
     Describing,
     Properties,
@@ -106,6 +110,20 @@ class Image(
     ({'red': [0, 1]}, {'red': [9, 40]}, {'red': [9, 40]})
     >>> of(image.select("red").where(image.select("nir").gt(100), 1))
     {'red': [0, 1]}
+
+    Neighbourhoods:
+
+    >>> line = ee.Image(xr.Dataset({"a": (("y", "x"), np.uint8([[1, 7, 2, 2, 0]]))}))
+    >>> [of(made)["a"] for made in (line.focal_max(1), line.focalMin(1), line.focal_mode(1))]
+    [[[7, 7, 7, 2, 2]], [[1, 1, 2, 0, 0]], [[1, 1, 2, 2, 0]]]
+    >>> [of(made)["a"] for made in (line.focal_mean(0.5), line.focal_median(1, "square"))]
+    [[[1.0, 7.0, 2.0, 2.0, 0.0]], [[4.0, 2.0, 2.0, 2.0, 1.0]]]
+    >>> line.focalMax().bandNames(), line.focalMean().bandNames(), line.focalMedian().bandNames()
+    (['a'], ['a'], ['a'])
+    >>> line.focalMode(1).focal_min(1).dataset.equals(line.focal_mode(1).focalMin(1).dataset)
+    True
+    >>> of(line.reduceNeighborhood(ee.Reducer.count(), ee.Kernel.square(1)))
+    {'a_count': [[2, 3, 3, 3, 2]]}
 
     Properties:
 
