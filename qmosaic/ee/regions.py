@@ -161,9 +161,11 @@ def _dictionaries(
     """Put the results of all bands together, for each image."""
     found: list[dict[str, Any]] = []
     for image in range(1 if images is None else images):
-        results = [n if m is None else m[image] for n, m in zip(nothing, made, strict=True)]
-        pairs = zip(names, results, strict=True)
-        found.append({k: v for ks, vs in pairs for k, v in zip(ks, vs, strict=True)})
+        # a band that is the same in all images has been reduced once
+        pairs = zip(nothing, made, strict=True)
+        results = [n if m is None else m[min(image, len(m) - 1)] for n, m in pairs]
+        named = zip(names, results, strict=True)
+        found.append({k: v for ks, vs in named for k, v in zip(ks, vs, strict=True)})
     return found[0] if images is None else found
 
 
@@ -226,8 +228,10 @@ def _repeated(data: da.Array, images: int) -> da.Array:
 def _on_map(pixels: Pixels, band: xr.DataArray) -> xr.DataArray:
     dims = (TIME, *pixels.dims)
     plain = band.reset_coords(drop=True).drop_vars(list(band.indexes))
-    lazy = plain if plain.chunks else plain.chunk()
-    ordered = lazy.expand_dims([dim for dim in dims if dim not in band.dims]).transpose(*dims)
+    if not isinstance(plain.data, da.Array):
+        whole = np.asarray(plain.data)
+        plain = plain.copy(data=da.from_array(whole, chunks=whole.shape))
+    ordered = plain.expand_dims([dim for dim in dims if dim not in band.dims]).transpose(*dims)
     shape = (ordered.shape[0], *pixels.shape)
     data = ordered.data
     if data.shape != shape:

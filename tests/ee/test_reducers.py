@@ -303,6 +303,18 @@ def test_groups_and_repeated_reducers() -> None:
     assert twice == {"max": wanted}
 
 
+def test_numbers_of_images_are_bands_too() -> None:
+    """A band that is the same everywhere, or one number an image, counts as often as there are
+    pixels."""
+    images = collection().assign_coords(n=("time", [1, 2, 3, 4, 5]))
+    image = ee.Image(images[["cloud"]].chunk(y=4)).addBands(ee.Image(7))
+    stats = image.addBands(image.metadata("n")).reduceRegion("sum", region())
+    count = len(pixels(images, "cloud")[0])
+    found = stats.content.compute()
+    assert [one["constant"] for one in found] == [7.0 * count] * 5
+    assert [one["n"] for one in found] == [float(n * count) for n in range(1, 6)]
+
+
 def test_points_lines_and_regions_elsewhere() -> None:
     """A point is the pixel that it lies in; outside the image nothing counts, and that is no
     error."""
