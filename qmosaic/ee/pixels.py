@@ -328,7 +328,7 @@ def refill(bands: Sequence[xr.DataArray]) -> list[xr.DataArray]:
         return [_masked_as(_values, [band], dtype, None) for band in bands]
     spans = [range_of(band) for band in bands]
     span = (min(low for low, _ in spans), max(high for _, high in spans))
-    dtype, fill = holding(span, _maskable(bands))
+    dtype, fill = holding(span, True)
     return [_masked_as(_values, [band], dtype, fill) for band in bands]
 
 
@@ -360,7 +360,11 @@ def choose(test: xr.DataArray, if_true: xr.DataArray, if_false: xr.DataArray) ->
     pair = [operand(band, "condition ? a : b") for band in (if_true, if_false)]
     if any(band.dtype.kind == "f" for band in pair):
         pair = [computed(np.positive, [band], real(pair)) for band in pair]
-    pair = refill(pair)
+    elif _maskable(pair):
+        pair = refill(pair)
+    else:
+        dtype, _ = holding(union(*pair), False)
+        pair = [_masked_as(_values, [band], dtype, None) for band in pair]
     bands = [test, *pair]
     check_aligned([band for band in bands if band.ndim] or bands, "condition ? a : b")
     dtype, fill = pair[0].dtype, declared_nodata(pair[0])

@@ -156,6 +156,20 @@ def test_several_bands_go_pairwise() -> None:
     assert pixels(made, "b") == [20, 1, 40, None, 50, None, 30, 1]
 
 
+def test_bands_of_the_same_names_go_together() -> None:
+    """Images with the same bands in another order are matched by name, as in Earth Engine's
+    arithmetic; with other names by their order."""
+    one, turned = ee.Image([1, 2]).rename(["a", "b"]), ee.Image([20, 10]).rename(["b", "a"])
+    other = turned.rename(["c", "d"])
+    for text, expected in {
+        "one + turned": {"a": 11, "b": 22},
+        "one > 0 ? turned : one": {"a": 10, "b": 20},
+        "one + other": {"a": 21, "b": 12},
+    }.items():
+        made = one.expression(text, {"one": one, "turned": turned, "other": other})
+        assert {name: band.item() for name, band in made.dataset.items()} == expected
+
+
 def test_choices_keep_dtypes() -> None:
     """The two sides of a choice get a dtype that holds both, and no nodata where nothing can be
     masked; one where the condition can be."""

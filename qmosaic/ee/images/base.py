@@ -130,7 +130,10 @@ class Bands(Hinting):
         return matching(selector, own)
 
     def _combined(self, name: str, other: Any) -> Self:
-        """Combine band by band; an image of one band is combined with all of the other's."""
+        """Combine band by band; an image of one band is combined with all of the other's.
+
+        Bands of the same names go together, others by their order.
+        """
         if is_number(other):
             value = plain(other)
             return self._changed(lambda band: pixels.combine(name, band, value))
@@ -141,6 +144,8 @@ class Bands(Hinting):
                 f"ee.Image.{name}() got images of {len(own)} and {len(theirs)} bands, which do "
                 "not pair up: both have as many, or one has one band. Select the bands first."
             )
+        if set(own) == set(theirs):
+            theirs = {band: theirs[band] for band in own}
         count = max(len(own), len(theirs))
         names = own if len(own) == count else theirs
         pairs = zip(names, as_many(own, count), as_many(theirs, count), strict=True)

@@ -361,6 +361,7 @@ def _choose(test: Any, yes: Any, no: Any) -> Any:
             "pair up: each has one band, or as many as the others. Select the bands first."
         )
     names = next(bands for bands in parts if len(bands) == count)
+    parts = [{n: bands[n] for n in names} if set(bands) == set(names) else bands for bands in parts]
     rows = zip(*(as_many(bands, count) for bands in parts), strict=True)
     made = {name: pixels.choose(*row) for name, row in zip(names, rows, strict=True)}
     placed = next((one for one in (test, yes, no) if not one._is_constant()), test)
