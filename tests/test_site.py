@@ -69,9 +69,9 @@ def public() -> dict[str, Any]:
             if not inspect.ismodule(thing) and not any(thing is t for t in things.values()):
                 things[f"{place}.{name}"] = thing
     classes = {n: t for n, t in things.items() if inspect.isclass(t)}
-    for place, thing in list(classes.items()):  # classes in a class
-        inner = {f"{place}.{name}": getattr(thing, name) for name in methods_of(thing)}
-        classes |= {n: t for n, t in inner.items() if inspect.isclass(t)}
+    for thing in list(classes.values()):  # ee.Algorithms.Landsat is one, too
+        inner = [c for n, c in inspect.getmembers(thing, inspect.isclass) if n[0] != "_"]
+        classes |= {f"{c.__module__}.{c.__name__}": c for c in inner}
     for kind in ("Dataset", "DataArray"):
         classes[f"xarray.{kind}.qmosaic"] = getattr(xr, kind).qmosaic
     for place, thing in classes.items():

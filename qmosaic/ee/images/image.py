@@ -128,7 +128,7 @@ class Image(
     Properties:
 
     >>> image.propertyNames(), image.toDictionary(["id"])
-    (['system:index', 'system:time_start'], {'id': 'S2A'})
+    (['system:band_names', 'system:time_start', 'system:index'], {'id': 'S2A'})
     >>> image.id(), image.date(), image.set("sun", 31).get("sun")
     ('S2A', ee.Date('2020-07-01T00:00:00'), 31)
     >>> image.getString("system:index").slice(0, 2), image.set("sun", 31).getNumber("sun").add(1)
