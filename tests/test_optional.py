@@ -53,6 +53,7 @@ CALLS: dict[str, tuple[str, Callable[[Path], Any]]] = {
             COLLECTION.isel(time=0).assign_coords(source_index=RED.isel(time=0)), (0, 0, 1, 1)
         ),
     ),
+    "features": ("features", lambda at: ee.FeatureCollection((0, 0, 1, 1))),
     "an index": ("scores", lambda at: qm.scores.index(COLLECTION, "NDVI", platform="landsat-8")),
     "a distance": (
         "scores",
@@ -119,6 +120,7 @@ def test_the_sample_series_names_what_it_needs(monkeypatch: pytest.MonkeyPatch) 
 MODULES = {
     "cachetools": ["cachetools"],
     "folium": ["folium", "branca"],
+    "geopandas": ["geopandas", "pyogrio"],
     "matplotlib": ["matplotlib", "PIL"],
     "netcdf4": ["netCDF4"],
     "nrt": ["nrt"],
@@ -214,6 +216,10 @@ USES: dict[str, tuple[Callable[[], Any], str]] = {
     "ee.Image.clip": (
         lambda: ee.Image(image()).updateMask(ee.Image(1).clip((-104, 40, -103, 41))).dataset.load(),
         "geo",
+    ),
+    "ee.FeatureCollection": (
+        lambda: ee.FeatureCollection((0, 0, 1, 1)).merge((0, 0, 1, 1)).geometry(),
+        "features",
     ),
     "visualize": (lambda: qm.visualize(image(), palette=["black", "red"]), "plot"),
     "quicklook": (lambda: qm.quicklook(image(), palette=["black", "red"]), "plot"),

@@ -293,7 +293,7 @@ def test_choosing_and_putting_together() -> None:
     assert every.merge(every).distinct([".geo"]).size() == 4
     twice = every.merge(every.limit(1))
     assert twice.aggregate_array("system:index") == ["1_0", "1_1", "1_2", "1_3", "2_0"]
-    assert every.merge(ee.Geometry.Point(0, 0)).geodataframe.crs == CRS
+    assert every.merge(ee.Geometry.BBox(0, 0, 1, 1)).geodataframe.crs == CRS
     assert every.select("name", "year").first().propertyNames() == ["name", "year"]
     assert every.select(["name"], ["n"]).first().toDictionary() == {"n": "a"}
     assert every.toList(2, 1).map(lambda f: ee.Feature(f).get("name")) == ["b", "c"]

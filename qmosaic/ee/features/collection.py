@@ -13,11 +13,11 @@ import pandas as pd
 from qmosaic.ee.elements import GEOMETRY, column
 from qmosaic.ee.features.aggregating import Aggregating
 from qmosaic.ee.features.feature import Feature, as_geojson, computed
-from qmosaic.ee.features.tables import features_in, frame_of, geopandas, table_of
+from qmosaic.ee.features.tables import EXTRA, features_in, frame_of, geopandas, table_of
 from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.selecting import Filter
 from qmosaic.ee.values import Computed, List, Number, known, later, values_of, wrapped
-from qmosaic.optional import needed
+from qmosaic.optional import needed, serving
 
 
 class FeatureCollection(Aggregating):
@@ -104,7 +104,12 @@ class FeatureCollection(Aggregating):
         self._make: Callable[[], Any] | None = None
         self._table: Any = None
         self.styling: dict[str, Any] = {}
-        args = known(args, "ee.FeatureCollection()")
+        with serving(*EXTRA):
+            geopandas()
+            self._take(known(args, "ee.FeatureCollection()"))
+
+    def _take(self, args: Any) -> None:
+        """Take what it is made of."""
         if isinstance(args, FeatureCollection):
             self._features, self._make = args._features, args._make
             self._table, self.styling = args._table, args.styling

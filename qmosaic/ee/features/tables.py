@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,9 @@ def table_of(source: Any) -> Any:
     return checked(source)
 
 
-def _read(path: str) -> Any:
+def _read(source: str) -> Any:
     table = geopandas()
+    path = os.path.expanduser(source)
     return table.read_parquet(path) if path.endswith(".parquet") else table.read_file(path)
 
 
