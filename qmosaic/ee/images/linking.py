@@ -70,9 +70,12 @@ class Linking(Choosing):
     def _linked(self, others: xr.Dataset, bands: Any, names: list[str], match: str) -> Self:
         own = along_time(self.dataset)
         places = places_in(others, own, match, "linkCollection()")
-        found, made = type(self)(chosen(others, places, own)), type(self)(own)
+        # only what is linked is put into order: the graph grows with every band
+        bare = others.drop_vars(list(others.data_vars))
+        asked = type(self)(others).select(bands).dataset if bands else bare
+        found, made = type(self)(chosen(asked, places, own)), type(self)(own)
         if bands:
-            made = made.addBands(found.select(bands), None, True)
+            made = made.addBands(found, None, True)
         values = {n: property_of(found.dataset, n, "linkCollection()").variable for n in names}
         kept = with_properties(made.dataset, values)
         return type(self)(kept if TIME in self.dataset.dims else kept.isel({TIME: 0}))
