@@ -159,7 +159,8 @@ def chosen(
     found = found.drop_vars([TIME], errors="ignore").assign_coords(known)
     if TIME in owner.coords:
         found = found.assign_coords({TIME: owner[TIME].variable})
-    found = found[bands_of(found, TIME)]
+    along_time = bands_of(found, TIME)
+    found = found.drop_vars([name for name in found.data_vars if name not in along_time])
     if lacking.any():
         found = found.assign(_masked_where(lacking, found))
     return with_properties(found, _as_properties(measures))

@@ -123,6 +123,14 @@ def along_time(dataset: xr.Dataset) -> xr.Dataset:
     return dataset.expand_dims(TIME).assign_coords(known)
 
 
+def with_own_times(dataset: xr.Dataset) -> xr.Dataset:
+    """Let images lie at their own times, where they lay at those of images that they belong to."""
+    own = f"{PROPERTY}{TIME}"
+    if own not in dataset.coords or dataset[own].dims != (TIME,):
+        return dataset
+    return dataset.drop_vars(own).assign_coords({TIME: dataset[own].variable})
+
+
 def settled(dataset: xr.Dataset) -> xr.Dataset:
     """Give bands and properties their plain names back where these are free."""
     back: dict[Hashable, Hashable] = {}

@@ -228,6 +228,12 @@ class Filter(Hinting):
     _name = "ee.Filter"
 
     def __init__(self, opt_filter: Any) -> None:
+        if isinstance(opt_filter, str):
+            raise TypeError(
+                f"ee.Filter got the text {opt_filter!r:.60}, and filters are not written as texts "
+                "here. Write, for instance, ee.Filter.eq('name', 'Lake'), and several of them in "
+                "ee.Filter.And(...)."
+            )
         joined = opt_filter if isinstance(opt_filter, Filter) else Filter.And(opt_filter)
         self._set(joined.keep, joined.description, joined.pairs, joined.measure)
 

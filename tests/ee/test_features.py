@@ -327,8 +327,11 @@ def test_info_is_geojson() -> None:
         assert found.symmetric_difference(shape).area < 1
     assert [one["id"] for one in info["features"]] == ["0", "1", "2", "3"]
     assert info["features"][1]["properties"] == {"name": "b", "crop": "oats", "year": 2019}
-    dated = ee.Feature(None, {"day": ee.Date("2020-01-01"), "list": ee.List([1, 2])}).getInfo()
-    assert json.loads(json.dumps(dated))["properties"]["list"] == [1, 2]
+    box = ee.Geometry.BBox(0, 0, 1, 1)
+    known = {"day": ee.Date("2020-01-01"), "list": ee.List([1, 2]), "where": box}
+    told = json.loads(json.dumps(ee.Feature(None, known).getInfo()))["properties"]
+    assert told["list"] == [1, 2]
+    assert told["where"] == box.getInfo()
     styled = fields().style(color="red").draw("blue", strokeWidth=2)
     assert styled.styling == {"color": "blue", "strokeWidth": 2}
     assert styled.getInfo() == info

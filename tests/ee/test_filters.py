@@ -271,6 +271,7 @@ def test_values_that_are_computed() -> None:
         (lambda: ee.Filter.calendarRange(1, 2, "eon"), ValueError, "the field 'eon'.*'month'"),
         (lambda: ee.Filter(["a"]), TypeError, "takes filters"),
         (lambda: ee.Filter([]), TypeError, "takes filters"),
+        (lambda: features().filter("n > 1"), TypeError, r"not written as texts.*Filter\.eq"),
         (lambda: images().filter(ee.Filter.eq("c", 1)), KeyError, "no property 'c'.*'number'"),
         (lambda: features().filter(ee.Filter.eq("c", 1)), KeyError, "no property 'c'.*'number'"),
         (lambda: ee.Filter.withinDistance(5), AttributeError, r"buffer\(distance\)"),

@@ -186,6 +186,11 @@ def test_idioms() -> None:
     cat = pairs.map(lambda f: ee.Image.cat(f.get("primary"), f.get("secondary")))
     xr.testing.assert_identical(both.dataset[["a", "b"]], cat.dataset[["a", "b"]])
     assert both.first().get("tile") == rows(first)[0]["tile"]
+    cast = pairs.map(lambda f: ee.Image(ee.Feature(f).get("secondary")))
+    np.testing.assert_array_equal(cast.dataset["b"].values, both.dataset["b"].values)
+    days = cast.aggregate_array("day").getInfo()
+    early = cast.filterDate("2020-01-01", "2020-01-12")
+    assert early.aggregate_array("day") == [day for day in days if day < 11]
     every = ee.Join.saveAll("all").apply(first, second, SAME_TILE)
     highest = every.map(lambda i: i.addBands(ee.ImageCollection.fromImages(i.get("all")).max()))
     wanted = [

@@ -15,7 +15,7 @@ from qmosaic.ee.collections.stacking import joined
 from qmosaic.ee.elements import column
 from qmosaic.ee.features import Feature, FeatureCollection, of_each_image
 from qmosaic.ee.images import Image
-from qmosaic.ee.names import EMPTIED, TIME
+from qmosaic.ee.names import EMPTIED, TIME, with_own_times
 from qmosaic.ee.values import EachImage
 
 
@@ -61,7 +61,7 @@ class Mapping(Images):
         except EachImage:
             return self._map_one_by_one(algorithm)
         if not features:
-            return type(self)(made)
+            return type(self)(with_own_times(made))
         labels = column(self.dataset, "system:index", "ee.ImageCollection.map()")
         return of_each_image(features[0], self.dataset.sizes["time"], labels)
 

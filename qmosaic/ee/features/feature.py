@@ -72,7 +72,7 @@ class Feature(Hinting):
     Parameters
     ----------
     geom : Geometry, GeoJSON, what `qmosaic.filter_bounds` takes, or None
-        Of a feature of GeoJSON, its properties too.
+        Of a feature of GeoJSON, its properties too. An image stays what it is.
     opt_properties : mapping, optional
         Names and values. Those that are computed from pixels are computed by `getInfo`.
     opt_id : str, optional
@@ -115,6 +115,10 @@ class Feature(Hinting):
     """
 
     _name = "ee.Feature"
+
+    def __new__(cls, geom: Any = None, *_: Any, **__: Any) -> Any:
+        """Give an image back as it is: it has properties too."""
+        return geom if hasattr(geom, "dataset") else super().__new__(cls)
 
     def __init__(self, geom: Any = None, opt_properties: Any = None, opt_id: Any = None) -> None:
         known_: Any = {}
@@ -261,8 +265,12 @@ def as_geojson(geometry: Geometry | None, properties: Any, label: str | None) ->
     shape = None if geometry is None else projected(geometry.geometry, LON_LAT).json
     written = None if shape is None else as_lists(shape)
     named = {} if label is None else {"id": label}
-    told = {name: plain(value) for name, value in properties.items()}
+    told = {name: _told(value) for name, value in properties.items()}
     return {"type": "Feature", **named, "geometry": written, "properties": told}
+
+
+def _told(value: Any) -> Any:
+    return value.getInfo() if isinstance(value, Feature | Geometry) else plain(value)
 
 
 def in_its_crs(geometry: Any, kind: str) -> dict[str, Any]:
