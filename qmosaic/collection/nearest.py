@@ -39,6 +39,9 @@ LARGEST = 1024
 SAMPLES = 17
 """At how many places along each side of a piece it is looked up where its pixels lie."""
 
+AT_ONCE = 1 << 16
+"""Of how many pixels places are looked up at once."""
+
 PACKING = (
     "_FillValue",
     "missing_value",
@@ -196,7 +199,10 @@ class Places:
             top + (rows + 0.5) * height, left + (columns + 0.5) * width, indexing="ij"
         )
         if self.source_crs != self.target_crs:
-            xs, ys = _transformer(self.target_crs, self.source_crs)(xs, ys)
+            # as numbers, since pyproj warns of arrays of one
+            place = (xs, ys) if xs.size > 1 else (float(xs.item()), float(ys.item()))
+            moved = _transformer(self.target_crs, self.source_crs)(*place)
+            xs, ys = (np.reshape(one, xs.shape) for one in moved)
         left, width, top, height = self.source
         with np.errstate(invalid="ignore"):
             return (ys - top) / height, (xs - left) / width
@@ -247,32 +253,40 @@ def _pixels(places: Places, corner: Pair, shape: Pair, spans: Spans) -> tuple[Ar
     """Give for each pixel of a piece the number of that of the image, counted row by row through
     some of its rows and columns, and which pixels have none; kept, as all bands and images of the
     piece ask."""
-    ranges = [first + np.arange(size) for first, size in zip(corner, shape, strict=True)]
-    (first_row, end_row), (first_column, end_column) = spans
-    few = (end_row - first_row) * (end_column - first_column) < 2**31
+    (top, bottom), (left, right) = spans
+    few = (bottom - top) * (right - left) < 2**31
+    numbers = np.zeros(shape, np.int32 if few else np.int64)
     inside = np.ones(shape, bool)
-    numbers: list[Array] = []
-    for values, size in zip(places.positions(*ranges), places.shape, strict=True):
+    rows, columns = (first + np.arange(size) for first, size in zip(corner, shape, strict=True))
+    strip = max(1, AT_ONCE // shape[1])
+    for start in range(0, shape[0], strip):  # places need more room than what is made of them
+        here = slice(start, start + strip)
+        down, across, known = _rows_and_columns(places, rows[here], columns)
+        looked_at = (down >= top) & (down < bottom) & (across >= left) & (across < right)
+        if lost := int((known & ~looked_at).sum()):
+            raise RuntimeError(
+                f"{lost} pixels of the grid that was asked for, from row {corner[0] + start} and "
+                f"column {corner[1]} on, lie where the image was not looked at: its CRS bends too "
+                "much there. Ask for a smaller region, or bring the image onto the grid with GDAL: "
+                "image.odc.reproject(...)."
+            )
+        number = (down - top) * (right - left) + across - left
+        numbers[here], inside[here] = np.where(known, number, 0), known
+    numbers.flags.writeable = inside.flags.writeable = False
+    return numbers, None if inside.all() else ~inside
+
+
+def _rows_and_columns(places: Places, rows: Array, columns: Array) -> tuple[Array, Array, Array]:
+    """Give the row and the column of the image for each pixel, and whether it has one."""
+    known = np.ones((len(rows), len(columns)), bool)
+    found = []
+    for values, size in zip(places.positions(rows, columns), places.shape, strict=True):
         if places.bounded:
             with np.errstate(invalid="ignore"):
-                inside &= (values >= -EDGE) & (values < size - EDGE)
-        found = np.where(np.isfinite(values), values, 0.0)
-        numbers.append(
-            np.floor(np.clip(found + EDGE, 0, size - 1)).astype(np.int32 if few else np.int64)
-        )
-    rows, columns = numbers
-    known = (rows >= first_row) & (rows < end_row) & (columns >= first_column)
-    if lost := int((inside & ~(known & (columns < end_column))).sum()):
-        raise RuntimeError(
-            f"{lost} pixels of the grid that was asked for, from row {corner[0]} and column "
-            f"{corner[1]} on, lie where the image was not looked at: its CRS bends too much there. "
-            "Ask for a smaller region, or bring the image onto the grid with GDAL: "
-            "image.odc.reproject(...)."
-        )
-    numbers_of = (rows - first_row) * (end_column - first_column) + columns - first_column
-    numbers_of[~inside] = 0
-    numbers_of.flags.writeable = inside.flags.writeable = False
-    return numbers_of, None if inside.all() else ~inside
+                known &= (values >= -EDGE) & (values < size - EDGE)
+        finite = np.where(np.isfinite(values), values, 0.0)
+        found.append(np.floor(np.clip(finite + EDGE, 0, size - 1)).astype(np.int64))
+    return found[0], found[1], known
 
 
 # -- taking them ---------------------------------------------------------------------------------

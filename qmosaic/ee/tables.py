@@ -185,7 +185,9 @@ def _write(frame: Any, path: Path, form: str) -> None:
     if form == "CSV":
         _table(frame).to_csv(path, index=False)
     else:
-        frame.to_file(path, driver=DRIVERS[form])
+        # in KML pyogrio before 0.8 takes the latitude of EPSG:4326 first
+        named = frame.to_crs("OGC:CRS84") if form == "KML" and frame.crs is not None else frame
+        named.to_file(path, driver=DRIVERS[form])
 
 
 def _table(frame: Any) -> Any:
