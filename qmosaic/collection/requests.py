@@ -107,6 +107,19 @@ def has_grid(
     return lattice is None or lattice.is_that_of(image, caller)
 
 
+def share_pixels(image: xr.Dataset, other: xr.Dataset) -> bool:
+    """Tell whether pixels of two maps lie on each other: both have one CRS and pixels of one size,
+    whole pixels apart. Where a map does not tell its CRS or its grid, so it seems."""
+    try:
+        down, across = map_dims(other)
+        caller = "share_pixels()"
+        (top, height), (left, width) = (axis_of(other, dim, caller) for dim in (down, across))
+        lattice = Lattice(crs_of(other), left, top, abs(width), abs(height))
+        return lattice.is_that_of(image, caller)
+    except (ModuleNotFoundError, ValueError):
+        return True
+
+
 def nominal_scale(crs: CRS) -> float:
     """Give the metres of a CRS's unit, where its scale is true.
 

@@ -379,7 +379,7 @@ def test_images_of_other_extent(scene: xr.Dataset) -> None:
         wanted = scene["B4"][0].sel(y=doubled["y"], x=doubled["x"]).values.astype("uint32") * 2
         valid = wanted > 0
         np.testing.assert_array_equal(doubled.values[valid], wanted[valid])
-    moved = ee.Image(scene.isel(time=0)[["B4"]].assign_coords(x=scene["x"] + 3))
+    moved = ee.Image(scene.isel(time=0)[["B4"]].assign_coords(x=scene["x"] + 10_000))
     with pytest.raises(ValueError, match="no pixel in common"):
         image.add(moved)
 

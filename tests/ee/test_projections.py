@@ -139,6 +139,46 @@ def test_reproject_inside_map() -> None:
     )
 
 
+def test_images_on_other_grids_go_together() -> None:
+    """An image on another grid, such as an elevation model in degrees, is brought onto that of the
+    first one by nearest neighbour, inside map() too; what is masked there is masked."""
+    to_degrees = pyproj.Transformer.from_crs(CRS, "EPSG:4326", always_xy=True)
+    west, north = to_degrees.transform(LEFT + 31, TOP - 17)  # of its edges
+    places = {
+        "latitude": north - 0.0003 * (np.arange(9) + 0.5),
+        "longitude": west + 0.0004 * (np.arange(5) + 0.5),
+    }
+    heights = np.arange(45, dtype="int16").reshape(9, 5)
+    model = xr.Dataset({"height": (("latitude", "longitude"), heights, {"_FillValue": -1})}, places)
+    height = ee.Image(model.odc.assign_crs("EPSG:4326"))
+    col = images()
+    one = col.first()
+    both = one.addBands(height)
+    expected = np.full((SIDE, SIDE), -1)
+    for i, y in enumerate(one.dataset["y"].values):
+        for j, x in enumerate(one.dataset["x"].values):
+            longitude, latitude = to_degrees.transform(x, y)
+            row = math.floor((north - latitude) / 0.0003)
+            column = math.floor((longitude - west) / 0.0004)
+            if 0 <= row < 9 and 0 <= column < 5:
+                expected[i, j] = heights[row, column]
+    assert (expected >= 0).any()
+    assert (expected < 0).any()
+    np.testing.assert_array_equal(both.dataset["height"].values, expected)
+    assert both.dataset["B4"].identical(one.dataset["B4"])
+    added = one.add(height).dataset["B4"]
+    np.testing.assert_array_equal(
+        added.values == added.attrs["_FillValue"], (expected < 0) | (one.dataset["B4"].values < 0)
+    )
+    several = col.map(lambda image: image.updateMask(height.gte(0)))
+    assert several.dataset["B4"].dims == ("time", "y", "x")
+    np.testing.assert_array_equal((several.dataset["B4"].values == -1)[2], expected < 0)
+    far = ee.Image(
+        model.assign_coords(longitude=places["longitude"] + 9).odc.assign_crs("EPSG:4326")
+    )
+    assert not one.updateMask(far.gte(0)).mask().dataset["B4"].any()
+
+
 def test_what_changes_nothing_says_so() -> None:
     """setDefaultProjection to another grid and resample leave pixels as they are, and warn."""
     one = images().first()

@@ -12,6 +12,8 @@ import xarray as xr
 from qmosaic.collection.filters import matching
 from qmosaic.collection.location import with_crs_coordinate
 from qmosaic.collection.masks import free_value
+from qmosaic.collection.nearest import on_grid_like
+from qmosaic.collection.requests import share_pixels
 from qmosaic.collection.times import in_utc
 from qmosaic.ee import pixels
 from qmosaic.ee.catalog import resolve
@@ -93,7 +95,10 @@ class Bands(Hinting):
         return other.on(self) if isinstance(other, ClippedConstant) else type(self)(other)
 
     def _aligned(self, other: Self) -> tuple[Self, Self]:
-        """Cut two images to the pixels that both have: one of them may have been clipped."""
+        """Cut two images to the pixels that both have: one of them may have been clipped.
+
+        An image on another grid is brought onto that of this one by nearest neighbour.
+        """
         places = [d for d in self.dataset.dims if d != "time" and d in other.dataset.dims]
         same = all(
             d not in self.dataset.coords
@@ -101,14 +106,17 @@ class Bands(Hinting):
             or np.array_equal(self.dataset[d].values, other.dataset[d].values)
             for d in places
         )
+        if same and (len(places) == 2 or self._is_constant() or other._is_constant()):
+            return self, other
+        if not share_pixels(other.dataset, self.dataset):
+            return self, type(self)(on_grid_like(other.dataset, self.dataset, "an image"))
         if same:
             return self, other
         a, b = _overlapping(self.dataset, other.dataset, places)
         if any(a.sizes[d] == 0 for d in places):
             raise ValueError(
                 "the two images have no pixel in common, so they cannot be combined: they lie in "
-                "different places, or on different grids. Bring one onto the grid of the other: "
-                "image.dataset.odc.reproject(other.dataset.odc.geobox)."
+                "different places. Take a region in which both lie, or mosaic() of both."
             )
         return type(self)(a), type(self)(b)
 
