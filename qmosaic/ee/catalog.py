@@ -12,7 +12,7 @@ import xarray as xr
 
 from qmosaic.ee.assets import check_bands, opened
 from qmosaic.ee.datasets import known as known_dataset
-from qmosaic.ee.folders import exported_image
+from qmosaic.ee.folders import exported_image, exported_table
 from qmosaic.ee.properties import property_of
 
 VARIABLE = "QMOSAIC_CATALOG"
@@ -252,6 +252,8 @@ def features(asset_id: str) -> Any:
     _load_named()
     if asset_id in _sources:
         return _sources[asset_id]
+    if (exported := exported_table(asset_id)) is not None:
+        return str(exported)
     if "://" in asset_id or os.path.exists(os.path.expanduser(asset_id)):
         return asset_id
     close = difflib.get_close_matches(asset_id, list(_sources), n=1)

@@ -366,6 +366,17 @@ def test_tables_are_written_in_formats_of_maps(form: str, ending: str, tmp_path:
     assert task.status()["task_type"] == "EXPORT_FEATURES"
 
 
+def test_features_are_tables_and_regions(tmp_path: Path) -> None:
+    """Features of ee are written as tables, and their bounding box is a region."""
+    features = ee.FeatureCollection(fields())
+    Export.table.toDrive(features, "features", selectors=["name"]).start()
+    assert (tmp_path / "features.csv").read_text().split() == ["name", "a", "b"]
+    inner = features.map(lambda one: one.buffer(37))
+    Export.image.toDrive(image(), "around", region=inner).start()
+    with rasterio.open(tmp_path / "around.tif") as file:
+        assert (file.width, file.height) == (14, 4)
+
+
 def test_tables_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
     """Another format, a property that is not there, what is no table: errors, and no file."""
     with pytest.raises(ValueError, match="CSV, GeoJSON, KML, SHP"):
@@ -375,6 +386,7 @@ def test_tables_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
     with pytest.raises(KeyError, match="'height'"):
         Export.table.toDrive(fields(), "a", selectors=["height"]).start()
     Export.table.toAsset(fields(), assetId="users/me/fields").start()
+    assert ee.FeatureCollection("users/me/fields").aggregate_array("name") == ["a", "b"]
     with pytest.raises(FileExistsError, match="nothing is replaced"):
         Export.table.toAsset(fields(), assetId="users/me/fields").start()
     assert [path.name for path in tmp_path.iterdir()] == ["users"]
