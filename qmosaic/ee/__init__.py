@@ -75,7 +75,6 @@ Modules. Each imports only modules below it in this table.
 ``kernels``     ``Kernel``
 ``regions``     what a reducer gives of the pixels in a region
 ``reducers``    ``Reducer``
-``reductions``  many values become one
 ``projections`` ``Projection``
 ``geometries``  ``Geometry``
 ``catalog``     ids of collections and images, and where their pixels are kept

@@ -22,8 +22,17 @@ from qmosaic.collection.declarations import declared_nodata
 from qmosaic.collection.geometry import everywhere, projected
 from qmosaic.collection.location import extent_of, map_axes
 from qmosaic.collection.masks import Array
-from qmosaic.ee.reducers import AnyOutput, Grouped, Naming, Output, Reducer, Repeated, outputs_of
-from qmosaic.ee.reductions import counting, with_none
+from qmosaic.ee.reducers import (
+    AnyOutput,
+    Grouped,
+    Naming,
+    Output,
+    Reducer,
+    Repeated,
+    counting,
+    outputs_of,
+    with_none,
+)
 from qmosaic.ee.values import Computed, Dictionary, later
 from qmosaic.optional import needed
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import statistics
 from collections import Counter
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qmosaic import ee
-from qmosaic.ee.reductions import RULES, Moments
+from qmosaic.ee.reducers import RULES, Moments
 from tests.support.sources import Forbidden
 
 assert odc.geo.xr is not None
@@ -358,6 +359,7 @@ def test_nothing_is_read_before_it_is_needed() -> None:
     made = col.map(with_mean)
     assert made.first().bandNames() == ["cloud", "median", "stdDev"]
     assert col.reduce(several).bandNames() == ["cloud_median", "cloud_stdDev"]
+    pickle.loads(pickle.dumps(made.dataset["median"].data))  # tasks travel to workers
     made.aggregate_mean("mean")
     with pytest.raises(AssertionError, match="was read"):
         made.aggregate_mean("mean").getInfo()

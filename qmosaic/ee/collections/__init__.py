@@ -19,8 +19,8 @@ Modules. Each imports only modules below it in this table.
 =============== ========================================================
 
 May import ``images``, ``matches``, ``features``, ``selecting``, ``elements``, ``reducers``,
-``reductions``, ``geometries``, ``catalog``, ``pixels``, ``properties``, ``values``, ``names`` and
-``unsupported`` of ``ee``; ``sources``, ``scores``, ``engine`` and ``collection``.
+``geometries``, ``catalog``, ``pixels``, ``properties``, ``values``, ``names`` and ``unsupported``
+of ``ee``; ``sources``, ``scores``, ``engine`` and ``collection``.
 """
 
 from qmosaic.ee.collections.collection import ImageCollection

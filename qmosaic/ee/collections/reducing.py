@@ -18,8 +18,7 @@ from qmosaic.ee.images.reducing import declaring, filling, of_pixels
 from qmosaic.ee.names import TIME, with_bands
 from qmosaic.ee.pixels import combine, mask_of, update_mask
 from qmosaic.ee.properties import listed, property_of
-from qmosaic.ee.reducers import Reducer, outputs_of
-from qmosaic.ee.reductions import RULES, Moments, Rule, counting
+from qmosaic.ee.reducers import RULES, Moments, Reducer, Rule, counting, outputs_of
 from qmosaic.engine.mosaic import last_on_top, quality_mosaic
 from qmosaic.engine.scheduling import rechunk
 from qmosaic.scores import inverse

@@ -25,10 +25,10 @@ Modules. Each imports only modules below it in this table.
 ``gridless``       images without pixels of their own
 ================== ======================================================
 
-May import ``features``, ``matches``, ``kernels``, ``regions``, ``reducers``, ``reductions``,
-``projections``, ``geometries``, ``catalog``, ``grammar``, ``ground``, ``lookups``, ``pixels``,
-``dtypes``, ``properties``, ``values``, ``names`` and ``unsupported`` of ``ee``; ``display``,
-``scores``, ``engine``, ``collection`` and ``optional``.
+May import ``features``, ``matches``, ``kernels``, ``regions``, ``reducers``, ``projections``,
+``geometries``, ``catalog``, ``grammar``, ``ground``, ``lookups``, ``pixels``, ``dtypes``,
+``properties``, ``values``, ``names`` and ``unsupported`` of ``ee``; ``display``, ``scores``,
+``engine``, ``collection`` and ``optional``.
 """
 
 from qmosaic.ee.images.base import listed

@@ -19,8 +19,7 @@ from qmosaic.ee.images.base import Bands
 from qmosaic.ee.images.reducing import declaring, filling, of_pixels
 from qmosaic.ee.kernels import Kernel, named
 from qmosaic.ee.pixels import combine, mask_of, unmask, update_mask
-from qmosaic.ee.reducers import Reducer, outputs_of
-from qmosaic.ee.reductions import RULES, Rule, counting
+from qmosaic.ee.reducers import RULES, Reducer, Rule, counting, outputs_of
 from qmosaic.ee.values import known
 from qmosaic.engine.graph import map_surroundings
 from qmosaic.optional import needed

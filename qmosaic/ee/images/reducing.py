@@ -18,8 +18,7 @@ from qmosaic.ee.images.base import Bands
 from qmosaic.ee.names import TIME
 from qmosaic.ee.names import bands as bands_by_name
 from qmosaic.ee.pixels import refill
-from qmosaic.ee.reducers import AnyOutput, Output, Reducer
-from qmosaic.ee.reductions import Rule
+from qmosaic.ee.reducers import AnyOutput, Output, Reducer, Rule
 from qmosaic.ee.regions import Pixels, check_count, reduce_region
 from qmosaic.ee.values import Computed, known
 from qmosaic.scores.expressions import bare, by_chunk

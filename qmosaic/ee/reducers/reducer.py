@@ -4,126 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-
-from qmosaic.collection.masks import Array
-from qmosaic.ee.reductions import (
-    RULES,
-    Rule,
-    as_python,
-    fixed_histogram,
-    histogram,
-    percentile,
-    to_list,
-    with_none,
+from qmosaic.ee.reducers.outputs import (
+    AnyOutput,
+    Grouped,
+    Naming,
+    Output,
+    Repeated,
+    as_array,
+    moved,
+    renamed,
 )
+from qmosaic.ee.reducers.rules import RULES, fixed_histogram, histogram, percentile, to_list
 from qmosaic.ee.unsupported import Hinting
 from qmosaic.ee.values import List, known
 from qmosaic.scores.expressions import is_number
 
 MOST_BUCKETS = 256
 """How many buckets a histogram has at most, where nothing else is asked for."""
-
-
-OF_TEXTS = ("first", "last", "count", "countEvery", "toList", "frequencyHistogram")
-"""Rules that take other values than numbers."""
-
-
-@dataclass(frozen=True)
-class Output:
-    """One output of a reducer.
-
-    Attributes
-    ----------
-    name : str
-        What it is called.
-    inputs : tuple of int
-        Of which inputs of the reducer it is made.
-    rule : Rule
-        How it is made.
-    """
-
-    name: str
-    inputs: tuple[int, ...]
-    rule: Rule
-
-    def of_list(self, columns: Sequence[Array], valid: Sequence[Array]) -> Any:
-        """Reduce values in memory to one of Python: a column for each input of the reducer."""
-        columns = [columns[number] for number in self.inputs]
-        here = [valid[number] for number in self.inputs]
-        columns, counts = with_none(columns, here, self.rule.optional)
-        if self.rule.counts_masked:
-            counts = np.ones_like(counts)
-        if columns[0].dtype.kind in "UO" and self.rule.name not in OF_TEXTS:
-            raise TypeError(
-                f"the values to be reduced to {self.name!r} are no numbers, such as "
-                f"{columns[0][0]!r}. Reduce a property or band of numbers; texts can be listed, "
-                "toList(), and counted, frequencyHistogram()."
-            )
-        return self.rule.of_list([column[counts] for column in columns])
-
-
-@dataclass(frozen=True)
-class Repeated:
-    """An output that is a list: of the outputs of several reducers that are alike."""
-
-    name: str
-    parts: tuple[Any, ...]
-
-    @property
-    def inputs(self) -> tuple[int, ...]:
-        """Of which inputs of the reducer it is made."""
-        return tuple(number for part in self.parts for number in part.inputs)
-
-    def of_list(self, columns: Sequence[Array], valid: Sequence[Array]) -> list[Any]:
-        """Reduce values in memory."""
-        return [part.of_list(columns, valid) for part in self.parts]
-
-
-@dataclass(frozen=True)
-class Grouped:
-    """An output that is a list of dictionaries: what a reducer gives of the values of each group.
-
-    Attributes
-    ----------
-    name : str
-        What it is called.
-    inputs : tuple of int
-        Those of the reducer, and the one that tells the group at its place among them.
-    outputs : tuple of Output
-        Those of the reducer.
-    field : int
-        Which of the inputs tells the group.
-    key : str
-        What the group is called in the dictionaries.
-    """
-
-    name: str
-    inputs: tuple[int, ...]
-    outputs: tuple[Any, ...]
-    field: int
-    key: str
-
-    def of_list(self, columns: Sequence[Array], valid: Sequence[Array]) -> list[dict[str, Any]]:
-        """Reduce values in memory."""
-        columns = [columns[number] for number in self.inputs]
-        valid = [valid[number] for number in self.inputs]
-        group, known_group = columns.pop(self.field), valid.pop(self.field)
-        found = []
-        for value in np.unique(group[known_group]):
-            here = known_group & (group == value)
-            own = [[array[here] for array in arrays] for arrays in (columns, valid)]
-            results = {output.name: output.of_list(*own) for output in self.outputs}
-            found.append({self.key: as_python(value), **results})
-        return found
-
-
-Naming = Literal["band_output", "band", "output"]
-
-AnyOutput = Output | Repeated | Grouped
 
 
 def _simple(name: str, output: str, text: str, *, rule: str | None = None) -> Any:
@@ -408,7 +307,7 @@ class Reducer(Hinting):
                 "follow those of the first."
             )
         first = 0 if sharedInputs else self.inputs
-        added = [_renamed(_moved(o, first), f"{outputPrefix or ''}{o.name}") for o in other.outputs]
+        added = [renamed(moved(o, first), f"{outputPrefix or ''}{o.name}") for o in other.outputs]
         outputs = [*self.outputs, *added]
         _check_names([output.name for output in outputs])
         return Reducer(outputs, self.inputs if sharedInputs else self.inputs + other.inputs)
@@ -417,8 +316,7 @@ class Reducer(Hinting):
         """Run it for several inputs: each output is a list with one value for each."""
         copies = range(int(known(count)))
         outputs = [
-            Repeated(o.name, tuple(_moved(o, n * self.inputs) for n in copies))
-            for o in self.outputs
+            Repeated(o.name, tuple(moved(o, n * self.inputs) for n in copies)) for o in self.outputs
         ]
         return Reducer(outputs, len(copies) * self.inputs)
 
@@ -428,7 +326,7 @@ class Reducer(Hinting):
         single = len(self.outputs) == 1
         names = [str(name) for name in outputNames]
         outputs = [
-            _renamed(_moved(o, n * self.inputs), name if single else f"{name}_{o.name}")
+            renamed(moved(o, n * self.inputs), name if single else f"{name}_{o.name}")
             for n, name in enumerate(names)
             for o in self.outputs
         ]
@@ -466,7 +364,7 @@ class Reducer(Hinting):
         """Rename the outputs; one that is called None or "" is left out."""
         names = list(outputs)
         _check_as_many(names, self.outputs, "ee.Reducer.setOutputs()", "outputs")
-        named = [_renamed(o, n) for o, n in zip(self.outputs, names, strict=True) if n]
+        named = [renamed(o, n) for o, n in zip(self.outputs, names, strict=True) if n]
         _check_names([output.name for output in named])
         return Reducer(named, self.inputs)
 
@@ -504,7 +402,7 @@ class Reducer(Hinting):
                 f"{self!r} got {len(columns)} lists of values, and takes one for each of its "
                 "inputs. Give as many, or another reducer."
             )
-        arrays, valid = zip(*(_as_array(column) for column in columns), strict=True)
+        arrays, valid = zip(*(as_array(column) for column in columns), strict=True)
         return {output.name: output.of_list(arrays, valid) for output in self.outputs}
 
 
@@ -563,18 +461,6 @@ def _best(name: str, inputs: Any) -> Reducer:
     return Reducer(made, count)
 
 
-def _renamed(output: AnyOutput, name: str) -> AnyOutput:
-    return dataclasses.replace(output, name=name)
-
-
-def _moved(output: AnyOutput, places: int) -> AnyOutput:
-    """Make an output of inputs that stand further on."""
-    if isinstance(output, Repeated):
-        parts = tuple(_moved(part, places) for part in output.parts)
-        return dataclasses.replace(output, parts=parts)
-    return dataclasses.replace(output, inputs=tuple(n + places for n in output.inputs))
-
-
 def _short(number: Any) -> str:
     """Write a percentile as Earth Engine does in names: 5, and 2.5 as 2_5."""
     return f"{float(number):g}".replace(".", "_")
@@ -600,18 +486,3 @@ def _check_names(names: list[str]) -> None:
             "are found by their names. Give the second reducer a prefix, combine(reducer2, "
             "outputPrefix='second_'), or rename with setOutputs([...])."
         )
-
-
-def _as_array(values: Sequence[Any]) -> tuple[Array, Array]:
-    """Give values as an array, and which of them are there."""
-    there = np.array([v is not None and v == v for v in values], bool)
-    kept = [v for v, here in zip(values, there, strict=True) if here]
-    array = np.array(kept) if kept else np.empty(0)
-    if array.dtype.kind == "b":
-        array = array.astype("uint8")
-    if array.ndim != 1 or array.dtype.kind not in "biufU":
-        array = np.empty(len(kept), object)
-        array[:] = kept
-    whole = np.zeros(len(values), array.dtype)
-    whole[there] = array
-    return whole, there
