@@ -22,3 +22,20 @@ def test_dates_without_zeros_are_dates_in_filters():
     assert col.filterDate("2018-2-5", "2018-12-1").size() == 2
     assert col.filter(ee.Filter.date("2018-1-01", "2018-2-5")).size() == 1
     assert col.filterDate("2018-2-5").size() == 1
+
+
+def test_a_list_of_numbers_is_an_image_of_several_bands():
+    """The scales of Landsat's bands come from the properties of each image, by a pattern."""
+    col = collection()
+    scaled = col.map(lambda img: img.set("MULT_1", 2, "MULT_2", img.date().get("month")))
+
+    def scale(img):
+        factors = ee.Image.constant(img.toDictionary().select(["MULT_."]).values())
+        return img.addBands(img.multiply(factors), None, True)
+
+    made = scaled.map(scale)
+    assert made.first().bandNames().getInfo() == ["B11", "B12"]
+    months = np.array([[1], [2], [11]])
+    np.testing.assert_array_equal(made.dataset["B11"], col.dataset["B11"] * 2)
+    np.testing.assert_array_equal(made.dataset["B12"], col.dataset["B12"] * months)
+    assert ee.Image.constant([5, 7]).bandNames().getInfo() == ["constant_0", "constant_1"]

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from qmosaic.ee.images.base import Bands, free
 from qmosaic.ee.names import band_names
-from qmosaic.ee.values import Computed, List
+from qmosaic.ee.values import Computed, EachImage, List, known
 
 
 class Choosing(Bands):
@@ -15,8 +15,14 @@ class Choosing(Bands):
 
     @classmethod
     def constant(cls, value: Any) -> Self:
-        """Make an image that is a number everywhere; of a number of each image, one for each."""
-        return cls(value)
+        """Make an image that is a number everywhere; of a number of each image, one for each.
+
+        Of a list, the bands ``constant_0``, ``constant_1`` and so on.
+        """
+        numbers = _listed(value)
+        if numbers is None:
+            return cls(value)
+        return cls([cls(one).rename(f"constant_{place}") for place, one in enumerate(numbers)])
 
     @classmethod
     def cat(cls, *images: Any) -> Self:
@@ -92,3 +98,17 @@ def _check_names(names: Sequence[Any], bands: Sequence[Hashable], method: str) -
             f"ee.Image.{method}() got a name twice: {', '.join(map(repr, names))}. Bands are "
             "found by their names: give each another one."
         )
+
+
+def _listed(value: Any) -> list[Any] | None:
+    """Give the numbers of a list, of which each image may have its own; None of one number."""
+    if isinstance(value, list | tuple):
+        return list(value)
+    if not isinstance(value, Computed) or value.kind is not List:
+        return None
+    if value.images is None:
+        return list(known(value))
+    lengths = set() if value.is_lazy else {len(one) for one in value.content}
+    if len(lengths) != 1:
+        raise EachImage("lists of images are bands where all are as long, and known")
+    return [value.get(place) for place in range(lengths.pop())]
