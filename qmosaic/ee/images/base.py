@@ -140,7 +140,8 @@ class Bands(Hinting):
     def _combined(self, name: str, other: Any) -> Self:
         """Combine band by band; an image of one band is combined with all of the other's.
 
-        Bands of the same names go together, others by their order.
+        Bands of the same names are paired by name, whatever their order, others in their order,
+        https://developers.google.com/earth-engine/apidocs/ee-image-add
         """
         if is_number(other):
             value = plain(other)
@@ -152,7 +153,7 @@ class Bands(Hinting):
                 f"ee.Image.{name}() got images of {len(own)} and {len(theirs)} bands, which do "
                 "not pair up: both have as many, or one has one band. Select the bands first."
             )
-        if set(own) == set(theirs):
+        if own.keys() == theirs.keys():
             theirs = {band: theirs[band] for band in own}
         count = max(len(own), len(theirs))
         names = own if len(own) == count else theirs
