@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from qmosaic.ee.names import TIME, band_names, properties, property_in
-from qmosaic.ee.values import EPOCH, Computed, Date, Number, later, plain, values_of, wrapped
+from qmosaic.ee.values import EPOCH, Computed, Date, Number, later, lift, plain, values_of, wrapped
 
 KNOWN_AS = {
     "system:time_start": "time",
@@ -87,6 +87,8 @@ def as_property(name: str, value: Any, images: int | None, caller: str) -> xr.Va
     TypeError
         It is no number, text, date, list or dictionary.
     """
+    if isinstance(value, list | tuple | dict):
+        value = lift(plain, value)  # there may be values of each image in it
     if not isinstance(value, Computed):
         return _repeated(_checked(name, value, caller), images)
     if value.is_lazy:
