@@ -106,9 +106,9 @@ class Choosing(Images):
         return Number(self.dataset.sizes["time"])
 
     def aggregate_array(self, property: str) -> List:
-        """List a property of all images."""
+        """List a property of all images; those that lack it are left out."""
         found = property_of(self.dataset, property, "ee.ImageCollection.aggregate_array()")
-        return List(listed(found))
+        return List([one for one in listed(found) if one is not None and one == one])
 
 
 def _order(values: Array, ascending: bool) -> Array:
