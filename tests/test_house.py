@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import inspect
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -243,10 +244,20 @@ def test_tests_follow_the_subpackages() -> None:
     assert {"rules", "support"} <= folders <= {*SUBPACKAGES, "rules", "support"}
     assert {*SUBPACKAGES} - folders <= {"cli", "accessor", "optional"}  # single files
     for file in root.glob("*/**/*.py"):
-        if file.parent.name != "support":
+        if (root / "support") not in file.parents:
             assert file.parent.parent == root, file
             others = ("__init__.py", "conftest.py")
             assert file.name.startswith("test_") or file.name in others, file
+
+
+def test_the_second_earth_engine_shares_nothing() -> None:
+    """The oracle of `qmosaic.ee` imports Python, the dtypes of numpy, and itself."""
+    folder = Path(__file__).parent / "support" / "earth_engine"
+    own = "tests.support.earth_engine"
+    for file in folder.glob("*.py"):
+        for name in imports_of(file):
+            known = name.split(".")[0] in {*sys.stdlib_module_names, "numpy"}
+            assert known or name.startswith(own), (file.name, name)
 
 
 def test_rules_are_on_their_map() -> None:
