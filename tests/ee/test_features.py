@@ -152,6 +152,35 @@ def test_a_box_keeps_dtypes() -> None:
     assert image.clip(box.transform("EPSG:4326")).dataset["MSK_CLDPRB"].dtype == "uint16"
 
 
+def test_images_of_different_regions_make_a_collection() -> None:
+    """Images that were cut to different regions of one grid are put together on a map that holds
+    all of them, masked where they do not reach; those of another grid are refused."""
+    image = ee.ImageCollection(sentinel2()).first().select(["B4", "MSK_CLDPRB"])
+    cut = fields().map(lambda f: image.clip(f.geometry()).set("name", f.get("name")))
+    made = ee.ImageCollection(cut)
+    assert made.aggregate_array("name") == ["a", "b", "c", "d"]
+    whole = image.dataset
+    for place, shape in enumerate(shapes()):
+        one = made.dataset.isel(time=place)
+        west, south, east, north = shape.bounds
+        inside = (whole.x > west) & (whole.x < east) & (whole.y > south) & (whole.y < north)
+        for name, band in one.data_vars.items():
+            want = whole[name].where(inside).reindex_like(band)
+            got = band.where(band != band.attrs["_FillValue"])
+            np.testing.assert_array_equal(
+                got, want.where(want != whole[name].attrs.get("_FillValue"))
+            )
+    assert made.dataset["B4"].dtype == "uint16"
+    assert made.dataset.odc.geobox.resolution == whole.odc.geobox.resolution
+    assert qm.explain(made.qualityMosaic("B4", masked="keep").dataset).blocks
+    turned = ee.Image(image.dataset.isel(y=slice(None, None, -1)))
+    moved = ee.Image(whole.assign_coords(x=whole.x + 3))
+    coarse = ee.Image(whole.isel(x=slice(0, 40, 2)))
+    for other in (moved, coarse, turned):
+        with pytest.raises(ValueError, match="not on one grid"):
+            ee.ImageCollection([image, other])
+
+
 # -- geometry --------------------------------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ Modules. Each imports only modules below it in this table.
 ``outlines``    where the images lie
 ``base``        the images of a collection
 ``stacking``    images and collections put together
+``widening``    images of different regions brought to one map
 =============== ========================================================
 
 May import ``images``, ``matches``, ``features``, ``selecting``, ``elements``, ``reducers``,

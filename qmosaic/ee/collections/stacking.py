@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from qmosaic.collection.location import GRID_MAPPING
+from qmosaic.ee.collections.widening import on_one_map
 from qmosaic.ee.names import LACKING, TIME, along_time, lacking
 from qmosaic.ee.pixels import masked_like, refill
 from qmosaic.ee.properties import nothing
@@ -21,9 +22,10 @@ def stacked(images: list[xr.Dataset]) -> xr.Dataset:
 def joined(parts: list[xr.Dataset]) -> xr.Dataset:
     """Concatenate collections: bands get one nodata value, images the properties of all.
 
-    A band that only some images have is masked in the others, which are told to lack it.
+    A band that only some images have is masked in the others, which are told to lack it. Images
+    that were cut to different regions are masked where they do not reach.
     """
-    parts = _with_all_bands([p for p in parts if p.sizes[TIME]] or parts[:1])
+    parts = _with_all_bands(on_one_map([p for p in parts if p.sizes[TIME]] or parts[:1]))
     masked = {name: refill([part[name] for part in parts]) for name in parts[0].data_vars}
     alike = [
         _with_properties(part, parts).assign({n: b[i].variable for n, b in masked.items()})
