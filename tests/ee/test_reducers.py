@@ -435,6 +435,14 @@ def test_lists_in_memory() -> None:
     assert reducer.toList().reduce_list(["b", "a"]) == ["b", "a"]
     assert reducer.frequencyHistogram().reduce_list(["b", "a", "b"]) == {"a": 1, "b": 2}
     assert reducer.max(2).reduce_columns([[1, 9, 5], ["x", "y", "z"]]) == {"max": 9, "max1": "y"}
+    assert reducer.max(2).reduce_list([[1, "x"], [9, "y"]]) == {"max": 9, "max1": "y"}
+    assert ee.List([4, None, 2]).reduce(reducer.mean()) == 3
+    assert ee.List([1, 2]).reduce(reducer.minMax()).get("max") == 2
+    with pytest.raises(TypeError, match=r"got a str.*reduce\(ee\.Reducer\.mean"):
+        ee.List([1]).reduce("mean")
+    with pytest.raises(TypeError, match=r"no numbers, such as \['b'\].*frequencyHistogram"):
+        reducer.mean().reduce_list(["b"])
+    assert reducer.toList(2, 1).reduce_columns([[1, None], [None, 4]]) == {"list": [[1, None]]}
     assert reducer.toList(2).reduce_columns([[1, None], [3, 4]]) == {"list": [[1, 3]]}
 
 
@@ -475,6 +483,7 @@ def test_bands_of_all_images() -> None:
         (lambda c, i: i.reduce(ee.Reducer.linearFit()), r"2 inputs.*values of one.*sharedInputs"),
         (lambda c, i: i.reduceRegion("mean", maxPixels=9), r"42 pixels.*maxPixels=9.*bestEffort"),
         (lambda c, i: ee.Image(1).reduceRegion("mean"), r"no pixels.*Combine it"),
+        (lambda c, i: ee.Image(1).clip(region()).reduceRegion("mean"), r"no pixels.*Combine it"),
         (lambda c, i: ee.Reducer.percentile([101]), r"101.*0, the lowest.*percentile\(\[25"),
         (lambda c, i: ee.Reducer.percentile([1], ["a", "b"]), r"2 names for 1.*Give one name"),
         (lambda c, i: ee.Reducer.max(0), r"numInputs=0.*compared.*max\(2\)"),

@@ -77,4 +77,5 @@ class ClippedConstant(Hinting):
 def _has_grid(image: Any) -> bool:
     if isinstance(image, ClippedConstant) or not isinstance(image, Hinting):
         return False
-    return bool(set(image.dataset.dims) - {"time"})
+    dataset = getattr(image, "dataset", None)  # reducers and kernels have none
+    return dataset is not None and bool(set(dataset.dims) - {"time"})

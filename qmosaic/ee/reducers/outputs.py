@@ -41,13 +41,14 @@ class Output:
         columns, counts = with_none(columns, here, self.rule.optional)
         if self.rule.counts_masked:
             counts = np.ones_like(counts)
-        if columns[0].dtype.kind in "UO" and self.rule.name not in OF_TEXTS:
+        values = [column[counts] for column in columns]
+        if values[0].dtype.kind in "UO" and self.rule.name not in OF_TEXTS:
             raise TypeError(
                 f"the values to be reduced to {self.name!r} are no numbers, such as "
-                f"{columns[0][0]!r}. Reduce a property or band of numbers; texts can be listed, "
-                "toList(), and counted, frequencyHistogram()."
+                f"{values[0].tolist()[:1]}. Reduce a property or band of numbers; texts can be "
+                "listed, toList(), and counted, frequencyHistogram()."
             )
-        return self.rule.of_list([column[counts] for column in columns])
+        return self.rule.of_list(values)
 
 
 @dataclass(frozen=True)

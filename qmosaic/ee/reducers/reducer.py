@@ -384,9 +384,14 @@ class Reducer(Hinting):
         Parameters
         ----------
         values : iterable
-            Numbers, or texts where a rule takes them; None does not count.
+            Numbers, or texts where a rule takes them; None does not count. Of a reducer with more
+            than one input, a list of them for each.
         """
-        found = self.reduce_columns([list(values)] * 1)
+        rows = list(values)
+        columns = [rows]
+        if self.inputs > 1:
+            columns = [[row[number] for row in rows] for number in range(self.inputs)]
+        found = self.reduce_columns(columns)
         return next(iter(found.values())) if len(found) == 1 else found
 
     def reduce_columns(self, columns: Sequence[Sequence[Any]]) -> dict[str, Any]:

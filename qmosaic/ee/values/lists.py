@@ -35,6 +35,8 @@ class List(Value, list[Any], of=(list, tuple)):
     16
     >>> some.filter(ee.Filter.gt("item", 4)), ee.List([[1, 2], [3]]).flatten(), some.join("-")
     ([5, 8], [1, 2, 3], '5-3-8')
+    >>> some.reduce(ee.Reducer.max()), some.reduce(ee.Reducer.percentile([0, 50]))
+    (8, {'p0': 3.0, 'p50': 5.0})
     >>> some.insert(1, 0), some.set(0, 9), some.replace(3, 4), some.remove(5), some.rotate(1)
     ([5, 0, 3, 8], [9, 3, 8], [5, 4, 8], [3, 8], [3, 8, 5])
     >>> some.removeAll([5, 8]), some.retainAll([5, 8]), some.swap(0, 2), some.splice(0, 2, [7])
@@ -227,6 +229,20 @@ class List(Value, list[Any], of=(list, tuple)):
         for one in self:
             flat.extend(List(one).flatten() if isinstance(one, list | tuple) else [one])
         return List(flat)
+
+    def reduce(self, reducer: Any) -> Any:
+        """Reduce its entries to one value, or to a dictionary of the outputs of a reducer.
+
+        Of a reducer with more than one input each entry is a list of them.
+
+        https://developers.google.com/earth-engine/apidocs/ee-list-reduce
+        """
+        if not hasattr(reducer, "reduce_list"):
+            raise TypeError(
+                f"ee.List.reduce() got a {type(reducer).__name__}, which does not say how many "
+                "values become one. Write reduce(ee.Reducer.mean()), for instance."
+            )
+        return wrapped(reducer.reduce_list(self.getInfo()))
 
     def zip(self, other: Any) -> List:
         """Pair its entries with those of another list, as far as both go."""
