@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from qmosaic import ee
 from qmosaic.ee.reducers import RULES, Moments
-from tests.support.sources import Forbidden
+from tests.support.sources import CountingArray, Forbidden
 
 assert odc.geo.xr is not None
 
@@ -363,6 +363,21 @@ def test_nothing_is_read_before_it_is_needed() -> None:
     made.aggregate_mean("mean")
     with pytest.raises(AssertionError, match="was read"):
         made.aggregate_mean("mean").getInfo()
+
+
+def test_what_is_read_for_a_region() -> None:
+    """The chunks that the region reaches, each of them once for all outputs."""
+    values = collection(3)["cloud"].values
+    source = CountingArray(values)
+    images = collection(3).drop_vars(["B4", "cloud", "ndvi"])
+    array = da.from_array(source, chunks=(1, 2, 2), asarray=False)
+    source.calls.clear()  # dask looks at what kind of array it is
+    col = images.assign(cloud=(("time", "y", "x"), array))
+    several = ee.Reducer.median().combine(ee.Reducer.minMax(), sharedInputs=True)
+    west = ee.Geometry.Rectangle([12, 22, 38, 38], "EPSG:32633")
+    found = ee.Image(col.isel(time=1)).reduceRegion(several, west).getInfo()
+    assert found["cloud_max"] == values[1, 2:4, 1:4].max()
+    assert len(source.calls) == 2
 
 
 def test_values_of_each_image_inside_map() -> None:
