@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import xarray as xr
 
 import qmosaic as qm
+from qmosaic.engine.graph import making_views
 from qmosaic.engine.graph.making_views import Maker
 
 
@@ -52,3 +54,43 @@ def test_what_is_known_of_one_collection_does_not_serve_another() -> None:
         for name in one:
             wanted = np.take_along_axis(one[name].values, place[None], axis=0)[0]
             np.testing.assert_array_equal(best[name].values, wanted)
+
+
+def test_views_serve_other_mosaics_of_the_same_bands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop over months describes what lies behind the bands once."""
+    made: Counter[Any] = Counter()
+    original = Maker._make
+
+    def counted(self: Maker, name: Any) -> Any:
+        made[name] += 1
+        return original(self, name)
+
+    stack = collection()
+    monkeypatch.setattr(Maker, "_make", counted)
+    for first in range(5):
+        qm.quality_mosaic(stack.isel(time=slice(first, first + 4)), "i1", masked="fill")
+    assert made
+    assert set(made.values()) == {1}
+
+
+def test_arrays_of_one_name_are_not_mixed_up() -> None:
+    """A name that a user gives to two arrays stands for two arrays."""
+    days = np.datetime64("2020-01-01", "ns") + np.arange(3) * np.timedelta64(1, "D")
+    for seed in (1, 2):
+        values = np.random.default_rng(seed).random((3, 4, 4))
+        lazy = da.from_array(values, chunks=(1, 2, 2), name="mine")
+        stack = xr.Dataset({"a": (("time", "y", "x"), lazy)}, {"time": days})
+        best = qm.quality_mosaic(stack.assign(q=stack["a"] * 2), "q")
+        np.testing.assert_array_equal(best["a"].values, values.max(axis=0))
+
+
+def test_views_go_with_their_bands() -> None:
+    """Nothing is kept of a collection that is no longer there."""
+    gc.collect()
+    before = len(making_views._made)
+    stack = collection()
+    mosaic = qm.quality_mosaic(stack, "i1", masked="fill")
+    assert len(making_views._made) > before
+    del stack, mosaic
+    gc.collect()
+    assert len(making_views._made) == before

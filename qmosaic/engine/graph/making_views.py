@@ -8,6 +8,7 @@ import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import ReferenceType, ref
 
 import numpy as np
 from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef
@@ -35,6 +36,8 @@ from qmosaic.engine.graph.views import (
     Written,
 )
 from qmosaic.engine.graph.windows import Surroundings
+
+_numbers_of_sources = itertools.count()
 
 SMALL_DATA = 2**24
 """The most bytes of an array in memory that every worker may get a copy of."""
@@ -115,6 +118,42 @@ class Known:
     sources: dict[int, Sliced] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A view of an array, and the layers that it was made of: all behind the array."""
+
+    view: View
+    layers: dict[Any, ReferenceType[Any]]
+
+
+_made: dict[int, Made] = {}
+"""Views for other mosaics of the same bands, by the identity of the layer that makes the array, as
+long as there is that layer."""
+
+
+def _keep(name: Any, view: View, recipes: Recipes) -> None:
+    """Keep a view as long as there is the layer that it stands for."""
+    layers = recipes.behind(name)
+    if not layers:
+        return
+    place = id(layers[name])
+    references = {one: ref(layer) for one, layer in layers.items()}
+    references[name] = ref(layers[name], lambda _: _made.pop(place, None))
+    _made[place] = Made(view, references)
+
+
+def _recall(name: Any, recipes: Recipes) -> View | None:
+    """Give a view that was made of the same layers: the same objects, not only the same names."""
+    made = _made.get(id(recipes.layers.get(name)))
+    if made is None:
+        return None
+    layers = recipes.behind(name)
+    same = made.layers.keys() == layers.keys()
+    if same and all(made.layers[one]() is layer for one, layer in layers.items()):
+        return made.view
+    return None
+
+
 class Maker:
     """Makes views of arrays of one graph.
 
@@ -147,6 +186,8 @@ class Maker:
         try:
             for layer in self._in_order(name):
                 self._views[layer] = self._make(layer)
+                if self._is_array(layer):
+                    _keep(layer, self._views[layer], self._recipes)
         except UnviewableError as error:
             return str(error)
         except KeyError:  # of a task that lies elsewhere
@@ -164,6 +205,10 @@ class Maker:
                 continue
             if ready:
                 yield layer
+                continue
+            found = _recall(layer, self._recipes) if self._is_array(layer) else None
+            if found is not None:
+                self._views[layer] = found
                 continue
             stack.append((layer, True))
             stack.extend((other, False) for other in self._below(layer))
@@ -428,7 +473,7 @@ class Maker:
         if id(source) not in self._sources:
             read = SourceRead(task.func, source, tuple(rest), dict(task.kwargs))
             self._sources[id(source)] = Sliced(
-                f"source-{len(self._sources)}",
+                f"source-{next(_numbers_of_sources)}",
                 tuple((n,) for n in shape),
                 source.dtype,
                 source,

@@ -42,12 +42,31 @@ class Recipes:
         Keys whose values live elsewhere already.
     arrays : dict
         The chunks and the dtype of each array in the graph, by its name, where they are known.
+    layers, rests_on : dict
+        The layers of graphs that are made of layers, and the names of those that each rests on.
     """
 
     symbolic: dict[str, Blockwise]
     tasks: Nodes
     futures: dict[Key, Any] = field(default_factory=dict)
     arrays: dict[Any, Said] = field(default_factory=dict)
+    layers: dict[Any, Any] = field(default_factory=dict)
+    rests_on: dict[Any, set[Any]] = field(default_factory=dict)
+
+    def behind(self, name: Any) -> dict[Any, Any]:
+        """Give the layer that makes an array, and all behind it, by their names; none where the
+        graph does not tell."""
+        found: dict[Any, Any] = {}
+        todo = [name]
+        while todo:
+            one = todo.pop()
+            if one in found:
+                continue
+            if one not in self.layers or one not in self.rests_on:
+                return {}
+            found[one] = self.layers[one]
+            todo.extend(self.rests_on[one])
+        return found
 
     def expand(self, keys: Iterable[Key], nodes: Nodes, extra: Mapping[Key, GraphNode]) -> None:
         """Write out all tasks behind `keys` into `nodes`.
@@ -88,8 +107,13 @@ def _is_future(value: object) -> bool:
 def sort_graphs(*graphs: Any) -> Recipes:
     """Sort graphs into symbolic layers, tasks and Futures."""
     layers: dict[Any, Any] = {}
+    rests_on: dict[Any, set[Any]] = {}
     for number, graph in enumerate(graphs):
-        layers.update(graph.layers if isinstance(graph, HighLevelGraph) else {number: graph})
+        if isinstance(graph, HighLevelGraph):
+            layers.update(graph.layers)
+            rests_on.update(graph.dependencies)
+        else:
+            layers[number] = graph
     symbolic = {layer.output: layer for layer in layers.values() if isinstance(layer, Blockwise)}
     plain: dict[Key, Any] = {}
     for layer in layers.values():
@@ -99,7 +123,8 @@ def sort_graphs(*graphs: Any) -> Recipes:
     for key in futures:
         del plain[key]
     arrays = {name: said for name, layer in layers.items() if (said := _said_of(layer))}
-    return Recipes(symbolic, _as_nodes(plain, symbolic, futures), futures, arrays)
+    nodes = _as_nodes(plain, symbolic, futures)
+    return Recipes(symbolic, nodes, futures, arrays, layers, rests_on)
 
 
 def _said_of(layer: Any) -> Said | None:
