@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from qmosaic import ee
 from qmosaic.ee.reducers import RULES, Moments
+from tests.support.mosaics import is_deferred
 from tests.support.sources import CountingArray, Forbidden
 
 assert odc.geo.xr is not None
@@ -359,6 +360,10 @@ def test_nothing_is_read_before_it_is_needed() -> None:
     made = col.map(with_mean)
     assert made.first().bandNames() == ["cloud", "median", "stdDev"]
     assert col.reduce(several).bandNames() == ["cloud_median", "cloud_stdDev"]
+    for name in ("first", "last", "min", "max", "anyNonZero"):  # the engine's fast way
+        assert is_deferred(col.reduce(name).dataset), name
+    by_bands = col.map(lambda img: img.addBands(img.reduce("stdDev")))
+    assert is_deferred(by_bands.qualityMosaic("stdDev").dataset)
     pickle.loads(pickle.dumps(made.dataset["median"].data))  # tasks travel to workers
     made.aggregate_mean("mean")
     with pytest.raises(AssertionError, match="was read"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import dask.array as da
 import numpy as np
@@ -19,7 +19,7 @@ from qmosaic.ee.names import TIME, with_bands
 from qmosaic.ee.pixels import combine, mask_of, update_mask
 from qmosaic.ee.properties import listed, property_of
 from qmosaic.ee.reducers import RULES, Moments, Reducer, Rule, counting, outputs_of
-from qmosaic.engine.mosaic import last_on_top, quality_mosaic
+from qmosaic.engine.mosaic import quality_mosaic
 from qmosaic.engine.scheduling import rechunk
 from qmosaic.scores import inverse
 
@@ -199,20 +199,20 @@ def _best(bands: Sequence[xr.DataArray], *, highest: bool) -> xr.DataArray:
     return quality_mosaic(images[wanted], quality, ties="last")[names[-1]]
 
 
-def _last(bands: Sequence[xr.DataArray]) -> xr.DataArray:
-    images = xr.Dataset({"band": bands[0].reset_coords(drop=True)})
-    return last_on_top(images)["band"]
-
-
-def _first(bands: Sequence[xr.DataArray]) -> xr.DataArray:
-    return _last([bands[0].isel({TIME: slice(None, None, -1)})])
+def _by_order(bands: Sequence[xr.DataArray], *, ties: Literal["first", "last"]) -> xr.DataArray:
+    """Take the first or last valid value: all of them are equally good."""
+    valid = mask_of(bands[0])
+    if can_be_masked(bands[0]):
+        valid = update_mask(valid, valid)
+    images = xr.Dataset({"band": bands[0], "valid": valid})
+    return quality_mosaic(images.reset_coords(drop=True), "valid", ties=ties)["band"]
 
 
 MOSAICS: dict[str, Reduction] = {
     "max": functools.partial(_best, highest=True),
     "min": functools.partial(_best, highest=False),
-    "first": _first,
-    "last": _last,
+    "first": functools.partial(_by_order, ties="first"),
+    "last": functools.partial(_by_order, ties="last"),
 }
 """Rules whose results are mosaics."""
 
