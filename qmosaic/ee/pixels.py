@@ -436,7 +436,8 @@ def _either(values: Array, others: Array, *, nodata: Any) -> Array:
 def _range(name: str, a: Range, b: Range) -> Range:
     if name == "firstNonZero":
         return min(*a, *b), max(*a, *b)
-    function = ARITHMETIC[name]
+    of_any_size: dict[str, Callable[..., Any]] = {"min": min, "max": max}
+    function = of_any_size.get(name, ARITHMETIC[name])
     corners = [int(function(x, y)) for x in a for y in b]
     return min(corners), max(corners)
 
