@@ -26,6 +26,7 @@ def joined(parts: list[xr.Dataset]) -> xr.Dataset:
     that were cut to different regions are masked where they do not reach.
     """
     parts = _with_all_bands(on_one_map([p for p in parts if p.sizes[TIME]] or parts[:1]))
+    parts = _with_one_grid(parts)
     masked = {name: refill([part[name] for part in parts]) for name in parts[0].data_vars}
     alike = [
         _with_properties(part, parts).assign({n: b[i].variable for n, b in masked.items()})
@@ -47,6 +48,19 @@ def joined(parts: list[xr.Dataset]) -> xr.Dataset:
             "first, with open_collection(..., geobox=...) or odc-geo's reproject."
         ) from error
     return joined
+
+
+def _with_one_grid(parts: list[xr.Dataset]) -> list[xr.Dataset]:
+    """Give constants, which have no pixels, the grid of the other images."""
+    placed = [bool(set(part.dims) - {TIME}) for part in parts]
+    if not any(placed) or all(placed):
+        return parts
+    grid = {
+        name: c
+        for name, c in parts[placed.index(True)].coords.items()
+        if TIME not in c.dims and (c.ndim or GRID_MAPPING & set(c.attrs))
+    }
+    return [p if has else p.assign_coords(grid) for p, has in zip(parts, placed, strict=True)]
 
 
 def _with_all_bands(parts: list[xr.Dataset]) -> list[xr.Dataset]:
