@@ -55,6 +55,55 @@ def places(ee: Any) -> Any:
     )
 
 
+@scripts
+def features_as_regions(ee: Any, col: Any) -> Any:
+    both = places(ee)
+    one = both.filter(ee.Filter.eq("name", "triangle"))
+    return [
+        col.first().clip(both),
+        col.first().clip(one),
+        col.first().clip(both.geometry()),
+        col.first().clip(one.first().geometry()),
+        col.filterBounds(both).size(),
+        col.mosaic().clip(ee.Feature(both.first())),
+    ]
+
+
+@scripts
+def features(ee: Any, col: Any) -> Any:
+    both = places(ee)
+    return [
+        both.size(),
+        both.aggregate_array("name"),
+        both.first().get("name"),
+        both.filter(ee.Filter.gt("n", 2)).size(),
+        both.map(lambda f: f.set("twice", ee.Number(f.get("n")).multiply(2))).aggregate_array(
+            "twice"
+        ),
+        both.sort("n").aggregate_array("name"),
+        both.limit(1).aggregate_array("name"),
+        both.merge(both.limit(1)).size(),
+        [both.aggregate_sum("n"), both.aggregate_mean("n"), both.aggregate_max("n")],
+        ee.Feature(both.toList(2).get(1)).get("name"),
+        both.first().toDictionary(),
+        both.first().set("a", 1, "b", 2).get("b"),
+    ]
+
+
+@scripts
+def geojson(ee: Any, col: Any) -> Any:
+    ring = [[-103.2, 40.12], [-103.16, 40.12], [-103.18, 40.15], [-103.2, 40.12]]
+    shape = {"type": "Polygon", "coordinates": [ring]}
+    feature = {"type": "Feature", "geometry": shape, "properties": {"n": 1}}
+    return [
+        col.first().clip(ee.Geometry(shape)),
+        col.first().clip(ee.Feature(feature)),
+        col.first().clip(
+            ee.FeatureCollection({"type": "FeatureCollection", "features": [feature]})
+        ),
+    ]
+
+
 @pytest.mark.parametrize(("name", "seed"), scripts.cases(2))
 def test_as_earth_engine(name: str, seed: int) -> None:
     """What is inside a region, and what is known of features."""

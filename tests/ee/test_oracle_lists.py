@@ -50,6 +50,18 @@ def If_between_images_inside_map(ee: Any, col: Any) -> Any:
 
 
 @scripts
+def If_by_another_collection(ee: Any, col: Any) -> Any:
+    def changed(img: Any) -> Any:
+        one = ee.Filter.eq("mission", "one")
+        known = col.filter(one).filter(ee.Filter.eq("system:index", img.get("system:index")))
+        return ee.Image(
+            ee.Algorithms.If(known.size().gt(0), img.select("a"), img.select("a").add(1))
+        )
+
+    return col.map(changed)
+
+
+@scripts
 def map_that_drops(ee: Any, col: Any) -> Any:
     def kept(img: Any) -> Any:
         return ee.Algorithms.If(ee.Number(img.get("orbit")).eq(2), None, img)
@@ -97,6 +109,44 @@ def dates_as_a_list(ee: Any, col: Any) -> Any:
     )
     starts = ee.List.sequence(0, 2).map(lambda n: ee.Date("2020-01-31").advance(n, "month"))
     return [times, times.distinct().size(), starts.map(lambda one: ee.Date(one).format("MM-dd"))]
+
+
+@scripts
+def toList(ee: Any, col: Any) -> Any:
+    listed = col.toList(col.size())
+    return [
+        listed.size(),
+        ee.Image(listed.get(0)),
+        ee.Image(listed.get(-1)).select("a"),
+        ee.Image(listed.get(1)).get("mission"),
+        ee.ImageCollection(listed.slice(0, 2)).mosaic(),
+        ee.ImageCollection(listed.reverse()).mosaic(),
+        col.toList(1, 1).size(),
+        listed.map(lambda img: ee.Image(img).get("orbit")),
+        ee.ImageCollection.fromImages(listed.map(lambda img: ee.Image(img).select("a").add(1))),
+    ]
+
+
+@scripts
+def iterate(ee: Any, col: Any) -> Any:
+    def total(img: Any, before: Any) -> Any:
+        return ee.Number(before).add(img.get("orbit"))
+
+    def summed(img: Any, before: Any) -> Any:
+        return ee.Image(before).add(img.select("a").unmask(0))
+
+    def collected(img: Any, before: Any) -> Any:
+        last = ee.Image(ee.List(before).get(-1))
+        added = img.select("b").unmask(0).add(last).rename("b").toInt32()
+        return ee.List(before).add(added)
+
+    start = ee.List([ee.Image(0).rename("b").toInt32()])
+    return [
+        col.iterate(total, 0),
+        ee.Image(col.iterate(summed, ee.Image(0))).toInt32(),
+        ee.Image(ee.List(col.iterate(collected, start)).get(-1)),
+        ee.List(col.iterate(collected, start)).size(),
+    ]
 
 
 @scripts

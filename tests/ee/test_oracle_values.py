@@ -120,6 +120,7 @@ def lists(ee: Any, col: Any) -> Any:
             lambda n, made: ee.List(made).add(ee.Number(n).add(ee.List(made).size())), ee.List([])
         ),
         ee.List([1, None, 2]).map(lambda n: n, True),
+        [a.filter(ee.Filter.gt("item", 1)), a.filter(ee.Filter.eq("item", 3)).size()],
     ]
 
 

@@ -31,6 +31,7 @@ from tests.support.earth_engine.features import Feature, FeatureCollection
 from tests.support.earth_engine.geometries import Geometry
 from tests.support.earth_engine.images import Image
 from tests.support.earth_engine.joins import Join
+from tests.support.earth_engine.neighbourhoods import Kernel
 from tests.support.earth_engine.reducers import Reducer
 from tests.support.earth_engine.selecting import Filter
 from tests.support.earth_engine.values import Dictionary, List, Number, String
@@ -50,6 +51,7 @@ __all__ = [
     "Image",
     "ImageCollection",
     "Join",
+    "Kernel",
     "List",
     "Number",
     "Reducer",

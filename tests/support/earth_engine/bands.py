@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-INTEGERS = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "int64")
+INTEGERS = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "int64", "uint64")
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def holding(low: int, high: int, maskable: bool) -> tuple[np.dtype[Any], Any]:
         dtype = np.dtype(name)
         limits = np.iinfo(dtype)
         least, most = int(limits.min), int(limits.max)
-        if (dtype.kind == "u") != (low >= 0):
+        if name != "int64" and (dtype.kind == "u") != (low >= 0):
             continue
         if maskable and dtype.kind == "u":
             most -= 1
@@ -212,6 +212,11 @@ def corners(function: Callable[[int, int], int]) -> Any:
     return range_of
 
 
+def any_of_both(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
+    """Give the range of what is one of two integers."""
+    return min(*a, *b), max(*a, *b)
+
+
 def divided(a: Any, b: Any) -> float:
     """Divide; by 0 gives 0."""
     return 0.0 if b == 0 else a / b
@@ -246,8 +251,15 @@ ARITHMETIC: dict[str, Any] = {
     "multiply": lambda a, b: a * b,
     "min": min,
     "max": max,
+    "firstNonZero": lambda a, b: a if a != 0 else b,
 }
-REAL: dict[str, Any] = {"divide": divided, "pow": raised, "mod": math.fmod}
+REAL: dict[str, Any] = {
+    "divide": divided,
+    "pow": raised,
+    "mod": math.fmod,
+    "atan2": lambda a, b: math.atan2(b, a),
+    "hypot": math.hypot,
+}
 COMPARING: dict[str, Any] = {
     "eq": lambda a, b: a == b,
     "neq": lambda a, b: a != b,
@@ -275,6 +287,14 @@ UNARY: dict[str, Any] = {
     "floor": math.floor,
     "ceil": math.ceil,
     "round": round,
+    "tan": math.tan,
+    "asin": math.asin,
+    "acos": math.acos,
+    "atan": math.atan,
+    "sinh": lambda a: (exponential(a) - exponential(-a)) / 2,
+    "cosh": lambda a: (exponential(a) + exponential(-a)) / 2,
+    "tanh": math.tanh,
+    "cbrt": lambda a: math.copysign(abs(a) ** (1 / 3), a),
 }
 
 
@@ -285,7 +305,8 @@ def combine(name: str, a: Band, b: Band) -> Band:
         return pixelwise(COMPARING[name], pair, *truth(pair))
     if name in ARITHMETIC:
         function = ARITHMETIC[name]
-        return pixelwise(function, pair, *exact(pair, corners(function)))
+        ranges = any_of_both if name == "firstNonZero" else corners(function)
+        return pixelwise(function, pair, *exact(pair, ranges))
     if name in REAL:
         return pixelwise(REAL[name], pair, real(pair))
     return pixelwise(BITS[name], pair, *exact(pair, RANGES[name]))
@@ -319,6 +340,13 @@ def change(name: str, band: Band) -> Band:
     """Change a band by the name of a method."""
     if name == "Not":
         return pixelwise(lambda a: a == 0, [band], *truth([band]))
+    if name == "signum":
+        return pixelwise(lambda a: (a > 0) - (a < 0), [band], None)
+    if name == "bitwiseNot":
+        low, high = band.range
+        return pixelwise(lambda a: ~a, [band], *holding(~high, ~low, band.maskable))
+    if name == "bitCount":
+        return pixelwise(lambda a: bin(a % 2**64).count("1"), [band], None)
     if name == "abs":
         if band.kind in "f?":
             return pixelwise(abs, [band], band.dtype)
@@ -377,6 +405,8 @@ def alike(bands: Sequence[Band]) -> tuple[Any, Any]:
         return first.dtype, first.nodata
     if any(band.kind == "f" for band in bands):
         return np.result_type(*(band.dtype for band in bands)), None
+    if not any(band.maskable for band in bands):
+        return None, None  # not promised: nothing has to be masked
     ranges = [band.range for band in bands]
     return holding(min(low for low, _ in ranges), max(high for _, high in ranges), True)
 

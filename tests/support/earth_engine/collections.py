@@ -160,6 +160,11 @@ class ImageCollection:
         """Count the values of a property."""
         return Number(len(set(self._known(property))))
 
+    def reduceColumns(self, reducer: Reducer, selectors: Any) -> Dictionary:
+        """Reduce properties, in the order of the inputs of the reducer."""
+        rows = [[i.properties.get(name) for name in plain(selectors)] for i in self.images]
+        return Dictionary(reducer.outputs_of([row for row in rows if None not in row]))
+
     # -- one image of many --------------------------------------------------------------------
 
     def _stacks(self) -> dict[str, list[Band]]:

@@ -129,8 +129,6 @@ def chosen(test: Image, first: Image, second: Image) -> Image:
     """Take one of two images by a test; masked where the test is, or what it chooses."""
     (name, condition), *_ = test.bands.items()
     (a,), (b,) = first.bands.values(), second.bands.values()
-    grids = [band for band in (condition, a, b) if band.grid is not None]
-    assert grids
 
     def choose(t: Any, x: Any, y: Any) -> Any:
         return None if t is None else x if t != 0 else y

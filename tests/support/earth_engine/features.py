@@ -108,6 +108,11 @@ class FeatureCollection:
         found = [f.properties.get(plain(property)) for f in self.features]
         return List([one for one in found if one is not None])
 
+    def reduceColumns(self, reducer: Reducer, selectors: Any) -> Dictionary:
+        """Reduce properties, in the order of the inputs of the reducer."""
+        rows = [[f.properties.get(name) for name in plain(selectors)] for f in self.features]
+        return Dictionary(reducer.outputs_of([row for row in rows if None not in row]))
+
     def _aggregated(self, name: str, property: Any) -> Any:
         rows = [[one] for one in self.aggregate_array(property).value]
         return wrapped(getattr(Reducer, name)().function(rows)[0])
@@ -179,6 +184,17 @@ def sample(self: Image, region: Any = None, *_: Any, dropNulls: bool = True, **_
     return FeatureCollection(made)
 
 
+def sampleRegions(self: Image, collection: Any, properties: Any = None, *_: Any, **__: Any) -> Any:
+    """Make a feature of each pixel in the region of each feature, with its properties."""
+    made = []
+    for feature in collection.features:
+        names = feature.properties if properties is None else plain(properties)
+        own = {name: feature.properties[name] for name in names}
+        for one in self.sample(feature.geometry()).features:
+            made.append(one.set({**own, **one.properties}))
+    return FeatureCollection(made)
+
+
 def reduce(self: Image, reducer: Reducer) -> Image:
     """Reduce the bands to one for each output; masked ones do not count."""
     stack = list(self.bands.values())
@@ -193,5 +209,5 @@ def reduce(self: Image, reducer: Reducer) -> Image:
     return self._with(made)
 
 
-METHODS = (reduceRegion, reduceRegions, sample, reduce)
+METHODS = (reduceRegion, reduceRegions, sample, sampleRegions, reduce)
 """Methods of images."""

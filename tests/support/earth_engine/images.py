@@ -62,7 +62,21 @@ class Image:
     @staticmethod
     def constant(value: Any) -> Image:
         """Make an image of a number, or of a list of numbers."""
-        return Image(value)
+        if not isinstance(plain(value), list):
+            return Image(value)
+        return Image({f"constant_{i}": constant(one) for i, one in enumerate(plain(value))})
+
+    @staticmethod
+    def rgb(r: Any, g: Any, b: Any) -> Image:
+        """Make an image of three bands."""
+        return Image.cat(r, g, b).rename(["vis-red", "vis-green", "vis-blue"])
+
+    def cast(self, bandTypes: Any, bandOrder: Any = None) -> Image:
+        """Cast some bands."""
+        made = dict(self.bands)
+        for name, dtype in bandTypes.items():
+            made[name] = next(iter(getattr(self.select(name), dtype)().bands.values()))
+        return self._with({name: made[name] for name in bandOrder or made})
 
     @staticmethod
     def cat(*images: Any) -> Image:
@@ -196,6 +210,15 @@ class Image:
         made = {n: of_bands.filled_from(a, b) for n, (a, b) in self._matched(value).items()}
         return self._with(made, value)
 
+    def blend(self, top: Any) -> Image:
+        """Lay another image on top."""
+        made = {n: of_bands.filled_from(b, a) for n, (a, b) in self._matched(top).items()}
+        return self._with(made, Image(top))
+
+    def clipToCollection(self, collection: Any) -> Image:
+        """Mask outside the regions of features."""
+        return self.clip(collection.geometry())
+
     def clip(self, geometry: Any) -> Image:
         """Mask outside a region."""
         region = Geometry(getattr(geometry, "geometry", lambda: geometry)())
@@ -286,7 +309,7 @@ def _cast(dtype: str) -> Any:
 for _table in (of_bands.ARITHMETIC, of_bands.REAL, of_bands.COMPARING, of_bands.BITS):
     for _name in _table:
         setattr(Image, _name, _binary(_name))
-for _name in (*of_bands.UNARY, "abs", "Not"):
+for _name in (*of_bands.UNARY, "abs", "Not", "signum", "bitwiseNot", "bitCount"):
     setattr(Image, _name, _unary(_name))
 for _dtype, _names in CASTS.items():
     for _name in _names:

@@ -76,7 +76,7 @@ class Join:
 
     @staticmethod
     def saveBest(matchKey: Any, measureKey: Any, outer: bool = False) -> Join:
-        """Keep the nearest match as a property, and how far it is."""
+        """Keep the nearest match as a property; it knows how far it is."""
 
         def save(one: Any, matches: list[Any], condition: Any) -> list[Any]:
             def distance(other: Any) -> Any:
@@ -85,7 +85,7 @@ class Join:
             if not matches:
                 return [one] if outer else []
             best = min(matches, key=distance)
-            return [one.set({plain(matchKey): best, plain(measureKey): distance(best)})]
+            return [one.set({plain(matchKey): best.set({plain(measureKey): distance(best)})})]
 
         return Join(save)
 

@@ -21,8 +21,58 @@ SHAPES: dict[str, Callable[[int, int, float], bool]] = {
 }
 
 
-def focal(name: str) -> Any:
-    """Make a method that reduces the neighbours of each pixel; masked ones do not count."""
+class Kernel:
+    """Which neighbours count."""
+
+    def __init__(self, shape: str, radius: float) -> None:
+        reach = range(-math.floor(radius), math.floor(radius) + 1)
+        places = itertools.product(reach, reach)
+        self.around = [(y, x) for y, x in places if SHAPES[shape](x, y, radius)]
+
+    @staticmethod
+    def circle(radius: Any, units: str = "pixels") -> Kernel:
+        """Take those within a distance."""
+        return Kernel("circle", plain(radius))
+
+    @staticmethod
+    def square(radius: Any, units: str = "pixels") -> Kernel:
+        """Take those in a square."""
+        return Kernel("square", plain(radius))
+
+
+def around(band: Band, kernel: Kernel, function: Callable[..., Any], dtype: Any) -> Band:
+    """Reduce the neighbours of each pixel; masked ones do not count."""
+    assert band.grid is not None
+    height, width = len(band.grid.ys), len(band.grid.xs)
+    made = Band(band.grid, [], [], band.dtype if dtype == "same" else dtype, band.nodata)
+    for y in range(height):
+        found = []
+        for x in range(width):
+            places = [(y + dy, x + dx) for dy, dx in kernel.around]
+            values = [band.at(*p) for p in places if 0 <= p[0] < height and 0 <= p[1] < width]
+            values = [value for value in values if value is not None]
+            found.append(function(values) if values else None)
+        made.values.append([0 if one is None else one for one in found])
+        made.valid.append([one is not None for one in found])
+    return made
+
+
+def reduceNeighborhood(self: Image, reducer: Any, kernel: Kernel, *_: Any) -> Image:
+    """Reduce the neighbours of each pixel that is not masked."""
+    made = {}
+    for name, band in self.bands.items():
+        for place, output in enumerate(reducer.outputs):
+
+            def reduced(values: list[Any], place: int = place) -> Any:
+                return reducer.function([[value] for value in values])[place]
+
+            filled = around(band, kernel, reduced, None)
+            made[f"{name}_{output}"] = pixelwise(lambda a, _: a, [filled, band], None)
+    return self._with(made)
+
+
+def focal(name: str, spelled: str) -> Any:
+    """Make a method that reduces the neighbours of each pixel."""
     dtype = FOCAL[name]
     function = SIMPLE[name][0] if name in SIMPLE else {"max": max, "min": min}[name]
 
@@ -33,33 +83,12 @@ def focal(name: str) -> Any:
         units: str = "pixels",
         iterations: int = 1,
     ) -> Image:
-        reach = range(-math.floor(radius), math.floor(radius) + 1)
-        around = [
-            (y, x) for y, x in itertools.product(reach, reach) if SHAPES[kernelType](x, y, radius)
-        ]
-
-        def reduced(band: Band) -> Band:
-            assert band.grid is not None
-            height, width = len(band.grid.ys), len(band.grid.xs)
-            made = Band(band.grid, [], [], band.dtype if dtype == "same" else dtype, band.nodata)
-            for y in range(height):
-                found = []
-                for x in range(width):
-                    places = [(y + dy, x + dx) for dy, dx in around]
-                    values = [
-                        band.at(*p) for p in places if 0 <= p[0] < height and 0 <= p[1] < width
-                    ]
-                    values = [value for value in values if value is not None]
-                    found.append(function(values) if values else None)
-                made.values.append([0 if one is None else one for one in found])
-                made.valid.append([one is not None for one in found])
-            return made
-
+        kernel = Kernel(kernelType, radius)
         for _ in range(iterations):
-            self = self._each(reduced)
+            self = self._each(lambda band: around(band, kernel, function, dtype))
         return self
 
-    method.__name__ = f"focal_{name}"
+    method.__name__ = spelled
     return method
 
 
@@ -108,20 +137,24 @@ def interpolate(self: Image, x: Any, y: Any, behavior: str = "extrapolate") -> I
 
 
 def visualize(
-    self: Image, bands: Any = None, *_: Any, min: Any = None, max: Any = None, palette: Any = None
+    self: Image,
+    bands: Any = None,
+    *_: Any,
+    min: Any = None,
+    max: Any = None,
+    palette: Any = None,
+    forceRgbOutput: bool = False,
 ) -> Image:
-    """Make red, green and blue, from 0 to 255."""
+    """Make colours from 0 to 255, masked where one of the bands is; of one band alone a grey."""
     low, high = plain(min), plain(max)
     chosen = list((self if bands is None else self.select(bands)).bands.values())
     colours = None
     if palette is not None:
         colours = [[int(c.strip("#")[i : i + 2], 16) for i in (0, 2, 4)] for c in palette]
-    elif len(chosen) == 1:
-        chosen = chosen * 3
 
-    def channel(number: int) -> Callable[[Any], Any]:
-        def level(value: Any) -> float:
-            share = (value - low) / (high - low)
+    def channel(number: int) -> Callable[..., Any]:
+        def level(*values: Any) -> float:
+            share = (values[number if len(values) > 1 else 0] - low) / (high - low)
             share = 0 if share < 0 else 1 if share > 1 else share
             if colours is None:
                 return math.floor(share * 255 + 0.5)
@@ -132,14 +165,21 @@ def visualize(
 
         return level
 
+    grey = len(chosen) == 1 and colours is None and not forceRgbOutput
+    names = ["gray"] if grey else ["red", "green", "blue"]
     return self._with(
-        {
-            f"vis-{name}": pixelwise(channel(i), [chosen[0 if colours else i]], None)
-            for i, name in enumerate(["red", "green", "blue"])
-        }
+        {f"vis-{name}": pixelwise(channel(i), chosen, None) for i, name in enumerate(names)}
     )
 
 
 FOCAL = {"max": "same", "min": "same", "mode": "same", "mean": None, "median": None}
-METHODS = (*map(focal, FOCAL), fastDistanceTransform, remap, interpolate, visualize)
+METHODS = (
+    *(focal(name, f"focal_{name}") for name in FOCAL),
+    *(focal(name, f"focal{name.capitalize()}") for name in FOCAL),
+    reduceNeighborhood,
+    fastDistanceTransform,
+    remap,
+    interpolate,
+    visualize,
+)
 """Methods of images."""

@@ -17,6 +17,9 @@ COMPARING: dict[str, Callable[[Any, Any], bool]] = {
     "gt": lambda a, b: a > b,
     "gte": lambda a, b: a >= b,
 }
+OPPOSITE = {"neq": "eq", "lte": "gt", "gte": "lt"}
+"""Filters that keep what the other does not, also where there is no property."""
+
 OF_PAIRS = {
     "equals": "eq",
     "notEquals": "neq",
@@ -155,6 +158,8 @@ def _of(name: Any, test: Callable[[Any], bool]) -> Filter:
 
 def _comparing(relation: str) -> Any:
     def made(name: Any, value: Any) -> Filter:
+        if relation in OPPOSITE:
+            return _comparing(OPPOSITE[relation])(name, value).Not()
         return _of(name, lambda own: COMPARING[relation](own, comparable(value)))
 
     return made
