@@ -20,7 +20,7 @@ from qmosaic.collection.declarations import (
     declared_nodata,
     masked_value,
 )
-from qmosaic.collection.geometry import as_geometry, everywhere, projected, short_crs
+from qmosaic.collection.geometry import as_geometry, everywhere, near, projected, short_crs
 from qmosaic.collection.location import extent_of, map_dims, whereabouts
 from qmosaic.collection.masks import NO_IMAGE, Array, fits, has_nan
 from qmosaic.collection.pixelwise import Placed
@@ -153,7 +153,7 @@ def clip_to(
     """Cut a map to a region, see `clip`."""
     down, across = map_dims(image)
     extent = extent_of(image)
-    outline = everywhere(projected(region, extent.crs)) & extent
+    outline = everywhere(projected(near(region, extent), extent.crs)) & extent
     if outline.is_empty:
         raise ValueError(
             f"{caller} keeps the pixels in the region, and the region does not meet the grid of "
@@ -183,7 +183,7 @@ def clip_to(
 def cuts_to_a_box(image: xr.Dataset, region: Geometry) -> bool:
     """Tell whether `clip_to` leaves out rows and columns alone, and masks nothing."""
     extent = extent_of(image)
-    return _is_box(everywhere(projected(region, extent.crs)) & extent)
+    return _is_box(everywhere(projected(near(region, extent), extent.crs)) & extent)
 
 
 def _is_box(outline: Geometry) -> bool:
@@ -197,7 +197,7 @@ def pixels_in(
     it, as `clip_to` would keep them. None where there is none."""
     down, across = map_dims(image)
     extent = extent_of(image)
-    outline = everywhere(projected(region, extent.crs)) & extent
+    outline = everywhere(projected(near(region, extent), extent.crs)) & extent
     if outline.is_empty:
         return None
     places = _places_of(image, down, across, outline, all_touched)

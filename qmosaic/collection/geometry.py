@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 LON_LAT = "EPSG:4326"
 
+LARGE = 60
+"""How many degrees a region may span that is brought into a projected CRS as a whole."""
+
 SEGMENTS = 20
 """In how many parts an outline is cut before it is projected: straight lines become curves."""
 
@@ -298,6 +301,28 @@ def projected(outline: Geometry, crs: Any) -> Geometry:
     if crs.geographic and moved.boundingbox.span_x > 180:  # it may cross the antimeridian: look
         moved = outline.to_crs(crs, resolution=fine, wrapdateline=True)
     return moved
+
+
+def near(region: Geometry, extent: Geometry) -> Geometry:
+    """Cut a large region in degrees to what lies around an extent.
+
+    Of half the world, a projection that is made for a part of it makes something else; and it has
+    no pixels there.
+    """
+    if region.crs is None or extent.crs is None or extent.crs.geographic:
+        return region
+    box = region.boundingbox
+    if not region.crs.geographic or max(box.span_x, box.span_y) <= LARGE:
+        return region
+    geom = needed("odc.geo.geom", "geo", "regions and footprints")
+    there = projected(extent, region.crs).boundingbox
+    margin = 1 + max(there.span_x, there.span_y)
+    around = geom.box(
+        there.left - margin, there.bottom - margin, there.right + margin, there.top + margin,
+        region.crs,
+    )  # fmt: skip
+    cut: Geometry = everywhere(region) & around
+    return cut
 
 
 def everywhere(outline: Geometry) -> Geometry:

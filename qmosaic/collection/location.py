@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection.geometry import LON_LAT, everywhere, projected
+from qmosaic.collection.geometry import LON_LAT, everywhere, near, projected
 from qmosaic.optional import needed
 
 if TYPE_CHECKING:
@@ -148,4 +148,4 @@ def intersecting(collection: xr.Dataset, region: Geometry, dim: Hashable) -> Any
 def meets_grid(collection: xr.Dataset, region: Geometry) -> bool:
     """Tell whether a region meets the grid of a collection."""
     extent = extent_of(collection)
-    return bool(everywhere(projected(region, extent.crs)).intersects(extent))
+    return bool(everywhere(projected(near(region, extent), extent.crs)).intersects(extent))

@@ -14,7 +14,7 @@ import pandas as pd
 import xarray as xr
 
 from qmosaic.collection.declarations import declared_nodata
-from qmosaic.collection.geometry import as_geometries, everywhere, projected, short_crs
+from qmosaic.collection.geometry import as_geometries, everywhere, near, projected, short_crs
 from qmosaic.collection.location import crs_of, extent_of, whereabouts
 from qmosaic.collection.masks import Array
 from qmosaic.collection.rasterizing import Places
@@ -175,7 +175,7 @@ def _burned(
     extent = extent_of(image)
     shapes, codes = [], []
     for code, region in enumerate(given.values()):
-        outline = everywhere(projected(region, extent.crs)) & extent
+        outline = everywhere(projected(near(region, extent), extent.crs)) & extent
         if not outline.is_empty:
             shapes.append(outline.geom.wkb)
             codes.append(code)

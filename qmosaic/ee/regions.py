@@ -19,7 +19,7 @@ import xarray as xr
 
 from qmosaic.collection.clipping import Mask, pixels_in
 from qmosaic.collection.declarations import declared_nodata
-from qmosaic.collection.geometry import everywhere, projected
+from qmosaic.collection.geometry import everywhere, near, projected
 from qmosaic.collection.location import extent_of, map_axes
 from qmosaic.collection.masks import Array
 from qmosaic.ee.reducers import (
@@ -97,7 +97,7 @@ def count_of(image: xr.Dataset, region: Geometry | None, caller: str) -> float:
     if region is None:
         return count
     extent = extent_of(image)
-    outline = everywhere(projected(region, extent.crs)) & extent
+    outline = everywhere(projected(near(region, extent), extent.crs)) & extent
     whole = float(extent.geom.area)  # of a single pixel, whose size nothing tells, it is 0
     return float(outline.geom.area) / whole * count if whole else count
 
