@@ -75,6 +75,8 @@ def with_bands(dataset: xr.Dataset, wanted: Mapping[Any, xr.DataArray]) -> xr.Da
     """Replace the bands of a Dataset; its properties stay as they are."""
     gone = [f"{LACKING}{name}" for name in dataset.data_vars if _plain(name, BAND) not in wanted]
     bare = settled(dataset.drop_vars([*dataset.data_vars, *gone], errors="ignore"))
+    if TIME not in bare.dims and any(TIME in band.dims for band in wanted.values()):
+        bare = bare.drop_vars(TIME, errors="ignore")  # of one image, whose grid others now have
     dims = set(bare.dims).union(*(band.dims for band in wanted.values()))
     kept = {
         f"{BAND}{name}" if name in dims or _holds_time_or_crs(bare, name) else name: _time_first(

@@ -1,6 +1,7 @@
 """Idioms that are frequent in public scripts: small forms of arguments that Earth Engine takes."""
 
 import numpy as np
+import odc.geo.xr  # noqa: F401  (for .odc)
 import xarray as xr
 
 from qmosaic import ee
@@ -39,3 +40,29 @@ def test_a_list_of_numbers_is_an_image_of_several_bands():
     np.testing.assert_array_equal(made.dataset["B11"], col.dataset["B11"] * 2)
     np.testing.assert_array_equal(made.dataset["B12"], col.dataset["B12"] * months)
     assert ee.Image.constant([5, 7]).bandNames().getInfo() == ["constant_0", "constant_1"]
+
+
+def test_a_number_of_each_image_is_combined_with_one_image_that_has_a_date():
+    """Inside map, the day of each image less a band of another, dated image."""
+    col = collection()
+    dated = col.first().select("B11")
+
+    def since(img):
+        day = ee.Image.constant(img.date().get("month")).subtract(dated)
+        return img.addBands(day.rename("less"))
+
+    less = col.map(since).dataset["less"].values
+    np.testing.assert_array_equal(less, [[1], [2], [11]] - dated.dataset["B11"].values)
+
+
+def test_the_whole_world_is_a_region():
+    """A region of half the world or more keeps what lies in it, and only that."""
+    places = {"y": [5e6, 5e6 - 10], "x": [3e5, 3e5 + 10]}  # UTM 33: 12.4° east, 45.1° north
+    ones = xr.Dataset({"a": (("time", "y", "x"), np.ones((2, 2, 2)))}, places)
+    col = ee.ImageCollection(ones.odc.assign_crs("EPSG:32633"))
+    for box in ([-180, -85, 180, 85], [-179, -85, 179, 85], [-100, 0, 100, 50], [0, -90, 180, 90]):
+        region = ee.Geometry.Rectangle(box)
+        assert col.filterBounds(region).size() == 2
+        assert col.first().clip(region).dataset["a"].values.tolist() == [[1, 1], [1, 1]]
+    for box in ([-179, -89, 179, -40], [20, -85, 179, 85], [-179, -85, -20, 85]):
+        assert col.filterBounds(ee.Geometry.Rectangle(box)).size() == 0
