@@ -168,6 +168,141 @@ for name in ("B4", "B3", "B2"):
 assert there.mean() > 0.99
 """
 
+NINTH = """
+import warnings
+
+import pyproj
+import rasterio
+
+bands = {name: sentinel[name].values for name in ("B2", "B3", "B4", "B8", "SCL")}
+dates = sentinel["time"].to_index()
+reds, infrareds, scenes = bands["B4"], bands["B8"], bands["SCL"]
+ndvi_of_all = (infrareds.astype("float32") - reds) / (infrareds.astype("float32") + reds)
+land_of_all = np.isin(scenes, [4, 5, 6])
+
+
+def best_of(scores):  # of equals the last
+    candidate = ~np.isnan(scores)
+    last_first = np.where(candidate, scores, -np.inf)[::-1]
+    return len(scores) - 1 - last_first.argmax(0), candidate.any(0)
+
+
+def taken_of(band, winner, there):
+    return np.where(there, np.take_along_axis(band, winner[None], 0)[0], 0)
+
+
+# the greenest pixel
+cloudy = 100 * np.isin(scenes, [8, 9, 10]).mean((1, 2))
+chosen = (dates >= "2018-01-01") & (dates < "2021-01-01") & (cloudy < 60)
+scores = np.where(land_of_all & (reds >= 100), ndvi_of_all, np.nan)[chosen]
+winner, there = best_of(scores)
+assert there.all()
+for name in ("B2", "B3", "B4"):
+    expected = taken_of(bands[name][chosen], winner, there)
+    np.testing.assert_array_equal(greenest.dataset[name], expected)
+np.testing.assert_array_equal(greenest.dataset["day"], dates[chosen].dayofyear.values[winner])
+
+# Cloud Score+
+chosen = (dates >= "2020-05-01") & (dates < "2020-08-01")
+scores = cloud_score["cs_cdf"].values[chosen]
+winner, there = best_of(scores)
+clear_reds = np.where(scores >= 0.6, reds[chosen], np.nan)
+for name in ("B2", "B3", "B4"):
+    expected = taken_of(bands[name][chosen], winner, there)
+    np.testing.assert_array_equal(clearest.dataset[name], expected)
+np.testing.assert_array_equal(median.dataset["B4"], np.nanmedian(clear_reds, 0))
+assert scores.min() < 0.1 < 0.9 < scores.max() < 1
+
+# Landsat, at every seventh pixel: its distance to each pixel that is not clear
+chosen = (dates >= "2018-07-01") & (dates < "2018-09-01")
+some = np.mgrid[0:100:7, 0:100:7].reshape(2, -1)
+scores = []
+for image, number in zip(scenes[chosen], dates[chosen].dayofyear, strict=True):
+    rows, columns = np.nonzero(np.isin(image, [3, 8, 9, 10, 11]))
+    squares = (some[0][:, None] - rows) ** 2 + (some[1][:, None] - columns) ** 2
+    far = np.minimum(10 * np.sqrt(squares.min(1, initial=10**6)), 700)
+    season = np.exp(-0.5 * ((number - 200) / 60) ** 2)
+    scores.append(np.where(far > 0, season + 1 / (1 + np.exp(-10 / 700 * (far - 350))), np.nan))
+winner, there = best_of(np.array(scores))
+for name, other in {"SR_B2": "B2", "SR_B4": "B4", "SR_B5": "B8"}.items():
+    reflectance = taken_of(bands[other][chosen][:, some[0], some[1]], winner, there) / 10000
+    found = best.dataset[name].values[some[0], some[1]]
+    np.testing.assert_allclose(found, reflectance, atol=0.0000275 / 2)
+assert set(dates[chosen].day[np.unique(winner)]) == {1, 21}
+
+# percentiles, and the mean of what has its centre in the valley
+chosen = (dates >= "2018-01-01") & (dates < "2021-01-01") & np.isin(dates.month, range(5, 10))
+of_land = {n: np.where(land_of_all, bands[n], np.nan)[chosen] for n in ("B4", "B8")}
+expected = np.nanpercentile(of_land["B4"][:, ::7, ::7], [10, 50, 90], axis=0)
+for percent, values in zip((10, 50, 90), expected, strict=True):
+    np.testing.assert_allclose(percentiles.dataset[f"B4_p{percent}"][::7, ::7], values)
+red, infrared = (np.nanmedian(of_land[n], 0) for n in ("B4", "B8"))
+to_degrees = pyproj.Transformer.from_crs(3035, 4326, always_xy=True)
+lon, lat = to_degrees.transform(*np.meshgrid(sentinel["x"], sentinel["y"]))
+inside = (22.147 < lon) & (lon < 22.1575) & (45.2012 < lat) & (lat < 45.2085)
+expected = ((infrared - red) / (infrared + red))[inside].mean()
+np.testing.assert_allclose(mean.getInfo()["ndvi"], expected)
+
+# months, the GeoTIFF of July, the asset
+rows = np.searchsorted(-sentinel["y"].values, -exported.dataset["y"].values - 1)
+columns = np.searchsorted(sentinel["x"].values, exported.dataset["x"].values - 1)
+cut = np.ix_(rows, columns)
+assert len(rows) > 90 < len(columns)
+of_year = dates.year == 2020
+scores = np.where(land_of_all | (scenes == 11), ndvi_of_all, np.nan)
+for place, month in enumerate(of_months["month"].values):
+    chosen = of_year & (dates.month == month)
+    found = of_months["B4"].values[place]
+    if chosen.any():
+        winner, there = best_of(scores[chosen])
+        np.testing.assert_array_equal(found, taken_of(reds[chosen], winner, there))
+    assert chosen.any() or not found.any()
+    if month == 7:
+        with rasterio.open("exports/valley/greenest_july.tif") as file:
+            np.testing.assert_array_equal(file.read(1), found[cut])
+            assert file.descriptions == ("B4", "B3", "B2")
+winner, there = best_of(scores[of_year])
+np.testing.assert_array_equal(exported.dataset["B4"], taken_of(reds[of_year], winner, there)[cut])
+
+# the table: what the errors above do not show
+image = ee.ImageCollection("COPERNICUS/S2_SR_HARMONIZED").filterDate("2018-07-21").first()
+assert image.get("system:index").getInfo() == "S2_20180721"
+assert image.get("CLOUDY_PIXEL_PERCENTAGE").getInfo() == cloudy[dates == "2018-07-21"]
+assert col.mosaic().projection().nominalScale().getInfo() == 10
+with warnings.catch_warnings(record=True) as warned:
+    warnings.simplefilter("always", UserWarning)
+    same_grid = image.reproject(image.projection())
+    assert not warned
+    other_grid, as_it_was = image.reproject("EPSG:3035", None, 20), image.resample("bilinear")
+    assert [str(one.message)[:18] for one in warned] == ["ee.Image.reproject", "ee.Image.resample("]
+for changed, size in ((same_grid, 100), (other_grid, 51), (as_it_was, 100)):
+    assert changed.dataset.sizes["x"] == size
+count = image.select("B4").reduceRegion(ee.Reducer.count(), valley)
+assert count.getInfo() == {"B4": inside.sum()}
+try:
+    image.reduceRegion(ee.Reducer.mean(), maxPixels=100).getInfo()
+except ValueError:
+    count = None
+assert count is None
+assert (image.select("B4").updateMask(0.5).mask().dataset["B4"] == 1).all()
+quality = ee.Image(xr.Dataset({"a": ("x", np.uint8([0, 100, 255]))}))
+assert quality.multiply(-1).dataset["a"].values.tolist() == [0, -100, -255]
+assert quality.updateMask(quality.gt(50)).dataset["a"].dtype == "uint16"
+assert quality.divide(2).dataset["a"].dtype == "float64"
+assert quality.updateMask(quality.gt(50)).toByte().mask().dataset["a"].values.tolist() == [0, 1, 0]
+red = image.select("B4")
+both = red.rename("time").addBands(red.rename("year")).set("year", 2019)
+assert {"band:time", "property:year"} <= set(both.dataset.variables)
+assert not col.filterDate("2031-01-01", "2032-01-01").mosaic().bandNames().getInfo()
+ee.register("LANDSAT/LC09/C02/T1_L2", xr.Dataset(
+    {"red": (("time", "x"), np.uint16([[1, 2]]))},
+    {"id": ("time", ["LC09_L2SP_184029_20220101_20220103_02_T1"])},
+))
+known = ee.ImageCollection("LANDSAT/LC09/C02/T1_L2").first()
+assert known.bandNames().getInfo() == ["SR_B4"]
+assert known.get("system:index").getInfo() == "LC09_184029_20220101"
+"""
+
 PROMISES = {
     "1_first_mosaic.ipynb": Promise(
         pictures=6,
@@ -266,6 +401,23 @@ PROMISES = {
             r"\bexit code 1\b",
         ),
         holds=EIGHTH,
+    ),
+    "9_scripts_from_earth_engine.ipynb": Promise(
+        pictures=7,
+        shows=(
+            r"^Images: 10\n",
+            r"'B4_p10', 'B4_p50', 'B4_p90'",
+            r"\nMean NDVI: 0\.84",
+            r"a month: \[0, 3, 3, 3, 4, 3, 3, 2, 5, 3, 2, 2\]\nCOMPLETED\nCOMPLETED\n",
+            r"valley/greenest_july\.tif exports/projects/my-project/assets/greenest_2020\.zarr",
+            r"S2_SR_HARMONISED'\): the id is not registered",
+            r"Number of each of 140 images> was asked whether it is true",
+            r"the images have no property 'CLOUD_COVER'",
+            r"to '2032-01-01' .* left none of 140 images",
+            r"ee\.Classifier is not supported",
+        ),
+        holds=NINTH,
+        maps=True,
     ),
 }
 
