@@ -318,7 +318,12 @@ PROMISES = {
     ),
     "2_from_earth_engine.ipynb": Promise(
         pictures=3,
-        shows=(r"^True$", r"uint8 → int16", r"left none of 17", r"reduceRegion is not supported"),
+        shows=(
+            r"^True$",
+            r"uint8 → int16",
+            r"^0 images \[\]\n.* left none of 17",
+            r"ee\.Classifier is not supported",
+        ),
         holds=SECOND,
         maps=True,
     ),

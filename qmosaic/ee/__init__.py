@@ -19,38 +19,9 @@
 >>> col.map(add_quality).qualityMosaic("quality").dataset["B4"].values
 array([[1, 4]], dtype=uint16)
 
-What is not as in Earth Engine, or not documented there:
-
-where it runs
-    Where dask runs, and lazily: nothing is computed before a map, a picture or a store needs it.
-projection and scale
-    The grid of the collection is the grid; there is no grid of a request.
-ties
-    Of equally good images the last one wins, as Earth Engine has been seen to do
-    (`qmosaic.quality_mosaic`: the first, or ``ties="last"``).
-a band that is masked in the winner
-    It is taken from the next best image, as has been seen too (`qmosaic.quality_mosaic`: it stays
-    masked, or ``masked="fill"``).
-masks
-    A masked pixel is NaN, or the nodata that a band declares. An integer band that declares none
-    gets the next larger dtype as soon as one of its pixels is masked.
-types
-    A result has the smallest dtype that holds every value it can have: an unsigned band times −1
-    does not wrap round. Fractions are float64. Arithmetic works on stored integers, packed or not.
-casts
-    Values are cut to the range of the dtype, and one value of it stands for masked: of a masked
-    band ``toByte()`` cannot tell 255 from masked.
-clipped images
-    They go with any other image, on the pixels that both have. A clipped constant is laid on the
-    grid of the image that it goes with.
-bands and properties
-    Two namespaces. In ``.dataset`` a band called as a dimension is ``band:time``, a property called
-    as a band is ``property:year``.
-an empty collection
-    Its mosaic is an image without bands; the error for a band of it says which filter left no
-    image.
-methods that are not supported
-    An error that says what to use.
+Where Earth Engine does otherwise stands in one table, at the end of the guide "Scripts from Earth
+Engine", ``notebooks/9_scripts_from_earth_engine.ipynb``. Methods that are not supported raise an
+error that says what to use.
 
 Modules. Each imports only modules below it in this table.
 
