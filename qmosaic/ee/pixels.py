@@ -498,6 +498,19 @@ def _masked_as(
     return made
 
 
+def _cast_to(dtype: np.dtype[Any], values: Array) -> Array:
+    """Cast values to the dtype that is computed in, without wrapping round.
+
+    int64 and uint64 have no dtype that holds both: what is beyond the one is cut off.
+    """
+    if dtype.kind in "iu" and values.dtype.kind in "iu" and not np.can_cast(values.dtype, dtype):
+        low = max(int(np.iinfo(dtype).min), int(np.iinfo(values.dtype).min))
+        high = min(int(np.iinfo(dtype).max), int(np.iinfo(values.dtype).max))
+        values = np.clip(values, values.dtype.type(low), values.dtype.type(high))
+    cast: Array = values.astype(dtype)
+    return cast
+
+
 def _compute(
     *arrays: Array,
     func: Callable[..., Any],
@@ -508,7 +521,7 @@ def _compute(
     needs_true: int | None,
 ) -> Array:
     """Compute a block; masked where one of its inputs is."""
-    given = [a if work is None else a.astype(work) for a in map(np.asarray, arrays)]
+    given = [a if work is None else _cast_to(work, a) for a in map(np.asarray, arrays)]
     shape = np.broadcast_shapes(*(a.shape for a in given))
     with np.errstate(all="ignore"):
         values = np.broadcast_to(np.asarray(func(*given)).astype(result), shape)

@@ -133,6 +133,15 @@ def test_shifts_and_bits_of_floats() -> None:
     assert masked(pixels.combine("mod", band([7, -7], "int8"), 4)) == [3, -3]
 
 
+def test_the_larger_of_uint64_and_numbers_below_0() -> None:
+    """They do not wrap round, though no dtype holds both."""
+    large = xr.DataArray(np.array([0, 5, 2**63 + 7], "uint64"), dims="x", name="a")
+    small = xr.DataArray(np.int16([-3, -1, 4]), dims="x", name="a")
+    for other in (-2, small):
+        np.testing.assert_array_equal(pixels.combine("max", large, other), large)
+        np.testing.assert_array_equal(pixels.combine("min", large, other), other)
+
+
 def test_where() -> None:
     """Another value where a test holds; where the band, the test or the value is masked, nothing
     changes, and what is valid stays so."""
