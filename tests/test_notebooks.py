@@ -275,7 +275,9 @@ with warnings.catch_warnings(record=True) as warned:
     assert not warned
     other_grid, as_it_was = image.reproject("EPSG:3035", None, 20), image.resample("bilinear")
     assert [str(one.message)[:18] for one in warned] == ["ee.Image.reproject", "ee.Image.resample("]
-for changed, size in ((same_grid, 100), (other_grid, 51), (as_it_was, 100)):
+sizes = [(same_grid, 100), (other_grid, 51), (as_it_was, 100)]
+sizes += [(other_grid.add(image), 51), (image.add(other_grid), 100)]
+for changed, size in sizes:
     assert changed.dataset.sizes["x"] == size
 count = image.select("B4").reduceRegion(ee.Reducer.count(), valley)
 assert count.getInfo() == {"B4": inside.sum()}
@@ -417,7 +419,7 @@ PROMISES = {
             r"valley/greenest_july\.tif exports/projects/my-project/assets/greenest_2020\.zarr",
             r"S2_SR_HARMONISED'\): the id is not registered",
             r"Number of each of 140 images> was asked whether it is true",
-            r"the images have no property 'CLOUD_COVER'",
+            r"the images have no property 'CLOUD_COVERAGE_ASSESSMENT'",
             r"to '2032-01-01' .* left none of 140 images",
             r"ee\.Classifier is not supported",
         ),
