@@ -201,6 +201,10 @@ for name in ("B2", "B3", "B4"):
     expected = taken_of(bands[name][chosen], winner, there)
     np.testing.assert_array_equal(greenest.dataset[name], expected)
 np.testing.assert_array_equal(greenest.dataset["day"], dates[chosen].dayofyear.values[winner])
+month, red = dates[chosen].month.values[winner], greenest.dataset["B4"].values
+assert 0.6 < (month == 6).mean() < 0.7
+assert (month > 9).mean() < 0.02
+assert red[month > 9].mean() < 0.8 * red.mean()
 
 # Cloud Score+
 chosen = (dates >= "2020-05-01") & (dates < "2020-08-01")
