@@ -33,6 +33,7 @@ Modules. Each imports only modules below it in this table.
 ``calls``       how the functions of ``Export`` are called, what they refuse
 ``tasks``       ``Task``
 ``algorithms``  ``Algorithms``
+``terrain``     ``Terrain``
 ``landsat``     ``Algorithms.Landsat``: scores of clouds, and a composite by them
 ``joins``       ``Join``
 ``collections`` ``ImageCollection``
@@ -83,6 +84,7 @@ from qmosaic.ee.kernels import Kernel
 from qmosaic.ee.projections import Projection
 from qmosaic.ee.reducers import Reducer
 from qmosaic.ee.selecting import Filter
+from qmosaic.ee.terrain import Terrain
 from qmosaic.ee.unsupported import not_supported
 from qmosaic.ee.values import Date, DateRange, Dictionary, List, Number, String
 
@@ -107,6 +109,7 @@ __all__ = [
     "Projection",
     "Reducer",
     "String",
+    "Terrain",
     "batch",
     "data",
     "export_to",

@@ -11,6 +11,7 @@ from qmosaic.ee.images import Image
 from qmosaic.ee.landsat import Landsat
 from qmosaic.ee.names import properties, property_in
 from qmosaic.ee.properties import of_images
+from qmosaic.ee.terrain import Terrain
 from qmosaic.ee.unsupported import Hinting
 from qmosaic.ee.values import (
     Computed,
@@ -42,6 +43,14 @@ class Algorithms(Hinting):
 
     _name = "ee.Algorithms"
     Landsat = Landsat
+
+    @staticmethod
+    def Terrain(input: Any) -> Any:
+        """Add the bands "slope", "aspect" and "hillshade" to an image, see `ee.Terrain.products`.
+
+        https://developers.google.com/earth-engine/apidocs/ee-algorithms-terrain
+        """
+        return Terrain.products(input)
 
     @staticmethod
     def String(input: Any) -> Any:

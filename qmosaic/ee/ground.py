@@ -46,7 +46,8 @@ def areas(grid: xr.Dataset) -> xr.DataArray:
     """
     crs = crs_of(grid)
     geod: Any = crs.proj.get_geod()
-    lows_highs = [ends for dim in map_dims(grid) for ends in _edges(grid, dim)]
+    caller = "ee.Image.pixelArea()"
+    lows_highs = [ends for dim in map_dims(grid) for ends in _edges(grid, dim, caller)]
     along = along_chunks(grid, lows_highs)
     if crs.geographic:
         return by_chunk(_between_parallels, along, "float64", a=geod.a, squared=geod.es)
@@ -63,12 +64,65 @@ def longitudes_latitudes(grid: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
     return of(which=0), of(which=1)
 
 
-def _edges(grid: xr.Dataset, dim: Hashable) -> tuple[xr.DataArray, xr.DataArray]:
+Frame = tuple[str | None, float, float]
+"""A CRS: its text (None, where it is geographic), and its ellipsoid: half the longer axis in
+metres, and the eccentricity squared."""
+
+
+def frame_and_edges(grid: xr.Dataset, caller: str) -> tuple[Frame, list[xr.DataArray]]:
+    """Give what `pixel_vectors` needs of a map: its CRS, and the edges of pixels in it: upper,
+    lower, left and right, in the order of rows and columns, whichever way the coordinates go.
+
+    Raises
+    ------
+    ValueError
+        Nothing declares the CRS, or the coordinates are not evenly spaced.
+    """
+    still = grid.isel(time=0, drop=True) if "time" in grid.dims else grid
+    crs = crs_of(still)
+    geod: Any = crs.proj.get_geod()
+    edges: list[xr.DataArray] = []
+    for dim in map_dims(still):
+        low_high = _edges(still, dim, caller)
+        falling = still[dim].values[0] > still[dim].values[-1]
+        edges += low_high[::-1] if falling else low_high
+    wkt = None if crs.geographic else crs.proj.to_wkt()
+    return (wkt, geod.a, geod.es), along_chunks(still, edges)
+
+
+def pixel_vectors(
+    upper: Array, lower: Array, left: Array, right: Array, frame: Frame
+) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """Give where a pixel goes: from its left to its right edge, and from its upper to its lower
+    one, each in metres to the east and to the north on the ellipsoid.
+
+    The radii of curvature are those of Snyder, Map Projections - A Working Manual, 1987, equations
+    4-18 (of a meridian) and 4-20.
+    """
+    wkt, a, squared = frame
+    x, y = (left + right) / 2, (upper + lower) / 2
+    if wkt is None:
+        degrees = [(left, y), (right, y), (x, upper), (x, lower)]
+    else:
+        places = ((left, y), (right, y), (x, upper), (x, lower))
+        degrees = [_degrees(one, other, wkt, None) for one, other in places]
+    latitude = np.radians((degrees[2][1] + degrees[3][1]) / 2)
+    curved = 1 - squared * np.sin(latitude) ** 2
+    to_east, to_north = a / np.sqrt(curved) * np.cos(latitude), a * (1 - squared) / curved**1.5
+
+    def between(first: Any, second: Any) -> tuple[Array, Array]:
+        turned = np.remainder(second[0] - first[0] + 180, 360) - 180  # over the 180th meridian
+        return to_east * np.radians(turned), to_north * np.radians(second[1] - first[1])
+
+    return between(*degrees[:2]), between(*degrees[2:])
+
+
+def _edges(grid: xr.Dataset, dim: Hashable, caller: str) -> tuple[xr.DataArray, xr.DataArray]:
     centres = grid[dim].astype("float64")
     step = even_step(centres.values)
     if step is None:
         raise ValueError(
-            f"ee.Image.pixelArea() needs evenly spaced pixels, and those along {dim!r} are not, or "
+            f"{caller} needs evenly spaced pixels, and those along {dim!r} are not, or "
             "there is only one. Bring the images onto a regular grid first, with "
             "open_collection(..., geobox=...) or odc-geo's reproject."
         )

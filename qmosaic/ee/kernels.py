@@ -30,6 +30,8 @@ class Kernel(Hinting):
         How far it goes down and across.
     units : {"pixels", "meters"}
         The unit of both.
+    metric : str, optional
+        Of a kernel of distances, for `Image.distance`: how they are measured.
 
     Examples
     --------
@@ -44,11 +46,16 @@ class Kernel(Hinting):
     [13, 13]
     >>> [int(k.footprint().sum()) for k in (ee.Kernel.cross(2), ee.Kernel.rectangle(2, 1))]
     [9, 15]
+    >>> kernels = ee.Kernel.euclidean(60, "meters"), ee.Kernel.manhattan(2), ee.Kernel.chebyshev(2)
+    >>> [(kernel.metric, kernel.reach[0]) for kernel in kernels]
+    [('euclidean', 60.0), ('manhattan', 2.0), ('chebyshev', 2.0)]
     """
 
     _name = "ee.Kernel"
 
-    def __init__(self, inside: Inside, reach: tuple[float, float], units: str) -> None:
+    def __init__(
+        self, inside: Inside, reach: tuple[float, float], units: str, metric: str | None = None
+    ) -> None:
         if units not in ("pixels", "meters"):
             raise ValueError(
                 f"ee.Kernel got units={units!r}, and a radius is one of pixels or metres. Write "
@@ -59,7 +66,7 @@ class Kernel(Hinting):
                 f"ee.Kernel got a radius of {min(reach)!r}; it has to be a number, 0 or more. "
                 "Write 1.5, for instance, for a pixel and the eight around it."
             )
-        self.inside, self.reach, self.units = inside, reach, units
+        self.inside, self.reach, self.units, self.metric = inside, reach, units, metric
 
     def footprint(self, sizes: tuple[float, float] = (1.0, 1.0)) -> Array:
         """Tell which pixels of a window belong to it: bools, the pixel itself in the middle.
@@ -69,6 +76,12 @@ class Kernel(Hinting):
         sizes : (float, float)
             How large a pixel is in metres, down and across; for kernels in metres.
         """
+        if self.metric is not None:
+            raise ValueError(
+                f"ee.Kernel.{self.metric}() is a kernel of distances, and a neighbourhood is "
+                f"needed here. Take ee.Kernel.circle({self.reach[0]:g}, {self.units!r}), or "
+                "image.distance(kernel)."
+            )
         scale = sizes if self.units == "meters" else (1.0, 1.0)
         counts = (math.floor(r * NEARLY / size) for r, size in zip(self.reach, scale, strict=True))
         offsets = (np.arange(-n, n + 1) for n in counts)
@@ -120,6 +133,32 @@ class Kernel(Hinting):
     ) -> Kernel:
         """Take the pixels that are not farther than two radii, one across and one down."""
         return Kernel(_everywhere, (_number(yRadius), _number(xRadius)), units)
+
+    @staticmethod
+    def euclidean(
+        radius: Any, units: str = "pixels", normalize: Any = False, magnitude: Any = 1
+    ) -> Kernel:
+        """Measure distances in a straight line, as far as a radius: for `Image.distance`."""
+        return _of_distances("euclidean", radius, units)
+
+    @staticmethod
+    def manhattan(
+        radius: Any, units: str = "pixels", normalize: Any = False, magnitude: Any = 1
+    ) -> Kernel:
+        """Measure distances down and across added, as far as a radius: for `Image.distance`."""
+        return _of_distances("manhattan", radius, units)
+
+    @staticmethod
+    def chebyshev(
+        radius: Any, units: str = "pixels", normalize: Any = False, magnitude: Any = 1
+    ) -> Kernel:
+        """Measure the larger of down and across, as far as a radius: for `Image.distance`."""
+        return _of_distances("chebyshev", radius, units)
+
+
+def _of_distances(metric: str, radius: Any, units: Any) -> Kernel:
+    r = _number(radius)
+    return Kernel(_everywhere, (r, r), known(units), metric)
 
 
 def _number(radius: Any) -> float:

@@ -6,7 +6,6 @@ import difflib
 from typing import Any
 
 INSTEAD = {
-    "distance": "fastDistanceTransform(), or qmosaic.scores.distance_to(mask, max_distance=...)",
     "reduceToVectors": "rasterio.features.shapes on .dataset",
     "connectedComponents": "scipy.ndimage.label on .dataset",
     "connectedPixelCount": "scipy.ndimage.label on .dataset",
@@ -28,7 +27,6 @@ INSTEAD = {
     "EEException": "ValueError, KeyError and TypeError: there is no exception of its own",
     "Array": "numpy",
     "getRegion": "collection.dataset.sel(x=..., y=..., method='nearest')",
-    "Terrain": "xrspatial on .dataset",
     "TOA": "image.multiply(scale).add(offset), with the scale and offset of the product",
     "surfaceReflectance": "a product of surface reflectances",
     "calibratedRadiance": "image.multiply(scale).add(offset), with the scale and offset of the "

@@ -190,3 +190,58 @@ def test_what_cannot_work_says_why(call: Any, message: str) -> None:
     """What came, why it cannot work, what to write."""
     with pytest.raises(ValueError, match=message):
         call(ee.Image(image()))
+
+
+METRICS: dict[str, Callable[[float, float], float]] = {
+    "euclidean": math.hypot,
+    "manhattan": lambda down, across: abs(down) + abs(across),
+    "chebyshev": lambda down, across: max(abs(down), abs(across)),
+}
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize(("radius", "units", "size"), [(2, "pixels", 1), (30, "meters", 10)])
+@pytest.mark.parametrize("skip", [True, False])
+def test_distance_to_the_nearest_pixel_that_is_not_0(
+    metric: str, radius: float, units: str, size: float, skip: bool
+) -> None:
+    """distance() is that between centres in the kernel's unit, masked beyond its radius; masked
+    pixels are as 0, and stay masked unless skipMasked is False; whatever the chunks, lazily."""
+    height, width = 9, 12
+    values = np.zeros((height, width), "uint8")
+    values[1, 2] = values[6, 3] = 4
+    values[5:, 9:] = 255
+    dataset = xr.Dataset(
+        {"water": (("y", "x"), values, {"_FillValue": 255})},
+        {"y": 10.0 * np.arange(height)[::-1] + 5, "x": 10.0 * np.arange(width) + 5},
+    ).odc.assign_crs("EPSG:32633")
+    kernel = getattr(ee.Kernel, metric)(radius, units)
+    expected: list[list[float | None]] = [[None] * width for _ in range(height)]
+    for y, x in itertools.product(range(height), range(width)):
+        apart = [METRICS[metric]((y - r) * size, (x - c) * size) for r, c in ((1, 2), (6, 3))]
+        if min(apart) <= radius and not (skip and values[y, x] == 255):
+            expected[y][x] = min(apart)
+    for chunks in (None, {"y": 4, "x": 5}):
+        image = ee.Image(dataset if chunks is None else dataset.chunk(chunks))
+        band = image.distance(kernel, skipMasked=skip).dataset["water"]
+        assert (chunks is None) != isinstance(band.data, da.Array)
+        found = band.values.tolist()
+        for y, x in itertools.product(range(height), range(width)):
+            wanted = expected[y][x]
+            if wanted is None:
+                assert found[y][x] != found[y][x]
+            else:
+                assert found[y][x] == pytest.approx(wanted, rel=1e-6)
+
+
+def test_kernels_of_distances_and_neighbourhoods_are_told_apart() -> None:
+    """A neighbourhood measures no distance, and a kernel of distances is no neighbourhood: an error
+    says which to take; pixels that are not square have no distances in steps of metres."""
+    dataset = image()
+    with pytest.raises(ValueError, match=r"measures no distances.*ee.Kernel.euclidean"):
+        ee.Image(dataset).distance(ee.Kernel.circle(3))
+    with pytest.raises(ValueError, match=r"a kernel of distances.*ee.Kernel.circle\(3"):
+        ee.Image(dataset).focal_max(kernel=ee.Kernel.euclidean(3))
+    flat = dataset.assign_coords(y=dataset["y"] * 2)
+    with pytest.raises(ValueError, match=r"20 by 10 m.*ee.Kernel.euclidean"):
+        ee.Image(flat).distance(ee.Kernel.manhattan(30, "meters"))

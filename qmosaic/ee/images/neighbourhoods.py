@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Hashable
 from typing import Any, Self
 
@@ -17,7 +18,7 @@ from qmosaic.collection.masks import Array
 from qmosaic.collection.requests import nominal_scale
 from qmosaic.ee.images.base import Bands
 from qmosaic.ee.images.reducing import declaring, filling, of_pixels
-from qmosaic.ee.kernels import Kernel, named
+from qmosaic.ee.kernels import NEARLY, Kernel, named
 from qmosaic.ee.pixels import combine, mask_of, unmask, update_mask
 from qmosaic.ee.reducers import RULES, Reducer, Rule, counting, outputs_of
 from qmosaic.ee.values import known
@@ -225,6 +226,57 @@ class Neighbourhoods(Bands):
         squared = metric == "squared_euclidean"
         return self._with({"distance": _whole_numbers(measured, farthest, squared)})
 
+    def distance(self, kernel: Any = None, skipMasked: Any = True) -> Self:
+        """Measure how far each pixel is from the nearest one that is not 0, in each band.
+
+        Parameters
+        ----------
+        kernel : Kernel
+            A kernel of distances, ``ee.Kernel.euclidean(500, "meters")``: how they are measured,
+            in pixels or metres from centre to centre, and how far. Pixels that are farther away
+            are masked. By default 3 pixels in a straight line.
+        skipMasked : bool, default: True
+            Whether pixels that are masked stay so. They are as 0.
+
+        Returns
+        -------
+        Image
+            float32, bands called as before.
+
+        Raises
+        ------
+        ValueError
+            The kernel is a neighbourhood, or nothing tells how large pixels are in metres.
+
+        Notes
+        -----
+        https://developers.google.com/earth-engine/apidocs/ee-image-distance
+
+        Examples
+        --------
+        >>> import numpy as np, xarray as xr
+        >>> from qmosaic import ee
+        >>> image = ee.Image(xr.Dataset({"cloud": (("y", "x"), np.uint8([[1, 0, 0, 0]]))}))
+        >>> image.distance(ee.Kernel.euclidean(2)).dataset["cloud"].values
+        array([[ 0.,  1.,  2., nan]], dtype=float32)
+        """
+        caller = "ee.Image.distance()"
+        asked = Kernel.euclidean(3) if kernel is None else kernel
+        metric = getattr(asked, "metric", None)
+        if metric is None or not asked.reach[0] > 0:
+            raise ValueError(
+                f"{caller} got a {type(asked).__name__} that measures no distances. Give one that "
+                "does, with a radius above 0: ee.Kernel.euclidean(500, 'meters'), manhattan or "
+                "chebyshev."
+            )
+
+        def measured(band: xr.DataArray) -> xr.DataArray:
+            sizes = self._metres(band, caller) if asked.units == "meters" else (1.0, 1.0)
+            found = _far(band, metric, asked.reach[0], sizes, caller)
+            return update_mask(found, mask_of(band)) if known(skipMasked) else found
+
+        return self._changed(measured)
+
 
 def around(
     band: xr.DataArray, axes: tuple[Any, Any], rule: Rule, footprint: Array, iterations: int = 1
@@ -312,6 +364,30 @@ def _image(
 
 
 # -- distances -----------------------------------------------------------------------------------
+
+
+def _far(
+    band: xr.DataArray, metric: str, radius: float, sizes: tuple[float, float], caller: str
+) -> xr.DataArray:
+    """Measure how far pixels that are not 0 are; NaN beyond a radius."""
+    there = combine("neq", unmask(band, 0), 0).astype(bool)
+    if metric == "euclidean":  # a little farther than asked: what is at the end is measured
+        made = distance_to(there, max_distance=radius * NEARLY + max(sizes), resolution=sizes)
+        return by_chunk(_within, [made], "float32", radius=radius, size=1.0)
+    if abs(sizes[0] - sizes[1]) > sizes[0] * (NEARLY - 1):
+        raise ValueError(
+            f"{caller} got a kernel {metric!r} in metres, and pixels of {sizes[0]:g} by "
+            f"{sizes[1]:g} m: it counts square pixels. Take ee.Kernel.euclidean(radius, 'meters'), "
+            "or a kernel in pixels."
+        )
+    most = math.floor(radius * NEARLY / sizes[0]) + 1
+    steps = _by_steps(there, METRICS[metric], most, caller)
+    return by_chunk(_within, [steps], "float32", radius=radius, size=sizes[0])
+
+
+def _within(values: Array, *, radius: float, size: float) -> Array:
+    scaled = values * np.float32(size)
+    return np.where(scaled <= radius * NEARLY, scaled, np.float32(np.nan))
 
 
 def _by_steps(there: xr.DataArray, metric: str, farthest: int, caller: str) -> xr.DataArray:
