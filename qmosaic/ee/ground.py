@@ -47,7 +47,7 @@ def areas(grid: xr.Dataset) -> xr.DataArray:
     crs = crs_of(grid)
     geod: Any = crs.proj.get_geod()
     caller = "ee.Image.pixelArea()"
-    lows_highs = [ends for dim in map_dims(grid) for ends in _edges(grid, dim, caller)]
+    lows_highs = [ends for dim in map_dims(grid) for ends in edges(grid, dim, caller)]
     along = along_chunks(grid, lows_highs)
     if crs.geographic:
         return by_chunk(_between_parallels, along, "float64", a=geod.a, squared=geod.es)
@@ -81,13 +81,13 @@ def frame_and_edges(grid: xr.Dataset, caller: str) -> tuple[Frame, list[xr.DataA
     still = grid.isel(time=0, drop=True) if "time" in grid.dims else grid
     crs = crs_of(still)
     geod: Any = crs.proj.get_geod()
-    edges: list[xr.DataArray] = []
+    found: list[xr.DataArray] = []
     for dim in map_dims(still):
-        low_high = _edges(still, dim, caller)
+        low_high = edges(still, dim, caller)
         falling = still[dim].values[0] > still[dim].values[-1]
-        edges += low_high[::-1] if falling else low_high
+        found += low_high[::-1] if falling else low_high
     wkt = None if crs.geographic else crs.proj.to_wkt()
-    return (wkt, geod.a, geod.es), along_chunks(still, edges)
+    return (wkt, geod.a, geod.es), along_chunks(still, found)
 
 
 def pixel_vectors(
@@ -117,7 +117,8 @@ def pixel_vectors(
     return between(*degrees[:2]), between(*degrees[2:])
 
 
-def _edges(grid: xr.Dataset, dim: Hashable, caller: str) -> tuple[xr.DataArray, xr.DataArray]:
+def edges(grid: xr.Dataset, dim: Hashable, caller: str) -> tuple[xr.DataArray, xr.DataArray]:
+    """Give the lower and the upper edge of pixels along a dimension of a map."""
     centres = grid[dim].astype("float64")
     step = even_step(centres.values)
     if step is None:

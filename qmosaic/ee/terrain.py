@@ -6,7 +6,6 @@ import functools
 import math
 from typing import Any
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 
@@ -15,11 +14,11 @@ from qmosaic.collection.location import map_axes
 from qmosaic.collection.masks import Array
 from qmosaic.ee import ground
 from qmosaic.ee.images import Image
+from qmosaic.ee.images.neighbourhoods import surroundings
 from qmosaic.ee.reducers import counting
 from qmosaic.ee.unsupported import Hinting
 from qmosaic.ee.values import known, plain
-from qmosaic.engine.graph import map_surroundings
-from qmosaic.scores.expressions import bare, by_chunk
+from qmosaic.scores.expressions import by_chunk
 
 SCRATCH = 24
 """Bytes a pixel that differences need: values in float64, their mask, and the difference."""
@@ -155,15 +154,11 @@ def _differences(band: xr.DataArray, dim: Any) -> xr.DataArray:
     NaN where the pixel itself, or one of the four around it, is masked.
     """
     axes = map_axes(band, "ee.Terrain")
-    places = tuple(band.dims.index(one) for one in axes)
+    places = band.dims.index(axes[0]), band.dims.index(axes[1])
     nodata = declared_nodata(band)
     kernel = functools.partial(_rise, axes=places, along=axes.index(dim) - 2, nodata=nodata)
-    data = band.data
-    if isinstance(data, da.Array):
-        depth = {axis: min(1, band.shape[axis]) for axis in places}
-        data = map_surroundings(data, kernel, depth, np.dtype("float64"), scratch=SCRATCH)
-        return bare(band).copy(data=data)
-    return bare(band).copy(data=kernel(np.asarray(data)))
+    depth = {axis: min(1, band.shape[axis]) for axis in places}
+    return surroundings(band, kernel, depth, np.dtype("float64"), SCRATCH)
 
 
 def _rise(values: Array, *, axes: tuple[int, int], along: int, nodata: Any) -> Array:
@@ -206,7 +201,8 @@ def _product(
         to_north = (down * right_east - across * below_east) / size
         steep = np.arctan(np.hypot(to_east, to_north))
         if product == "slope":
-            return np.degrees(steep).astype(result)
+            slope: Array = np.degrees(steep).astype(result)
+            return slope
         falls = np.arctan2(-to_east, -to_north)
         falls = np.where(steep == 0, 0.0, falls)
         if product == "aspect":

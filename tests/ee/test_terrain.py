@@ -36,7 +36,7 @@ def elevations(crs: str) -> xr.Dataset:
 
 def looped(image: xr.Dataset, crs: str, sun: tuple[float, float]) -> dict[str, list[list[Any]]]:
     """Compute the three products pixel by pixel: None where they are masked."""
-    down, across, ys, xs = GRIDS[crs]
+    _, _, ys, xs = GRIDS[crs]
     heights = image["AVE"].values.tolist()
     geod = pyproj.CRS(crs).get_geod()
     to_degrees = pyproj.Transformer.from_crs(crs, pyproj.CRS(crs).geodetic_crs, always_xy=True)

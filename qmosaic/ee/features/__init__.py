@@ -4,6 +4,7 @@ Modules. Each imports only modules below it in this table.
 
 =============== ===========================================================
 ``collection``  ``FeatureCollection``
+``painted``     which function makes an image of features
 ``aggregating`` numbers and lists of a property of all features
 ``tables``      features as the rows of a GeoDataFrame, and back
 ``feature``     ``Feature``

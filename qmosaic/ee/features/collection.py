@@ -13,6 +13,7 @@ import pandas as pd
 from qmosaic.ee.elements import GEOMETRY, column
 from qmosaic.ee.features.aggregating import Aggregating
 from qmosaic.ee.features.feature import Feature, as_geojson, computed
+from qmosaic.ee.features.painted import Painted
 from qmosaic.ee.features.tables import EXTRA, features_in, frame_of, geopandas, table_of
 from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.selecting import Filter
@@ -20,7 +21,7 @@ from qmosaic.ee.values import Computed, List, Number, known, later, values_of, w
 from qmosaic.optional import needed, serving
 
 
-class FeatureCollection(Aggregating):
+class FeatureCollection(Painted, Aggregating):
     """Features: geometries with properties.
 
     Parameters

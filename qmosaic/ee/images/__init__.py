@@ -13,6 +13,8 @@ Modules. Each imports only modules below it in this table.
 ``expressions``    arithmetic as text
 ``classes``        values replaced by a table; images of where pixels lie
 ``masks``          masks and regions
+``rasterizing``    features as pixels
+``distances``      how far pixels are from others
 ``neighbourhoods`` functions of the pixels around a pixel
 ``sampling``       features of the pixels of regions
 ``reducing``       reductions of bands, and of the pixels of regions

@@ -83,8 +83,10 @@ class Bands(Hinting):
 
         A constant has no grid: it gets that of the image that it was combined with.
         """
-        placed = self if grid is None or not self._is_constant() else grid
-        return type(self)(with_bands(placed.dataset, bands))
+        placed = (self if grid is None or not self._is_constant() else grid).dataset
+        if TIME not in placed.dims and any(TIME in band.dims for band in bands.values()):
+            placed = placed.drop_vars(TIME, errors="ignore")  # a number for each image, on one
+        return type(self)(with_bands(placed, bands))
 
     def _is_constant(self) -> bool:
         """Tell whether it has no grid: a number everywhere, or one for each image."""

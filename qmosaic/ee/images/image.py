@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from qmosaic.ee.features.painted import painter
 from qmosaic.ee.images.arithmetic import Arithmetic
 from qmosaic.ee.images.casts import Casts
 from qmosaic.ee.images.choosing import Choosing
 from qmosaic.ee.images.classes import Classes
 from qmosaic.ee.images.describing import Describing
+from qmosaic.ee.images.distances import Distances
 from qmosaic.ee.images.expressions import Expressions
 from qmosaic.ee.images.linking import Linking
 from qmosaic.ee.images.masks import Masks
-from qmosaic.ee.images.neighbourhoods import Neighbourhoods
 from qmosaic.ee.images.picturing import Picturing
 from qmosaic.ee.images.projections import Projections
 from qmosaic.ee.images.properties import Properties
+from qmosaic.ee.images.rasterizing import reduce_to_image
 from qmosaic.ee.images.sampling import Sampling
 
 
@@ -25,7 +29,7 @@ class Image(
     Expressions,
     Classes,
     Masks,
-    Neighbourhoods,
+    Distances,
     Sampling,
     Picturing,
     Describing,
@@ -138,3 +142,8 @@ class Image(
     >>> ee.Image(1).copyProperties(image, ["system:index"]).id()
     'S2A'
     """
+
+
+@painter
+def _painted(features: Any, properties: Any, reducer: Any) -> Any:
+    return reduce_to_image(Image, features, properties, reducer)
