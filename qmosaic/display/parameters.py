@@ -226,8 +226,8 @@ def as_rgb(text: Any) -> tuple[int, ...]:
             "such as 'red' or 'FF0000'."
         )
     plain = text.strip().lstrip("#")
-    if re.fullmatch(r"[0-9a-fA-F]{3}|[0-9a-fA-F]{6}", plain):
-        wide = plain if len(plain) == 6 else "".join(2 * digit for digit in plain)
+    if re.fullmatch(r"[0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8}", plain):  # opacity is last
+        wide = plain if len(plain) >= 6 else "".join(2 * digit for digit in plain)
         return tuple(int(wide[i : i + 2], 16) for i in (0, 2, 4))
     named = needed("PIL.ImageColor", "plot", "colours with names")
     try:

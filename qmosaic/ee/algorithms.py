@@ -49,6 +49,16 @@ class Algorithms(Hinting):
         """Add the bands "slope", "aspect" and "hillshade" to an image, see `ee.Terrain.products`.
 
         https://developers.google.com/earth-engine/apidocs/ee-algorithms-terrain
+
+        Examples
+        --------
+        >>> import numpy as np, xarray as xr
+        >>> from qmosaic import ee
+        >>> places = {"latitude": [40.2, 40.1, 40], "longitude": [-103.2, -103.1, -103]}
+        >>> level = xr.Dataset({"a": (("latitude", "longitude"), np.zeros((3, 3)))}, places)
+        >>> terrain = ee.Algorithms.Terrain(ee.Image(level))
+        >>> [float(band[1, 1]) for band in terrain.dataset.values()]
+        [0.0, 0.0, 0.0, 180.0]
         """
         return Terrain.products(input)
 

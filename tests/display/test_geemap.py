@@ -647,3 +647,12 @@ def test_other_names_of_maps_say_what_to_use(name: str, message: str) -> None:
     assert not hasattr(m, name)
     with pytest.raises(AttributeError, match=re.escape(message)):
         getattr(m, name)
+
+
+def test_palettes_take_colours_with_an_opacity() -> None:
+    """The opacity of a hexadecimal colour in a palette is left out, with "#" and without, in eight
+    digits or four."""
+    image = ee.Image(xr.Dataset({"a": (("y", "x"), np.array([[0.0, 1.0]]))}))
+    plain = image.visualize(min=0, max=1, palette=["f8f8f4", "33bbff"]).dataset
+    opaque = image.visualize(min=0, max=1, palette=["#f8f8f4ff", "3bf8"]).dataset
+    xr.testing.assert_equal(opaque, plain)

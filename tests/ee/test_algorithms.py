@@ -210,7 +210,7 @@ def test_types_and_texts_of_values() -> None:
         (lambda: ee.Algorithms.Landsat.TOA, "scale and offset"),
         (lambda: ee.Algorithms.Landsat.surfaceReflectance, "surface reflectances"),
         (lambda: ee.Algorithms.Sentinel2, "xarray"),
-        (lambda: ee.Algorithms.Terrain, "xrspatial"),
+        (lambda: ee.Algorithms.HillShadow, "xrspatial"),
     ],
 )
 def test_what_is_not_there_says_what_to_use(ask: Any, said: str) -> None:

@@ -245,3 +245,17 @@ def test_kernels_of_distances_and_neighbourhoods_are_told_apart() -> None:
     flat = dataset.assign_coords(y=dataset["y"] * 2)
     with pytest.raises(ValueError, match=r"20 by 10 m.*ee.Kernel.euclidean"):
         ee.Image(flat).distance(ee.Kernel.manhattan(30, "meters"))
+
+
+def test_distances_in_a_constant() -> None:
+    """A constant that is not 0 is at a distance of 0 everywhere; of 0 and masked ones none is near;
+    so one that was clipped can be measured when there is a grid."""
+    for measure in (ee.Image.fastDistanceTransform, ee.Image.distance):
+        band = next(iter(measure(ee.Image(3)).dataset.values()))
+        assert band.values == 0
+        assert np.isnan(next(iter(measure(ee.Image(0)).dataset.values())).values)
+    places = {"latitude": [40.2, 40.1], "longitude": [-103.2, -103.1]}
+    grid = ee.Image(xr.Dataset({"a": (("latitude", "longitude"), np.zeros((2, 2)))}, places))
+    west = ee.Image(1).clip(ee.Geometry.BBox(-103.25, 40, -103.15, 41))
+    found = grid.addBands(west.fastDistanceTransform()).dataset["distance"]
+    assert found.values.tolist() == [[0, 1], [0, 1]]

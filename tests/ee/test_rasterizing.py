@@ -44,13 +44,9 @@ def grid() -> xr.Dataset:
 def collection() -> ee.FeatureCollection:
     features = []
     for shape, code in SHAPES:
-        moved = shapely.transform(shape, lambda places: places + [500_000, 0])
-        geometry = ee.Geometry(
-            {
-                **shapely.geometry.mapping(moved),
-                "crs": {"type": "name", "properties": {"name": CRS}},
-            }
-        )
+        moved = shapely.transform(shape, lambda places: places + np.array([500_000, 0]))
+        crs = {"type": "name", "properties": {"name": CRS}}
+        geometry = ee.Geometry({**shapely.geometry.mapping(moved), "crs": crs})
         features.append(ee.Feature(geometry, {"code": code, "weight": 1}))
     return ee.FeatureCollection(features)
 

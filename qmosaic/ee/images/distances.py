@@ -72,6 +72,8 @@ class Distances(Neighbourhoods):
                 "measures at least 1 pixel far, in 'pixels', by 'squared_euclidean', 'manhattan' "
                 "or 'chebyshev'. Write fastDistanceTransform(256)."
             )
+        if self._is_constant():
+            return self._with({"distance": _everywhere_0(bands[0])})
         there = combine("neq", unmask(bands[0], 0), 0).astype(bool)
         measured = distance_to(there, max_distance=farthest + 1, resolution=1)
         if metric in METRICS:
@@ -124,11 +126,19 @@ class Distances(Neighbourhoods):
             )
 
         def measured(band: xr.DataArray) -> xr.DataArray:
+            if self._is_constant():
+                return _everywhere_0(band).astype("float32")
             sizes = self._metres(band, caller) if asked.units == "meters" else (1.0, 1.0)
             found = _far(band, metric, asked.reach[0], sizes, caller)
             return update_mask(found, mask_of(band)) if known(skipMasked) else found
 
         return self._changed(measured)
+
+
+def _everywhere_0(band: xr.DataArray) -> xr.DataArray:
+    """Measure in a constant: 0 where it is not 0, else nothing is near."""
+    there = combine("neq", unmask(band, 0), 0)
+    return update_mask(combine("multiply", there, 0.0), there)
 
 
 def _far(
