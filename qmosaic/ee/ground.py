@@ -193,8 +193,12 @@ def _in_degrees(y: Array, x: Array, *, crs: str | None, which: int) -> Array:
 
 
 def _degrees(x: Array, y: Array, crs: str, into: str | None) -> tuple[Array, Array]:
-    longitude, latitude = _to_degrees(crs, into).transform(*np.broadcast_arrays(x, y))
-    return longitude, latitude
+    places = np.broadcast_arrays(x, y)
+    shape = places[0].shape
+    if places[0].size == 1:  # old pyproj takes it for a number, and warns
+        places = [one.item() for one in places]
+    longitude, latitude = _to_degrees(crs, into).transform(*places)
+    return np.reshape(longitude, shape), np.reshape(latitude, shape)
 
 
 @functools.lru_cache(maxsize=8)
