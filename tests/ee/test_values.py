@@ -178,6 +178,13 @@ def test_conditions_choose_for_each_image() -> None:
     assert dropped.aggregate_array("system:index") == ["two", "three"]
 
 
+def test_lazy_texts_stay_whole() -> None:
+    """Images one by one make a collection whose ids are whole, also where these are lazy."""
+    one, two, three = (ee.Image(stack(chunks={"time": 1}).isel(time=i)) for i in range(3))
+    made = ee.ImageCollection([one, three, two])
+    assert made.aggregate_array("system:index") == ["one", "three", "two"]
+
+
 @pytest.mark.parametrize("false", [0, 0.0, float("nan"), None, "", [], {}, False])
 def test_what_is_false(false: Any) -> None:
     """False are 0, NaN, null, an empty text, list and dictionary; all else is true."""

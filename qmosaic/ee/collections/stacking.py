@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+import dask
+import dask.array as da
 import numpy as np
 import xarray as xr
 
@@ -16,7 +18,26 @@ from qmosaic.ee.properties import nothing
 
 def stacked(images: list[xr.Dataset]) -> xr.Dataset:
     """Stack single images along time; their properties become coordinates along time."""
-    return joined([along_time(image) for image in images])
+    return joined([along_time(image) for image in _with_known_texts(images)])
+
+
+def _with_known_texts(images: list[xr.Dataset]) -> list[xr.Dataset]:
+    """Read the texts among the properties that are lazy: dask with NumPy 1 cuts them to the first.
+
+    A single text out of an array is only as wide as it is long, whatever dtype dask announces.
+    """
+    lazy = [
+        {name: c.variable for name, c in image.coords.items() if _is_lazy_text(c)}
+        for image in images
+    ]
+    if not any(lazy):
+        return images
+    (texts,) = dask.compute(lazy)
+    return [image.assign_coords(own) for image, own in zip(images, texts, strict=True)]
+
+
+def _is_lazy_text(values: xr.DataArray) -> bool:
+    return values.dtype.kind == "U" and isinstance(values.data, da.Array)
 
 
 def joined(parts: list[xr.Dataset]) -> xr.Dataset:
