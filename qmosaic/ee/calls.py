@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import itertools
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,8 @@ from qmosaic.ee.folders import file_at, replaces
 from qmosaic.ee.tasks import Task
 from qmosaic.ee.values import known, plain
 
-DESCRIPTION = re.compile(r"[A-Za-z0-9.,:;_-]{1,100}")
-"""What Earth Engine takes as the description of a task."""
+DESCRIPTION = re.compile(r"[A-Za-z0-9.,:;_-][A-Za-z0-9.,:;_ -]{0,99}")
+"""What is taken as the description of a task. Earth Engine takes no spaces; it once did."""
 
 OLD_NAMES = {
     "crs_transform": "crsTransform",
@@ -63,7 +65,7 @@ def as_called(caller: str) -> Callable[[Callable[..., Task]], Callable[..., Task
 
 
 def check_description(description: Any, caller: str) -> str:
-    """Refuse what Earth Engine refuses as the description of a task.
+    """Refuse what Earth Engine refuses as the description of a task, but for spaces.
 
     Raises
     ------
@@ -73,7 +75,7 @@ def check_description(description: Any, caller: str) -> str:
     if not isinstance(description, str) or not DESCRIPTION.fullmatch(description):
         raise ValueError(
             f"{caller} got description={description!r}; Earth Engine takes letters, digits and "
-            "'.', ',', ':', ';', '_', '-', 100 of them at most, and no spaces. Write, for "
+            "'.', ',', ':', ';', '_', '-', 100 of them at most. Write, for "
             "instance, 'greenest_pixel_2020', and fileNamePrefix= for another name of the file."
         )
     return description
@@ -83,6 +85,25 @@ def target(folder: Any, prefix: Any, description: str, ending: str) -> Path:
     """Give the path of a file that is to be written; a folder and a prefix may be left out."""
     name = re.sub("[:;,]", "_", description) if prefix is None else str(prefix)
     return file_at(None if folder is None else str(folder), name, ending)
+
+
+def free_path(path: Path, caller: str) -> Path:
+    """Give the path of a file that is to be written, with a number where it is there already.
+
+    Earth Engine's Drive has a second file of the same name then. A warning names the file; where
+    replacing was asked for, see `export_to`, the path stays.
+    """
+    if replaces() or not path.exists():
+        return path
+    numbered = (path.with_name(f"{path.stem} ({n}){path.suffix}") for n in itertools.count(1))
+    free = next(one for one in numbered if not one.exists())
+    warnings.warn(
+        f"{caller} writes {str(free)!r}: {path.name!r} is there already, and nothing is replaced "
+        "unasked. To replace it, write ee.export_to(folder, overwrite=True) before.",
+        UserWarning,
+        stacklevel=2,
+    )
+    return free
 
 
 def check_free(path: Path, caller: str) -> None:
@@ -96,6 +117,6 @@ def check_free(path: Path, caller: str) -> None:
     if path.exists() and not replaces():
         raise FileExistsError(
             f"{caller} was to write {str(path)!r}, which is there already, and nothing is replaced "
-            "unasked. Give another name, delete it, or write ee.export_to(folder, overwrite=True) "
-            "before."
+            "unasked. Give another assetId, delete it, or write overwrite=True, or "
+            "ee.export_to(folder, overwrite=True) before."
         )

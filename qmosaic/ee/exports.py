@@ -13,7 +13,7 @@ import xarray as xr
 
 from qmosaic.collection.location import map_dims
 from qmosaic.collection.requests import on_grid_of
-from qmosaic.ee.calls import as_called, check_description, check_free, target
+from qmosaic.ee.calls import as_called, check_description, check_free, free_path, target
 from qmosaic.ee.catalog import register
 from qmosaic.ee.folders import file_at, replaces
 from qmosaic.ee.geometries import Geometry
@@ -83,8 +83,9 @@ class ImageExports(Hinting):
     ) -> Task:
         """Write a Cloud Optimized GeoTIFF, ``FOLDER/PREFIX.tif``, see `ee.export_to`.
 
-        The prefix is the description by default. Bands of another dtype or nodata than most have go
-        into files of their own, see `qmosaic.to_cog`.
+        The prefix is the description by default. Where the file is there already, another one is
+        written, ``PREFIX (1).tif``, and a warning names it. Bands of another dtype or nodata than
+        most have go into files of their own, see `qmosaic.to_cog`.
         https://developers.google.com/earth-engine/apidocs/export-image-todrive
         """
         caller = f"{IMAGE}.toDrive()"
@@ -226,9 +227,8 @@ def _to_file(
     dataset = _requested(image, region, grid, caller)
 
     def write() -> list[Path]:
-        check_free(path, caller)
         path.parent.mkdir(parents=True, exist_ok=True)
-        return to_cog(dataset, path, overwrite=replaces(), nodata=nodata)
+        return to_cog(dataset, free_path(path, caller), overwrite=replaces(), nodata=nodata)
 
     return Task(description, Task.Type.EXPORT_IMAGE, write)
 

@@ -32,7 +32,8 @@ def export_to(folder: str | os.PathLike[str] | None, *, overwrite: bool = False)
     folder : str or path
         The folder; it is made when something is exported. None: as without a call.
     overwrite : bool, default: False
-        Whether exports replace what earlier ones have written under the same name.
+        Whether exports replace what earlier ones have written under the same name. Without it,
+        files get a number, ``PREFIX (1).tif``, and an asset that is there is an error.
 
     Examples
     --------

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from qmosaic.collection.geometry import LON_LAT
-from qmosaic.ee.calls import as_called, check_description, check_free, target
+from qmosaic.ee.calls import as_called, check_description, check_free, free_path, target
 from qmosaic.ee.folders import file_at
 from qmosaic.ee.tasks import Task
 from qmosaic.ee.unsupported import Hinting
@@ -56,6 +56,7 @@ class TableExports(Hinting):
     ) -> Task:
         """Write a file, ``FOLDER/PREFIX.csv``; or "GeoJSON", "KML", "SHP" by `fileFormat`.
 
+        Where the file is there already, another one is written, ``PREFIX (1).csv``.
         `selectors` are the properties to write, as a list or a text with commas; all by default.
         https://developers.google.com/earth-engine/apidocs/export-table-todrive
         """
@@ -135,17 +136,19 @@ def _task(
     form: str,
     selectors: Any,
     caller: str,
-    overwrite: bool = False,
+    overwrite: bool | None = None,
 ) -> Task:
+    """Make the task; `overwrite` is said of assets alone, other files get a number."""
     _check(collection, caller)
     names = [n.strip() for n in selectors.split(",")] if isinstance(selectors, str) else selectors
 
     def write() -> list[Path]:
-        if not overwrite:
+        if overwrite is False:
             check_free(path, caller)
         frame = _selected(_frame(collection), names, caller)
         path.parent.mkdir(parents=True, exist_ok=True)
-        return _placed(path, lambda made: _write(frame, made, form))
+        file = free_path(path, caller) if overwrite is None else path
+        return _placed(file, lambda made: _write(frame, made, form))
 
     return Task(description, Task.Type.EXPORT_TABLE, write)
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import dask
 import numpy as np
 import pyproj
 import pytest
@@ -226,21 +225,23 @@ def test_a_cancelled_task_writes_nothing(tmp_path: Path) -> None:
     assert not any(tmp_path.iterdir())
 
 
-def test_nothing_is_replaced_unasked(tmp_path: Path) -> None:
-    """A file that is there is an error before anything is computed: the task has failed, and says
-    why; `export_to` with overwrite=True replaces it."""
-    Export.image.toDrive(image(), "once").start()
-    before = (tmp_path / "once.tif").read_bytes()
-    task = Export.image.toDrive(image().add(1), "once")
-    stopped = dask.config.set(scheduler=lambda *a, **k: pytest.fail("something was computed"))
-    with stopped, pytest.raises(FileExistsError, match="overwrite=True") as caught:
-        task.start()
-    assert task.status()["state"] == "FAILED"
-    assert task.status()["error_message"] == str(caught.value)
-    assert (tmp_path / "once.tif").read_bytes() == before
+@pytest.mark.parametrize("method", ["toDrive", "toCloudStorage"])
+def test_nothing_is_replaced_unasked(tmp_path: Path, method: str) -> None:
+    """Where a file is there, a second one gets a number and a warning names it, as a script that
+    is run again needs it; `export_to` with overwrite=True replaces it."""
+    export = getattr(Export.image, method)
+    export(image(), "run twice").start()
+    before = (tmp_path / "run twice.tif").read_bytes()
+    for number in (1, 2):
+        again = export(image().add(number), "run twice")
+        with pytest.warns(UserWarning, match=rf"run twice \({number}\)\.tif.*overwrite=True"):
+            again.start()
+        with rasterio.open(tmp_path / f"run twice ({number}).tif") as file:
+            assert file.read(1)[0, 1] == image().dataset["B4"].values[0, 1] + number
+    assert (tmp_path / "run twice.tif").read_bytes() == before
     ee.export_to(tmp_path, overwrite=True)
-    Export.image.toDrive(image().add(1), "once").start()
-    assert (tmp_path / "once.tif").read_bytes() != before
+    Export.image.toDrive(image().add(1), "run twice").start()
+    assert (tmp_path / "run twice.tif").read_bytes() != before
 
 
 def test_an_asset_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,7 +277,7 @@ def test_an_asset_is_replaced_when_asked() -> None:
 @pytest.mark.parametrize(
     ("call", "options", "error", "says"),
     [
-        ("toDrive", {"description": "my map"}, ValueError, "no spaces"),
+        ("toDrive", {"description": "my/map"}, ValueError, "letters, digits"),
         ("toDrive", {"fileNamePrefix": "../up"}, ValueError, "outside the folder"),
         ("toDrive", {"folder": "a:b"}, ValueError, "cannot be called so"),
         ("toDrive", {"fileFormat": "TFRecord"}, ValueError, "to_zarr"),
