@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from qmosaic.collection.masks import Array
-from qmosaic.ee.elements import column, count_of, is_missing, operand
+from qmosaic.ee.elements import column_if_any, count_of, is_missing, operand
 from qmosaic.ee.values import EPOCH, Date, known
 
 Test = Callable[[Array, Array], Array]
@@ -25,10 +25,12 @@ class Operand:
     value: Any = None
 
     def of(self, elements: Any, caller: str) -> Array:
-        """Give the values of the property, or the value."""
+        """Give the values of the property, missing ones where none has it, or the value."""
         if self.field is None:
             return operand(self.value, caller)
-        return column(elements, str(known(self.field, caller)), caller)
+        name = str(known(self.field, caller))
+        found = column_if_any(elements, name, caller)
+        return np.full(count_of(elements), np.nan) if found is None else found
 
 
 def operands(method: str, given: dict[str, Any]) -> tuple[Operand, Operand, str]:

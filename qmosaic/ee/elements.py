@@ -5,6 +5,7 @@ Images are a Dataset along time, features a GeoDataFrame.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -65,13 +66,25 @@ def _column_of_features(frame: Any, name: str, caller: str) -> Array:
     )
 
 
-def has(elements: Any, name: str) -> bool:
-    """Tell whether any image or feature has a property."""
+def column_if_any(elements: Any, name: str, caller: str) -> Array | None:
+    """Give a property of all images or features, as `column`; None, and a warning, if none has it.
+
+    Earth Engine takes such a property for one that each of them lacks, and says nothing. A name
+    that is misspelt would empty a collection unseen.
+    """
     try:
-        column(elements, name, "")
-    except KeyError:
-        return False
-    return True
+        return column(elements, name, caller)
+    except KeyError as lacking:
+        if count_of(elements):
+            reason = str(lacking.args[0]).removeprefix(f"{caller}: ").split(". ")[0]
+            warnings.warn(
+                f"{caller}: {reason}. So it is missing from each, and a missing property meets no "
+                "condition but those that are opposites (neq, lte, gte, Not). Correct the name if "
+                "it is misspelt.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return None
 
 
 def settled_values(values: Array) -> Array:

@@ -22,7 +22,7 @@ from qmosaic.ee.comparing import (
     operands,
     opposite,
 )
-from qmosaic.ee.elements import column, count_of, has, is_missing, outlines
+from qmosaic.ee.elements import column_if_any, count_of, is_missing, outlines
 from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.periods import FIELDS, in_part_of_date, of_period, period_of
 from qmosaic.ee.unsupported import Hinting
@@ -151,7 +151,8 @@ class Filter(Hinting):
     -----
     A property that an image lacks meets no condition. But ``neq``, ``gte`` and ``lte`` are the
     opposites of ``eq``, ``lt`` and ``gt``, as in Earth Engine's own library: they keep such an
-    image. Write `notNull` beside them to leave it out.
+    image. Write `notNull` beside them to leave it out. Where no image has the property, a warning
+    names those that there are.
 
     Examples
     --------
@@ -372,10 +373,10 @@ class Filter(Hinting):
         names = [properties] if isinstance(properties, str) else list(known(properties))
 
         def keep(elements: Any) -> Array:
-            kept = np.full(count_of(elements), all(has(elements, name) for name in names))
-            for name in names if kept.any() else []:
-                values = column(elements, name, "ee.Filter.notNull()")
-                kept &= np.array([not is_missing(one) for one in values], bool)
+            kept = np.full(count_of(elements), True)
+            for name in names:
+                values = column_if_any(elements, name, "ee.Filter.notNull()")
+                kept &= values is not None and ~np.array([is_missing(v) for v in values], bool)
             return kept
 
         return Filter._of(keep, f"notNull({names!r})")

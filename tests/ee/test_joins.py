@@ -409,13 +409,6 @@ def test_what_is_joined_is_lazy_and_goes_the_fast_way(tmp_path: Path) -> None:
         ),
         (lambda a, b: ee.Join.simple().apply(a, b, "id"), TypeError, "got a str as condition"),
         (lambda a, b: ee.Join.simple().apply(a, 5, NEAR), TypeError, "got a int.*FeatureCollect"),
-        (
-            lambda a, b: ee.Join.simple().apply(
-                a, b, ee.Filter.equals(leftField="SUN", rightField="tile")
-            ),
-            KeyError,
-            "no property 'SUN'",
-        ),
         (lambda a, b: a.linkCollection(b), ValueError, "neither bands nor properties.*Name them"),
         (lambda a, b: a.linkCollection(b, ["c"]), KeyError, "'c'"),
         (lambda a, b: a.linkCollection(b, "b", None, "SUN"), KeyError, "no property 'SUN'"),
@@ -429,3 +422,11 @@ def test_what_cannot_be_joined(
     """What came, why it cannot work, what to write instead."""
     with pytest.raises(error, match=message):
         call(images("a", 3, 1), images("b", 3, 2))
+
+
+def test_a_join_by_a_property_that_none_has() -> None:
+    """No pair meets a condition on a property that no image has; a warning says so."""
+    a, b = images("a", 3, 1), images("b", 3, 2)
+    by = ee.Filter.equals(leftField="SUN", rightField="tile")
+    with pytest.warns(UserWarning, match="no property 'SUN'.*'tile'"):
+        assert ee.Join.simple().apply(a, b, by).size() == 0

@@ -156,6 +156,17 @@ def _of(name: Any, test: Callable[[Any], bool]) -> Filter:
     return Filter(kept)
 
 
+OPPOSITES = {"neq": "eq", "lte": "gt", "gte": "lt"}
+"""What Earth Engine's own library makes of other filters, ``gt(...).Not()``; images that lack the
+property meet it. https://github.com/google/earthengine-api/blob/master/python/ee/filter.py"""
+
+
+def _shortly(relation: str) -> Any:
+    if relation not in OPPOSITES:
+        return _comparing(relation)
+    return lambda name, value: _comparing(OPPOSITES[relation])(name, value).Not()
+
+
 def _comparing(relation: str) -> Any:
     def made(name: Any, value: Any) -> Filter:
         if relation in OPPOSITE:
@@ -175,6 +186,6 @@ def _of_pairs(relation: str) -> Any:
 
 
 for _name in COMPARING:
-    setattr(Filter, _name, staticmethod(_comparing(_name)))
+    setattr(Filter, _name, staticmethod(_shortly(_name)))
 for _name, _relation in OF_PAIRS.items():
     setattr(Filter, _name, staticmethod(_of_pairs(_relation)))
