@@ -280,6 +280,7 @@ def _requested(image: Any, region: Any, grid: dict[str, Any], caller: str) -> xr
             "one first: collection.qualityMosaic(...), median(), first() ..."
         )
     dataset = image.dataset
+    image._check_bands(caller)
     if image._is_constant():
         raise ValueError(
             f"{caller} got a constant, which has no pixels. Combine it with an image first: "

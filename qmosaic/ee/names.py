@@ -122,7 +122,10 @@ def along_time(dataset: xr.Dataset) -> xr.Dataset:
         for name, c in dataset.coords.items()
         if c.ndim == 0 and name != TIME and not GRID_MAPPING & set(c.attrs)
     }
-    return dataset.expand_dims(TIME).assign_coords(known)
+    made = dataset.expand_dims(TIME).assign_coords(known)
+    if TIME not in made.dims:  # neither bands nor properties
+        made = made.assign_coords({TIME: np.array(["NaT"], "M8[ns]")})
+    return made
 
 
 def with_own_times(dataset: xr.Dataset) -> xr.Dataset:

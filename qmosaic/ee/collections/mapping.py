@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Self
 
 import numpy as np
@@ -14,8 +14,8 @@ from qmosaic.ee.collections.base import Images
 from qmosaic.ee.collections.stacking import joined
 from qmosaic.ee.elements import column
 from qmosaic.ee.features import Feature, FeatureCollection, of_each_image
-from qmosaic.ee.images import Image
-from qmosaic.ee.names import EMPTIED, TIME, with_own_times
+from qmosaic.ee.images import ClippedConstant, Image
+from qmosaic.ee.names import EMPTIED, PROPERTY, TIME, property_in, with_own_times, with_properties
 from qmosaic.ee.values import EachImage
 
 
@@ -45,7 +45,7 @@ class Mapping(Images):
         features = []
 
         def traced(images: xr.Dataset) -> Any:
-            result = _checked(algorithm(Image(images)))
+            result = _checked(algorithm(Image(images)), images)
             if result is None:
                 raise EachImage("images that the function gives nothing for are dropped")
             if isinstance(result, FeatureCollection):
@@ -53,7 +53,10 @@ class Mapping(Images):
             if isinstance(result, Feature):
                 features.append(result)
                 return images
-            return _with_times(_along(result.dataset, images.sizes["time"]), images)
+            if not result._names():
+                raise EachImage("images without bands")
+            repeated = _along(result.dataset, images.sizes["time"])
+            return _with_times(_as_images(repeated, images), images)
 
         traced.__name__ = getattr(algorithm, "__name__", "the function")
         try:
@@ -61,16 +64,18 @@ class Mapping(Images):
         except EachImage:
             return self._map_one_by_one(algorithm)
         if not features:
-            return type(self)(with_own_times(made))
+            why = {EMPTIED: self.dataset.attrs[EMPTIED]} if EMPTIED in self.dataset.attrs else {}
+            return type(self)(with_own_times(made).assign_attrs(why))
         labels = column(self.dataset, "system:index", "ee.ImageCollection.map()")
         return of_each_image(features[0], self.dataset.sizes["time"], labels)
 
     def _map_one_by_one(self, algorithm: Callable[[Image], Any]) -> Any:
         images = [self.dataset.isel(time=place) for place in range(self.dataset.sizes["time"])]
-        made = [_checked(algorithm(Image(image))) for image in images]
+        made = [_checked(algorithm(Image(image)), image) for image in images]
         kept = [one for one in made if one is not None]
         if not kept:
             why = "ee.ImageCollection.map(): the function gave no image for any image."
+            why = why if images else str(self.dataset.attrs.get(EMPTIED, "There was none before."))
             return type(self)(self.dataset.isel(time=slice(0, 0)).assign_attrs({EMPTIED: why}))
         of_features = isinstance(kept[0], Feature | FeatureCollection)
         return FeatureCollection(kept) if of_features else type(self)(kept)
@@ -92,7 +97,9 @@ class Mapping(Images):
         return type(self)(joined([self.dataset, type(self)(collection2).dataset]))
 
 
-def _checked(result: Any) -> Any:
+def _checked(result: Any, images: xr.Dataset) -> Any:
+    if isinstance(result, ClippedConstant):
+        result = result.on(Image(images))
     if result is not None and not isinstance(result, Image | Feature | FeatureCollection):
         raise TypeError(
             f"ee.ImageCollection.map(): the function returned a {type(result).__name__}; "
@@ -102,15 +109,37 @@ def _checked(result: Any) -> Any:
 
 
 def _along(dataset: xr.Dataset, images: int) -> xr.Dataset:
-    """Repeat a band that is the same in all images (a constant) along time."""
-    if "time" not in dataset.dims:
-        return dataset
-    still = {
-        name: band.expand_dims(time=images) if band.ndim else ("time", np.full(images, band.values))
+    """Repeat a band that is the same in all images (a constant) along time.
+
+    An image that is the same for all images, all of it, may have a time of its own: they have it.
+    """
+    if TIME in dataset.dims:
+        return dataset.assign(_repeated(dataset, images, lazily=False))
+    bare = dataset.drop_vars(TIME, errors="ignore")
+    made = bare.assign(_repeated(bare, images, lazily=True))
+    if TIME not in dataset.coords:
+        return made
+    return made.assign_coords({f"{PROPERTY}{TIME}": (TIME, np.full(images, dataset[TIME].values))})
+
+
+def _repeated(dataset: xr.Dataset, images: int, lazily: bool) -> dict[Hashable, Any]:
+    """Repeat bands along time; numbers that are not computed yet only where they are asked for."""
+    return {
+        name: (TIME, np.full(images, band.values))
+        if not band.ndim and isinstance(band.data, np.ndarray)
+        else band.expand_dims(time=images)
         for name, band in dataset.data_vars.items()
-        if "time" not in band.dims and (band.ndim or isinstance(band.data, np.ndarray))
+        if TIME not in band.dims and (lazily or band.ndim or isinstance(band.data, np.ndarray))
     }
-    return dataset.assign(still)
+
+
+def _as_images(dataset: xr.Dataset, images: xr.Dataset) -> xr.Dataset:
+    """Give images that have nothing of those of the collection the ids of these, as `map` does."""
+    ids = property_in(images, "id")
+    if ids is None or ids.dims != (TIME,):
+        return dataset
+    own = property_in(dataset, "id")
+    return dataset if own is not None and own.dims else with_properties(dataset, {"id": ids})
 
 
 def _with_times(dataset: xr.Dataset, images: xr.Dataset) -> xr.Dataset:

@@ -106,7 +106,8 @@ def _with_bands(
     missing = {n: masked_like(b, images) for n, b in like.items() if n not in part.data_vars}
     if not part.data_vars and like:
         part = part.assign_coords(_grid_of(next(iter(like.values()))))
-    return part.assign(missing)[list(like)].assign_coords(flags)
+    in_order = part.assign(missing)[list(like)] if like else part
+    return in_order.assign_coords(flags)
 
 
 def _grid_of(band: xr.DataArray) -> dict[Hashable, xr.DataArray]:

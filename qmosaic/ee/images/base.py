@@ -83,7 +83,7 @@ class Bands(Hinting):
 
         A constant has no grid: it gets that of the image that it was combined with.
         """
-        placed = (self if grid is None or not self._is_constant() else grid).dataset
+        placed = (self if grid is None or not bands or not self._is_constant() else grid).dataset
         if TIME not in placed.dims and any(TIME in band.dims for band in bands.values()):
             placed = placed.drop_vars(TIME, errors="ignore")  # a number for each image, on one
         return type(self)(with_bands(placed, bands))
@@ -122,14 +122,16 @@ class Bands(Hinting):
             )
         return type(self)(a), type(self)(b)
 
+    def _check_bands(self, caller: str) -> None:
+        """Refuse an image without bands, such as the mosaic of a collection without images."""
+        if not self._names():
+            why = self.dataset.attrs.get(EMPTIED, "Add some first: image.addBands(...).")
+            raise ValueError(f"{caller}: the image has no bands. {why}")
+
     def _find(self, selector: Any) -> list[Hashable]:
         own = self._names()
         selector = known(selector, "select()")
-        if not own:
-            raise ValueError(
-                f"ee.Image.select({selector!r}): the image has no bands. "
-                + str(self.dataset.attrs.get(EMPTIED, "Add some first: image.addBands(...)."))
-            )
+        self._check_bands(f"ee.Image.select({selector!r})")
         if is_number(selector):
             if not -len(own) <= selector < len(own):
                 raise IndexError(
@@ -143,16 +145,23 @@ class Bands(Hinting):
         """Combine band by band; an image of one band is combined with all of the other's.
 
         Bands of the same names are paired by name, whatever their order, others in their order,
-        https://developers.google.com/earth-engine/apidocs/ee-image-add
+        https://developers.google.com/earth-engine/apidocs/ee-image-add. One without bands goes with
+        one without bands only.
         """
+        caller = f"ee.Image.{name}()"
         if is_number(other):
+            self._check_bands(caller)
             value = plain(other)
             return self._changed(lambda band: pixels.combine(name, band, value))
         self, image = self._aligned(self._as_image(other))
         own, theirs = self._bands(), image._bands()
+        if not own and not theirs:
+            return self
+        self._check_bands(caller)
+        image._check_bands(caller)
         if len(own) != len(theirs) and 1 not in (len(own), len(theirs)):
             raise ValueError(
-                f"ee.Image.{name}() got images of {len(own)} and {len(theirs)} bands, which do "
+                f"{caller} got images of {len(own)} and {len(theirs)} bands, which do "
                 "not pair up: both have as many, or one has one band. Select the bands first."
             )
         if own.keys() == theirs.keys():

@@ -27,6 +27,9 @@ class Masks(Bands):
         """Mask pixels where another image is 0 or masked; what is masked stays masked."""
         self, other = self._aligned(self._as_image(mask))
         own, masks = self._bands(), other._bands()
+        if not own:
+            return self
+        other._check_bands("ee.Image.updateMask()")
         if len(masks) not in (1, len(own)):
             raise ValueError(
                 f"ee.Image.updateMask() got a mask of {len(masks)} bands for an image of "
@@ -52,6 +55,9 @@ class Masks(Bands):
             return self._changed(lambda band: pixels.unmask(band, plain(value)))
         self, other = self._aligned(self._as_image(value))
         own, others = self._bands(), other._bands()
+        if not own:
+            return self
+        other._check_bands("ee.Image.unmask()")
         if len(others) not in (1, len(own)):
             raise ValueError(
                 f"ee.Image.unmask() got an image of {len(others)} bands for an image of "
@@ -68,6 +74,8 @@ class Masks(Bands):
         """
         self, other = self._aligned(self._as_image(top))
         below, above = self._bands(), other._bands()
+        self._check_bands("ee.Image.blend()")
+        other._check_bands("ee.Image.blend()")
         count = max(len(below), len(above))
         if any(len(bands) not in (1, count) for bands in (below, above)):
             raise ValueError(
@@ -99,6 +107,8 @@ class Masks(Bands):
                [1, 0]], dtype=uint8)
         """
         region = Geometry(geometry).geometry
+        if not self._names():
+            return self
         if self._is_constant():
             return ClippedConstant(self, lambda grid: self.updateMask(_inside(grid, region)))
         whole = self if cuts_to_a_box(self.dataset, region) else self._changed(pixels.maskable)

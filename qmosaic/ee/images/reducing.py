@@ -56,6 +56,7 @@ class Reducing(Bands):
                 "values of one. Combine reducers with sharedInputs=True; for several inputs there "
                 "are collection.reduce() and image.reduceRegion()."
             )
+        self._check_bands("ee.Image.reduce()")
         bands = refill(list(self._bands().values()))
         outputs = of_pixels(asked.outputs, "ee.Image.reduce()")
         return self._with({o.name: _over_bands(bands, o.rule) for o in outputs})
@@ -133,6 +134,7 @@ class Reducing(Bands):
         self, region: Any, scale: Any, crs: Any, transform: Any, caller: str
     ) -> xr.Dataset | None:
         """Give the image on the grid that is asked for; None where the region lies elsewhere."""
+        self._check_bands(caller)
         if self._is_constant():
             raise ValueError(
                 f"{caller} was asked of an image that is the same everywhere and has no pixels. "
