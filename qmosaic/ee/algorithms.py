@@ -7,6 +7,7 @@ from typing import Any
 
 from qmosaic.ee import pixels
 from qmosaic.ee.dtypes import number
+from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.images import Image
 from qmosaic.ee.landsat import Landsat
 from qmosaic.ee.names import properties, property_in
@@ -27,6 +28,21 @@ from qmosaic.ee.values import (
 )
 
 
+class GeometryConstructors(Hinting):
+    """What Earth Engine's own library calls to make geometries; `ee.Geometry` has the same."""
+
+    _name = "ee.Algorithms.GeometryConstructors"
+    Point = staticmethod(Geometry.Point)
+    MultiPoint = staticmethod(Geometry.MultiPoint)
+    LineString = staticmethod(Geometry.LineString)
+    LinearRing = staticmethod(Geometry.LinearRing)
+    MultiLineString = staticmethod(Geometry.MultiLineString)
+    Polygon = staticmethod(Geometry.Polygon)
+    MultiPolygon = staticmethod(Geometry.MultiPolygon)
+    Rectangle = staticmethod(Geometry.Rectangle)
+    BBox = staticmethod(Geometry.BBox)
+
+
 class Algorithms(Hinting):
     """Functions that are methods of nothing.
 
@@ -39,10 +55,13 @@ class Algorithms(Hinting):
     ('7', 1580860800000)
     >>> ee.Algorithms.ObjectType(1.5), ee.Algorithms.IsEqual([1, 2], ee.List([1, 2]))
     ('Float', True)
+    >>> ee.Algorithms.GeometryConstructors.Point([7, 47])
+    ee.Geometry.Point(7, 47) in EPSG:4326
     """
 
     _name = "ee.Algorithms"
     Landsat = Landsat
+    GeometryConstructors = GeometryConstructors
 
     @staticmethod
     def Terrain(input: Any) -> Any:

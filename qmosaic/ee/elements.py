@@ -130,6 +130,28 @@ def operand(value: Any, caller: str) -> Array:
     return made
 
 
+def random_numbers(
+    elements: Any, seed: Any, distribution: Any, caller: str
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Give a random number for each element: the same ones for the same seed.
+
+    Raises
+    ------
+    ValueError
+        The distribution is not known.
+    """
+    kinds = {"uniform": "random", "normal": "standard_normal"}
+    if distribution not in kinds:
+        raise ValueError(
+            f"{caller} got distribution={distribution!r}; it takes 'uniform', numbers from 0 to 1, "
+            "and 'normal', around 0. Write one of them."
+        )
+    generator = np.random.default_rng(int(known(seed, caller)))
+    made: np.ndarray[Any, np.dtype[np.float64]]
+    made = getattr(generator, kinds[distribution])(count_of(elements))
+    return made
+
+
 def outlines(elements: Any) -> Array:
     """Give where images or features lie: geometries of shapely in longitude and latitude.
 

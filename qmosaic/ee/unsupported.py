@@ -47,9 +47,6 @@ INSTEAD = {
     "hasType": "notNull([name]), or a loop of Python over .geodataframe",
     "withinDistance": "bounds(geometry.buffer(distance))",
     "randomPoints": "geopandas.GeoSeries(region).sample_points(count), in ee.FeatureCollection()",
-    "randomColumn": "collection.dataset.assign_coords(random=('time', numpy.random.rand(count))), "
-    "or .geodataframe.assign(random=...) of features",
-    "reduceColumns": "aggregate_mean(name), aggregate_max(name) and their like, or .geodataframe",
     "simpleComposite": "qmosaic.quality_mosaic(collection.dataset, ..., within=..., "
     "reducer='median')",
     "propertyNames": "list(collection.dataset.coords)",

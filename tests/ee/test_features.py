@@ -452,8 +452,8 @@ def test_features_of_images() -> None:
         (lambda: ee.FeatureCollection([]).first(), ValueError, "no feature"),
         (lambda: fields().filter(ee.Filter.eq("name", "x")).geometry(), ValueError, "no feature"),
         (lambda: fields().sort("SUN"), KeyError, "no property 'SUN'; they have 'name'"),
-        (lambda: fields().randomColumn(), AttributeError, r"geodataframe\.assign"),
-        (lambda: fields().reduceColumns(), AttributeError, "aggregate_mean"),
+        (lambda: fields().randomColumn(distribution="even"), ValueError, "'uniform'.*'normal'"),
+        (lambda: fields().reduceColumns(ee.Reducer.max(), ["SUN"]), KeyError, "no property 'SUN'"),
         (lambda: ee.FeatureCollection.randomPoints, AttributeError, "sample_points"),
         (
             lambda: ee.FeatureCollection(table().set_crs(None, allow_override=True)),

@@ -412,7 +412,6 @@ def test_what_is_joined_is_lazy_and_goes_the_fast_way(tmp_path: Path) -> None:
         (lambda a, b: a.linkCollection(b), ValueError, "neither bands nor properties.*Name them"),
         (lambda a, b: a.linkCollection(b, ["c"]), KeyError, "'c'"),
         (lambda a, b: a.linkCollection(b, "b", None, "SUN"), KeyError, "no property 'SUN'"),
-        (lambda a, b: a.randomColumn(), AttributeError, r"assign_coords\(random"),
         (lambda a, b: ee.Join.saveWorst, AttributeError, "saveWorst is not supported"),
     ],
 )

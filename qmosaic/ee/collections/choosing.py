@@ -18,13 +18,14 @@ from qmosaic.collection.filters import (
 from qmosaic.collection.location import intersecting
 from qmosaic.collection.masks import Array
 from qmosaic.ee.collections.base import Images
+from qmosaic.ee.elements import random_numbers
 from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.images import Image
-from qmosaic.ee.names import EMPTIED
+from qmosaic.ee.names import EMPTIED, with_properties
 from qmosaic.ee.periods import period_of
 from qmosaic.ee.properties import listed, property_of
 from qmosaic.ee.selecting import Filter
-from qmosaic.ee.values import List, Number
+from qmosaic.ee.values import List, Number, known
 
 
 class Choosing(Images):
@@ -96,6 +97,23 @@ class Choosing(Images):
         values = property_of(self.dataset, property, "ee.ImageCollection.sort()").values
         places = _order(values, ascending)
         return type(self)(choose_images(self.dataset, places))
+
+    def randomColumn(
+        self,
+        columnName: str = "random",
+        seed: Any = 0,
+        distribution: str = "uniform",
+        rowKeys: Any = None,
+    ) -> Self:
+        """Give each image a random number as a property, from 0 to 1, or "normal" around 0.
+
+        The same seed gives the same numbers; they are not those of Earth Engine.
+        https://developers.google.com/earth-engine/apidocs/ee-imagecollection-randomcolumn
+        """
+        caller = "ee.ImageCollection.randomColumn()"
+        numbers = random_numbers(self.dataset, seed, distribution, caller)
+        added = {str(known(columnName, caller)): xr.Variable(("time",), numbers)}
+        return type(self)(with_properties(self.dataset, added))
 
     def first(self) -> Image:
         """Give the first image; of none, an image without bands."""

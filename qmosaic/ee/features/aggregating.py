@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from qmosaic.ee.elements import column, is_missing
+from qmosaic.ee.reducers import Reducer
 from qmosaic.ee.unsupported import Hinting
-from qmosaic.ee.values import Dictionary, List, Number, plain, wrapped
+from qmosaic.ee.values import Dictionary, List, Number, known, plain, wrapped
 
 NUMBERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "aggregate_sum": ("Add up", np.sum),
@@ -77,6 +78,31 @@ class Aggregating(Hinting):
             return {str(wrapped(value)): count for value, count in sorted(Counter(values).items())}
 
         return self._aggregated(Dictionary, property, counted)
+
+    def reduceColumns(self, reducer: Any, selectors: Any, weightSelectors: Any = None) -> Any:
+        """Reduce properties of all features: a dictionary of the outputs of the reducer.
+
+        `selectors` are the properties, one for each of its inputs. A reducer of one input reduces
+        each of several properties, to lists.
+        https://developers.google.com/earth-engine/apidocs/ee-featurecollection-reducecolumns
+        """
+        caller = "ee.FeatureCollection.reduceColumns()"
+        asked, names = Reducer(reducer), [str(name) for name in known(selectors, caller)]
+        if len(names) != asked.inputs and asked.inputs == 1:
+            asked = asked.repeat(len(names))
+
+        def reduced() -> dict[str, Any]:
+            frame = self.geodataframe
+            columns = [
+                [
+                    None if is_missing(one) else plain(wrapped(plain(one)))
+                    for one in column(frame, name, caller)
+                ]
+                for name in names
+            ]
+            return asked.reduce_columns(columns)
+
+        return self._value(Dictionary, reduced)
 
     aggregate_sum = _of_numbers("aggregate_sum", *NUMBERS["aggregate_sum"])
     aggregate_mean = _of_numbers("aggregate_mean", *NUMBERS["aggregate_mean"])

@@ -10,7 +10,7 @@ import dask
 import numpy as np
 import pandas as pd
 
-from qmosaic.ee.elements import GEOMETRY, column
+from qmosaic.ee.elements import GEOMETRY, column, random_numbers
 from qmosaic.ee.features.aggregating import Aggregating
 from qmosaic.ee.features.feature import Feature, as_geojson, computed
 from qmosaic.ee.features.painted import Painted
@@ -86,6 +86,12 @@ class FeatureCollection(Painted, Aggregating):
     ...     return feature.set("km2", feature.area().divide(1e6).round())
     >>> fields.map(with_area).aggregate_array("km2")
     [24619, 24619, 12309]
+    >>> fields.reduceColumns(ee.Reducer.toList(), ["crop"]).get("list")
+    ['rye', 'oats', 'rye']
+    >>> fields.reduceColumns(ee.Reducer.minMax(), ["yield"])
+    {'max': 5, 'min': 3}
+    >>> fields.randomColumn("part", 7).filter(ee.Filter.lt("part", 0.7)).aggregate_array("yield")
+    [5]
     >>> fields.select("yield").first().getInfo()["properties"]
     {'yield': 5}
     >>> fields.iterate(lambda feature, text: ee.String(text).cat(feature.getString("crop")), "")
@@ -296,6 +302,24 @@ class FeatureCollection(Painted, Aggregating):
     def set(self, *properties: Any) -> FeatureCollection:
         """Leave the features as they are: a collection has no properties of its own here."""
         return self
+
+    def randomColumn(
+        self,
+        columnName: str = "random",
+        seed: Any = 0,
+        distribution: str = "uniform",
+        rowKeys: Any = None,
+    ) -> FeatureCollection:
+        """Give each feature a random number, from 0 to 1, or "normal" around 0.
+
+        The same seed gives the same numbers; they are not those of Earth Engine.
+        https://developers.google.com/earth-engine/apidocs/ee-featurecollection-randomcolumn
+        """
+        caller = "ee.FeatureCollection.randomColumn()"
+        name = str(known(columnName, caller))
+        return self._changed(
+            lambda table: table.assign(**{name: random_numbers(table, seed, distribution, caller)})
+        )
 
     def merge(self, collection2: Any) -> FeatureCollection:
         """Append the features of another collection."""
