@@ -103,4 +103,6 @@ class ImageCollection(
     ({'30': 1, '40': 1, '50': 1}, 40)
     >>> col.reduceColumns(ee.Reducer.minMax(), [name])
     {'max': 50, 'min': 30}
+    >>> col.randomColumn("part", 7).filter(ee.Filter.lt("part", 0.7)).size()
+    1
     """
