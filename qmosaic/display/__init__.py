@@ -31,6 +31,7 @@ Modules. Each imports only modules below it in this table.
 ================ ============================================================================
 ``extracting``   the pixels of an image as a GeoTIFF or an array
 ``maps``         an interactive map, with layers that can be switched
+``looking``      where it looks, as numbers
 ``map_pages``    its page, with the layers in it
 ``furnishing``   methods that add base maps, bars and legends
 ``hints``        what to use in place of names of geemap that are not there

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html as html_module
 import re
+import warnings
 import webbrowser
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from qmosaic.display.features import around, in_degrees, in_one_piece, is_image,
 from qmosaic.display.furnishing import Furnished
 from qmosaic.display.hints import not_of_maps
 from qmosaic.display.layers import check_opacity, layer_of, with_crs
+from qmosaic.display.looking import extent, level, middle
 from qmosaic.display.map_pages import Shown, View, page_of
 from qmosaic.display.parameters import plain
 from qmosaic.display.serving import Server
 from qmosaic.display.serving.server import frame
-from qmosaic.display.thinning import shown
+from qmosaic.display.thinning import has_no_image, shown
 from qmosaic.optional import needed
 from qmosaic.scores.expressions import is_number
 
@@ -125,6 +127,8 @@ class Map(Furnished):
     >>> m.centerObject(image, 9)
     >>> m.addLayer(image, {"min": 0, "max": 1}, "again")
     >>> m.setZoom(8)
+    >>> m.getZoom(), m.getCenter()["type"], len(m.getBounds())
+    (8, 'Point', 4)
     >>> m
     Map of 2 layers: 'ones', 'again'; a notebook shows it, .save('map.html') writes it
     """
@@ -259,6 +263,13 @@ class Map(Furnished):
             The image has no CRS; and see `visualize`.
         """
         opacity = check_opacity(opacity)
+        if has_no_image(ee_object):
+            warnings.warn(
+                f"the collection of the layer {name!r} has no image, and nothing of it is shown. "
+                "Check the filter that made it.",
+                stacklevel=2,
+            )
+            return
         layer = layer_of(ee_object, vis_params, self._max_size)
         title = self._free(str(plain(name)) if name else f"Layer {len(self.layers) + 1}")
         self._shown.append(Shown(layer, title, bool(shown), opacity, ee_object, vis_params))
@@ -304,6 +315,31 @@ class Map(Furnished):
             self._view = View(bounds=around(shapes))
         else:
             self.set_center(*middle_of(shapes), zoom)
+
+    def getCenter(self) -> dict[str, Any]:
+        """Give the middle of the map as GeoJSON, which `qmosaic.ee.Geometry` takes."""
+        return {"type": "Point", "coordinates": [*middle(self._view, self._bounds())]}
+
+    def getZoom(self) -> int:
+        """Give the zoom level: the one that was set, or that shows all of it."""
+        return level(self._view, self._bounds())
+
+    def getBounds(self, asGeoJSON: bool = False) -> Any:
+        """Give what the map shows, in a window of usual size: 1000 by 500 pixels.
+
+        Parameters
+        ----------
+        asGeoJSON : bool, default: False
+            A rectangle as GeoJSON, in place of west, south, east and north.
+        """
+        west, south, east, north = extent(self._view, self._bounds())
+        if not asGeoJSON:
+            return [west, south, east, north]
+        ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+        return {"type": "Polygon", "coordinates": [ring]}
+
+    def _bounds(self) -> list[Any]:
+        return [one.layer.bounds for one in self._shown]
 
     def to_html(self, *, max_bytes: int = 0) -> str:
         """Give the page: all that it needs is in it, but for the tiles of the base map.

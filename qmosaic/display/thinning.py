@@ -55,6 +55,15 @@ def shown(image: Any, caller: str) -> xr.Dataset:
     return true_to_grid(image)
 
 
+def has_no_image(thing: Any) -> bool:
+    """Tell whether something is a collection that has no image, or no feature, left."""
+    dataset = getattr(thing, "dataset", thing)
+    if isinstance(dataset, xr.Dataset):
+        return dataset.sizes.get("time") == 0
+    features = getattr(thing, "geodataframe", None)
+    return isinstance(features, pd.DataFrame) and features.empty
+
+
 def _opened(path: str, caller: str) -> xr.Dataset:
     if path.lower().endswith((".tif", ".tiff", ".nc", ".png")):
         raise ValueError(

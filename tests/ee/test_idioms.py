@@ -2,8 +2,10 @@
 
 import numpy as np
 import odc.geo.xr  # noqa: F401  (for .odc)
+import pytest
 import xarray as xr
 
+import qmosaic.display as geemap
 from qmosaic import ee
 
 
@@ -66,3 +68,45 @@ def test_the_whole_world_is_a_region():
         assert col.first().clip(region).dataset["a"].values.tolist() == [[1, 1], [1, 1]]
     for box in ([-179, -89, 179, -40], [20, -85, 179, 85], [-179, -85, -20, 85]):
         assert col.filterBounds(ee.Geometry.Rectangle(box)).size() == 0
+
+
+def map_of_a_place() -> geemap.Map:
+    """Make a map that looks at a place in Sindh."""
+    m = geemap.Map()
+    m.setCenter(68.0, 26.0, 10)
+    return m
+
+
+def test_a_map_says_where_it_looks():
+    """getCenter, getZoom and getBounds give numbers and GeoJSON that ee.Geometry takes."""
+    m = map_of_a_place()
+    assert (m.getCenter()["coordinates"], m.getZoom()) == ([68.0, 26.0], 10)
+    west, south, east, north = m.getBounds()
+    # a pixel of zoom level 10 is 360 / (256 · 2¹⁰) degrees of longitude
+    assert east - west == pytest.approx(1000 * 360 / (256 * 1024))
+    assert (west + east) / 2 == pytest.approx(68.0)
+    assert (north - south) / np.cos(np.radians(26)) == pytest.approx(500 * 360 / 262144, rel=1e-4)
+    inside = ee.Geometry(m.getBounds(True)).contains(ee.Geometry(m.getCenter()))
+    assert inside.getInfo() if hasattr(inside, "getInfo") else inside
+
+
+def test_a_map_without_a_view_shows_all_layers_or_the_world():
+    """Where no place was set, all layers are shown as far in as they fit; or the whole world."""
+    m = geemap.Map()
+    assert m.getBounds() == [-180, -85, 180, 85]
+    assert m.getZoom() == 0
+    m.addLayer(ee.Geometry.Rectangle([67.0, 25.0, 67.5, 25.25]))
+    m.addLayer(ee.Geometry.Rectangle([68.0, 25.0, 69.0, 25.5]))
+    np.testing.assert_allclose(m.getBounds(), [67.0, 25.0, 69.0, 25.5], atol=1e-6)
+    # 2 degrees are 1000 pixels of 360 / (256 · 2⁹·⁴) degrees
+    assert m.getZoom() == 9
+    m.centerObject(ee.Geometry.Point([68.5, 25.2]).buffer(1000))
+    assert m.getZoom() > 9
+
+
+def test_a_layer_without_images_is_left_out():
+    """A collection of which a filter left nothing draws nothing; a warning says so."""
+    m = map_of_a_place()
+    with pytest.warns(UserWarning, match="'none' has no image, and nothing of it is shown"):
+        m.addLayer(collection().filterDate("1999-01-01", "2000-01-01"), {}, "none")
+    assert m.layers == []
