@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from qmosaic.collection.model import is_name, no_name
+import xarray as xr
+
+from qmosaic.collection.declarations import can_be_masked
+from qmosaic.collection.model import bands_of, is_name, no_name
 from qmosaic.ee.collections.base import Images
 from qmosaic.ee.images import Image
-from qmosaic.ee.names import variable_of
+from qmosaic.ee.names import TIME, variable_of
+from qmosaic.ee.pixels import maskable
 from qmosaic.engine.mosaic import last_on_top, quality_mosaic
 
 
@@ -22,6 +26,9 @@ class Mosaics(Images):
         As Earth Engine has been seen to do it: of equally good images the last one wins, and a band
         that is masked in the winner comes from the next best image. Other rules are arguments:
         those of `qmosaic.quality_mosaic`, but for periods, which make more than one image.
+
+        An integer band that declares no nodata gets the next larger dtype where the quality can be
+        masked, as in `updateMask`; with ``fill_value=0`` it keeps its dtype, and 0 means masked.
         """
         if isinstance(qualityBand, Image) or not is_name(qualityBand):
             adding = "collection.map(lambda img: img.addBands(score_of(img).rename('quality')))"
@@ -36,7 +43,8 @@ class Mosaics(Images):
         if empty is not None:
             return empty
         band = variable_of(self.dataset, qualityBand)
-        mosaic = quality_mosaic(self.dataset, band, ties=ties, masked=masked, **rules)
+        images = self.dataset if "fill_value" in rules else _maskable(self.dataset, band)
+        mosaic = quality_mosaic(images, band, ties=ties, masked=masked, **rules)
         mosaic.attrs["qmosaic_quality_band"] = qualityBand
         if rules.get("provenance", False) is not False:
             return Image(mosaic)
@@ -47,3 +55,15 @@ class Mosaics(Images):
     def mosaic(self) -> Image:
         """Put the images on top of each other, the last on top; masked pixels show those below."""
         return self._without_bands() or Image(last_on_top(self.dataset))
+
+
+def _maskable(dataset: xr.Dataset, quality: Any) -> xr.Dataset:
+    """Where the quality can be masked, so that no image may be left for a pixel, so can all bands.
+
+    `qmosaic.quality_mosaic` fills such a pixel with 0 and declares that as nodata, though 0 may be
+    a value of the band (clear, in a band of flags).
+    """
+    if quality not in dataset or not can_be_masked(dataset[quality]):
+        return dataset
+    whole = [name for name in bands_of(dataset, TIME) if dataset[name].dtype.kind in "iu"]
+    return dataset.assign({name: maskable(dataset[name]).variable for name in whole})
