@@ -192,10 +192,23 @@ def qualityMosaic(ee: Any, col: Any) -> Any:
 
 
 @scripts
+def qualityMosaic_of_a_float(ee: Any, col: Any) -> Any:
+    return [col.qualityMosaic("d"), col.select(["d", "b"]).qualityMosaic("d")]
+
+
+@scripts
 def qualityMosaic_of_a_copy(ee: Any, col: Any) -> Any:
     """The score is a band of the collection, unmasked: what it masks is known."""
     scored = col.map(lambda img: img.addBands(img.select("q").unmask(-9).rename("score")))
     return [scored.qualityMosaic("score"), scored.select(["d", "score"]).qualityMosaic("score")]
+
+
+@scripts
+def greenest_pixel(ee: Any, col: Any) -> Any:
+    def add_index(img: Any) -> Any:
+        return img.addBands(img.normalizedDifference(["c", "a"]).rename("index"))
+
+    return col.map(add_index).qualityMosaic("index").select(["c", "index", "a"])
 
 
 @scripts

@@ -34,6 +34,12 @@ def linkCollection(ee: Any, col: Any) -> Any:
 
 
 @scripts
+def linked_quality(ee: Any, col: Any) -> Any:
+    other = clouds(ee, col)
+    return col.linkCollection(other, ["probability"]).qualityMosaic("probability")
+
+
+@scripts
 def linkCollection_by_a_property(ee: Any, col: Any) -> Any:
     other = col.map(lambda img: img.select("a").rename("other").set("key", img.get("system:index")))
     keyed = col.map(lambda img: img.set("key", img.get("system:index")))
