@@ -193,7 +193,7 @@ def _in_degrees(y: Array, x: Array, *, crs: str | None, which: int) -> Array:
 
 
 def _degrees(x: Array, y: Array, crs: str, into: str | None) -> tuple[Array, Array]:
-    places = np.broadcast_arrays(x, y)
+    places: Any = np.broadcast_arrays(x, y)
     shape = places[0].shape
     if places[0].size == 1:  # old pyproj takes it for a number, and warns
         places = [one.item() for one in places]

@@ -30,42 +30,29 @@ MASKED = 65535
 class Terrain(Hinting):
     """What a band of elevations in metres says of the ground.
 
-        The slope of a pixel is that between its neighbours left and right, above and below; a pixel is
-        masked where one of these four is masked or missing, as along the edges of an image. Distances
-        and directions are those on the ellipsoid, whatever the CRS.
+    The slope of a pixel is that between its neighbours left and right, above and below; a pixel is
+    masked where one of these four is masked or missing, as along the edges of an image. Distances
+    and directions are those on the ellipsoid, whatever the CRS.
 
-        Of an image with more than one band, the band "elevation" is used.
+    Of an image with more than one band, the band "elevation" is used.
 
-        Examples
-        --------
-        A plane that rises by 1 m for each metre to the east, so that it falls to the west:
+    Examples
+    --------
+    A plane that rises by 1 m for each metre to the east, so that it falls to the west:
 
-        >>> import numpy as np, odc.geo.xr, xarray as xr
-        >>> from qmosaic import ee
-    <<<<<<< HEAD
-        >>> places = {"y": [25.0, 15.0, 5.0], "x": 500_000 + np.array([5.0, 15.0, 25.0])}
-        >>> plane = xr.Dataset({"elevation": (("y", "x"), np.float32([[0, 10, 20]] * 3))}, places)
-        >>> image = ee.Image(plane.odc.assign_crs("EPSG:32631"))
-        >>> def middle(image):
-        ...     return [round(float(band[1, 1])) for band in image.dataset.values()]
-        >>> middle(ee.Terrain.slope(image)), middle(ee.Terrain.aspect(image))
-        ([45], [270])
-        >>> middle(ee.Terrain.hillshade(image, 270, 45)), middle(ee.Terrain.hillshade(image, 90))
-        ([255], [0])
-    =======
-        >>> roof = np.tile([0.0, 10, 20, 10, 0], (3, 1))
-        >>> places = {"y": [5e6, 5e6 - 10, 5e6 - 20], "x": 3e5 + 10.0 * np.arange(5)}
-        >>> made = xr.Dataset({"elevation": (("y", "x"), roof)}, places).odc.assign_crs("EPSG:32633")
-        >>> image = ee.Image(made)
-        >>> ee.Terrain.slope(image).dataset["slope"].values[1].round(3)
-        array([nan, 45.,  0., 45., nan])
-        >>> ee.Terrain.aspect(image).dataset["aspect"].values[1].round(3)
-        array([ nan, 270.,   0.,  90.,  nan])
-        >>> ee.Terrain.hillshade(image, 270, 45).dataset["hillshade"].values[1, 1:-1]
-        array([254, 180,   0], dtype=uint16)
-    >>>>>>> ce95cd8 (The list of public scripts: 42 of 64 run; examples; changelog)
-        >>> ee.Terrain.products(image).bandNames()
-        ['elevation', 'slope', 'aspect', 'hillshade']
+    >>> import numpy as np, odc.geo.xr, xarray as xr
+    >>> from qmosaic import ee
+    >>> places = {"y": [25.0, 15.0, 5.0], "x": 500_000 + np.array([5.0, 15.0, 25.0])}
+    >>> plane = xr.Dataset({"elevation": (("y", "x"), np.float32([[0, 10, 20]] * 3))}, places)
+    >>> image = ee.Image(plane.odc.assign_crs("EPSG:32631"))
+    >>> def middle(image):
+    ...     return [round(float(band[1, 1])) for band in image.dataset.values()]
+    >>> middle(ee.Terrain.slope(image)), middle(ee.Terrain.aspect(image))
+    ([45], [270])
+    >>> middle(ee.Terrain.hillshade(image, 270, 45)), middle(ee.Terrain.hillshade(image, 90))
+    ([255], [0])
+    >>> ee.Terrain.products(image).bandNames()
+    ['elevation', 'slope', 'aspect', 'hillshade']
     """
 
     _name = "ee.Terrain"
