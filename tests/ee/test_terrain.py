@@ -13,6 +13,8 @@ import pytest
 import xarray as xr
 
 from qmosaic import ee
+from tests.support.mosaics import is_deferred
+from tests.support.sources import Forbidden
 
 assert odc.geo.xr is not None
 
@@ -139,3 +141,24 @@ def test_of_several_bands_the_one_called_elevation_counts() -> None:
         ee.Terrain.slope(ee.Image(7))
     with pytest.raises(TypeError, match=r"azimuth='west'.*Write ee.Terrain.hillshade"):
         ee.Terrain.hillshade(ee.Image(dataset), "west")
+
+
+def test_mosaics_by_slope_and_distance_stay_deferred() -> None:
+    """What is computed of slopes, distances and features inside map() goes into a mosaic whose
+    chunks are one task each, and reads nothing before."""
+    source = da.from_array(Forbidden((2, 7, 9), "int16"), chunks=(1, 3, 4))
+    days = np.array(["2020-01-01", "2020-02-01"], "M8[ns]")
+    images = elevations("EPSG:32633").drop_vars("AVE").assign_coords(time=days)
+    collection = ee.ImageCollection(images.assign(AVE=(("time", "y", "x"), source)))
+    field = ee.Feature(ee.Geometry.Point(14, 46.9).buffer(90_000), {"code": 1})
+    inside = ee.FeatureCollection([field]).reduceToImage(["code"], ee.Reducer.first())
+
+    def scored(image: Any) -> Any:
+        far = image.gt(50).distance(ee.Kernel.euclidean(90, "meters")).rename("far")
+        steep = ee.Terrain.slope(image).lt(70)
+        return image.addBands(far).updateMask(steep).updateMask(inside)
+
+    mosaic = collection.map(scored).qualityMosaic("far").dataset
+    assert is_deferred(mosaic)
+    with pytest.raises(AssertionError, match="was read"):
+        mosaic["far"].compute()
