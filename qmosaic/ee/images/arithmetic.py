@@ -136,10 +136,8 @@ class Arithmetic(Bands):
         self, tests = self._aligned(tests)
         own, conditions, others = (one._bands() for one in (self, tests, values))
         count = len(own)
-        if not own:
-            return self
-        for given in (tests, values):
-            given._check_bands("ee.Image.where()")
+        if not own or not conditions or not others:
+            return self._lacking_bands(tests, values)
         if len(conditions) not in (1, count) or len(others) not in (1, count):
             raise ValueError(
                 f"ee.Image.where() got a test of {len(conditions)} and a value of {len(others)} "

@@ -128,6 +128,12 @@ class Bands(Hinting):
             why = self.dataset.attrs.get(EMPTIED, "Add some first: image.addBands(...).")
             raise ValueError(f"{caller}: the image has no bands. {why}")
 
+    def _lacking_bands(self, *others: Self) -> Self:
+        """Give what is made of several images, of which one has no bands: none, and why."""
+        bare = next(one for one in (self, *others) if not one._names())
+        why = {EMPTIED: bare.dataset.attrs[EMPTIED]} if EMPTIED in bare.dataset.attrs else {}
+        return type(self)(with_bands(self.dataset, {}).assign_attrs(why))
+
     def _find(self, selector: Any) -> list[Hashable]:
         own = self._names()
         selector = known(selector, "select()")
@@ -145,20 +151,18 @@ class Bands(Hinting):
         """Combine band by band; an image of one band is combined with all of the other's.
 
         Bands of the same names are paired by name, whatever their order, others in their order,
-        https://developers.google.com/earth-engine/apidocs/ee-image-add. One without bands goes with
-        one without bands only.
+        https://developers.google.com/earth-engine/apidocs/ee-image-add. Of one without
+        bands an image without bands is made: Earth Engine refuses it, but not where `If` does not
+        choose it.
         """
         caller = f"ee.Image.{name}()"
         if is_number(other):
-            self._check_bands(caller)
             value = plain(other)
             return self._changed(lambda band: pixels.combine(name, band, value))
         self, image = self._aligned(self._as_image(other))
         own, theirs = self._bands(), image._bands()
-        if not own and not theirs:
-            return self
-        self._check_bands(caller)
-        image._check_bands(caller)
+        if not own or not theirs:
+            return self._lacking_bands(image)
         if len(own) != len(theirs) and 1 not in (len(own), len(theirs)):
             raise ValueError(
                 f"{caller} got images of {len(own)} and {len(theirs)} bands, which do "

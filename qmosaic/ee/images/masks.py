@@ -27,9 +27,8 @@ class Masks(Bands):
         """Mask pixels where another image is 0 or masked; what is masked stays masked."""
         self, other = self._aligned(self._as_image(mask))
         own, masks = self._bands(), other._bands()
-        if not own:
-            return self
-        other._check_bands("ee.Image.updateMask()")
+        if not own or not masks:
+            return self._lacking_bands(other)
         if len(masks) not in (1, len(own)):
             raise ValueError(
                 f"ee.Image.updateMask() got a mask of {len(masks)} bands for an image of "
@@ -55,9 +54,8 @@ class Masks(Bands):
             return self._changed(lambda band: pixels.unmask(band, plain(value)))
         self, other = self._aligned(self._as_image(value))
         own, others = self._bands(), other._bands()
-        if not own:
-            return self
-        other._check_bands("ee.Image.unmask()")
+        if not own or not others:
+            return self._lacking_bands(other)
         if len(others) not in (1, len(own)):
             raise ValueError(
                 f"ee.Image.unmask() got an image of {len(others)} bands for an image of "
@@ -74,8 +72,8 @@ class Masks(Bands):
         """
         self, other = self._aligned(self._as_image(top))
         below, above = self._bands(), other._bands()
-        self._check_bands("ee.Image.blend()")
-        other._check_bands("ee.Image.blend()")
+        if not below or not above:
+            return self._lacking_bands(other)
         count = max(len(below), len(above))
         if any(len(bands) not in (1, count) for bands in (below, above)):
             raise ValueError(

@@ -63,7 +63,11 @@ class Projections(Bands):
         """
         caller = "ee.Image.reproject()"
         grid = grid_of(crs, crsTransform, scale, caller)
-        if self._is_constant() or has_grid(self.dataset, caller=caller, **grid):
+        if (
+            not self._names()
+            or self._is_constant()
+            or has_grid(self.dataset, caller=caller, **grid)
+        ):
             return self
         warnings.warn(
             f"{caller} brings the image onto another grid, and each pixel takes the value of that "
@@ -87,7 +91,11 @@ class Projections(Bands):
         """
         caller = "ee.Image.setDefaultProjection()"
         grid = grid_of(crs, crsTransform, scale, caller)
-        if not self._is_constant() and not has_grid(self.dataset, caller=caller, **grid):
+        if (
+            self._names()
+            and not self._is_constant()
+            and not has_grid(self.dataset, caller=caller, **grid)
+        ):
             warnings.warn(
                 f"{caller} changes nothing: the image keeps the grid of its collection, which is "
                 "another one. To compute on that grid write image.reproject(...), or open "
@@ -113,7 +121,7 @@ class Projections(Bands):
                 f"ee.Image.resample() got mode={mode!r}; Earth Engine knows 'bilinear' and "
                 "'bicubic'. Leave the call out for the nearest neighbour."
             )
-        if self._is_constant():
+        if not self._names() or self._is_constant():
             return self
         warnings.warn(
             f"ee.Image.resample({mode!r}) changes nothing: the image stays on its own grid, and "
