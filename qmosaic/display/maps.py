@@ -21,7 +21,7 @@ from qmosaic.display.map_pages import Shown, View, page_of
 from qmosaic.display.parameters import plain
 from qmosaic.display.serving import Server
 from qmosaic.display.serving.server import frame
-from qmosaic.display.thinning import has_no_image, shown
+from qmosaic.display.thinning import shown, why_nothing
 from qmosaic.optional import needed
 from qmosaic.scores.expressions import is_number
 
@@ -263,10 +263,10 @@ class Map(Furnished):
             The image has no CRS; and see `visualize`.
         """
         opacity = check_opacity(opacity)
-        if has_no_image(ee_object):
+        reason = why_nothing(ee_object)
+        if reason is not None:
             warnings.warn(
-                f"the collection of the layer {name!r} has no image, and nothing of it is shown. "
-                "Check the filter that made it.",
+                f"the layer {name!r} has no image, and nothing of it is shown. {reason}",
                 stacklevel=2,
             )
             return

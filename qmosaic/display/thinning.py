@@ -55,13 +55,20 @@ def shown(image: Any, caller: str) -> xr.Dataset:
     return true_to_grid(image)
 
 
-def has_no_image(thing: Any) -> bool:
-    """Tell whether something is a collection that has no image, or no feature, left."""
+EMPTIED = "qmosaic_emptied"
+"""The attribute in which `qmosaic.ee` says which filter left no image."""
+
+
+def why_nothing(thing: Any) -> str | None:
+    """Say why there is nothing to show of a collection that has no image, or no feature, left, or
+    of the mosaic of one, which has no bands; None where there is something."""
     dataset = getattr(thing, "dataset", thing)
+    why = "Check the filter that made it."
     if isinstance(dataset, xr.Dataset):
-        return dataset.sizes.get("time") == 0
+        there = dataset.sizes.get("time") != 0 and bool(dataset.data_vars)
+        return None if there else str(dataset.attrs.get(EMPTIED, why))
     features = getattr(thing, "geodataframe", None)
-    return isinstance(features, pd.DataFrame) and features.empty
+    return why if isinstance(features, pd.DataFrame) and features.empty else None
 
 
 def _opened(path: str, caller: str) -> xr.Dataset:

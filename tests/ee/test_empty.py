@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 
 from qmosaic import ee
+from qmosaic.display import Map
 
 PLACES = {
     "time": np.array(["2020-01-01", "2020-02-01"], "M8[ns]"),
@@ -46,6 +47,7 @@ def nothing() -> ee.Image:
         lambda image, other: image.add(nothing()),
         lambda image, other: image.where(other, 1),
         lambda image, other: image.focal_max(1),
+        lambda image, other: image.visualize(bands=["B4"], min=0, max=1),
         lambda image, other: image.add(1).gt(other),
         lambda image, other: other.add(image).clip(WEST),
         lambda image, other: other.select("B4").add(image).reproject("EPSG:4326", None, 30),
@@ -78,6 +80,22 @@ def test_what_an_image_without_bands_cannot_do(method: Callable[[Any, Any], Any]
     """What needs bands is an error that says which filter left no image."""
     with pytest.raises(ValueError, match=r"the image has no bands.*1999-01-01.*left none of 2"):
         method(nothing(), collection().first())
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nothing, lambda: nothing().clip(WEST), lambda: collection().filterDate("1999-01-01")],
+    ids=["mosaic", "clipped", "collection"],
+)
+def test_a_map_leaves_out_what_has_no_image(layer: Callable[[], Any]) -> None:
+    """Where nothing is left to draw, a script goes on: the layer is left out, and a warning says
+    which filter left nothing."""
+    shown = Map()
+    with pytest.warns(UserWarning, match=r"'greenest' has no image.*1999-01-01.*left none of 2"):
+        shown.addLayer(layer(), {"bands": ["B4"], "min": 0, "max": 1}, "greenest")
+    assert shown.layers == []
+    shown.addLayer(collection().first().select("B4"), {"min": 0, "max": 8}, "first")
+    assert shown.layers == ["first"]
 
 
 def test_images_without_bands_in_a_collection() -> None:

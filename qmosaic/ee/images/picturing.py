@@ -61,6 +61,8 @@ class Picturing(Bands):
         ['vis-red', 'vis-green', 'vis-blue']
         """
         own, asked = self._bands(), plain(bands)
+        if not own:
+            return self
         if isinstance(asked, str):
             asked = [name.strip() for name in asked.split(",")]
         names = [name for one in asked or () for name in self._find(one)] or list(own)[:3]
