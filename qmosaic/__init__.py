@@ -21,8 +21,8 @@ What one does first, second, third:
 
 Each step has its own help: ``help(qm.quality_mosaic)``, ``help(qm.scores)``,
 ``help(qm.display)``. All functions of a collection or a mosaic are methods too:
-``col.qmosaic.quality_mosaic("quality")``. Scripts that were written for Earth Engine run with
-``from qmosaic import ee`` in place of Google's: ``help(qm.ee)``.
+``col.qmosaic.quality_mosaic("quality")``. Most scripts around ``qualityMosaic`` that were written
+for Earth Engine run with ``from qmosaic import ee`` in place of Google's: ``help(qm.ee)``.
 
 >>> import numpy as np, xarray as xr
 >>> import qmosaic as qm

@@ -1,4 +1,4 @@
-"""Earth Engine's API on your own data: a script for Earth Engine runs with its import changed.
+"""Earth Engine's API on your own data: most scripts around ``qualityMosaic`` run as written.
 
 1. Say once where the images of a collection are kept: `register`, or `load_catalog` for a TOML
    file of them.
