@@ -15,6 +15,7 @@ from qmosaic.ee.properties import of_images
 from qmosaic.ee.terrain import Terrain
 from qmosaic.ee.unsupported import Hinting
 from qmosaic.ee.values import (
+    Boolean,
     Computed,
     Date,
     EachImage,
@@ -111,7 +112,7 @@ class Algorithms(Hinting):
 
         https://developers.google.com/earth-engine/apidocs/ee-algorithms-isequal
         """
-        return lift(_are_equal, left, right)
+        return wrapped(lift(_are_equal, left, right))
 
     @staticmethod
     def If(condition: Any, trueCase: Any = None, falseCase: Any = None) -> Any:
@@ -122,12 +123,12 @@ class Algorithms(Hinting):
         https://developers.google.com/earth-engine/apidocs/ee-algorithms-if
         """
         if not isinstance(condition, Computed):
-            return trueCase if is_true(condition) else falseCase
+            return wrapped(trueCase if is_true(condition) else falseCase)
         if isinstance(trueCase, Image) and isinstance(falseCase, Image):
             return _either_image(condition, trueCase, falseCase)
         if condition.images is None and not _are_values(trueCase, falseCase):
-            return trueCase if is_true(known(condition)) else falseCase
-        return lift(_either, condition, trueCase, falseCase)
+            return wrapped(trueCase if is_true(known(condition)) else falseCase)
+        return wrapped(lift(_either, condition, trueCase, falseCase))
 
 
 def _as_text(value: Any) -> String:
@@ -136,7 +137,7 @@ def _as_text(value: Any) -> String:
 
 def _type_of(value: Any) -> String:
     value = wrapped(plain(value)) if not isinstance(value, Date) else value
-    if isinstance(value, bool):
+    if isinstance(value, Boolean):
         return String("Boolean")
     if isinstance(value, Number):
         return String("Integer" if isinstance(plain(value), int) else "Float")

@@ -177,6 +177,9 @@ class _Nothing:
     def __init__(self, name: str, instead: str) -> None:
         self._name, self._instead = name, instead
 
+    def __repr__(self) -> str:
+        return f"{self._name}, which is not supported by qmosaic.ee: use {self._instead}"
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)

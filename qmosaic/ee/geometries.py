@@ -8,7 +8,7 @@ from typing import Any
 
 from qmosaic.collection.geometry import LON_LAT, as_crs, as_geometry, projected, short_crs
 from qmosaic.ee.unsupported import Hinting
-from qmosaic.ee.values import List, Number, String, known
+from qmosaic.ee.values import Boolean, List, Number, String, known
 from qmosaic.optional import needed
 
 RADIUS = 6_371_008.8
@@ -226,21 +226,22 @@ ee.Geometry.Polygon within 0 to 222639, 0 to 111325 in EPSG:3857)
 
     # -- about it --------------------------------------------------------------------------------
 
-    def contains(self, right: Any, maxError: Any = None, proj: Any = None) -> bool:
+    def contains(self, right: Any, maxError: Any = None, proj: Any = None) -> Boolean:
         """Tell whether another one lies in it."""
-        return bool(self.geometry.geom.covers(self._other(right)))
+        return Boolean(self.geometry.geom.covers(self._other(right)))
 
-    def intersects(self, right: Any, maxError: Any = None, proj: Any = None) -> bool:
+    def intersects(self, right: Any, maxError: Any = None, proj: Any = None) -> Boolean:
         """Tell whether it has a point in common with another one."""
-        return bool(self.geometry.geom.intersects(self._other(right)))
+        return Boolean(self.geometry.geom.intersects(self._other(right)))
 
-    def disjoint(self, right: Any, maxError: Any = None, proj: Any = None) -> bool:
+    def disjoint(self, right: Any, maxError: Any = None, proj: Any = None) -> Boolean:
         """Tell whether it has no point in common with another one."""
-        return not self.intersects(right)
+        return Boolean(not self.intersects(right))
 
-    def containedIn(self, right: Any, maxError: Any = None, proj: Any = None) -> bool:
+    def containedIn(self, right: Any, maxError: Any = None, proj: Any = None) -> Boolean:
         """Tell whether it lies in another one."""
-        return Geometry(right).contains(self)
+        found: Boolean = Geometry(right).contains(self)
+        return found
 
     def area(self, maxError: Any = None, proj: Any = None) -> Number:
         """Give its area in square metres, on the ellipsoid WGS 84.

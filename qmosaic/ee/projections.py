@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,9 @@ Transform = tuple[float, float, float, float, float, float]
 
 UNIT: Transform = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 """Pixels of one unit of the CRS."""
+
+LIKE_BY_NAME = 25
+"""How sure PROJ is of a code that it finds by the name alone, in percent."""
 
 
 class Projection(Hinting):
@@ -70,8 +74,19 @@ PARAMETER["elt_1_2", 5000000.0]]'
 
     def crs(self) -> String:
         """Give the code of the CRS, or its WKT where it has none."""
-        code = self.crs_of_pixels.to_epsg()
+        code = self._code()
         return String(f"EPSG:{code}" if code else self.crs_of_pixels.to_wkt())
+
+    def _code(self) -> int | None:
+        """Give the code; of a CRS that is bound to another (TOWGS84), that of the CRS itself."""
+        found: int | None = self.crs_of_pixels.to_epsg()
+        if found or not self.crs_of_pixels.proj.is_bound:
+            return found
+        own = self.crs_of_pixels.proj.source_crs
+        # files write the axes in another order, and a datum without its realisations: there the
+        # name is alike, and the numbers tell whether it is the same CRS
+        near: int | None = own.to_epsg() or own.to_epsg(min_confidence=LIKE_BY_NAME)
+        return near if near and _numbers(own) == _numbers(type(own).from_epsg(near)) else None
 
     def wkt(self) -> String:
         """Give the CRS as WKT."""
@@ -122,6 +137,14 @@ PARAMETER["elt_1_2", 5000000.0]]'
         crs = self.crs().getInfo()
         name = "crs" if crs.startswith("EPSG:") else "wkt"
         return {"type": "Projection", name: crs, "transform": list(self.transform_of_pixels)}
+
+
+def _numbers(crs: Any) -> dict[str, Any]:
+    """Give the numbers of a CRS of pyproj, as PROJ writes them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that it is not all of the CRS
+        numbers: dict[str, Any] = crs.to_dict()
+    return numbers
 
 
 def projection_of(dataset: xr.Dataset, caller: str) -> Projection:

@@ -10,7 +10,18 @@ import numpy as np
 import xarray as xr
 
 from qmosaic.ee.names import TIME, band_names, properties, property_in
-from qmosaic.ee.values import EPOCH, Computed, Date, Number, later, lift, plain, values_of, wrapped
+from qmosaic.ee.values import (
+    EPOCH,
+    Computed,
+    Date,
+    Number,
+    known_name,
+    later,
+    lift,
+    plain,
+    values_of,
+    wrapped,
+)
 
 KNOWN_AS = {
     "system:time_start": "time",
@@ -36,6 +47,7 @@ def property_of(dataset: xr.Dataset, name: str, caller: str) -> xr.DataArray:
     KeyError
         There is none.
     """
+    name = known_name(name, caller)
     if name == "system:band_names":
         each = band_names(dataset)
         if TIME in dataset.dims:
@@ -130,7 +142,7 @@ def _checked(name: str, value: Any, caller: str) -> Any:
 
 def _repeated(value: Any, images: int | None) -> xr.Variable:
     if images is None:
-        return xr.Variable((), _object(value) if isinstance(value, list | dict) else _scalar(value))
+        return xr.Variable((), _object(value) if isinstance(value, list | dict | None) else value)
     return xr.Variable((TIME,), array_of([value] * images))
 
 
@@ -141,7 +153,11 @@ def _scalar(value: Any) -> Any:
 def array_of(values: list[Any]) -> Any:
     """Make an array of values of one kind, or of objects."""
     kinds = {type(_scalar(one)) for one in values}
-    if kinds & {list, dict} or (str in kinds and len(kinds) > 1):
+    if (
+        all(one is None for one in values)
+        or kinds & {list, dict}
+        or (str in kinds and len(kinds) > 1)
+    ):
         return _objects(values)
     return np.array([_scalar(one) for one in values])
 

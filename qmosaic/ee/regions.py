@@ -161,7 +161,9 @@ def reduce_region(
     nothing = [[_of_nothing(o) for o in outputs] for _, outputs, _ in tables]
     made_of = [made for _, _, made in tables]
     give = functools.partial(_dictionaries, names, nothing, images)
-    return later(Dictionary, give, made_of, images=images)
+    result = later(Dictionary, give, made_of, images=images)
+    result.names = sorted(name for name, _, _ in wanted)
+    return result
 
 
 def _dictionaries(

@@ -17,11 +17,9 @@ INSTEAD = {
     "getMapId": "qmosaic.display.Map().add_layer(image)",
     "getDownloadURL": "qmosaic.to_zarr(image.dataset, 'mosaic.zarr')",
     "getVideoThumbURL": "qmosaic.quicklook of single images",
-    "visualize": "qmosaic.visualize(image, min=0, max=3000)",
     "changeProj": "image.dataset.assign_coords(x=..., y=...), which says where pixels lie",
     "reduceResolution": "the mean of image.dataset.coarsen(y=3, x=3), or overviews: "
     "qmosaic.to_zarr(image.dataset, path, levels='auto')",
-    "iterate": "a loop over collection.dataset.isel(time=i)",
     "paint": "Map.addLayer(features, {'color': 'FF0000', 'fillColor': '00000000'}) to draw them; "
     "updateMask(ee.Image(1).clip(features)) for their pixels",
     "EEException": "ValueError, KeyError and TypeError: there is no exception of its own",
@@ -47,12 +45,19 @@ INSTEAD = {
     "hasType": "notNull([name]), or a loop of Python over .geodataframe",
     "withinDistance": "bounds(geometry.buffer(distance))",
     "randomPoints": "geopandas.GeoSeries(region).sample_points(count), in ee.FeatureCollection()",
-    "simpleComposite": "qmosaic.quality_mosaic(collection.dataset, ..., within=..., "
-    "reducer='median')",
-    "propertyNames": "list(collection.dataset.coords)",
-    "getInfo": "print(collection.dataset), or .compute() of it for the pixels",
-    "bandTypes": "image.dataset.dtypes",
+    "Algorithms.simpleComposite": "ee.Algorithms.Landsat.simpleComposite(collection)",
+    "ImageCollection.visualize": "collection.map(lambda image: image.visualize(min=0, max=3000))",
+    "ImageCollection.propertyNames": "collection.first().propertyNames()",
+    "ImageCollection.bandNames": "collection.first().bandNames()",
+    "ImageCollection.bandTypes": "collection.first().bandTypes()",
+    "ImageCollection.get": "collection.first().get(name), or aggregate_array(name): only images "
+    "have properties here, collections have none",
+    "ImageCollection.set": "collection.map(lambda image: image.set(name, value)), or a variable of "
+    "Python: only images have properties here, collections have none",
+    "FeatureCollection.get": "features.first().get(name), or aggregate_array(name): only features "
+    "have properties here, collections have none",
 }
+"""By the name alone, or after the class that it was asked of, where others have it."""
 
 
 def not_supported(owner: str, name: str, known: list[str] | None = None) -> AttributeError:
@@ -68,8 +73,9 @@ def not_supported(owner: str, name: str, known: list[str] | None = None) -> Attr
         The names that are there; one of them may have been meant.
     """
     close = difflib.get_close_matches(name, known or [], n=1, cutoff=0.75)
-    if name in INSTEAD:
-        hint = f"Use {INSTEAD[name]}."
+    instead = INSTEAD.get(f"{owner.removeprefix('ee.')}.{name}", INSTEAD.get(name))
+    if instead is not None:
+        hint = f"Use {instead}."
     elif close:
         hint = f"Did you mean {close[0]}?"
     else:

@@ -28,6 +28,8 @@ class Images(Hinting):
     _name = "ee.ImageCollection"
 
     def __init__(self, source: Any) -> None:
+        if isinstance(source, list | tuple):
+            source = [one for one in source if one is not None]
         if isinstance(source, Images):
             dataset = source.dataset
         elif isinstance(source, xr.Dataset):

@@ -21,7 +21,7 @@ class ImageCollection(
     ----------
     source : str, xarray.Dataset, list of Image, or what `qmosaic.open_collection` opens
         An id that is registered (`qmosaic.ee.register`), a path or URL, a Dataset with a dimension
-        ``time``, or single images.
+        ``time``, or single images; None among them is left out.
 
     Attributes
     ----------

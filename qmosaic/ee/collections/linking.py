@@ -13,7 +13,7 @@ from qmosaic.ee.collections.base import Images
 from qmosaic.ee.elements import column
 from qmosaic.ee.images import Image
 from qmosaic.ee.matches import NONE, chosen, places_in
-from qmosaic.ee.values import List, known, wrapped
+from qmosaic.ee.values import List, check_function, known, wrapped
 
 
 class Linking(Images):
@@ -96,6 +96,7 @@ class Linking(Images):
 
     def iterate(self, algorithm: Callable[[Image, Any], Any], first: Any = None) -> Any:
         """Apply a function to each image and to what it gave for the one before."""
+        check_function(algorithm, "ee.ImageCollection.iterate()")
         result = wrapped(first)
         for image in self.toList():
             result = wrapped(algorithm(image, result))

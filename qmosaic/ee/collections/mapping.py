@@ -16,7 +16,7 @@ from qmosaic.ee.elements import column
 from qmosaic.ee.features import Feature, FeatureCollection, of_each_image
 from qmosaic.ee.images import ClippedConstant, Image
 from qmosaic.ee.names import EMPTIED, PROPERTY, TIME, property_in, with_own_times, with_properties
-from qmosaic.ee.values import EachImage
+from qmosaic.ee.values import EachImage, check_function, check_returned
 
 
 class Mapping(Images):
@@ -36,12 +36,16 @@ class Mapping(Images):
         collection that is filtered by the date of each image, for instance) makes the function be
         called again, for each image.
 
+        Images that the function gives None for are left out; one that gives None for all of them
+        has no ``return``, unless `dropNulls` is True.
+
         Where the function gives features, they make an ``ee.FeatureCollection``.
 
         Values that it changes in place in numpy arrays behind an image are changed in the
         collection too.
         """
 
+        check_function(algorithm, "ee.ImageCollection.map()")
         features = []
 
         def traced(images: xr.Dataset) -> Any:
@@ -62,16 +66,17 @@ class Mapping(Images):
         try:
             made = map_images(self.dataset, traced)
         except EachImage:
-            return self._map_one_by_one(algorithm)
+            return self._map_one_by_one(algorithm, dropNulls)
         if not features:
             why = {EMPTIED: self.dataset.attrs[EMPTIED]} if EMPTIED in self.dataset.attrs else {}
             return type(self)(with_own_times(made).assign_attrs(why))
         labels = column(self.dataset, "system:index", "ee.ImageCollection.map()")
         return of_each_image(features[0], self.dataset.sizes["time"], labels)
 
-    def _map_one_by_one(self, algorithm: Callable[[Image], Any]) -> Any:
+    def _map_one_by_one(self, algorithm: Callable[[Image], Any], drop_nulls: Any) -> Any:
         images = [self.dataset.isel(time=place) for place in range(self.dataset.sizes["time"])]
         made = [_checked(algorithm(Image(image)), image) for image in images]
+        check_returned(made, drop_nulls, "ee.ImageCollection.map()")
         kept = [one for one in made if one is not None]
         if not kept:
             why = "ee.ImageCollection.map(): the function gave no image for any image."

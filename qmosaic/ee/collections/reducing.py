@@ -15,7 +15,7 @@ from qmosaic.collection.masks import Array
 from qmosaic.ee.collections.base import Images
 from qmosaic.ee.images import Image
 from qmosaic.ee.images.reducing import declaring, filling, of_pixels
-from qmosaic.ee.names import TIME, with_bands
+from qmosaic.ee.names import TIME, band_names, with_bands
 from qmosaic.ee.pixels import combine, mask_of, update_mask
 from qmosaic.ee.properties import listed, property_of
 from qmosaic.ee.reducers import RULES, Moments, Reducer, Rule, counting, outputs_of
@@ -132,12 +132,13 @@ class Reducing(Images):
         https://developers.google.com/earth-engine/apidocs/ee-imagecollection-tobands
         """
         ids = listed(property_of(self.dataset, "system:index", "ee.ImageCollection.toBands()"))
-        bands = self._bands()
+        bands, each = self._bands(), band_names(self.dataset)
         return self._one_image(
             {
                 f"{label}_{name}": band.isel({TIME: place}, drop=True)
-                for place, label in enumerate(ids)
+                for place, (label, own) in enumerate(zip(ids, each, strict=True))
                 for name, band in bands.items()
+                if name in own
             }
         )
 

@@ -17,7 +17,17 @@ from qmosaic.ee.features.painted import Painted
 from qmosaic.ee.features.tables import EXTRA, features_in, frame_of, geopandas, table_of
 from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.selecting import Filter
-from qmosaic.ee.values import Computed, List, Number, known, later, values_of, wrapped
+from qmosaic.ee.values import (
+    Computed,
+    List,
+    Number,
+    check_function,
+    check_returned,
+    known,
+    later,
+    values_of,
+    wrapped,
+)
 from qmosaic.optional import needed, serving
 
 
@@ -269,14 +279,20 @@ class FeatureCollection(Painted, Aggregating):
         Features make a collection of features, and so do geometries. Images make a list, of which
         ``ee.ImageCollection`` makes a collection.
         """
+        check_function(algorithm, "ee.FeatureCollection.map()")
         if self._features is None and not self._is_known:
-            return self._later(lambda: _table_of_results([algorithm(f) for f in self._listed()]))
-        results = [algorithm(feature) for feature in self._listed()]
+            return self._later(lambda: _table_of_results(self._results(algorithm, dropNulls)))
+        results = self._results(algorithm, dropNulls)
         if dropNulls:
             results = [one for one in results if one is not None]
         if all(isinstance(one, Feature | Geometry | FeatureCollection) for one in results):
             return FeatureCollection(results)
         return List(results)
+
+    def _results(self, algorithm: Callable[[Feature], Any], drop_nulls: Any) -> list[Any]:
+        made = [algorithm(feature) for feature in self._listed()]
+        check_returned(made, drop_nulls, "ee.FeatureCollection.map()")
+        return made
 
     def flatten(self) -> FeatureCollection:
         """Give the features of a collection of collections; they are put together already."""
@@ -284,6 +300,7 @@ class FeatureCollection(Painted, Aggregating):
 
     def iterate(self, algorithm: Callable[[Feature, Any], Any], first: Any = None) -> Any:
         """Apply a function to each feature and to what it gave for the one before."""
+        check_function(algorithm, "ee.FeatureCollection.iterate()")
         result = wrapped(first)
         for feature in self._listed():
             result = algorithm(feature, result)

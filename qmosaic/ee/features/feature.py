@@ -16,6 +16,7 @@ from qmosaic.ee.values import (
     Number,
     String,
     known,
+    known_name,
     lift,
     plain,
     wrapped,
@@ -217,6 +218,8 @@ class Feature(Hinting):
         """Set properties: a dictionary, or names and values in turn."""
         alone = len(properties) == 1 and isinstance(properties[0], Mapping | Computed)
         given = properties[0] if alone else in_turn(properties, "ee.Feature.set()")
+        if isinstance(given, Mapping):
+            given = {known_name(n, "ee.Feature.set()"): one for n, one in dict(given).items()}
         if isinstance(given, Mapping) and isinstance(self._properties, dict):
             return Feature(self._geometry, {**self._properties, **given}, self._id)
         merged = lift(lambda own, more: {**own, **more}, self._properties, given, _kind=Dictionary)

@@ -22,7 +22,7 @@ from qmosaic.ee.images.gridless import ClippedConstant
 from qmosaic.ee.names import EMPTIED, TIME, property_in, settled, with_bands
 from qmosaic.ee.names import bands as bands_by_name
 from qmosaic.ee.unsupported import Hinting
-from qmosaic.ee.values import Computed, known, plain
+from qmosaic.ee.values import Computed, known_name, plain
 from qmosaic.scores.expressions import is_number
 
 
@@ -136,7 +136,7 @@ class Bands(Hinting):
 
     def _find(self, selector: Any) -> list[Hashable]:
         own = self._names()
-        selector = known(selector, "select()")
+        selector = known_name(selector, "select()")
         self._check_bands(f"ee.Image.select({selector!r})")
         if is_number(selector):
             if not -len(own) <= selector < len(own):

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from qmosaic.ee.images.base import Bands, free
 from qmosaic.ee.names import band_names
-from qmosaic.ee.values import Computed, EachImage, List, known
+from qmosaic.ee.values import Computed, EachImage, List, known, known_name
 
 
 class Choosing(Bands):
@@ -51,7 +51,7 @@ class Choosing(Bands):
 
         ``select("B4", "B3")``, ``select(["B4", "B3"], ["red", "green"])``, ``select(0)``.
         """
-        names = opt_names
+        names, selectors = opt_names, tuple(known(one, "select()") for one in selectors)
         if selectors and isinstance(selectors[0], list | tuple):
             names = selectors[1] if len(selectors) > 1 else names
             asked: Sequence[Any] = selectors[0]
@@ -61,13 +61,13 @@ class Choosing(Bands):
         own = self._bands()
         if names is None:
             return self._with({name: own[name] for name in found})
-        new = [str(name) for name in (names if isinstance(names, list | tuple) else [names])]
+        new = _known_names([names], "ee.Image.select()")
         _check_names(new, found, "select")
         return self._with({name: own[old] for name, old in zip(new, found, strict=True)})
 
     def rename(self, *names: Any) -> Self:
         """Rename the bands: one name for each."""
-        listed = list(names[0]) if len(names) == 1 and isinstance(names[0], list | tuple) else names
+        listed = _known_names(names, "ee.Image.rename()")
         own = self._bands()
         _check_names(listed, list(own), "rename")
         return self._with(dict(zip(listed, own.values(), strict=True)))
@@ -84,6 +84,13 @@ class Choosing(Bands):
         for name, band in source._bands().items():
             bands[name if overwrite else free(name, bands)] = band
         return self._with(bands, source)
+
+
+def _known_names(names: Sequence[Any], caller: str) -> list[str]:
+    """Take names of bands, or a list of them; names that are computed have to be known."""
+    first = known(names[0], caller) if len(names) == 1 else None
+    asked = first if isinstance(first, list | tuple) else names
+    return [str(known_name(name, caller)) for name in asked]
 
 
 def _check_names(names: Sequence[Any], bands: Sequence[Hashable], method: str) -> None:

@@ -9,7 +9,7 @@ from qmosaic.ee.matches import image_in, members_of
 from qmosaic.ee.names import properties as properties_of
 from qmosaic.ee.names import property_in, with_properties
 from qmosaic.ee.properties import KNOWN_AS, as_number, as_property, of_images, property_of
-from qmosaic.ee.values import Computed, Date, List, Number, String
+from qmosaic.ee.values import Computed, Date, EachImage, List, Number, String, known, known_name
 
 
 class Properties(Bands):
@@ -18,7 +18,8 @@ class Properties(Bands):
     def metadata(self, property: str, name: str | None = None) -> Self:
         """Make a band of a property: one number an image; times in milliseconds since 1970."""
         values = as_number(property_of(self.dataset, property, "ee.Image.metadata()"))
-        return self._with({property if name is None else name: values})
+        band = property if name is None else name
+        return self._with({str(known_name(band, "ee.Image.metadata()")): values})
 
     def get(self, property: str) -> Any:
         """Give a property: a number, a text, a list, an image that was joined or, of a time,
@@ -47,14 +48,14 @@ class Properties(Bands):
         same for all images, or one that was computed for each.
         """
         given = (
-            properties[0]
+            _named(properties[0])
             if len(properties) == 1
             else dict(zip(properties[::2], properties[1::2], strict=True))
         )
         images = self.dataset.sizes.get("time")
         along = {}
         for name, value in dict(given).items():
-            name = str(name)
+            name = str(known_name(name, "ee.Image.set()"))
             kept = name if property_in(self.dataset, name) is not None else KNOWN_AS.get(name, name)
             along[kept] = (
                 members_of(value.dataset, images)
@@ -84,3 +85,16 @@ class Properties(Bands):
     def id(self) -> Any:
         """Give the id; inside `ImageCollection.map` one for each image."""
         return self.get("system:index")
+
+
+def _named(properties: Any) -> Any:
+    """Give a dictionary, of which each image may have its own, as one of names that are known."""
+    if not isinstance(properties, Computed):
+        return properties
+    names = properties.names
+    if names is None and properties.images is not None:
+        each = [] if properties.is_lazy else [sorted(dict(one)) for one in properties.content]
+        if not each or any(one != each[0] for one in each):
+            raise EachImage("ee.Image.set() needs the names of the properties")
+        names = each[0]
+    return known(properties) if names is None else {n: properties.get(n) for n in names}

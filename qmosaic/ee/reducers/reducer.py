@@ -18,7 +18,7 @@ from qmosaic.ee.reducers.outputs import (
 )
 from qmosaic.ee.reducers.rules import RULES, fixed_histogram, histogram, percentile, to_list
 from qmosaic.ee.unsupported import Hinting
-from qmosaic.ee.values import List, known
+from qmosaic.ee.values import List, known, known_name
 from qmosaic.scores.expressions import is_number
 
 MOST_BUCKETS = 256
@@ -362,7 +362,8 @@ class Reducer(Hinting):
 
     def setOutputs(self, outputs: Any) -> Reducer:
         """Rename the outputs; one that is called None or "" is left out."""
-        names = list(outputs)
+        asked = known(outputs, "ee.Reducer.setOutputs()")
+        names = [known_name(name, "ee.Reducer.setOutputs()") for name in asked]
         _check_as_many(names, self.outputs, "ee.Reducer.setOutputs()", "outputs")
         named = [renamed(o, n) for o, n in zip(self.outputs, names, strict=True) if n]
         _check_names([output.name for output in named])

@@ -10,7 +10,7 @@ Modules. Each imports only modules below it in this table.
 ``dates``        ``Date``, ``DateRange``
 ``dictionaries`` ``Dictionary``
 ``lists``        ``List``
-``numbers``      ``Number``
+``numbers``      ``Number``, ``Boolean``
 ``texts``        ``String``
 ``computed``     values for each image, and those that are not computed yet
 ================ ============================================================
@@ -22,7 +22,10 @@ from qmosaic.ee.values.computed import (
     Computed,
     EachImage,
     Value,
+    check_function,
+    check_returned,
     known,
+    known_name,
     later,
     lift,
     plain,
@@ -32,11 +35,12 @@ from qmosaic.ee.values.computed import (
 from qmosaic.ee.values.dates import EPOCH, Date, DateRange
 from qmosaic.ee.values.dictionaries import Dictionary
 from qmosaic.ee.values.lists import List
-from qmosaic.ee.values.numbers import Number
+from qmosaic.ee.values.numbers import Boolean, Number
 from qmosaic.ee.values.texts import String
 
 __all__ = [
     "EPOCH",
+    "Boolean",
     "Computed",
     "Date",
     "DateRange",
@@ -46,7 +50,10 @@ __all__ = [
     "Number",
     "String",
     "Value",
+    "check_function",
+    "check_returned",
     "known",
+    "known_name",
     "later",
     "lift",
     "plain",

@@ -8,6 +8,7 @@ each. A value that depends on pixels (``reduceRegion``) is computed when it is n
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,10 @@ from qmosaic.ee.unsupported import Hinting, HintingType, not_supported
 
 _classes: dict[type, type] = {}
 """Types of Python, and the class of `qmosaic.ee` that has their methods."""
+
+
+UNKNOWN = re.compile(r"<(ee\.\w+|value)( of each of \d+ images|, computed by getInfo\(\))>")
+"""What Python writes into a text where a `Computed` is."""
 
 
 class EachImage(Exception):
@@ -44,7 +49,7 @@ class Value(Hinting, metaclass=ValueType):
         super().__init_subclass__(**options)
         _classes.update(dict.fromkeys((*of, cls), cls))
         for name, member in list(vars(cls).items()):
-            if name.startswith("_"):
+            if name.startswith("_") or name == "getInfo":
                 continue
             if isinstance(member, staticmethod):
                 setattr(cls, name, staticmethod(_lifted(member.__func__)))
@@ -55,7 +60,7 @@ class Value(Hinting, metaclass=ValueType):
 def _lifted(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def called(*args: Any, **options: Any) -> Any:
-        return lift(method, *args, **options)
+        return wrapped(lift(method, *args, **options))
 
     return called
 
@@ -93,6 +98,8 @@ class Computed(Hinting):
         self.kind = kind
         self.content = content
         self.images = images
+        self.names: list[str] | None = None
+        """Of a dictionary: the names in it, where they are known before it is computed."""
 
     @property
     def is_lazy(self) -> bool:
@@ -113,6 +120,13 @@ class Computed(Hinting):
         )
 
     __iter__ = None
+
+    def __format__(self, spec: str) -> str:
+        raise TypeError(
+            f"{self!r} was written into a text of Python, by an f-string or format(), and its "
+            "value is not known yet. Write ee.String('B4_').cat(value), or value.getInfo() outside "
+            "map()."
+        )
 
     def getInfo(self) -> Any:
         """Compute the value, and give it as one of Python."""
@@ -161,13 +175,22 @@ def wrapped(value: Any) -> Any:
 
 def plain(value: Any) -> Any:
     """Give a value of `qmosaic.ee` as one of Python; images and other values as they are."""
-    if isinstance(value, Value):
+    return _plain(value, lambda one: one)
+
+
+def information(value: Any) -> Any:
+    """Give what ``getInfo()`` does, of images and other values in lists and dictionaries too."""
+    return _plain(value, lambda one: one.getInfo() if hasattr(one, "getInfo") else one)
+
+
+def _plain(value: Any, other: Callable[[Any], Any]) -> Any:
+    if isinstance(value, Value) and not isinstance(value, list | dict):
         return value.getInfo()
-    if type(value) in (list, tuple):
-        return [plain(one) for one in value]
-    if type(value) is dict:
-        return {name: plain(one) for name, one in value.items()}
-    return value
+    if isinstance(value, Value) or type(value) in (list, tuple, dict):
+        if isinstance(value, dict):
+            return {name: _plain(one, other) for name, one in dict.items(value)}
+        return [_plain(one, other) for one in value]
+    return other(value)
 
 
 def later(
@@ -279,6 +302,40 @@ def _is_value(value: Any) -> bool:
     return value is None or type(value) in _classes or isinstance(value, Value | np.generic)
 
 
+def check_function(function: Any, caller: str) -> None:
+    """Refuse what cannot be called.
+
+    Raises
+    ------
+    TypeError
+        It is no function.
+    """
+    if not callable(function):
+        raise TypeError(
+            f"{caller} got a {type(function).__name__}, which is no function. Write one, for "
+            "instance lambda one: one, or the name of one without its brackets."
+        )
+
+
+def check_returned(made: list[Any], drop_nulls: Any, caller: str) -> None:
+    """Refuse a function that gave nothing at all: it has no ``return``.
+
+    https://developers.google.com/earth-engine/guides/debugging: "User-defined methods must return a
+    value".
+
+    Raises
+    ------
+    TypeError
+        It gave None each time, and `drop_nulls` does not say that it may.
+    """
+    if made and all(one is None for one in made) and not drop_nulls:
+        raise TypeError(
+            f"{caller}: the function returned nothing (None) each time, so there is nothing to go "
+            "on with. Write `return` before its result; if it may give None for all, write "
+            "dropNulls=True where map() has it."
+        )
+
+
 def known(value: Any, caller: str = "this") -> Any:
     """Give a value of Python; one that is not computed yet is computed.
 
@@ -293,6 +350,23 @@ def known(value: Any, caller: str = "this") -> Any:
     if value.images is not None:
         raise EachImage(f"{caller} needs one value, and each image has its own")
     return wrapped(value.content.compute())
+
+
+def known_name(name: Any, caller: str) -> Any:
+    """Give the name of a band, property or output, as `known`; or a number that stands for one.
+
+    Raises
+    ------
+    TypeError
+        It is a text that Python made of a value that is not known.
+    """
+    name = known(name, caller)
+    if isinstance(name, str) and UNKNOWN.search(name):
+        raise TypeError(
+            f"{caller} got the name {name!r}: str() wrote a value into it that was not known yet. "
+            "Write ee.String('B4_').cat(value)."
+        )
+    return name
 
 
 def values_of(value: Any, images: int) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 
 from qmosaic.collection.times import moment
 from qmosaic.ee.values.computed import Value
-from qmosaic.ee.values.numbers import Number
+from qmosaic.ee.values.numbers import Boolean, Number
 from qmosaic.ee.values.texts import String
 
 CODES = {
@@ -270,13 +270,13 @@ class DateRange(Value):
         """Give the first instant after it."""
         return self._end
 
-    def contains(self, date: Any) -> bool:
+    def contains(self, date: Any) -> Boolean:
         """Tell whether a date lies in it."""
-        return bool(self._start.instant <= Date(date).instant < self._end.instant)
+        return Boolean(self._start.instant <= Date(date).instant < self._end.instant)
 
-    def isEmpty(self) -> bool:
+    def isEmpty(self) -> Boolean:
         """Tell whether no instant lies in it."""
-        return bool(self._start.instant >= self._end.instant)
+        return Boolean(self._start.instant >= self._end.instant)
 
 
 def _parts(pattern: str) -> list[str]:

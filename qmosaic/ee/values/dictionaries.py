@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from qmosaic.ee.values.computed import Value, plain, wrapped
+from qmosaic.ee.values.computed import Value, information, wrapped
 from qmosaic.ee.values.lists import List
-from qmosaic.ee.values.numbers import Number
+from qmosaic.ee.values.numbers import Boolean, Number
 from qmosaic.ee.values.texts import String
 
 REQUIRED: Any = object()
@@ -54,7 +54,7 @@ class Dictionary(Value, dict[str, Any], of=(dict,)):
 
     def getInfo(self) -> dict[str, Any]:
         """Give a dict of Python."""
-        return {name: plain(value) for name, value in _items(self)}
+        return {name: information(value) for name, value in _items(self)}
 
     @staticmethod
     def fromLists(keys: Any, values: Any) -> Dictionary:
@@ -85,9 +85,9 @@ class Dictionary(Value, dict[str, Any], of=(dict,)):
         """Add a value, or replace the one of that name."""
         return Dictionary({**self, key: value})
 
-    def contains(self, key: str) -> bool:
+    def contains(self, key: str) -> Boolean:
         """Tell whether there is a value of a name."""
-        return key in self
+        return Boolean(key in self)
 
     def size(self) -> Number:
         """Count the values."""

@@ -9,8 +9,15 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from qmosaic.ee.values.computed import Value, plain, wrapped
-from qmosaic.ee.values.numbers import Number
+from qmosaic.ee.values.computed import (
+    Value,
+    check_function,
+    check_returned,
+    information,
+    plain,
+    wrapped,
+)
+from qmosaic.ee.values.numbers import Boolean, Number
 from qmosaic.ee.values.texts import String
 
 
@@ -64,7 +71,7 @@ class List(Value, list[Any], of=(list, tuple)):
 
     def getInfo(self) -> list[Any]:
         """Give a list of Python."""
-        return [plain(one) for one in self]
+        return [information(one) for one in self]
 
     @staticmethod
     def sequence(
@@ -121,17 +128,17 @@ class List(Value, list[Any], of=(list, tuple)):
         """Give an entry that is a text."""
         return String(self.get(index))
 
-    def contains(self, element: Any) -> bool:
+    def contains(self, element: Any) -> Boolean:
         """Tell whether an entry is there."""
-        return element in self
+        return Boolean(element in self)
 
-    def containsAll(self, other: Any) -> bool:
+    def containsAll(self, other: Any) -> Boolean:
         """Tell whether all entries of another list are there."""
-        return all(one in self for one in other)
+        return Boolean(all(one in self for one in other))
 
-    def equals(self, other: Any) -> bool:
+    def equals(self, other: Any) -> Boolean:
         """Tell whether another list has the same entries in the same order."""
-        return self.getInfo() == List(other).getInfo()
+        return Boolean(plain(self) == plain(List(other)))
 
     def indexOf(self, element: Any) -> Number:
         """Give the number of the first such entry, -1 where there is none."""
@@ -144,7 +151,7 @@ class List(Value, list[Any], of=(list, tuple)):
 
     def frequency(self, element: Any) -> Number:
         """Count how often an entry is there."""
-        return Number(self.getInfo().count(plain(element)))
+        return Number(plain(self).count(plain(element)))
 
     def add(self, element: Any) -> List:
         """Append an entry."""
@@ -242,7 +249,7 @@ class List(Value, list[Any], of=(list, tuple)):
                 f"ee.List.reduce() got a {type(reducer).__name__}, which does not say how many "
                 "values become one. Write reduce(ee.Reducer.mean()), for instance."
             )
-        return wrapped(reducer.reduce_list(self.getInfo()))
+        return wrapped(reducer.reduce_list(plain(self)))
 
     def zip(self, other: Any) -> List:
         """Pair its entries with those of another list, as far as both go."""
@@ -258,11 +265,14 @@ class List(Value, list[Any], of=(list, tuple)):
 
     def map(self, baseAlgorithm: Callable[[Any], Any], dropNulls: bool = False) -> List:
         """Apply a function to each entry."""
+        check_function(baseAlgorithm, "ee.List.map()")
         made = [baseAlgorithm(wrapped(one)) for one in self]
+        check_returned(made, dropNulls, "ee.List.map()")
         return List([one for one in made if one is not None] if dropNulls else made)
 
     def iterate(self, function: Callable[[Any, Any], Any], first: Any) -> Any:
         """Apply a function to each entry and to what it gave for the one before."""
+        check_function(function, "ee.List.iterate()")
         result = wrapped(first)
         for one in self:
             result = wrapped(function(wrapped(one), result))

@@ -49,7 +49,7 @@ def _to_fraction(name: str) -> Any:
     return _function(name, "Give it as a fraction: the same number", lambda a: a, (3.5,), 3.5)
 
 
-class Number(Value, float, of=(int, float, bool)):
+class Number(Value, float, of=(int, float)):
     """A number; ``getInfo()`` gives an int or a float.
 
     Inside `ImageCollection.map` a number of an image is one for each image.
@@ -250,3 +250,20 @@ class Number(Value, float, of=(int, float, bool)):
     uint16 = _to_whole("uint16")
     uint32 = _to_whole("uint32")
     int = _to_whole("int")
+
+
+class Boolean(Number, of=(bool,)):
+    """True or False, what ``contains`` and ``equals`` give; as a number 1 or 0.
+
+    Examples
+    --------
+    >>> from qmosaic import ee
+    >>> ee.List([1]).contains(1).getInfo(), ee.List([1]).contains(1).add(1)
+    (True, 2)
+    """
+
+    _name = "ee.Boolean"
+
+    def getInfo(self) -> bool:
+        """Give a bool."""
+        return bool(self)

@@ -31,7 +31,9 @@ class String(Value, str, of=(str,)):
     _name = "ee.String"
 
     def __new__(cls, string: Any) -> String:
-        """Take a text; a number is none."""
+        """Take a text, or an ``ee.Number`` as one; a number of Python is none."""
+        if isinstance(string, float) and isinstance(string, Value):
+            string = repr(string)
         if not isinstance(string, str):
             raise TypeError(
                 f"ee.String() got a {type(string).__name__}, {str(string)[:40]}; it takes a text, "
@@ -90,9 +92,9 @@ class String(Value, str, of=(str,)):
         """Give -1, 0 or 1 where it comes before another text in order, is the same, or after."""
         return wrapped((str(self) > str(string2)) - (str(self) < str(string2)))
 
-    def equals(self, target: str) -> bool:
+    def equals(self, target: str) -> Any:
         """Tell whether it is the same as another text."""
-        return str(self) == str(target)
+        return wrapped(str(self) == str(target))
 
     def toLowerCase(self) -> String:
         """Give it in small letters."""
