@@ -266,7 +266,8 @@ class Map(Furnished):
         reason = why_nothing(ee_object)
         if reason is not None:
             warnings.warn(
-                f"the layer {name!r} has no image, and nothing of it is shown. {reason}",
+                f"the layer {name or 'that is added'!r} has no image, and nothing of it is shown. "
+                f"{reason}",
                 stacklevel=2,
             )
             return
