@@ -197,6 +197,8 @@ def pixels_in(
     it, as `clip_to` would keep them. None where there is none."""
     down, across = map_dims(image)
     extent = extent_of(image)
+    if all_touched:  # what misses the outermost edge by rounding lies on it
+        extent = extent.buffer(EDGE * min(_step(image[dim].values) for dim in (down, across)))
     outline = everywhere(projected(near(region, extent), extent.crs)) & extent
     if outline.is_empty:
         return None
@@ -206,6 +208,11 @@ def pixels_in(
         return None
     box = {down: _span(rows), across: _span(columns)}
     return image.isel(box), Mask(outline.geom.wkb, places.cut(*box.values()), down, across)
+
+
+def _step(centres: Array) -> float:
+    """Give the size of pixels; 0 of a single one."""
+    return abs(float(centres[-1]) - float(centres[0])) / max(1, len(centres) - 1)
 
 
 def _span(places: Array) -> slice:
@@ -223,13 +230,16 @@ def _places_of(
     if not all_touched:
         return Places.of_centres(*centres)
     shapely = needed("shapely", "geo", "regions and footprints")
-    # areas have to reach into a pixel; a point or a line on an edge is in one of the two
-    low = EDGE if shapely.get_dimensions(outline.geom) == 2 else 0.0
-    bounds = []
-    for values in centres:
-        step = abs(values[-1] - values[0]) / max(1, len(values) - 1)
-        bounds.append((values - step * (0.5 - low), values + step * (0.5 - EDGE)))
-    return Places(*bounds)
+    height, width = map(_step, centres)
+    # areas have to reach into a pixel; a point or a line on an edge is in that below or to the
+    # right, also where it misses the edge by rounding
+    inner, other = 0.5 - EDGE, 0.5 - EDGE
+    if shapely.get_dimensions(outline.geom) < 2:
+        other = 0.5 + EDGE
+    ys, xs = centres
+    return Places(
+        (ys - height * inner, ys + height * other), (xs - width * other, xs + width * inner)
+    )
 
 
 def _any_inside(places: Places, outline: Geometry, rows: Array, columns: Array) -> bool:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from qmosaic.collection.clipping import clip_to
-from qmosaic.collection.geometry import as_crs, as_geometry, everywhere, projected
+from qmosaic.collection.clipping import clip_to, pixels_in
+from qmosaic.collection.geometry import as_crs, as_geometry, everywhere, near, projected
 from qmosaic.collection.grid import axis_of
-from qmosaic.collection.location import crs_of, extent_of, map_dims, whereabouts
+from qmosaic.collection.location import crs_of, extent_of, map_dims, meets_grid, whereabouts
 from qmosaic.collection.nearest import EDGE, on_grid
 from qmosaic.optional import needed
 
@@ -92,6 +92,38 @@ def on_grid_of(
     if lattice is None or lattice.is_that_of(image, caller):
         return image if outline is None else _cut(image, outline, caller)
     return on_grid(image, lattice.covering(_box(image, outline, asked, caller)), caller)
+
+
+def on_grid_around(
+    image: xr.Dataset,
+    region: Geometry | None,
+    scale: float | None,
+    crs: Any,
+    crs_transform: Sequence[float] | None,
+    caller: str,
+) -> xr.Dataset | None:
+    """Bring an image onto a grid, as `on_grid_of` does, for pixels that are looked for in a region;
+    None where the region lies elsewhere.
+
+    Where the grid is that of the image, it is the image, whole. Else it is cut around the region,
+    with a pixel more on each side where that is thin or a row or column would be alone: nothing
+    tells how large a pixel is that is alone, and so what lies in it.
+    """
+    asked = crs_of(image) if crs is None else as_crs(crs)
+    lattice = _asked(image, None, scale, asked, crs_transform, None, caller)
+    if lattice is None or lattice.is_that_of(image, caller):
+        return image
+    if region is None:
+        grid = lattice.covering(_box(image, None, asked, caller))
+        return on_grid(image, grid.pad(1) if min(grid.shape) < 2 else grid, caller)
+    if not meets_grid(image, region) and pixels_in(image, region, all_touched=True) is None:
+        return None
+    extent = projected(extent_of(image), asked)
+    # rounding may let what lies on the very edge of an image miss it in another CRS
+    missed = (everywhere(projected(near(region, extent), asked)) & extent).is_empty
+    grid = lattice.covering(_box(image, None if missed else region, asked, caller))
+    thin = needed("shapely", "geo", "regions").get_dimensions(region.geom) < 2
+    return on_grid(image, grid.pad(1) if thin or min(grid.shape) < 2 else grid, caller)
 
 
 def has_grid(

@@ -346,6 +346,59 @@ def test_another_scale_takes_the_nearest_pixels() -> None:
     assert counted[2] == 9
 
 
+ON_MAPS = {
+    "metres": ("EPSG:32633", ("y", "x"), 10.0, (500_000.0, 5_000_000.0), 10),
+    "degrees": ("EPSG:4326", ("latitude", "longitude"), 0.25, (14.5, 46.0), 0.25 * 111_319.4908),
+}
+"""CRS, dimensions, size of a pixel, the upper left corner, and the size of a pixel in metres."""
+
+
+@pytest.mark.parametrize("on_map", ON_MAPS)
+def test_points_and_lines_on_the_grid_that_is_asked_for(on_map: str) -> None:
+    """Reduced at a point, an image gives the pixel that holds it, in the grid that is asked for, in
+    `reduceRegion`, `reduceRegions`, `sample` and `sampleRegions`, the outermost edges included; of
+    a line, those that it touches; and a point outside gives None."""
+    crs, (down, across), size, (left, top), scale = ON_MAPS[on_map]
+    values = np.arange(1, 43, dtype="uint16").reshape(6, 7)
+    places = {down: top - size * (np.arange(6) + 0.5), across: left + size * (np.arange(7) + 0.5)}
+    plain = xr.Dataset({"a": ((down, across), da.from_array(values, chunks=4))}, places)
+    image = ee.Image(plain.odc.assign_crs(crs))
+
+    def point(row: float, column: float) -> ee.Geometry:
+        return ee.Geometry.Point([left + size * column, top - size * row], crs)
+
+    def each(at: ee.Geometry, scale: float | None) -> list[Any]:
+        column = image.reduceRegions([ee.Feature(at)], "first", scale).aggregate_array("first")
+        return [
+            image.reduceRegion("first", at, scale).get("a").getInfo(),
+            image.reduceRegion("mean", at, scale).get("a").getInfo(),
+            next(iter(column.getInfo()), None),
+            next(iter(image.sample(at, scale).aggregate_array("a").getInfo()), None),
+            next(iter(image.sampleRegions([at], None, scale).aggregate_array("a").getInfo()), None),
+        ]
+
+    for row, column in [(0.5, 0.5), (2.7, 3.2), (5.4, 6.9), (0, 0), (3, 2), (0, 4.3), (2.5, 0)]:
+        wanted = values[int(row), int(column)]
+        for asked in (None, scale, scale / 2):
+            assert each(point(row, column), asked) == [wanted] * 5, (row, column, asked)
+    for asked in (None, scale, scale / 2):
+        assert each(point(-0.5, 3), asked) == each(point(3, 9), asked) == [None] * 5
+    ends = [[left + size * c, top - size * 2.5] for c in (1.5, 3.5)]
+    line = ee.Geometry.LineString(ends, crs)
+    assert image.reduceRegion("toList", line, scale).getInfo() == {"a": values[2, 1:4].tolist()}
+    # an area that is smaller than a pixel, around the centre of one
+    west, north = left + size * 4.4, top - size * 1.4
+    small = ee.Geometry.Rectangle([west, north - size * 0.2, west + size * 0.2, north], crs, False)
+    assert image.reduceRegion("mean", small, scale).getInfo() == {"a": values[1, 4]}
+    features = ee.FeatureCollection([ee.Feature(point(2.7, 3.2)), ee.Feature(point(0.5, 0.5))])
+    read = features.map(
+        lambda one: one.set("v", image.reduceRegion("first", one.geometry(), scale).get("a"))
+    )
+    assert read.aggregate_array("v").getInfo() == [values[2, 3], values[0, 0]]
+    of_projection = image.reduceRegion("first", point(2.7, 3.2), crs=image.projection())
+    assert of_projection.getInfo() == {"a": values[2, 3]}
+
+
 def test_nothing_is_read_before_it_is_needed() -> None:
     """Reductions of images, bands and regions are lazy, inside map() too."""
     source = da.from_array(Forbidden((3, 6, 7), "uint8"), chunks=(1, 3, 4))

@@ -10,14 +10,14 @@ import numpy as np
 import xarray as xr
 
 from qmosaic.collection.declarations import can_be_masked, declared_nodata
-from qmosaic.collection.location import meets_grid
 from qmosaic.collection.masks import Array
-from qmosaic.collection.requests import on_grid_of
+from qmosaic.collection.requests import on_grid_around
 from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.images.base import Bands
 from qmosaic.ee.names import TIME
 from qmosaic.ee.names import bands as bands_by_name
 from qmosaic.ee.pixels import refill
+from qmosaic.ee.projections import grid_of
 from qmosaic.ee.reducers import AnyOutput, Output, Reducer, Rule
 from qmosaic.ee.regions import Pixels, check_count, reduce_region
 from qmosaic.ee.values import Computed, known
@@ -141,18 +141,10 @@ class Reducing(Bands):
                 "Combine it with an image first, for instance "
                 "image.select(0).multiply(0).add(constant)."
             )
-        if all(one is None for one in (scale, crs, transform)):
+        grid = grid_of(crs, transform, scale, caller)
+        if all(one is None for one in grid.values()):
             return self.dataset
-        if region is not None and not meets_grid(self.dataset, region):
-            return None
-        return on_grid_of(
-            self.dataset,
-            region,
-            None if scale is None else float(known(scale)),
-            crs,
-            None if transform is None else known(transform),
-            caller,
-        )
+        return on_grid_around(self.dataset, region, **grid, caller=caller)
 
 
 def of_pixels(outputs: Sequence[AnyOutput], caller: str) -> list[Output]:

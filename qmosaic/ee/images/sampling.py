@@ -204,7 +204,8 @@ class Sampling(Reducing):
 
         def table() -> Any:
             frame = features.geodataframe
-            known_of = frame.drop(columns=frame.geometry.name).to_dict("records")
+            # a table without columns has no records, whatever its length
+            known_of = frame.drop(columns=frame.geometry.name).to_dict("records") or [{}] * len(frame)
             kept = [
                 {n: v for n, v in one.items() if names is None or n in names} for one in known_of
             ]
