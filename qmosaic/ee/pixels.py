@@ -47,16 +47,27 @@ def _angle(x: Array, y: Array) -> Array:
     return angle
 
 
+def _remainder(a: Array, b: Array) -> Array:
+    if a.dtype.kind == "f":
+        remainder: Array = np.fmod(a, b)
+        return remainder
+    none = np.zeros(np.broadcast_shapes(a.shape, b.shape), a.dtype)
+    remainder = np.fmod(a, b, out=none, where=b != 0)
+    return remainder
+
+
 ARITHMETIC: dict[str, Callable[..., Any]] = {
     "add": operator.add,
     "subtract": operator.sub,
     "multiply": operator.mul,
+    "mod": _remainder,
     "min": np.minimum,
     "max": np.maximum,
     "first": _first,
     "firstNonZero": _first_nonzero,
 }
-"""Functions that give integers for integers; their range follows from those of the inputs."""
+"""Functions that give integers for integers; their range follows from those of the inputs. A
+remainder has the sign of the first value; of integers, one by 0 is 0."""
 
 WHOLE: dict[str, Callable[..., Any]] = {
     "bitwiseAnd": np.bitwise_and,
@@ -70,12 +81,10 @@ WHOLE: dict[str, Callable[..., Any]] = {
 REAL: dict[str, Callable[..., Any]] = {
     "divide": _divide,
     "pow": _power,
-    "mod": np.fmod,
     "hypot": np.hypot,
     "atan2": _angle,
 }
-"""Functions that give floats. A division by 0 gives 0; a remainder has the sign of the first
-value."""
+"""Functions that give floats. A division by 0 gives 0."""
 
 COMPARING: dict[str, Callable[..., Any]] = {
     "eq": operator.eq,
@@ -275,7 +284,10 @@ def _count_bits(values: Array) -> Array:
 
 
 def cast(band: xr.DataArray, dtype: Any) -> xr.DataArray:
-    """Cast a band to another dtype; fractions and values out of its range are cut off."""
+    """Cast a band to another dtype; fractions and values out of its range are cut off.
+
+    A valid pixel stays valid: one that would get the value that stands for masked gets the next.
+    """
     dtype = np.dtype(dtype)
     nodata = declared_nodata(band)
     if dtype.kind == "f":
@@ -284,12 +296,25 @@ def cast(band: xr.DataArray, dtype: Any) -> xr.DataArray:
     maskable = nodata is not None or band.dtype.kind == "f"
     own = nodata is not None and band.dtype.kind in "iu" and fits(nodata, dtype)
     fill = (nodata if own else free_value(dtype)) if maskable else None
-    cut = functools.partial(_cut, low=int(limits.min), high=int(limits.max))
+    cut = functools.partial(_cut, dtype=dtype, taken=None if fill is None else int(fill))
     return _masked_as(cut, [band], dtype, fill)
 
 
-def _cut(values: Array, *, low: int, high: int) -> Array:
-    return np.clip(np.trunc(values) if values.dtype.kind == "f" else values, low, high)
+def _cut(values: Array, *, dtype: np.dtype[Any], taken: int | None) -> Array:
+    """Cut values to the range of an integer, and leave out one that is taken.
+
+    A value beside it is the next one towards 0, and of a taken 0 it is 1.
+    """
+    limits = np.iinfo(dtype)
+    low, high = int(limits.min), int(limits.max)
+    with np.errstate(invalid="ignore"):  # what is not finite is masked
+        whole = np.clip(np.trunc(values) if values.dtype.kind == "f" else values, low, high)
+        made: Array = whole.astype(dtype)
+    if values.dtype.kind == "f":  # 2**31 - 1 is no float32, 2**63 - 1 no float at all
+        made = np.where(values >= float(high), dtype.type(high), made)
+    if taken is None:
+        return made
+    return np.where(made == taken, dtype.type(taken - 1 if taken > 0 else taken + 1), made)
 
 
 def update_mask(band: xr.DataArray, mask: xr.DataArray) -> xr.DataArray:
@@ -436,6 +461,9 @@ def _either(values: Array, others: Array, *, nodata: Any) -> Array:
 def _range(name: str, a: Range, b: Range) -> Range:
     if name == "firstNonZero":
         return min(*a, *b), max(*a, *b)
+    if name == "mod":  # no larger than the first value, smaller than the second
+        most = max(0, *(abs(end) - 1 for end in b))
+        return max(min(a[0], 0), -most), min(max(a[1], 0), most)
     of_any_size: dict[str, Callable[..., Any]] = {"min": min, "max": max}
     function = of_any_size.get(name, ARITHMETIC[name])
     corners = [int(function(x, y)) for x in a for y in b]

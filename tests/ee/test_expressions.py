@@ -53,7 +53,7 @@ MEANT: dict[str, Callable[[float, float], float | None]] = {
     "a / b": quotient,
     "a / b / 2": lambda a, b: quotient(a, b) / 2,
     "1 + 2 * a % 3": lambda a, b: 1 + math.fmod(2 * a, 3),
-    "a % b": lambda a, b: math.fmod(a, b) if b else None,
+    "a % b": lambda a, b: math.fmod(a, b) if b else 0,
     "a ** 2 + b": lambda a, b: a**2 + b,
     "2 ** a ** 2": lambda a, b: 2.0 ** (a**2),
     "-a ** 2": lambda a, b: -(a**2),

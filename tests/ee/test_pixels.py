@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import pickle
 from typing import Any
@@ -19,6 +20,7 @@ PYTHON = {
     "add": operator.add,
     "subtract": operator.sub,
     "multiply": operator.mul,
+    "mod": lambda a, b: math.fmod(a, b) if b else 0,
     "min": min,
     "max": max,
     "eq": operator.eq,
@@ -130,7 +132,52 @@ def test_shifts_and_bits_of_floats() -> None:
     assert masked(pixels.combine("bitwiseAnd", flags, 1 << 10)) == [0, 0, None]
     with pytest.raises(TypeError, match=r"has no bits.*mask_and_scale=False"):
         pixels.combine("bitwiseAnd", band([1.0], "float32"), 1)
-    assert masked(pixels.combine("mod", band([7, -7], "int8"), 4)) == [3, -3]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "divisor", "result"),
+    [
+        ("uint16", 2, "uint8"),
+        ("uint16", 1000, "uint16"),
+        ("int16", 7, "int8"),
+        ("uint8", np.int16([3, -3]), "uint8"),
+        ("uint8", 0, "uint8"),
+        ("int8", 0.5, "float64"),
+        ("float32", 2, "float32"),
+    ],
+)
+def test_the_dtype_of_a_remainder(dtype: str, divisor: Any, result: str) -> None:
+    """Of integers it is the smallest integer that holds what can be left, and not masked where the
+    divisor is 0; it has the sign of the first value."""
+    values = band([7, 100 if dtype[0] == "u" else -100], dtype)
+    other = band(divisor, "int16") if isinstance(divisor, np.ndarray) else divisor
+    made = pixels.combine("mod", values, other)
+    assert made.dtype == result
+    divisors = [n.item() if isinstance(n, np.generic) else n for n in np.ones(2, int) * divisor]
+    wanted = [math.fmod(a, b) if b else 0 for a, b in zip(values.values, divisors, strict=True)]
+    assert masked(made) == wanted
+
+
+def test_casts_mask_no_valid_pixel() -> None:
+    """A valid pixel that is cut to the value that stands for masked gets the next one; where
+    nothing can be masked it is cut to the ends of the dtype."""
+    values, missing = [-80000, -32768, 0, 255, 80000, 7], 7
+    ends = {"uint8": (0, 255), "int8": (-128, 127), "uint16": (0, 65535), "int16": (-32768, 32767)}
+    for dtype, (low, high) in ends.items():
+        cut = [min(max(v, low), high) for v in values]
+        assert masked(pixels.cast(band(values, "int32"), dtype)) == cut
+        # a nodata that fits is kept, and stands for masked
+        assert masked(pixels.cast(band(values, "int32", missing), dtype)) == [*cut[:5], None]
+        taken = high if dtype[0] == "u" else low
+        beside = high - 1 if dtype[0] == "u" else low + 1
+        for kind, away in [("int32", 2**31 - 1), ("float64", np.nan), ("float32", np.nan)]:
+            given = band([*values[:5], away], kind, None if kind[0] == "f" else away)
+            made = masked(pixels.cast(given, dtype))
+            assert made == [*(beside if v == taken else v for v in cut[:5]), None]
+    # of a nodata of 0, and of floats that are beyond the largest integer
+    assert masked(pixels.cast(band([-5, 0, 9], "int16", 0), "uint8")) == [1, None, 9]
+    large = band([3e9, np.nan, -3e9, np.inf], "float32")
+    assert masked(pixels.cast(large, "int32")) == [2**31 - 1, None, 1 - 2**31, 2**31 - 1]
 
 
 def test_the_larger_of_uint64_and_numbers_below_0() -> None:

@@ -57,5 +57,5 @@ masked where it is masked in one of the two."""
 
 CUT = """Values beyond the range of the dtype become its lowest or highest. Of a band that can be
 masked, one value of the dtype stands for masked: the nodata that it has already where that fits,
-else the highest of an unsigned dtype, the lowest of a signed one. A pixel of that value cannot be
-told from a masked one."""
+else the highest of an unsigned dtype, the lowest of a signed one. Valid pixels stay valid: one
+that would get that value gets the next, 254 instead of 255."""

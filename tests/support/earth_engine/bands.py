@@ -217,6 +217,24 @@ def any_of_both(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
     return min(*a, *b), max(*a, *b)
 
 
+def of_remainders(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
+    """Give the range of remainders: below the divisor, not above the dividend, with its sign."""
+    below = max(abs(b[0]), abs(b[1]), 1)
+    low = 0 if a[0] >= 0 else max(a[0], 1 - below)
+    high = 0 if a[1] <= 0 else min(a[1], below - 1)
+    return low, high
+
+
+def remainder(a: Any, b: Any) -> Any:
+    """Give what is left of a division, with the sign of what is divided; of integers by 0, 0."""
+    if isinstance(a, float) or isinstance(b, float):
+        return math.fmod(a, b)
+    if b == 0:
+        return 0
+    left = abs(a) % abs(b)
+    return left if a >= 0 else -left
+
+
 def divided(a: Any, b: Any) -> float:
     """Divide; by 0 gives 0."""
     return 0.0 if b == 0 else a / b
@@ -249,6 +267,7 @@ ARITHMETIC: dict[str, Any] = {
     "add": lambda a, b: a + b,
     "subtract": lambda a, b: a - b,
     "multiply": lambda a, b: a * b,
+    "mod": remainder,
     "min": min,
     "max": max,
     "firstNonZero": lambda a, b: a if a != 0 else b,
@@ -256,7 +275,6 @@ ARITHMETIC: dict[str, Any] = {
 REAL: dict[str, Any] = {
     "divide": divided,
     "pow": raised,
-    "mod": math.fmod,
     "atan2": lambda a, b: math.atan2(b, a),
     "hypot": math.hypot,
 }
@@ -305,7 +323,8 @@ def combine(name: str, a: Band, b: Band) -> Band:
         return pixelwise(COMPARING[name], pair, *truth(pair))
     if name in ARITHMETIC:
         function = ARITHMETIC[name]
-        ranges = any_of_both if name == "firstNonZero" else corners(function)
+        others = {"firstNonZero": any_of_both, "mod": of_remainders}
+        ranges = others.get(name) or corners(function)
         return pixelwise(function, pair, *exact(pair, ranges))
     if name in REAL:
         return pixelwise(REAL[name], pair, real(pair))
@@ -356,7 +375,7 @@ def change(name: str, band: Band) -> Band:
 
 
 def cast(band: Band, name: str) -> Band:
-    """Cut to a dtype; what then is the value that stands for masked is masked."""
+    """Cut to a dtype; what then is the value that stands for masked is the next one."""
     dtype = np.dtype(name)
     if dtype.kind == "f":
         return pixelwise(float, [band], dtype)
@@ -367,7 +386,9 @@ def cast(band: Band, name: str) -> Band:
 
     def cut(value: Any) -> Any:
         made = min(max(int(value), low), high)
-        return None if made == nodata else made
+        if made != nodata:
+            return made
+        return made - 1 if made > 0 else made + 1
 
     return pixelwise(cut, [band], dtype, nodata)
 
