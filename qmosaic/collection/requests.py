@@ -5,13 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+import dask.array as da
 import numpy as np
 import xarray as xr
 
 from qmosaic.collection.clipping import clip_to, pixels_in
-from qmosaic.collection.geometry import as_crs, as_geometry, everywhere, near, projected
+from qmosaic.collection.geometry import (
+    LON_LAT,
+    as_crs,
+    as_geometry,
+    everywhere,
+    near,
+    projected,
+)
 from qmosaic.collection.grid import axis_of
 from qmosaic.collection.location import crs_of, extent_of, map_dims, meets_grid, whereabouts
 from qmosaic.collection.nearest import EDGE, on_grid
@@ -27,6 +35,9 @@ DEGREE = 6_378_137.0 * math.pi / 180
 
 ROUNDED = 1e-4
 """By which part a scale in metres may differ from the size of pixels: in degrees it is rounded."""
+
+CHUNK = 2048
+"""Rows and columns of a chunk of a map that is made."""
 
 Box = tuple[float, float, float, float]
 """West, south, east, north."""
@@ -124,6 +135,25 @@ def on_grid_around(
     grid = lattice.covering(_box(image, None if missed else region, asked, caller))
     thin = needed("shapely", "geo", "regions").get_dimensions(region.geom) < 2
     return on_grid(image, grid.pad(1) if thin or min(grid.shape) < 2 else grid, caller)
+
+
+def map_around(
+    region: Geometry, scale: float | None, crs: Any, crs_transform: Any, caller: str
+) -> xr.Dataset:
+    """Make a map of the pixels that a region reaches into, and one more on each side: the band
+    "pixels", of 0 everywhere, lazy. The CRS is longitude and latitude where none is given."""
+    asked = as_crs(LON_LAT if crs is None else crs)
+    if crs_transform is not None:
+        lattice = _of_transform(crs_transform, asked, caller)
+    else:
+        _check_scale(scale, caller)
+        size = float(cast("float", scale)) / nominal_scale(asked)
+        lattice = Lattice(asked, 0.0, 0.0, size, size)
+    left, bottom, right, top = projected(region, asked).boundingbox.bbox
+    grid = lattice.covering((left, bottom, right, top)).pad(1)
+    places = needed("odc.geo.xr", "geo", "grids").xr_coords(grid)
+    zeros = da.zeros((grid.height, grid.width), dtype="uint8", chunks=CHUNK)
+    return xr.Dataset({"pixels": (grid.dims, zeros)}, places)
 
 
 def has_grid(

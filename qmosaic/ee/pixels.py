@@ -292,7 +292,6 @@ def cast(band: xr.DataArray, dtype: Any) -> xr.DataArray:
     nodata = declared_nodata(band)
     if dtype.kind == "f":
         return computed(np.positive, [band], dtype)
-    limits = np.iinfo(dtype)
     maskable = nodata is not None or band.dtype.kind == "f"
     own = nodata is not None and band.dtype.kind in "iu" and fits(nodata, dtype)
     fill = (nodata if own else free_value(dtype)) if maskable else None

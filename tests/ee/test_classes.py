@@ -261,6 +261,35 @@ def test_areas_weigh_a_quality() -> None:
     assert mosaic.dataset["q"].values == pytest.approx(100, rel=0.01)
 
 
+def test_several_images_share_the_grid_of_those_that_have_one() -> None:
+    """In `cat`, in lists and in `addBands` of a list, areas, places and clipped constants get the
+    pixels of the first image that has some, wherever they stand, inside map() too."""
+    places = {"latitude": [40.2, 40.1], "longitude": [-103.2, -103.1]}
+    dims = ("time", "latitude", "longitude")
+    a = xr.DataArray(np.arange(8, dtype="uint8").reshape(2, 2, 2), dims=dims)
+    days = np.array(["2020-07-01", "2020-07-02"], "datetime64[ns]")
+    col = ee.ImageCollection(xr.Dataset({"a": a}, {"time": days, **places}))
+    image = col.first()
+    area, place = ee.Image.pixelArea(), ee.Image.pixelLonLat()
+    west = ee.Image(1).clip(ee.Geometry.BBox(-103.25, 40, -103.15, 41))
+    names = ["area", "constant", "a", "longitude", "latitude"]
+    made = ee.Image.cat(area, 7, image, place)
+    assert made.bandNames() == names
+    assert ee.Image([area, 7, image, place]).dataset.equals(made.dataset)
+    added = image.addBands([west, place, area])
+    assert added.bandNames() == ["a", "constant", "longitude", "latitude", "area"]
+    assert ee.Image(3).addBands([area, image]).bandNames() == ["constant", "area", "a"]
+    for one in (made, added):
+        apart = image.addBands(place).addBands(area).dataset
+        for name in ("a", "longitude", "latitude", "area"):
+            xr.testing.assert_equal(one.dataset[name].variable, apart[name].variable)
+    assert ee.Image.rgb(image, area, place).bandNames() == ["vis-red", "vis-green", "vis-blue"]
+    mapped = col.map(lambda one: ee.Image.cat(one, west, area)).toBands()
+    assert mapped.select(".*area").dataset.sizes["latitude"] == 2
+    with pytest.raises(ValueError, match=r"neither has pixels.*Combine one with an image first"):
+        ee.Image.cat(1, area)
+
+
 def test_the_ground_without_a_grid() -> None:
     """Before they are combined with an image they have names and no pixels; without a CRS or even
     spacing the error says what to write."""

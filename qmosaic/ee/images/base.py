@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -33,7 +33,7 @@ class Bands(Hinting):
 
     def __init__(self, source: Any = None) -> None:
         if isinstance(source, list | tuple):
-            first, *others = (type(self)(one) for one in source)
+            first, *others = self._placed(source)
             for other in others:
                 first = first.addBands(other)
             source = first
@@ -94,7 +94,17 @@ class Bands(Hinting):
 
     def _as_image(self, other: Any) -> Self:
         """Take what this image is combined with as an image."""
+        if isinstance(other, list | tuple) and not self._is_constant():
+            other = [self._as_image(one) for one in other]
         return other.on(self) if isinstance(other, ClippedConstant) else type(self)(other)
+
+    @classmethod
+    def _placed(cls, several: Sequence[Any]) -> list[Self]:
+        """Take several as images; those without pixels get those of the first that has some."""
+        made = [one if isinstance(one, ClippedConstant) else cls(one) for one in several]
+        known = [one for one in made if not isinstance(one, ClippedConstant)]
+        grid = next((one for one in known if not one._is_constant()), cls(0))
+        return [one.on(grid) if isinstance(one, ClippedConstant) else one for one in made]
 
     def _aligned(self, other: Self) -> tuple[Self, Self]:
         """Cut two images to the pixels that both have: one of them may have been clipped.

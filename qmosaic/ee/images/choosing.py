@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any, Self
 
 from qmosaic.ee.images.base import Bands, free
+from qmosaic.ee.images.gridless import ClippedConstant
 from qmosaic.ee.names import band_names
 from qmosaic.ee.values import Computed, EachImage, List, known, known_name
 
@@ -35,7 +36,7 @@ class Choosing(Bands):
 
         https://developers.google.com/earth-engine/apidocs/ee-image-rgb
         """
-        parts = [one if isinstance(one, Bands) else cls(one) for one in (r, g, b)]
+        parts = [one if isinstance(one, Bands | ClippedConstant) else cls(one) for one in (r, g, b)]
         first = [one.select([0]) for one in parts]
         return cls.cat(first).rename(["vis-red", "vis-green", "vis-blue"])
 

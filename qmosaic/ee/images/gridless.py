@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,12 @@ from qmosaic.ee.unsupported import Hinting
 
 if TYPE_CHECKING:
     import xarray as xr
+
+REDUCED = {
+    "reduceRegion": ("geometry", "scale", "crs", "crsTransform"),
+    "sample": ("region", "scale", "projection", "crsTransform"),
+}
+"""Methods that say themselves which pixels they look at, and the arguments that do."""
 
 
 class ClippedConstant(Hinting):
@@ -65,6 +72,11 @@ class ClippedConstant(Hinting):
             for one in (*args, *options.values()):
                 if _has_grid(one):
                     return getattr(self.on(one), name)(*args, **options)
+            if name in REDUCED:
+                wanted = inspect.signature(getattr(self._constant, name)).bind(*args, **options)
+                asked = [wanted.arguments.get(argument) for argument in REDUCED[name]]
+                grid = self._constant._map_around(*asked, f"ee.Image.{name}()")
+                return getattr(self.on(grid), name)(*args, **options)
             inside = [one._constant if isinstance(one, ClippedConstant) else one for one in args]
             return ClippedConstant(
                 self._constant if name == "clip" else getattr(self._constant, name)(*inside),

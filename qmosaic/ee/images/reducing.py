@@ -11,7 +11,7 @@ import xarray as xr
 
 from qmosaic.collection.declarations import can_be_masked, declared_nodata
 from qmosaic.collection.masks import Array
-from qmosaic.collection.requests import on_grid_around
+from qmosaic.collection.requests import map_around, on_grid_around
 from qmosaic.ee.geometries import Geometry
 from qmosaic.ee.images.base import Bands
 from qmosaic.ee.names import TIME
@@ -87,7 +87,9 @@ class Reducing(Bands):
             Pixels whose centre lies in it count, all with the same weight; of a point or a line
             those that it touches. By default all of the image.
         scale, crs, crsTransform : optional
-            Another grid than that of the image: its pixels are taken by nearest neighbour.
+            Another grid than that of the image: its pixels are taken by nearest neighbour. What
+            lies everywhere, a constant or `pixelArea`, has no other grid; it is in longitude and
+            latitude where `crs` is not given.
         bestEffort : bool, default: False
             Whether a region may have more than `maxPixels`. They are all read, none is left out.
         maxPixels : int, default: 10_000_000
@@ -98,8 +100,8 @@ class Reducing(Bands):
         Raises
         ------
         ValueError
-            The region has too many pixels, or the reducer needs other inputs; the image is a
-            constant without pixels.
+            The region has too many pixels, or the reducer needs other inputs; the image lies
+            everywhere, and no region or no scale is given.
 
         Notes
         -----
@@ -136,15 +138,25 @@ class Reducing(Bands):
         """Give the image on the grid that is asked for; None where the region lies elsewhere."""
         self._check_bands(caller)
         if self._is_constant():
-            raise ValueError(
-                f"{caller} was asked of an image that is the same everywhere and has no pixels. "
-                "Combine it with an image first, for instance "
-                "image.select(0).multiply(0).add(constant)."
-            )
+            grid_image = self._map_around(region, scale, crs, transform, caller)
+            return self._combined("first", grid_image).dataset
         grid = grid_of(crs, transform, scale, caller)
         if all(one is None for one in grid.values()):
             return self.dataset
         return on_grid_around(self.dataset, region, **grid, caller=caller)
+
+    def _map_around(self, region: Any, scale: Any, crs: Any, transform: Any, caller: str) -> Self:
+        """Make an image of the pixels of a region, for what lies everywhere."""
+        outline = None if region is None else Geometry(region).geometry
+        grid = grid_of(crs, transform, scale, caller)
+        if outline is None or (grid["scale"] is None and grid["crs_transform"] is None):
+            raise ValueError(
+                f"{caller} was asked of an image that lies everywhere (a constant, the area of "
+                "pixels) and has no pixels of its own, so nothing tells which ones count. Give a "
+                "region and a scale: reduceRegion(reducer, geometry, 10), sample(region, 10); or "
+                "combine it with an image first: image.select(0).multiply(0).add(constant)."
+            )
+        return type(self)(map_around(outline, **grid, caller=caller))
 
 
 def of_pixels(outputs: Sequence[AnyOutput], caller: str) -> list[Output]:

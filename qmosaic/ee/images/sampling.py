@@ -204,8 +204,8 @@ class Sampling(Reducing):
 
         def table() -> Any:
             frame = features.geodataframe
-            # a table without columns has no records, whatever its length
-            known_of = frame.drop(columns=frame.geometry.name).to_dict("records") or [{}] * len(frame)
+            known_of = frame.drop(columns=frame.geometry.name).to_dict("records")
+            known_of = known_of or [{}] * len(frame)  # without columns there are no records
             kept = [
                 {n: v for n, v in one.items() if names is None or n in names} for one in known_of
             ]
