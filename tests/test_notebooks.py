@@ -295,7 +295,7 @@ quality = ee.Image(xr.Dataset({"a": ("x", np.uint8([0, 100, 255]))}))
 assert quality.multiply(-1).dataset["a"].values.tolist() == [0, -100, -255]
 assert quality.updateMask(quality.gt(50)).dataset["a"].dtype == "uint16"
 assert quality.divide(2).dataset["a"].dtype == "float64"
-assert quality.updateMask(quality.gt(50)).toByte().mask().dataset["a"].values.tolist() == [0, 1, 0]
+assert quality.updateMask(quality.gt(50)).toByte().dataset["a"].values.tolist() == [255, 100, 254]
 red = image.select("B4")
 both = red.rename("time").addBands(red.rename("year")).set("year", 2019)
 assert {"band:time", "property:year"} <= set(both.dataset.variables)
