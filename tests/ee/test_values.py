@@ -300,3 +300,12 @@ def test_values_refuse_what_they_are_not() -> None:
         ee.Dictionary({"a": 1}).get("b")
     with pytest.raises(IndexError, match="2 entries"):
         ee.List([1, 2]).get(2)
+
+
+def test_numbers_that_do_not_exist_are_nan() -> None:
+    """Arithmetic on numbers raises no error of Python: NaN where there is none, else infinity."""
+    below = ee.Number(-3)
+    none = [below.log(), below.sqrt(), below.asin(), below.pow(0.5), ee.Number(7).mod(0)]
+    assert all(np.isnan(one) for one in none)
+    assert np.isnan(ee.Number(float("nan")).floor())
+    assert ee.Number(1000).exp() == ee.Number(10).pow(400) == float("inf")

@@ -16,7 +16,12 @@ def _function(
     """Make a method of a number from a function of numbers; its example is of the given ones."""
 
     def method(self: Any, *others: float) -> Number:
-        return Number(function(float(self), *map(float, others)))
+        try:
+            return Number(function(float(self), *map(float, others)))
+        except ValueError:  # the root of a number below 0, the remainder of a division by 0
+            return Number(math.nan)
+        except OverflowError:
+            return Number(math.inf)
 
     own, *others = given
     method.__name__, method.__qualname__ = name, f"Number.{name}"
@@ -119,7 +124,7 @@ class Number(Value, float, of=(int, float)):
         (7, 4),
         3,
     )
-    pow = _function("pow", "Raise it to a power", lambda a, b: a**b, (7, 2), 49)
+    pow = _function("pow", "Raise it to a power", math.pow, (7, 2), 49)
     min = _function("min", "Give the smaller of two numbers", min, (7, 4), 4)
     max = _function("max", "Give the larger of two numbers", max, (7, 4), 7)
     hypot = _function(
