@@ -292,11 +292,17 @@ def cast(band: xr.DataArray, dtype: Any) -> xr.DataArray:
     nodata = declared_nodata(band)
     if dtype.kind == "f":
         return computed(np.positive, [band], dtype)
-    maskable = nodata is not None or band.dtype.kind == "f"
+    maskable = nodata is not None or (band.dtype.kind == "f" and not _is_number_everywhere(band))
     own = nodata is not None and band.dtype.kind in "iu" and fits(nodata, dtype)
     fill = (nodata if own else free_value(dtype)) if maskable else None
     cut = functools.partial(_cut, dtype=dtype, taken=None if fill is None else int(fill))
     return _masked_as(cut, [band], dtype, fill)
+
+
+def _is_number_everywhere(band: xr.DataArray) -> bool:
+    """Tell whether a band is a known constant, of which nothing is masked."""
+    known = band.ndim == 0 and isinstance(band.data, np.ndarray | np.generic)
+    return known and bool(np.isfinite(band))
 
 
 def _cut(values: Array, *, dtype: np.dtype[Any], taken: int | None) -> Array:

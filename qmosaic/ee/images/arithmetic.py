@@ -21,7 +21,7 @@ class Arithmetic(Bands):
     mod = binary(
         "mod",
         "Give the remainder of the division by an image or a number, with the sign of the first",
-        2.0,
+        2,
     )
     min = binary(
         "min", "Give the smaller of the values of two images, or of an image and a number", 5
