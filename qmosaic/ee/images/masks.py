@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
+import xarray as xr
 
 from qmosaic.collection.clipping import clip_to, cuts_to_a_box
 from qmosaic.collection.geometry import everywhere, projected
@@ -25,17 +27,27 @@ class Masks(Bands):
 
     def updateMask(self, mask: Any) -> Self:
         """Mask pixels where another image is 0 or masked; what is masked stays masked."""
-        self, other = self._aligned(self._as_image(mask))
-        own, masks = self._bands(), other._bands()
-        if not own or not masks:
-            return self._lacking_bands(other)
-        if len(masks) not in (1, len(own)):
+        return self._with_bands_of(mask, pixels.update_mask, "updateMask", "a mask")
+
+    def _with_bands_of(
+        self,
+        other: Any,
+        combine: Callable[[xr.DataArray, xr.DataArray], xr.DataArray],
+        method: str,
+        what: str,
+    ) -> Self:
+        """Combine each band with the band of the same number of another image, or with its one."""
+        self, image = self._aligned(self._as_image(other))
+        own, others = self._bands(), image._bands()
+        if not own or not others:
+            return self._lacking_bands(image)
+        if len(others) not in (1, len(own)):
             raise ValueError(
-                f"ee.Image.updateMask() got a mask of {len(masks)} bands for an image of "
+                f"ee.Image.{method}() got {what} of {len(others)} bands for an image of "
                 f"{len(own)}: give one band, or as many. Select the bands first."
             )
-        pairs = zip(own.items(), as_many(masks, len(own)), strict=True)
-        return self._with({name: pixels.update_mask(b, m) for (name, b), m in pairs}, other)
+        pairs = zip(own.items(), as_many(others, len(own)), strict=True)
+        return self._with({name: combine(a, b) for (name, a), b in pairs}, image)
 
     def selfMask(self) -> Self:
         """Mask pixels that are 0."""
@@ -52,17 +64,7 @@ class Masks(Bands):
         """
         if is_number(value):
             return self._changed(lambda band: pixels.unmask(band, plain(value)))
-        self, other = self._aligned(self._as_image(value))
-        own, others = self._bands(), other._bands()
-        if not own or not others:
-            return self._lacking_bands(other)
-        if len(others) not in (1, len(own)):
-            raise ValueError(
-                f"ee.Image.unmask() got an image of {len(others)} bands for an image of "
-                f"{len(own)}: give one band, or as many. Select the bands first."
-            )
-        pairs = zip(own.items(), as_many(others, len(own)), strict=True)
-        return self._with({n: pixels.unmask_with(b, o) for (n, b), o in pairs}, other)
+        return self._with_bands_of(value, pixels.unmask_with, "unmask", "an image")
 
     def blend(self, top: Any) -> Self:
         """Lay another image on top: where that is masked this one is seen.
