@@ -7,6 +7,7 @@ them. A module imports only modules below it.
 ============= ==================================================================================
 ``figures``   the weight of a graph, and hidden latency
 ``stores``    obstore against s3fs
+``scripts``   scripts for Earth Engine: tasks, and chunks that are read
 ``seams``     neighbours that come from different images, and what fewer of them cost
 ``imports``   what imports and opening a store take of memory and time
 ``survive``   a job on a cluster that is hurt and finishes all the same

@@ -15,6 +15,8 @@ from benchmarks.imports import measure_imports
 from benchmarks.profiling import profile
 from benchmarks.questions import QUESTIONS
 from benchmarks.routes import ROUTES
+from benchmarks.scripts import count_scripts
+from benchmarks.scripts import table as table_of_scripts
 from benchmarks.seams import count_seams
 from benchmarks.shapes import Run, compare_shapes, table
 from benchmarks.stores import compare_stores
@@ -99,6 +101,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("stores", help="obstore against s3fs")
     salt = commands.add_parser("seams", help="neighbours that come from different images")
     salt.add_argument("--out", type=Path, default=HERE / "out" / "seams")
+    commands.add_parser("scripts", help="tasks and reads of scripts for Earth Engine")
     importing = commands.add_parser("imports", help="memory of imports and of opening a store")
     importing.add_argument("--rounds", type=int, default=5)
     importing.add_argument("--out", type=Path, default=HERE / "out" / "imports")
@@ -160,6 +163,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         {"graph": figures.graph, "latency": figures.latency}[asked.command](asked.out)
     elif asked.command == "imports":
         measure_imports(asked.rounds, asked.data / "tiny", asked.out)
+    elif asked.command == "scripts":
+        print(table_of_scripts(count_scripts()))
     elif asked.command == "seams":
         count_seams(asked.out)
     elif asked.command == "stores":

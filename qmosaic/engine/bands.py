@@ -75,7 +75,7 @@ def make_bands(request: Request, engine: Engine | None = None) -> dict[Hashable,
     made: dict[Hashable, xr.DataArray] = {}
     for name in request.bands:
         own = decision
-        if request.rules.masked == "fill" and request.can_be_masked(name):
+        if request.rules.masked == "fill" and request.may_be_masked(name):
             own = _refine(engine, request, name, decision)
         for coordinate, what in request.source_coordinates(name).items():
             if coordinate not in made:

@@ -16,7 +16,7 @@ from qmosaic.collection.declarations import (
     masked_value,
 )
 from qmosaic.collection.location import with_crs_coordinate
-from qmosaic.collection.masks import fits
+from qmosaic.collection.masks import fits, valid_mask
 from qmosaic.collection.model import (
     bands_of,
     check_collection,
@@ -134,6 +134,17 @@ class Request:
     def can_be_masked(self, name: Hashable) -> bool:
         """Whether a band has a value for "missing"."""
         return can_be_masked(self.collection[name])
+
+    def may_be_masked(self, name: Hashable) -> bool:
+        """Whether an image may be masked in a band: where it is one number an image, in memory,
+        that is seen at once."""
+        if not self.can_be_masked(name):
+            return False
+        band = self.collection[name]
+        if band.dims != (self.dim,) or band.variable.chunks is not None:
+            return True
+        valid = valid_mask(band.values, self.nodata[name])
+        return valid is not None and not valid.all()
 
     def can_lack_candidate(self) -> bool:
         """Whether there can be pixels without any candidate."""

@@ -140,3 +140,19 @@ def test_a_long_script_reads_nothing_and_makes_few_tasks():
     kept = int((images["CLOUDY_PIXEL_PERCENTAGE"] < 85).sum())
     assert 0 < max(len(array.calls) for array in arrays) <= kept
     assert 0 < quality.max() <= 100
+
+
+def test_a_band_of_dates_leaves_the_mosaic_deferred():
+    """A day of the year of each image, which is never masked, costs no task for each image, though
+    the quality is masked where there are clouds."""
+    images, _, arrays = stored()
+    col = ee.ImageCollection(images).map(lambda img: img.updateMask(img.select("SCL").lt(8)))
+
+    def dated(img):
+        day = ee.Image.constant(img.date().getRelative("day", "year").add(1)).toInt16()
+        ndvi = img.normalizedDifference(["B8", "B4"]).rename("ndvi")
+        return img.addBands([ndvi, day.rename("day")])
+
+    best = col.map(dated).qualityMosaic("ndvi")
+    assert len(best.dataset.__dask_graph__()) < 100
+    assert sum(len(array.calls) for array in arrays) == 0
